@@ -1,0 +1,147 @@
+"""The one door for experiments and notebooks.
+
+>>> from probe import api
+>>> run = api.run("model=tiny", "data.limit=8", "layers=each")      # doctest: +SKIP
+>>> api.load_topology(run, "layer_3").matrix.shape                  # doctest: +SKIP
+(128, 128)
+
+Reading results imports no torch; functions that run a model import it when they are called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from probe.config import Config, register
+from probe.errors import UserError
+from probe.measures import Measures, edges, gini, measure, strengths
+from probe.topology import Topology, load_topologies, load_topology
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from probe.request import Request
+
+__all__ = [
+    "Config",
+    "ExampleActivations",
+    "Measures",
+    "Topology",
+    "UserError",
+    "compose",
+    "edges",
+    "extract",
+    "gini",
+    "iterate_activations",
+    "load_topologies",
+    "load_topology",
+    "measure",
+    "run",
+    "strengths",
+]
+
+
+@dataclass(frozen=True)
+class ExampleActivations:
+    """What was read over one example.
+
+    Attributes
+    ----------
+    example : int
+        Its number among the chosen examples, from 0.
+    document : str
+        Name of the document it was cut from.
+    tokens : Tensor of int64, shape (n_tokens,)
+        Token ids; `data.skip_first` tokens are left out here and below.
+    layers : dict of int to Tensor, each of shape (n_tokens, n_neurons)
+        Activations, by layer.
+    """
+
+    example: int
+    document: str
+    tokens: Tensor
+    layers: dict[int, Tensor]
+
+
+def compose(*overrides: str) -> Config:
+    """Compose a configuration from command-line words, e.g. `"model=gpt2", "layers=[3,7]"`.
+
+    Raises
+    ------
+    UserError
+        If a word is mistyped or a value cannot work.
+    """
+    from probe.cli import compose_job
+
+    register()
+    return compose_job(overrides)
+
+
+def run(*overrides: str) -> Path:
+    """Do what `python -m probe` does, and return the run's folder; a finished run is found again.
+
+    Raises
+    ------
+    UserError
+        If the run cannot be done.
+    """
+    from probe.pipeline import run as run_pipeline
+
+    return run_pipeline(compose(*overrides), overrides)
+
+
+def extract(*overrides: str) -> list[Topology]:
+    """Extract topologies without writing anything.
+
+    Raises
+    ------
+    UserError
+        If the extraction cannot be done.
+    """
+    from probe.pipeline import extract_topologies
+
+    return extract_topologies(_request(overrides))[0]
+
+
+def iterate_activations(*overrides: str) -> Iterator[ExampleActivations]:
+    """Yield the activations of every example, in batches of like length, in this process.
+
+    Only one batch is in memory at a time. `average` has no meaning here, but for
+    `average.example`.
+
+    Raises
+    ------
+    UserError
+        If model or data cannot be had.
+    """
+    from probe.distributed import this_rank
+    from probe.extract import Loop
+
+    request = _request(overrides)
+    held: dict[int, Tensor] = {}
+    loop = Loop(request, this_rank(request.config.runtime.device))
+
+    def hold(_: object, __: object, layer: int, activations: Tensor) -> None:
+        held[layer] = activations
+
+    for batch, tensors in loop.batches(hold):
+        for row, member in enumerate(batch.members):
+            keep = tensors.keep[row]
+            yield ExampleActivations(
+                example=member,
+                document=request.names[member],
+                tokens=tensors.tokens[row][keep],
+                layers={layer: activations[row][keep] for layer, activations in held.items()},
+            )
+        held.clear()
+
+
+def _request(overrides: Sequence[str]) -> Request:
+    from probe.data import load_documents
+    from probe.pipeline import prepare
+
+    config = compose(*overrides)
+    return prepare(config, load_documents(config))[0]

@@ -1,0 +1,27 @@
+"""The command line: help, checks before Hydra starts, and the way into a program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from probe.cli.arguments import read_arguments
+from probe.cli.compose import compose_config
+from probe.cli.entry import enter
+from probe.config import Config
+from probe.errors import UserError
+
+__all__ = ["compose_job", "enter"]
+
+
+def compose_job(overrides: Sequence[str], schema: type[Config] = Config) -> Config:
+    """Compose a single run from the words that the command line would have.
+
+    Raises
+    ------
+    UserError
+        If a word is mistyped, a value cannot work, or the words make a sweep.
+    """
+    arguments = read_arguments(overrides, schema)
+    if len(arguments.jobs) != 1:
+        raise UserError("these overrides are a sweep; give those of a single run")
+    return compose_config(arguments.jobs[0], schema)

@@ -1,0 +1,178 @@
+"""The command line, checked and completed before Hydra sees it."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, OverrideType, Sweep
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+
+from probe.cli.keys import keys
+from probe.config import group_options
+from probe.errors import UserError, nearest
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """A command line whose groups, options and keys exist.
+
+    Attributes
+    ----------
+    overrides : list of str
+        What Hydra is given, `layers=12` already written out.
+    jobs : list of list of str
+        Command lines of single runs that together use every value of every sweep.
+    flags : Namespace
+        Hydra's own flags.
+    """
+
+    overrides: list[str]
+    jobs: list[list[str]]
+    flags: Namespace
+
+
+def read_arguments(arguments: Sequence[str], schema: type[Any]) -> Arguments:
+    """Parse a command line and refuse what is mistyped.
+
+    Raises
+    ------
+    UserError
+        For the first mistake, naming the nearest right word.
+    """
+    flags = _flags(_rerun(arguments))
+    options = group_options()
+    if flags.config_dir:
+        for file in Path(flags.config_dir).glob("*/*.yaml"):
+            options.setdefault(file.parent.name, []).append(file.stem)
+    written = [
+        text for one in flags.overrides for text in _layer_numbers(one, options["layers"])
+    ]
+    overrides = [_parse(text) for text in written]
+    known = {key.name for key in keys(schema)}
+    for override in overrides:
+        _check_key(override, options, known)
+        if override.is_sweep_override() and not flags.multirun:
+            raise UserError(
+                f"{override.input_line} gives several values; add -m to sweep over them, or write "
+                f"one list, {override.get_key_element()}=[…]"
+            )
+    values = [_values(override, options) for override in overrides]
+    for override, each in zip(overrides, values, strict=True):
+        group = override.key_or_group
+        if group in options:
+            for value in each:
+                _check_option(group, value.partition("=")[2], options[group])
+    base = [each[0] for each in values]
+    others = [
+        [*base[:place], value, *base[place + 1 :]]
+        for place, each in enumerate(values)
+        for value in each[1:]
+    ]
+    return Arguments(written, [base, *others], flags)
+
+
+def _flags(arguments: Sequence[str]) -> Namespace:
+    parser: ArgumentParser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        raise UserError(f"{message}; --help lists the flags")
+
+    parser.error = refuse  # type: ignore[method-assign]
+    flags = parser.parse_args(list(arguments))
+    for override in flags.overrides:
+        if override.startswith("-"):
+            raise UserError(f"unknown flag {override}; --help lists the flags")
+    if flags.config_dir and not Path(flags.config_dir).is_dir():
+        raise UserError(f"--config-dir {flags.config_dir} is no folder")
+    return flags
+
+
+def _rerun(arguments: Sequence[str]) -> list[str]:
+    """Put the overrides that made a run in the place of `--rerun RUN`."""
+    arguments = list(arguments)
+    if "--rerun" not in arguments:
+        return arguments
+    place = arguments.index("--rerun")
+    run = Path(arguments[place + 1]) if place + 1 < len(arguments) else Path()
+    file = run / "overrides.yaml"
+    if not file.is_file():
+        raise UserError(f"--rerun needs the folder of a run, and {run} has no overrides.yaml")
+    made_by = [str(override) for override in OmegaConf.load(file)]
+    return [*made_by, *arguments[:place], *arguments[place + 2 :]]
+
+
+def _layer_numbers(text: str, options: list[str]) -> list[str]:
+    """Write `layers=12` as `layers=single layers.index=12`, also in sweeps and lists."""
+    name, _, value = text.partition("=")
+    if name != "layers" or not value:
+        return [text]
+    override = _parse(text)
+    values = override.value()
+    if isinstance(values, ChoiceSweep):
+        found: list[Any] = list(values.list)
+    else:
+        found = [values]
+    words = [str(v) for v in found if isinstance(v, str) or hasattr(v, "text")]
+    if not words:
+        return ["layers=single", f"layers.index={value}"]
+    if len(words) < len(found):
+        raise UserError(
+            f"layers={value} mixes numbers and {words[0]}; sweep over one kind at a time"
+        )
+    if any(word.lstrip("-").isdigit() for word in words):
+        raise UserError(f"layers={value} is no number or list of numbers from 0 up")
+    return [text]
+
+
+def _parse(text: str) -> Override:
+    try:
+        return OverridesParser.create().parse_override(text)
+    except HydraException:
+        hint = "" if "=" in text else "; write key=value"
+        raise UserError(f"cannot read the argument '{text}'{hint}") from None
+
+
+def _check_key(override: Override, options: dict[str, list[str]], known: set[str]) -> None:
+    key = override.key_or_group
+    if key == "hydra" or key.startswith(("hydra.", "hydra/")):
+        return
+    if override.type is OverrideType.DEL:
+        raise UserError(f"{override.input_line} would remove a key; set it to null or false instead")
+    if key in known or key in options:
+        if override.type is OverrideType.ADD:
+            raise UserError(f"{override.input_line} adds nothing new; leave out the +")
+        return
+    if any(name.startswith(f"{key}.") for name in known):
+        raise UserError(f"{key} is a part of the configuration; set one of its keys, {key}.…=")
+    prefix = key.rpartition(".")[0]
+    near = sorted(name for name in known | set(options) if name.rpartition(".")[0] == prefix)
+    hint = nearest(key, near) or nearest(key, known) or f"; there are {', '.join(near or options)}"
+    kind = "key" if "." in key else "group or key"
+    raise UserError(f"unknown {kind} '{key}'{hint}")
+
+
+def _check_option(group: str, value: str, options: list[str]) -> None:
+    if value not in options and value != "null":
+        hint = nearest(value, options) or f"; there are {', '.join(options)}"
+        raise UserError(f"{group}={value} is unknown{hint}")
+
+
+def _values(override: Override, options: dict[str, list[str]]) -> list[str]:
+    """Write a sweep as one override for each of its values."""
+    value = override.value()
+    name = override.get_key_element()
+    if isinstance(value, Glob):
+        found = value.filter(options.get(override.key_or_group, []))
+        if not found:
+            raise UserError(f"{override.input_line} finds no option")
+        return [f"{name}={option}" for option in found]
+    if isinstance(value, Sweep):
+        return [f"{name}={each}" for each in override.sweep_string_iterator()]
+    return [override.input_line or ""]

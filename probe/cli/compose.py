@@ -1,0 +1,95 @@
+"""Compose a configuration and word what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, ValidationError
+from omegaconf.errors import OmegaConfBaseException
+
+from probe.cli.keys import keys
+from probe.config import CONF, Config, check, group_options
+from probe.errors import UserError, nearest
+
+
+def compose_config(
+    overrides: Sequence[str], schema: type[Config] = Config, config_dir: str | None = None
+) -> Config:
+    """Compose the configuration of a single run, without running it.
+
+    Raises
+    ------
+    UserError
+        For the first mistake.
+    """
+    extra = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3", job_name="probe"):
+            composed = compose("config", overrides=[*overrides, *extra])
+        return typed(composed, schema)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(_worded(error, schema)) from None
+
+
+def typed(composed: DictConfig, schema: type[Config] = Config) -> Config:
+    """Turn a composed configuration into dataclasses, and check it.
+
+    Raises
+    ------
+    UserError
+        If a value is missing or cannot work.
+    """
+    missing = sorted(OmegaConf.missing_keys(composed))
+    if missing:
+        docs = {key.name: key.doc for key in keys(schema)}
+        about = docs.get(missing[0], "").rstrip(".")
+        raise UserError(f"{missing[0]} is missing; give {missing[0]}=…  ({about})")
+    config = OmegaConf.to_object(composed)
+    assert isinstance(config, schema)
+    check(config)
+    return config
+
+
+def _worded(error: Exception, schema: type[Any]) -> str:
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    text = str(cause).strip()
+    if "Could not override 'subject'" in str(error):
+        return "this data set has no subjects; leave subject= out, or take data=mmlu or data=sample"
+    first = text.splitlines()[0] if text else type(cause).__name__
+    unknown = re.search(r"Key '(\w+)' not in '(\w+)'", text)
+    if unknown:
+        word = unknown[1]
+        where = re.search(r"full_key: (\S+)", text)
+        name = where[1] if where else word
+        return f"unknown key '{name}'{nearest(name, [key.name for key in keys(schema)])}"
+    if isinstance(cause, ValidationError):
+        return _wrong_value(str(error), text, schema)
+    option = re.search(r"Could not find '(\w+)/([^']+)'", str(error))
+    if option:
+        found = group_options().get(option[1], [])
+        return f"{option[1]}={option[2]} is unknown{nearest(option[2], found)}"
+    return first
+
+
+def _wrong_value(error: str, text: str, schema: type[Any]) -> str:
+    """Say which key got what, and what it takes."""
+    where = re.search(r"full_key: (\S+)", text)
+    name = where[1] if where else ""
+    value = re.search(r"[Vv]alue '([^']*)'", text)
+    got = f"={value[1]}" if value else ""
+    for key in keys(schema):
+        if key.name == name and key.choices:
+            hint = nearest(value[1] if value else "", key.choices)
+            return f"{name}{got} is none of {', '.join(key.choices)}{hint}"
+        if key.name == name:
+            kinds = str(getattr(key.kind, "__name__", key.kind)).replace("int", "whole number")
+            wanted = kinds.replace("str", "text").replace("None", "null").replace(" | ", " or ")
+            return f"{name}{got} is no {wanted} ({key.doc.rstrip('.')})"
+    return text.splitlines()[0] if text else error

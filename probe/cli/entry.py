@@ -1,0 +1,115 @@
+"""The way into every program: help, checks, Hydra, signals, exit code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from probe.cli.arguments import read_arguments
+from probe.cli.compose import compose_config, typed
+from probe.cli.help import help_page
+from probe.config import CONF, Config, register
+from probe.errors import UserError
+
+logger = logging.getLogger(__name__)
+# Called with the configuration, its overrides, and the sweep it belongs to.
+Task = Callable[[Any, list[str], str | None], object]
+
+
+def enter(task: Task, schema: type[Config] = Config, program: str = "python -m probe") -> NoReturn:
+    """Run a task for the command line and exit: 0, 1 after a mistake, 130 and 143 on signals."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = _lead(task, schema, program)
+    except UserError as error:
+        print(f"probe: {error}", file=sys.stderr)
+        code = 1
+    except KeyboardInterrupt:
+        print("probe: interrupted", file=sys.stderr)
+        code = 130
+    finally:
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            from probe.distributed import release
+
+            release()
+    sys.exit(code)
+
+
+def _lead(task: Task, schema: type[Config], program: str) -> int:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from probe.distributed import follow, follows
+
+        if follows():
+            follow()
+            os._exit(0)
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        sys.stdout.write(help_page(schema, program) + "\n")
+        return 0
+    register(schema)
+    arguments = read_arguments(sys.argv[1:], schema)
+    if not arguments.flags.shell_completion:
+        for job in arguments.jobs:
+            compose_config(job, schema, arguments.flags.config_dir)
+    return _run_hydra(task, schema, arguments.overrides)
+
+
+def _run_hydra(task: Task, schema: type[Config], overrides: list[str]) -> int:
+    """Let Hydra run the task, once or in a sweep, and count the runs that failed."""
+    driver = os.getpid()
+    failures: list[str] = []
+
+    def job(composed: DictConfig) -> None:
+        settings = HydraConfig.get()
+        sweep = settings.sweep.dir if settings.mode.name == "MULTIRUN" else None
+        given = list(settings.overrides.task)
+        try:
+            task(typed(composed, schema), given, Path(sweep).name if sweep else None)
+        except Exception as error:
+            if isinstance(error, UserError):
+                logger.error("probe: %s", error)
+            else:
+                logger.exception("probe: %s failed: %s", " ".join(given) or "the run", error)
+            failures.append(" ".join(given))
+            # Another process, of a joblib or submitit launcher, has no other way to say so.
+            if os.getpid() != driver:
+                raise
+
+    # Hydra reads the command line itself; it gets the one with layer numbers written out.
+    flags = [word for word in _flag_words(sys.argv[1:]) if word]
+    sys.argv[1:] = [*flags, *overrides]
+    hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
+    if failures and len(failures) > 1:
+        logger.error("probe: %d runs of the sweep failed: %s", len(failures), "; ".join(failures))
+    return 1 if failures else 0
+
+
+def _flag_words(arguments: list[str]) -> list[str]:
+    """Take the flags, with their values, out of a command line."""
+    with_value = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp"}
+    with_value |= {"--config-name", "-cn", "--config-dir", "-cd"}
+    words, take = [], False
+    skip = False
+    for word in arguments:
+        if skip:
+            skip = False
+        elif word == "--rerun":
+            skip = True
+        elif take or word.startswith("-"):
+            words.append(word)
+            take = word in with_value
+        else:
+            take = False
+    return words
+
+
+def _terminate(*_: object) -> None:
+    raise SystemExit(143)

@@ -1,0 +1,63 @@
+"""The page that --help prints, made from conf/ and the schema."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+from probe.cli.keys import keys
+from probe.config import group_options
+
+_EXAMPLES = """\
+{program}  [group=option] [key=value] ...
+
+Extracts the neural topology of a language model: correlations between its hidden-state
+neurons, averaged over the texts of a data set.
+
+Examples
+  {program}
+      the bundled model over the bundled text, without a network
+  {program} model=qwen0.5b data=mmlu subject=psychology
+      a model and a data set of the Hugging Face Hub
+  {program} model=qwen0.5b data=openwebtext data.limit=100 layers=12 average=partitioned
+      one layer, the texts in three parts, a matrix each
+  {program} model=local model.path=DIR data=text data.path=FILE.jsonl layers=each
+      your own model and text, a matrix for every layer
+  {program} -m model=qwen0.5b data=mmlu layers=0,6,12 init=pretrained,random
+      a sweep: six runs
+  {program} launch.num_processes=4
+      four processes on this machine (default: one for every GPU)
+"""
+_FLAGS = """\
+Flags
+  -m, --multirun     sweep over values given with commas
+  --cfg job          print the configuration and stop
+  --config-dir DIR   also take options from a folder of your own, laid out like conf/
+  --rerun RUN        do again what made the folder RUN
+  -h, --help         this page
+"""
+
+
+def help_page(schema: type[Any], program: str) -> str:
+    """Write the help page: examples, flags, every group's options, every key."""
+    lines = [_EXAMPLES.format(program=program), _FLAGS, "Groups, and their options"]
+    for group, options in group_options().items():
+        if group == "layers":
+            options = [*options, "or numbers: layers=12, layers=[3,7]"]
+        lines += _wrap(f"  {group:<12}", " ".join(options))
+    lines += ["", "Keys, with their defaults where no option sets them"]
+    for key in keys(schema):
+        choices = f" [{', '.join(key.choices)}]" if key.choices else ""
+        lines += _wrap(f"  {key.name:<24}", key.doc + choices)
+    return "\n".join(lines)
+
+
+def _wrap(label: str, text: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        width=96,
+        initial_indent=label,
+        subsequent_indent=" " * len(label),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

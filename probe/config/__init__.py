@@ -1,0 +1,61 @@
+"""Configuration: the schema, where conf/ is, checks, and the name of a run."""
+
+from probe.config.checks import check, layer_numbers
+from probe.config.naming import average_name, data_name, layers_name, model_name, run_folder
+from probe.config.plain import from_plain, to_plain
+from probe.config.schema import (
+    AverageConfig,
+    Config,
+    Cut,
+    DataConfig,
+    DType,
+    InitConfig,
+    InitKind,
+    LaunchConfig,
+    LayersConfig,
+    Mode,
+    ModelConfig,
+    RuntimeConfig,
+    Scheme,
+    Selection,
+    Side,
+    Site,
+    SubjectConfig,
+    TrackingConfig,
+    Weight,
+)
+from probe.config.store import CONF, group_options, register
+
+__all__ = [
+    "CONF",
+    "AverageConfig",
+    "Config",
+    "Cut",
+    "DType",
+    "DataConfig",
+    "InitConfig",
+    "InitKind",
+    "LaunchConfig",
+    "LayersConfig",
+    "Mode",
+    "ModelConfig",
+    "RuntimeConfig",
+    "Scheme",
+    "Selection",
+    "Side",
+    "Site",
+    "SubjectConfig",
+    "TrackingConfig",
+    "Weight",
+    "average_name",
+    "check",
+    "data_name",
+    "from_plain",
+    "group_options",
+    "layer_numbers",
+    "layers_name",
+    "model_name",
+    "register",
+    "run_folder",
+    "to_plain",
+]

@@ -1,0 +1,98 @@
+"""Checks of a configuration that types cannot say and that need neither model nor data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from probe.config.schema import Config, Cut, Scheme, Selection, Site
+from probe.errors import UserError
+
+
+def check(config: Config) -> None:
+    """Raise `UserError` for the first value that cannot work."""
+    for mistake in _mistakes(config):
+        raise UserError(mistake)
+
+
+def layer_numbers(config: Config) -> list[int]:
+    """Return `layers.index` as a list."""
+    index = config.layers.index
+    return list(index) if isinstance(index, list) else [index]
+
+
+def _mistakes(config: Config) -> Iterator[str]:
+    yield from _model_mistakes(config)
+    yield from _data_mistakes(config)
+    yield from _layer_mistakes(config)
+    yield from _average_mistakes(config)
+    least = {
+        "data.max_words": (config.data.max_words, 1),
+        "data.min_tokens": (config.data.min_tokens, 2),
+        "data.window": (config.data.window, 2),
+        "data.skip_first": (config.data.skip_first, 0),
+        "data.offset": (config.data.offset, 0),
+        "data.limit": (config.data.limit, 1),
+        "average.parts": (config.average.parts, 1),
+        "average.example": (config.average.example, 0),
+        "launch.num_processes": (config.launch.num_processes, 1),
+        "runtime.token_budget": (config.runtime.token_budget, 1),
+    }
+    for name, (value, bound) in least.items():
+        if value is not None and value < bound:
+            yield f"{name}={value} is too small; give {bound} or more"
+
+
+def _model_mistakes(config: Config) -> Iterator[str]:
+    model = config.model
+    if model.path is None and model.id is None:
+        yield "the model has neither path nor id; give model.path=DIR or model.id=ORG/NAME"
+    elif model.path is not None and not (Path(model.path) / "config.json").is_file():
+        yield f"model.path={model.path} is no model folder: it has no config.json"
+
+
+def _data_mistakes(config: Config) -> Iterator[str]:
+    data = config.data
+    if data.source == "text" and data.path is None:
+        yield "data=text needs a file; give data.path=FILE (.txt, .jsonl, .csv or .parquet)"
+    if data.path is not None and not Path(data.path).exists():
+        yield f"data.path={data.path} does not exist"
+    if data.max_tokens is not None and data.max_tokens < data.min_tokens:
+        yield (
+            f"data.max_tokens={data.max_tokens} is below data.min_tokens={data.min_tokens}, "
+            "so that no example could be kept"
+        )
+    if data.window is not None and data.cut is not Cut.tokens:
+        yield f"data.window={data.window} needs data.cut=tokens"
+
+
+def _layer_mistakes(config: Config) -> Iterator[str]:
+    if config.layers.selection is Selection.single:
+        numbers = layer_numbers(config)
+        if config.layers.index is None:
+            yield "layers=single needs layers; give them at once, e.g. layers=12 or layers=[3,7]"
+        elif not numbers or not all(type(number) is int and number >= 0 for number in numbers):
+            yield (
+                f"layers.index={config.layers.index} is no layer number or list of numbers "
+                "from 0 up, e.g. layers=12 or layers=[3,7]"
+            )
+        elif len(set(numbers)) < len(numbers):
+            yield f"layers.index={config.layers.index} names a layer twice; name each once"
+    if config.layers.selection is Selection.all and config.site is Site.mlp:
+        yield (
+            "layers=all with site=mlp would average over unrelated neurons, as every layer's MLP "
+            "has its own; take layers=each or single layers"
+        )
+
+
+def _average_mistakes(config: Config) -> Iterator[str]:
+    average = config.average
+    if average.std and average.scheme is Scheme.pooled:
+        yield "average.std=true needs a mean over examples: average=mean or average=fisher"
+    if average.example is not None and average.parts > 1:
+        yield f"average.example={average.example} leaves one example; average.parts must be 1"
+    if average.scheme is Scheme.fisher and config.data.min_tokens < 4:
+        yield (
+            f"average.scheme=fisher needs examples of 4 tokens or more, "
+            f"and data.min_tokens={config.data.min_tokens}"
+        )

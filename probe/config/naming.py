@@ -1,0 +1,88 @@
+"""Names a run by what it computes, never by the clock."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from probe.config.schema import (
+    AverageConfig,
+    Config,
+    DataConfig,
+    InitKind,
+    ModelConfig,
+    Scheme,
+    Site,
+    Weight,
+)
+
+
+def model_name(model: ModelConfig) -> str:
+    """Short name of the model, from its id or folder where the configuration gives none."""
+    return model.name or Path(model.path or model.id or "model").resolve().name
+
+
+def data_name(data: DataConfig) -> str:
+    """Short name of the data set, from its file where the configuration gives none."""
+    return data.name or Path(data.path or data.source).stem
+
+
+def average_name(average: AverageConfig) -> str:
+    """Short name of the averaging scheme, e.g. `fisher-3parts`."""
+    usual = Weight.token if average.scheme is Scheme.pooled else Weight.example
+    return "-".join(
+        [
+            average.scheme.value,
+            *([f"{average.weight.value}s"] if average.weight is not usual else []),
+            *([f"{average.parts}parts"] if average.parts > 1 else []),
+            *([f"example{average.example}"] if average.example is not None else []),
+        ]
+    )
+
+
+def layers_name(config: Config) -> str:
+    """Short name of the layers, e.g. `layer12`, with the site where it is not the residual."""
+    index = config.layers.index
+    numbers = index if isinstance(index, list) else [index]
+    name = config.layers.selection.value
+    if name == "single":
+        name = "layer" + "-".join(str(number) for number in numbers)
+    return name if config.site is Site.residual else f"{name}-{config.site.value}"
+
+
+def computed(config: Config) -> dict[str, Any]:
+    """Return the part of the configuration that the matrices depend on."""
+    model, data = asdict(config.model), asdict(config.data)
+    for part in (model, data):
+        if part["path"] is not None:
+            part["path"] = str(Path(part["path"]).resolve())
+    if config.init.kind is InitKind.random:
+        initial = asdict(config.init)
+    else:
+        initial = {"kind": InitKind.pretrained}
+    return {
+        "model": model,
+        "data": data,
+        "subject": config.subject.name if config.subject else None,
+        "layers": asdict(config.layers),
+        "average": asdict(config.average),
+        "init": initial,
+        "site": config.site,
+        "token_budget": config.runtime.token_budget,
+    }
+
+
+def run_folder(config: Config) -> Path:
+    """Return `<output>/<model>/<data>[-<subject>]/<layers>-<average>[-random]-<8 hex>`."""
+    data = data_name(config.data)
+    if config.subject is not None and config.subject.name != "all":
+        data += f"-{config.subject.name}"
+    text = json.dumps(computed(config), sort_keys=True)
+    leaf = [layers_name(config), average_name(config.average)]
+    if config.init.kind is InitKind.random:
+        leaf.append("random")
+    leaf.append(hashlib.sha256(text.encode()).hexdigest()[:8])
+    return Path(config.output) / model_name(config.model) / data / "-".join(leaf)

@@ -1,0 +1,41 @@
+"""The finished average: symmetric, within [-1, 1], with a diagonal of 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """An averaged correlation matrix.
+
+    Attributes
+    ----------
+    matrix : Tensor of float64, shape (n_neurons, n_neurons)
+        Correlations, dimensionless; row, column and diagonal of an undefined neuron are 0.
+    undefined : Tensor of bool, shape (n_neurons,)
+        Neurons that were constant in every example.
+    standard_error : Tensor of float64, shape (n_neurons, n_neurons), or None
+        Standard error of every entry, where it was asked for.
+    """
+
+    matrix: Tensor
+    undefined: Tensor
+    standard_error: Tensor | None = None
+
+
+def finish(matrix: Tensor, undefined: Tensor, standard_error: Tensor | None = None) -> Correlation:
+    """Make an average exactly what a correlation matrix is, up to rounding before."""
+    matrix = ((matrix + matrix.T) / 2).clamp_(-1, 1)
+    matrix[undefined] = 0
+    matrix[:, undefined] = 0
+    matrix.diagonal().copy_((~undefined).double())
+    return Correlation(matrix, undefined, standard_error)
+
+
+def divide(total: Tensor, weight: Tensor) -> Tensor:
+    """Divide entry by entry, giving 0 where nothing was counted."""
+    return torch.where(weight > 0, total / weight, 0)

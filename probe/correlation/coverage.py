@@ -1,0 +1,55 @@
+"""The weight of the examples in which each correlation was defined."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+
+class Coverage:
+    """Sum of example weights behind every entry of an average.
+
+    A correlation is undefined where either neuron is constant over the example. That is rare, so
+    the examples without a constant neuron share one number and only the others add to a matrix.
+
+    Attributes
+    ----------
+    everywhere : float
+        Weight of the examples in which every neuron was defined.
+    elsewhere : Tensor of float64, shape (n_neurons, n_neurons), or None
+        Weight of the other examples, entry by entry.
+    """
+
+    def __init__(self, n_neurons: int, device: torch.device) -> None:
+        self.n_neurons, self.device = n_neurons, device
+        self.everywhere = 0.0
+        self.elsewhere: Tensor | None = None
+
+    def add(self, defined: Tensor, weight: Tensor) -> None:
+        """Count examples: `defined` (n_examples, n_neurons), `weight` (n_examples,) float64."""
+        whole = defined.all(dim=1)
+        self.everywhere += float(weight[whole].sum())
+        if not whole.all():
+            indicator = defined[~whole].double().to(self.device)
+            product = indicator.T @ (indicator * weight[~whole, None].to(self.device))
+            self.elsewhere = product if self.elsewhere is None else self.elsewhere + product
+
+    def matrix(self) -> Tensor:
+        """Return the weight behind every entry, shape (n_neurons, n_neurons), float64."""
+        shape = (self.n_neurons, self.n_neurons)
+        weight = torch.full(shape, self.everywhere, dtype=torch.float64, device=self.device)
+        return weight if self.elsewhere is None else weight.add_(self.elsewhere)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the sums by name."""
+        state = {"everywhere": torch.tensor(self.everywhere, dtype=torch.float64)}
+        return state if self.elsewhere is None else state | {"elsewhere": self.elsewhere}
+
+    def merge(self, state: Mapping[str, Tensor]) -> None:
+        """Add the sums of other examples."""
+        self.everywhere += float(state["everywhere"])
+        if "elsewhere" in state:
+            other = state["elsewhere"].to(self.device)
+            self.elsewhere = other if self.elsewhere is None else self.elsewhere + other

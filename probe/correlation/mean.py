@@ -1,0 +1,53 @@
+"""The arithmetic mean of the examples' correlation matrices, without forming any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from probe.correlation.correlation import Correlation, divide, finish
+from probe.correlation.coverage import Coverage
+from probe.correlation.standardise import standardise
+
+
+class MeanSums:
+    r"""Weighted mean of correlations over examples (and layers, if several are added).
+
+    With `Z_b` the standardised series of example `b`, `r_b = Z_bᵀ Z_b`, so the sum over a batch
+    `Σ w_b r_b` is one product of all its tokens stacked, each series `√w_b` long
+    (Zheng et al. 2025, arXiv:2506.01042, section 3, average over texts).
+
+    Attributes
+    ----------
+    total : Tensor of float64, shape (n_neurons, n_neurons)
+        Sum of the weighted correlations.
+    coverage : Coverage
+        Sum of the weights, for the examples in which an entry was defined.
+    """
+
+    def __init__(self, n_neurons: int, device: torch.device) -> None:
+        self.total = torch.zeros(n_neurons, n_neurons, dtype=torch.float64, device=device)
+        self.coverage = Coverage(n_neurons, device)
+
+    def update(self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int = 0) -> None:
+        """Add a batch: `activations` (n_examples, n_tokens, n_neurons), see `standardise`."""
+        series, defined = standardise(activations, keep, weight.sqrt().to(activations.device))
+        stacked = series.flatten(0, 1)
+        self.total += (stacked.T @ stacked).to(self.total.device)
+        self.coverage.add(defined.cpu(), weight)
+
+    def merge(self, state: Mapping[str, Tensor]) -> None:
+        """Add the sums of other examples."""
+        self.total += state["total"].to(self.total.device)
+        self.coverage.merge(state)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the sums by name."""
+        return {"total": self.total} | self.coverage.state()
+
+    def finish(self) -> Correlation:
+        """Divide the sums."""
+        weight = self.coverage.matrix()
+        return finish(divide(self.total, weight), weight.diagonal() == 0)

@@ -1,0 +1,20 @@
+"""Text of the user's own, from a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from probe.config import Config
+from probe.data.document import Document
+from probe.data.files import read_column
+
+
+def load(config: Config) -> list[Document]:
+    """Load a document from every row that is not empty."""
+    path = Path(str(config.data.path))
+    column = "text" if path.suffix.lower() == ".txt" else config.data.column
+    return [
+        Document(f"{path.name}/{number}", text)
+        for number, text in enumerate(read_column(path, column))
+        if text.strip()
+    ]

@@ -1,0 +1,70 @@
+"""Ranks: the only importer of accelerate."""
+
+from __future__ import annotations
+
+from probe.distributed.external import follow, follows, lead, release
+from probe.distributed.launch import RankError, launch
+from probe.distributed.ranks import Ranks, find_device, this_rank, world_size
+from probe.distributed.work import Result, find_work
+
+__all__ = [
+    "RankError",
+    "Ranks",
+    "find_device",
+    "follow",
+    "follows",
+    "n_ranks",
+    "release",
+    "run_ranks",
+    "this_rank",
+]
+
+
+def n_ranks(num_processes: int | None, device: str) -> int:
+    """Count the ranks a run will have: those there are, those asked for, or one a GPU.
+
+    Parameters
+    ----------
+    num_processes : int or None
+        `launch.num_processes`; None asks for one for every GPU, else one.
+    device : str
+        `runtime.device`.
+    """
+    import torch
+
+    if world_size() > 1:
+        return world_size()
+    if num_processes is not None:
+        return num_processes
+    return max(1, torch.cuda.device_count()) if device in ("auto", "cuda") else 1
+
+
+def run_ranks(name: str, payload: bytes, num_processes: int | None, device: str) -> Result:
+    """Run `module:function` on every rank and return what rank 0 returns.
+
+    One rank runs in this process; several are started here, unless torchrun or accelerate has
+    started them already.
+
+    Parameters
+    ----------
+    name : str
+        The work, `module:function`, called with the payload and its `Ranks`.
+    payload : bytes
+        What to work on, the same for all.
+    num_processes, device
+        See `n_ranks`.
+
+    Raises
+    ------
+    UserError
+        If a rank raised one.
+    RankError
+        If a rank failed otherwise.
+    """
+    size = n_ranks(num_processes, device)
+    if world_size() > 1:
+        return lead(name, payload, device)
+    if size > 1:
+        find_device(device)
+        return launch(name, payload, size, device)
+    return find_work(name)(payload, this_rank(device))

@@ -1,0 +1,76 @@
+"""One of the ranks that `launch` starts: `python -m probe.distributed.child FOLDER`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+
+from probe.errors import UserError
+
+
+def main(place: Path) -> int:
+    """Do the work described in a folder, and leave the result or the error there."""
+    # The driver decides what an interrupt means; a child ends when the driver does.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_driver, daemon=True).start()
+    logging.basicConfig(
+        level=logging.INFO if os.environ["RANK"] == "0" else logging.WARNING,
+        format="%(asctime)s  %(message)s",
+        datefmt="%H:%M:%S",
+    )
+    for name in ("httpx", "httpx2"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        _work(place)
+    except Exception as error:
+        report = {
+            "rank": os.environ["RANK"],
+            "time": time.time(),
+            "user": isinstance(error, UserError),
+            "message": str(error) if isinstance(error, UserError) else _last_line(error),
+            "traceback": traceback.format_exc(),
+        }
+        unfinished = place / f"error-{os.environ['RANK']}.part"
+        unfinished.write_text(json.dumps(report))
+        unfinished.rename(unfinished.with_suffix(".json"))
+        # Without a word to the group: the others are inside a collective, the driver ends them.
+        os._exit(1)
+    return 0
+
+
+def _work(place: Path) -> None:
+    from safetensors.torch import save_file
+
+    from probe.distributed.ranks import leave, this_rank
+    from probe.distributed.work import find_work
+
+    work = json.loads((place / "work.json").read_text())
+    ranks = this_rank(work["device"])
+    result = find_work(work["name"])((place / "payload").read_bytes(), ranks)
+    if ranks.main:
+        save_file(
+            {name: tensor.cpu().contiguous() for name, tensor in result.items()},
+            place / "result.safetensors",
+        )
+    leave()
+
+
+def _end_with_driver() -> None:
+    while sys.stdin.buffer.read(1):
+        continue
+    os._exit(1)
+
+
+def _last_line(error: Exception) -> str:
+    return traceback.format_exception_only(error)[-1].strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,119 @@
+"""Start local ranks as plain processes under torchrun's environment contract.
+
+Other ways to start them leave orphans, hang on Ctrl-C, or bury the rank's own error; here the
+driver hosts the store, watches its children, and they watch it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from safetensors.torch import load_file
+from torch.distributed import TCPStore
+
+from probe.distributed.work import Result
+from probe.errors import UserError
+
+# After the first death, the time for the others to report theirs.
+_GRACE = 0.3
+_POLL = 0.05
+
+
+class RankError(RuntimeError):
+    """A rank failed; the message names it."""
+
+
+def launch(name: str, payload: bytes, size: int, device: str) -> Result:
+    """Run `name` on `size` new local processes and return the result of rank 0.
+
+    Raises
+    ------
+    UserError
+        If a rank raised one.
+    RankError
+        If a rank failed otherwise, or was killed.
+    """
+    with tempfile.TemporaryDirectory(prefix="probe-ranks-") as folder:
+        place = Path(folder)
+        (place / "payload").write_bytes(payload)
+        (place / "work.json").write_text(json.dumps({"name": name, "device": device}))
+        store = TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
+        with _children(place, size, store.port) as children:
+            while any(child.poll() is None for child in children):
+                if any(child.poll() not in (None, 0) for child in children):
+                    break
+                time.sleep(_POLL)
+            if any(child.poll() != 0 for child in children):
+                time.sleep(_GRACE)
+                raise _failure(place, children)
+        return load_file(place / "result.safetensors")
+
+
+@contextmanager
+def _children(place: Path, size: int, port: int) -> Iterator[list[subprocess.Popen[bytes]]]:
+    children: list[subprocess.Popen[bytes]] = []
+    try:
+        for rank in range(size):
+            output = None if rank == 0 else (place / f"rank-{rank}.log").open("wb")
+            children.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "probe.distributed.child", str(place)],
+                    env=_environment(rank, size, port),
+                    # Held open: a child whose standard input ends knows that the driver is gone.
+                    stdin=subprocess.PIPE,
+                    stdout=output,
+                    stderr=output,
+                )
+            )
+        yield children
+    finally:
+        for child in children:
+            child.terminate()
+        for child in children:
+            try:
+                child.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+
+def _environment(rank: int, size: int, port: int) -> dict[str, str]:
+    threads = max(1, len(os.sched_getaffinity(0)) // size) if hasattr(os, "sched_getaffinity") else 1
+    return {
+        "OMP_NUM_THREADS": str(threads),
+        "GLOO_SOCKET_IFNAME": "lo0" if sys.platform == "darwin" else "lo",
+        **os.environ,
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(size),
+        "LOCAL_WORLD_SIZE": str(size),
+        "MASTER_ADDR": "localhost",
+        "MASTER_PORT": str(port),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
+    }
+
+
+def _failure(place: Path, children: list[subprocess.Popen[bytes]]) -> Exception:
+    """Name the rank that died silently, else the one that reported first."""
+    size = len(children)
+    for rank, child in enumerate(children):
+        code = child.poll()
+        if code not in (None, 0) and not (place / f"error-{rank}.json").exists():
+            log = place / f"rank-{rank}.log"
+            said = log.read_text(errors="replace").strip().splitlines()[-1:] if rank else []
+            died = f"was killed by signal {-code} (out of memory?)" if code < 0 else f"exit {code}"
+            return RankError(": ".join([f"rank {rank} of {size}", died, *said]))
+    errors = [json.loads(file.read_text()) for file in place.glob("error-*.json")]
+    first = min(errors, key=lambda error: error["time"])
+    if first["user"]:
+        return UserError(first["message"])
+    return RankError(f"rank {first['rank']} of {size}: {first['message']}\n{first['traceback']}")

@@ -1,0 +1,136 @@
+"""The ranks that share an extraction: who am I, which device is mine, hand sums to rank 0."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from accelerate import PartialState
+from safetensors.torch import load, save
+from torch import Tensor
+
+from probe.errors import UserError
+
+# Followers idle while rank 0 computes measures, and shares can be uneven: never time out on that.
+_PATIENCE = timedelta(days=30)
+
+
+def world_size() -> int:
+    """Count the processes that torchrun or accelerate has started, 1 without either."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+@cache
+def join() -> Any:
+    """Join the process group once a process; return the group that carries sums and messages.
+
+    The group is gloo whatever the devices are: sums are float64 on the host, and one reduction a
+    run costs nothing.
+    """
+    accelerators = torch.accelerator.is_available()
+    PartialState(cpu=not accelerators, timeout=_PATIENCE)
+    return dist.new_group(backend="gloo", timeout=_PATIENCE)
+
+
+def leave() -> None:
+    """Leave the group together, or a rank that is quicker aborts the others."""
+    dist.barrier(group=join())
+    PartialState().destroy_process_group()
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among the ranks of an extraction.
+
+    Attributes
+    ----------
+    index, size : int
+        This rank, from 0, and how many there are.
+    device : torch.device
+        Where this rank runs the model.
+    """
+
+    index: int
+    size: int
+    device: torch.device
+    _examples: list[int] = field(default_factory=lambda: [0])
+
+    @property
+    def main(self) -> bool:
+        """Whether this is the rank that writes."""
+        return self.index == 0
+
+    def count(self, examples: int, run: str) -> int:
+        """Report examples done here and return how many all ranks have done so far."""
+        if self.size == 1:
+            self._examples[0] += examples
+            return self._examples[0]
+        store = dist.distributed_c10d._get_default_store()
+        return int(store.add(f"probe/{run}", examples))
+
+    def collect(self, state: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+        """Yield on rank 0 what every other rank passes, in the order of the ranks."""
+        if self.size == 1:
+            return
+        group = join()
+        if not self.main:
+            blob = torch.frombuffer(bytearray(save(_on_host(state))), dtype=torch.uint8)
+            dist.send(torch.tensor([len(blob)]), dst=0, group=group)
+            dist.send(blob, dst=0, group=group)
+            return
+        for rank in range(1, self.size):
+            length = torch.zeros(1, dtype=torch.long)
+            dist.recv(length, src=rank, group=group)
+            blob = torch.empty(int(length), dtype=torch.uint8)
+            dist.recv(blob, src=rank, group=group)
+            yield load(blob.numpy().tobytes())
+
+
+def this_rank(device: str) -> Ranks:
+    """Work out this process's rank and device (`runtime.device`).
+
+    Raises
+    ------
+    UserError
+        If the device is not on this machine.
+    """
+    if world_size() > 1:
+        join()
+        index, size, local = dist.get_rank(), dist.get_world_size(), PartialState().local_process_index
+    else:
+        index, size, local = 0, 1, 0
+    return Ranks(index, size, find_device(device, local))
+
+
+def find_device(device: str, local: int = 0) -> torch.device:
+    """Turn `auto`, `cpu`, `cuda`, `cuda:1`, `mps` into a device, one GPU for each local rank."""
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    if device == "auto":
+        device = accelerator.type if accelerator is not None else "cpu"
+    try:
+        found = torch.device(device)
+    except RuntimeError:
+        raise UserError(f"runtime.device={device} is no device; take auto, cpu or cuda") from None
+    if found.type != "cpu" and (accelerator is None or accelerator.type != found.type):
+        has = accelerator.type if accelerator is not None else "cpu"
+        raise UserError(f"runtime.device={device} is not on this machine, which has {has}")
+    if found.type == "cuda":
+        index = found.index if found.index is not None else local % torch.cuda.device_count()
+        if index >= torch.cuda.device_count():
+            raise UserError(
+                f"runtime.device={device} is not on this machine, "
+                f"which has cuda:0 to cuda:{torch.cuda.device_count() - 1}"
+            )
+        found = torch.device("cuda", index)
+        torch.cuda.set_device(found)
+    return found
+
+
+def _on_host(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.cpu().contiguous() for name, tensor in state.items()}

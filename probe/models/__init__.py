@@ -1,0 +1,15 @@
+"""Models: the trunk without its LM head, its blocks, its tokenizer."""
+
+from probe.models.blocks import find_attention, find_blocks, find_mlp_output, text_config
+from probe.models.load import load_config, load_tokenizer, load_trunk, model_fingerprint
+
+__all__ = [
+    "find_attention",
+    "find_blocks",
+    "find_mlp_output",
+    "load_config",
+    "load_tokenizer",
+    "load_trunk",
+    "model_fingerprint",
+    "text_config",
+]

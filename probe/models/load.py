@@ -1,0 +1,125 @@
+"""Load a model's trunk and its tokenizer, trained or randomly initialised."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from probe.config import InitConfig, InitKind, ModelConfig, model_name
+from probe.errors import UserError
+
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
+BUNDLED = "bundled/"
+# A bar for every model that is read from the disk says nothing; downloads have their own.
+transformers_logging.disable_progress_bar()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a model's files are, as transformers wants to be told."""
+
+    name: str
+    where: str
+    options: dict[str, Any]
+
+    @classmethod
+    def of(cls, model: ModelConfig) -> Place:
+        """Find the local folder, the bundled one, or the Hub's repository."""
+        where = model.path or str(model.id)
+        if model.path is None and where.startswith(BUNDLED):
+            where = str(ASSETS / where.removeprefix(BUNDLED))
+            if not Path(where).is_dir():
+                raise UserError(f"model.id={model.id} does not come with probe; take bundled/tiny")
+        options: dict[str, Any] = {"trust_remote_code": model.trust_remote_code}
+        if model.revision is not None:
+            options["revision"] = model.revision
+        return cls(model_name(model), where, options)
+
+    def open(self, kind: Any, **more: Any) -> Any:
+        """Call `kind.from_pretrained`, wording what goes wrong for a user."""
+        try:
+            return kind.from_pretrained(self.where, **self.options, **more)
+        except (OSError, ValueError, KeyError, ImportError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+            at = f" at {self.options['revision']}" if "revision" in self.options else ""
+            raise UserError(
+                f"model={self.name}: {self.where}{at} could not be loaded ({reason}); check the "
+                "name and the network, or give a local copy with model.path="
+            ) from error
+
+
+def load_config(model: ModelConfig) -> Any:
+    """Load the model's own (Hugging Face) configuration."""
+    return Place.of(model).open(AutoConfig)
+
+
+def load_tokenizer(model: ModelConfig) -> Any:
+    """Load the tokenizer; it pads with the end-of-sequence token where it has no other."""
+    tokenizer = Place.of(model).open(AutoTokenizer)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_trunk(model: ModelConfig, init: InitConfig, device: torch.device) -> nn.Module:
+    """Load the model without its language-model head, ready to run.
+
+    Parameters
+    ----------
+    model : ModelConfig
+        Which model, and its precision.
+    init : InitConfig
+        `pretrained` weights, or `random` ones of the same architecture, drawn on the CPU so that
+        a seed means the same on every device.
+    device : torch.device
+        Where the model will run.
+
+    Raises
+    ------
+    UserError
+        If the model cannot be had, or its checkpoint lacks weights of the trunk.
+    """
+    place = Place.of(model)
+    dtype = getattr(torch, model.dtype.value)
+    if init.kind is InitKind.random:
+        config = place.open(AutoConfig)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(init.seed)
+            trunk = AutoModel.from_config(
+                config, dtype=dtype, trust_remote_code=model.trust_remote_code
+            )
+    else:
+        trunk, report = place.open(AutoModel, dtype=dtype, output_loading_info=True)
+        missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
+        if missing:
+            raise UserError(
+                f"model={place.name}: the checkpoint lacks {len(missing)} weights of the model "
+                f"({missing[0]} first); take a whole checkpoint or init=random"
+            )
+    return trunk.to(device).eval().requires_grad_(False)
+
+
+def model_fingerprint(model: ModelConfig, init: InitConfig) -> str:
+    """Say which weights a run used: the Hub's commit, or a hash over a local folder's files.
+
+    Weights that are drawn at random depend on the configuration alone, so only it is hashed.
+    """
+    place = Place.of(model)
+    if not Path(place.where).is_dir():
+        return f"commit {load_config(model)._commit_hash}"
+    patterns = ["*.json", "*.model", "*.txt"]
+    if init.kind is InitKind.pretrained:
+        patterns += ["*.safetensors", "*.bin"]
+    digest = hashlib.sha256()
+    for file in sorted({file for p in patterns for file in Path(place.where).glob(p)}):
+        digest.update(file.name.encode())
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return f"sha256 {digest.hexdigest()}"

@@ -1,0 +1,82 @@
+"""What the ranks are asked to extract, as bytes that any of them can read."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+
+import numpy as np
+
+from probe.batches import Batch
+from probe.config import Config, Selection, from_plain, to_plain
+
+
+@dataclass(frozen=True)
+class Request:
+    """An extraction: the same batches, whatever the number of ranks.
+
+    Attributes
+    ----------
+    config : Config
+        The run.
+    layers : list of int
+        Layers to read.
+    batches : list of Batch
+        All batches; batch `i` is done by rank `i % n_ranks`.
+    names : list of str
+        Name of every example, to say where something went wrong.
+    run : str
+        Name of the extraction, unlike that of any other in this process group.
+    """
+
+    config: Config
+    layers: list[int]
+    batches: list[Batch]
+    names: list[str]
+    run: str
+
+    @property
+    def n_examples(self) -> int:
+        """Number of examples."""
+        return len(self.names)
+
+    @property
+    def groups(self) -> dict[str, list[int]]:
+        """Matrices to make, by name, each with the layers it averages over."""
+        if self.config.layers.selection is Selection.all:
+            return {"all_layers": self.layers}
+        return {f"layer_{layer}": [layer] for layer in self.layers}
+
+    def to_bytes(self) -> bytes:
+        """Pack the request."""
+        rest = {
+            "config": to_plain(self.config),
+            "layers": self.layers,
+            "names": self.names,
+            "run": self.run,
+            "batches": [{"members": b.members, "part": b.part} for b in self.batches],
+        }
+        series = [ids for batch in self.batches for ids in batch.ids]
+        stream = io.BytesIO()
+        np.savez(
+            stream,
+            rest=np.frombuffer(json.dumps(rest).encode(), dtype=np.uint8),
+            ids=np.concatenate([np.asarray(ids, dtype=np.int32) for ids in series]),
+            lengths=np.array([len(ids) for ids in series]),
+        )
+        return stream.getvalue()
+
+    @classmethod
+    def from_bytes(cls, packed: bytes) -> Request:
+        """Unpack a request."""
+        with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
+            rest = json.loads(arrays["rest"].tobytes())
+            ends = np.cumsum(arrays["lengths"])
+            series = iter([ids.tolist() for ids in np.split(arrays["ids"], ends[:-1])])
+        batches = [
+            Batch(batch["members"], [next(series) for _ in batch["members"]], batch["part"])
+            for batch in rest.pop("batches")
+        ]
+        config = from_plain(rest.pop("config"))
+        return cls(config=config, batches=batches, **rest)

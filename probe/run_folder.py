@@ -1,0 +1,160 @@
+"""The folder of a run: claimed by one process, filled whole or not at all, closed by a manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from omegaconf import OmegaConf
+
+from probe import __version__
+from probe.config import CONF, Config, run_folder, to_plain
+from probe.errors import UserError
+from probe.topology import MANIFEST, replacing
+
+FORMAT = 1
+_PACKAGES = ("torch", "transformers", "accelerate", "numpy", "hydra-core", "wandb")
+
+
+class RunFolder:
+    """The place of one run's files.
+
+    Parameters
+    ----------
+    config : Config
+        The run; its name is worked out from what it computes.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.path = run_folder(config)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out of the folder.
+
+        Raises
+        ------
+        UserError
+            If another process is at the same run.
+        """
+        locks = Path(self.config.output) / ".locks"
+        try:
+            locks.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"output={self.config.output} cannot be written ({error.strerror}); "
+                "give another folder with output="
+            ) from None
+        lock = FileLock(locks / f"{self.path.name}.lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise UserError(
+                f"{self.path} is being written by another process; wait for it, or change the run"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def finished(self, fingerprints: dict[str, str]) -> bool:
+        """Whether the run has been done before, of the same model and data.
+
+        Raises
+        ------
+        UserError
+            If it has been done, but what it was done of has changed since.
+        """
+        manifest = self.path / MANIFEST
+        if self.config.overwrite or not manifest.is_file():
+            return False
+        before = json.loads(manifest.read_text())["fingerprints"]
+        changed = [name for name, value in fingerprints.items() if before.get(name) != value]
+        if changed:
+            raise UserError(
+                f"{self.path} was made of another {' and '.join(changed)} under the same name "
+                f"({', '.join(f'{c}: {before.get(c)} then, {fingerprints[c]} now' for c in changed)}"
+                "); keep it by moving the folder, or replace it with overwrite=true"
+            )
+        return True
+
+    @contextmanager
+    def claimed(self, overrides: Sequence[str]) -> Iterator[None]:
+        """Write what is asked for, and send the log to `probe.log` meanwhile."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(OmegaConf.create(to_plain(self.config)), self.path / "config.yaml")
+        OmegaConf.save(OmegaConf.create(list(overrides)), self.path / "overrides.yaml")
+        handler = logging.FileHandler(self.path / "probe.log", mode="w", encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s  %(message)s"))
+        root = logging.getLogger()
+        root.addHandler(handler)
+        try:
+            yield
+        finally:
+            root.removeHandler(handler)
+            handler.close()
+
+    def open_again(self) -> None:
+        """Take back the manifest: from now on the old results are being replaced."""
+        (self.path / MANIFEST).unlink(missing_ok=True)
+
+    def close(self, files: Sequence[Path], facts: dict[str, Any]) -> None:
+        """Write the manifest, which makes the run a finished one."""
+        manifest = {
+            "format": FORMAT,
+            "probe": __version__,
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "config": to_plain(self.config),
+            **facts,
+            "versions": _versions(),
+            "git": _git_commit(),
+            "host": {"platform": platform.platform(), "cores": os.cpu_count()},
+            "files": {
+                str(file.relative_to(self.path)): _sha256(file) for file in sorted(files)
+            },
+        }
+        with replacing(self.path / MANIFEST) as unfinished:
+            unfinished.write_text(json.dumps(manifest, indent=1) + "\n")
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def _git_commit() -> str | None:
+    """Commit of the clone that the program runs from, with `+` where it has been changed."""
+    try:
+        said = [
+            subprocess.run(
+                ["git", "-C", str(CONF.parent), *command],
+                capture_output=True, text=True, timeout=10, check=True,
+            ).stdout.strip()
+            for command in (["ls-files", "conf"], ["rev-parse", "HEAD"], ["status", "--porcelain"])
+        ]  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    tracked, commit, changes = said
+    return (commit + "+" if changes else commit) if tracked else None

@@ -1,0 +1,30 @@
+"""Attention sinks: how much larger the first token's activations are than the others'."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+# A first token this many times as long as the median one rules the correlations.
+LARGE = 5.0
+
+
+class FirstTokenNorm:
+    """Norm of the first token that counts over the median norm, averaged over examples.
+
+    Parameters
+    ----------
+    layers : list of int
+        Layers that will be read.
+    """
+
+    def __init__(self, layers: list[int]) -> None:
+        self._row = {layer: row for row, layer in enumerate(layers)}
+        self.total = torch.zeros(len(layers), dtype=torch.float64)
+
+    def update(self, layer: int, activations: Tensor, keep: Tensor) -> None:
+        """Add a batch: `activations` (n_examples, n_tokens, n_neurons), `keep` the real tokens."""
+        norms = torch.linalg.vector_norm(activations, dim=-1, dtype=torch.float32)
+        first = norms.gather(1, keep.int().argmax(dim=1, keepdim=True)).squeeze(1)
+        median = norms.masked_fill(~keep, torch.nan).nanmedian(dim=1).values
+        self.total[self._row[layer]] += (first / median).sum().cpu()

@@ -1,0 +1,156 @@
+"""The result: an averaged correlation matrix with all that is needed to read it. NumPy only."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.errors import UserError, nearest
+
+FOLDER = "topology"
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Topology:
+    """A neural topology: neurons as nodes, averaged Pearson correlations as edges.
+
+    Attributes
+    ----------
+    matrix : ndarray of float32, shape (n_neurons, n_neurons)
+        Correlations, dimensionless, symmetric, diagonal 1; 0 in rows of undefined neurons.
+    name : str
+        `all_layers` or `layer_12`, with `_part1` where there are parts.
+    layers : tuple of int
+        Layers averaged over, counted from 0 as decoder blocks.
+    scheme, weight : str
+        How examples were averaged: mean, fisher or pooled; each example or each token the same.
+    part, parts : int
+        Part of the examples, from 1, and the number of parts.
+    examples : int
+        Examples in the part.
+    undefined : tuple of int
+        Neurons that were constant in every example.
+    site : str
+        Where neurons were read: residual, mlp or attention.
+    model, data, subject, init : str
+        What was read, of which data; `subject` is None for data without subjects.
+    standard_error : ndarray of float32, shape (n_neurons, n_neurons), or None
+        Standard error of every edge, NaN where fewer than two examples defined it.
+    """
+
+    matrix: NDArray[np.float32]
+    name: str
+    layers: tuple[int, ...]
+    scheme: str
+    weight: str
+    part: int
+    parts: int
+    examples: int
+    undefined: tuple[int, ...]
+    site: str
+    model: str
+    data: str
+    subject: str | None
+    init: str
+    standard_error: NDArray[np.float32] | None = None
+
+    @property
+    def n_neurons(self) -> int:
+        """Number of nodes."""
+        return len(self.matrix)
+
+    @property
+    def layer(self) -> int | None:
+        """The layer, where there is only one."""
+        return self.layers[0] if len(self.layers) == 1 else None
+
+    def record(self) -> dict[str, Any]:
+        """Return everything but the matrices, with the files' names, for the manifest."""
+        arrays = ("matrix", "standard_error")
+        rest = {field.name: getattr(self, field.name) for field in fields(self)}
+        rest = {name: value for name, value in rest.items() if name not in arrays}
+        files = {"file": _file(self.name), "standard_error_file": None}
+        if self.standard_error is not None:
+            files["standard_error_file"] = _file(self.name, "_stderr")
+        return rest | files
+
+    def save(self, run: Path) -> list[Path]:
+        """Write the matrices under a run's folder, each whole or not at all."""
+        written = []
+        for key, array in (("", self.matrix), ("_stderr", self.standard_error)):
+            if array is not None:
+                path = run / _file(self.name, key)
+                with replacing(path) as unfinished, unfinished.open("wb") as stream:
+                    np.save(stream, array, allow_pickle=False)
+                written.append(path)
+        return written
+
+
+def load_topologies(run: str | os.PathLike[str]) -> list[Topology]:
+    """Load every topology of a finished run.
+
+    Raises
+    ------
+    UserError
+        If the folder is no finished run, or a file of it is missing.
+    """
+    folder = Path(run)
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        raise UserError(f"{folder} is no finished run: it has no {MANIFEST}; give a run's folder")
+    return [_load(folder, record) for record in json.loads(manifest.read_text())["topologies"]]
+
+
+def load_topology(run: str | os.PathLike[str], name: str | None = None) -> Topology:
+    """Load one topology of a finished run, by name where there are several.
+
+    Raises
+    ------
+    UserError
+        If there is no such topology, or several and no name.
+    """
+    found = {topology.name: topology for topology in load_topologies(run)}
+    if name is None and len(found) == 1:
+        return next(iter(found.values()))
+    if name is None or name not in found:
+        wanted = f"no topology '{name}'{nearest(name, found)}" if name else "several topologies"
+        raise UserError(f"{run} has {wanted}; give one of {', '.join(found)}")
+    return found[name]
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path that takes the place of `path` once it is written whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _file(name: str, key: str = "") -> str:
+    group, _, part = name.partition("_part")
+    return f"{FOLDER}/{group}_avg_corr{key}{'_part' + part if part else ''}.npy"
+
+
+def _load(run: Path, record: dict[str, Any]) -> Topology:
+    rest = {field.name: record[field.name] for field in fields(Topology) if field.name in record}
+    for key in ("layers", "undefined"):
+        rest[key] = tuple(rest[key])
+    arrays = {"matrix": record["file"], "standard_error": record["standard_error_file"]}
+    try:
+        loaded = {k: np.load(run / f, allow_pickle=False) for k, f in arrays.items() if f}
+    except OSError as error:
+        raise UserError(f"{run} lacks {error.filename}; make the run again") from None
+    return Topology(**rest, **loaded)

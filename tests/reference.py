@@ -1,0 +1,77 @@
+"""The definitions, written again in float64 NumPy, one example at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.float64]
+
+
+def example_correlation(series: NDArray[np.floating]) -> Matrix:
+    """`np.corrcoef` of one example, (n_tokens, n_neurons), NaN where a neuron is constant."""
+    constant = series.max(axis=0) == series.min(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r = np.corrcoef(series.astype(np.float64), rowvar=False)
+    r = np.atleast_2d(r)
+    r[constant] = np.nan
+    r[:, constant] = np.nan
+    return r
+
+
+def topology(
+    layers: Sequence[Sequence[NDArray[np.floating]]], scheme: str, weight: str | None = None
+) -> Matrix:
+    """Average over layers and examples, `layers[l][b]` of shape (n_tokens, n_neurons)."""
+    if scheme == "pooled":
+        result = np.nanmean([_pooled(examples, weight or "token") for examples in layers], axis=0)
+    else:
+        values, weights = [], []
+        for examples in layers:
+            for series in examples:
+                r = example_correlation(series)
+                values.append(
+                    np.arctanh(np.clip(r, -(1 - 1e-7), 1 - 1e-7)) if scheme == "fisher" else r
+                )
+                weights.append(len(series) if weight == "token" else 1)
+        stacked = np.ma.masked_invalid(np.stack(values))
+        mean = np.ma.average(stacked, axis=0, weights=np.array(weights, dtype=float))
+        result = np.tanh(mean.filled(0)) if scheme == "fisher" else mean.filled(0)
+    defined = np.diagonal(np.nan_to_num(result)) != 0
+    result = np.nan_to_num(result)
+    np.fill_diagonal(result, defined.astype(float))
+    return result
+
+
+def _pooled(examples: Sequence[NDArray[np.floating]], weight: str) -> Matrix:
+    tokens = np.concatenate(examples).astype(np.float64)
+    w = np.concatenate(
+        [np.full(len(s), 1.0 if weight == "token" else 1 / len(s)) for s in examples]
+    )
+    centred = tokens - np.average(tokens, axis=0, weights=w)
+    centred -= np.average(centred, axis=0, weights=w)
+    covariance = (centred * w[:, None]).T @ centred
+    constant = tokens.max(axis=0) == tokens.min(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r = covariance / np.sqrt(np.outer(np.diagonal(covariance), np.diagonal(covariance)))
+    r[constant] = np.nan
+    r[:, constant] = np.nan
+    return r
+
+
+def standard_error(layers: Sequence[Sequence[NDArray[np.floating]]], scheme: str) -> Matrix:
+    """`s / √N` of the examples' values, each averaged over layers, mapped back by 1 - R²."""
+    values = []
+    for b in range(len(layers[0])):
+        r = np.stack([example_correlation(examples[b]) for examples in layers])
+        if scheme == "fisher":
+            r = np.arctanh(np.clip(r, -(1 - 1e-7), 1 - 1e-7))
+        values.append(r.mean(axis=0))
+    stacked = np.stack(values)
+    error = stacked.std(axis=0, ddof=1) / np.sqrt(len(stacked))
+    if scheme == "fisher":
+        error *= 1 - np.tanh(stacked.mean(axis=0)) ** 2
+    np.fill_diagonal(error, 0)
+    return error
