@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from probe.cli import enter
 from probe.config import Config
+from probe.entry import enter
 
 
 def extract(config: Config, overrides: list[str], group: str | None) -> None:

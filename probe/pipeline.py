@@ -125,7 +125,7 @@ def extract_topologies(request: Request) -> tuple[list[Topology], dict[str, Any]
     config = request.config
     launch, device = config.launch.num_processes, config.runtime.device
     result = run_ranks("probe.extract:extract", request.to_bytes(), launch, device)
-    facts = {
+    facts: dict[str, Any] = {
         "ranks": n_ranks(launch, device),
         "examples": int(result["examples"]),
         "tokens": int(result["tokens"]),
@@ -169,9 +169,7 @@ def _topology(
 
 
 def _warn_of_sinks(request: Request, ratios: list[float]) -> None:
-    large = [
-        layer for layer, ratio in zip(request.layers, ratios, strict=True) if ratio > LARGE
-    ]
+    large = [layer for layer, ratio in zip(request.layers, ratios, strict=True) if ratio > LARGE]
     if large:
         logger.warning(
             "the first token is up to %.0f times as long as the median one (layers %s): it rules "

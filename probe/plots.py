@@ -30,7 +30,8 @@ def title(topology: Topology) -> str:
     what = topology.name.replace("_", " ")
     init = "" if topology.init == "pretrained" else f", {topology.init} weights"
     site = "" if topology.site == "residual" else f", {topology.site}"
-    return f"{topology.model}{init} on {data}: {what}{site} ({topology.scheme}, {topology.examples} examples)"
+    average = f"{topology.scheme}, {topology.examples} examples"
+    return f"{topology.model}{init} on {data}: {what}{site} ({average})"
 
 
 def heatmap(topology: Topology) -> Figure:

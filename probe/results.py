@@ -1,4 +1,4 @@
-"""What a run leaves: matrices, measures, figures, manifest, a W&B run, and a table on the console."""
+"""What a run leaves: matrices, measures, figures, manifest, a W&B run, a table on the console."""
 
 from __future__ import annotations
 
@@ -75,9 +75,7 @@ def _draw(folder: Path, topologies: Sequence[Topology]) -> dict[str, Path]:
     return images
 
 
-def _write_measures(
-    run: Path, measured: Measured, facts: dict[str, Any]
-) -> list[Path]:
+def _write_measures(run: Path, measured: Measured, facts: dict[str, Any]) -> list[Path]:
     norms = dict(zip(facts["layers"], facts["first_token_norm"], strict=True))
     with replacing(run / "measures.json") as unfinished:
         summary = {topology.name: asdict(measures) for topology, measures in measured}

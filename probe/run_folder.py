@@ -121,9 +121,7 @@ class RunFolder:
             "versions": _versions(),
             "git": _git_commit(),
             "host": {"platform": platform.platform(), "cores": os.cpu_count()},
-            "files": {
-                str(file.relative_to(self.path)): _sha256(file) for file in sorted(files)
-            },
+            "files": {str(file.relative_to(self.path)): _sha256(file) for file in sorted(files)},
         }
         with replacing(self.path / MANIFEST) as unfinished:
             unfinished.write_text(json.dumps(manifest, indent=1) + "\n")

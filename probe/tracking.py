@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -75,23 +75,23 @@ def track(config: Config, run: Path, record: Record) -> str | None:
         _log(writer, record, config.tracking.upload)
         where = str(writer.url) if mode == "online" else str(Path(writer.dir).parent)
         writer.finish()
-    except Exception as error:  # whatever happens in there, the results are on disk
+    except Exception as error:  # noqa: BLE001 - the results are on disk, whatever happens here
         logger.warning("W&B was given up (%s); the results on disk are whole", error)
         return None
     return where
 
 
-def _mode(tracking: TrackingConfig) -> str:
+def _mode(tracking: TrackingConfig) -> Literal["online", "offline"]:
     """Online where there is a login that works; never a question, never a long wait."""
     import wandb
 
-    if tracking.mode is not Mode.auto:
-        return tracking.mode.value
-    if os.environ.get("WANDB_MODE"):
-        return os.environ["WANDB_MODE"]
+    if tracking.mode is Mode.online:
+        return "online"
+    if tracking.mode is Mode.offline or os.environ.get("WANDB_MODE", "online") != "online":
+        return "offline"
     try:
         return "online" if wandb.login(prompt=False, timeout=_TIMEOUT) else "offline"
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - no login and no network raise many kinds
         logger.warning("W&B cannot be reached (%s); the run is kept offline", error)
         return "offline"
 
@@ -129,7 +129,8 @@ def _log(writer: Any, record: Record, upload: bool) -> None:
         media[f"figures/{name}"] = wandb.Image(str(image), caption=name)
     for topology, _ in record.topologies:
         counts, bounds = np.histogram(edges(topology), bins=100, range=(-1, 1))
-        media[f"r/{topology.name}"] = wandb.Histogram(np_histogram=(counts.tolist(), bounds.tolist()))
+        histogram = (counts.tolist(), bounds.tolist())
+        media[f"r/{topology.name}"] = wandb.Histogram(np_histogram=histogram)
         media[f"strength/{topology.name}"] = wandb.Histogram(strengths(topology).tolist())
     writer.log(media)
     for topology, measures in record.topologies:

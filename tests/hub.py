@@ -156,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
         except HubError as error:
             self._send(error.status, error.headers, json.dumps({"error": str(error)}).encode())
 
-    do_HEAD = do_POST = do_GET
+    do_HEAD = do_POST = do_GET  # noqa: N815 - names that http.server calls
 
     def log_message(self, format: str, *args: object) -> None:
         """Keep quiet: `Hub.requests` has the log."""

@@ -1,16 +1,16 @@
-"""The command line: help, checks before Hydra starts, and the way into a program."""
+"""The command line: its help page, and every mistake worded before Hydra starts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from probe.cli.arguments import read_arguments
-from probe.cli.compose import compose_config
-from probe.cli.entry import enter
+from probe.cli.compose import compose_config, typed
+from probe.cli.help import help_page
 from probe.config import Config
 from probe.errors import UserError
 
-__all__ = ["compose_job", "enter"]
+__all__ = ["compose_config", "compose_job", "help_page", "read_arguments", "typed"]
 
 
 def compose_job(overrides: Sequence[str], schema: type[Config] = Config) -> Config:

@@ -51,9 +51,7 @@ def read_arguments(arguments: Sequence[str], schema: type[Any]) -> Arguments:
     if flags.config_dir:
         for file in Path(flags.config_dir).glob("*/*.yaml"):
             options.setdefault(file.parent.name, []).append(file.stem)
-    written = [
-        text for one in flags.overrides for text in _layer_numbers(one, options["layers"])
-    ]
+    written = [text for one in flags.overrides for text in _layer_numbers(one, options["layers"])]
     overrides = [_parse(text) for text in written]
     known = {key.name for key in keys(schema)}
     for override in overrides:
@@ -144,7 +142,9 @@ def _check_key(override: Override, options: dict[str, list[str]], known: set[str
     if key == "hydra" or key.startswith(("hydra.", "hydra/")):
         return
     if override.type is OverrideType.DEL:
-        raise UserError(f"{override.input_line} would remove a key; set it to null or false instead")
+        raise UserError(
+            f"{override.input_line} would remove a key; set it to null or false instead"
+        )
     if key in known or key in options:
         if override.type is OverrideType.ADD:
             raise UserError(f"{override.input_line} adds nothing new; leave out the +")

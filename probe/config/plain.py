@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import OmegaConf
 
@@ -12,10 +13,7 @@ from probe.config.schema import Config
 
 def to_plain(config: Config) -> dict[str, Any]:
     """Return dictionaries, lists, strings and numbers only."""
-    plain: dict[str, Any] = OmegaConf.to_container(
-        OmegaConf.create(asdict(config)), enum_to_str=True
-    )
-    return plain
+    return cast(dict[str, Any], json.loads(json.dumps(asdict(config))))  # its enums are strings
 
 
 def from_plain(plain: dict[str, Any]) -> Config:

@@ -1,4 +1,4 @@
-"""The one dataclass tree behind every configuration: types, defaults and a sentence for each key."""
+"""The one dataclass tree behind every configuration: types, defaults, a sentence for each key."""
 
 from __future__ import annotations
 
@@ -202,6 +202,8 @@ class Config:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     launch: LaunchConfig = field(default_factory=LaunchConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
-    site: Site = key(Site.residual, "residual (block output), mlp (before its output) or attention.")
+    site: Site = key(
+        Site.residual, "residual (block output), mlp (before its output) or attention."
+    )
     output: str = key("outputs", "Folder under which runs are written.")
     overwrite: bool = key(False, "Do a finished run again.")

@@ -42,9 +42,7 @@ class Sums(Protocol):
         """Turn the sums into the average."""
 
 
-def make_sums(
-    scheme: str, std: bool, n_neurons: int, layers: int, device: torch.device
-) -> Sums:
+def make_sums(scheme: str, std: bool, n_neurons: int, layers: int, device: torch.device) -> Sums:
     """Return empty sums for an averaging scheme.
 
     Parameters

@@ -157,7 +157,9 @@ def fisher_z(r: Tensor, activations: Tensor) -> Tensor:
         left, right = where.chunk(2)
         # As many pairs at a time as take some 30 MB.
         portion = max(1, (1 << 22) // len(activations))
-        for i, j, a, b in zip(*(v.split(portion) for v in (rows, columns, left, right)), strict=True):
+        for i, j, a, b in zip(
+            *(v.split(portion) for v in (rows, columns, left, right)), strict=True
+        ):
             pair = (exact[:, a] * exact[:, b]).sum(dim=0).clamp_(-CLIP, CLIP)
             z[i, j] = z[j, i] = torch.arctanh(pair)
     return z

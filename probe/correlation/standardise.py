@@ -99,7 +99,7 @@ def centre(activations: Tensor, keep: Tensor, out: Tensor) -> Tensor:
     padding = None if keep.all() else ~keep.unsqueeze(-1)
     if padding is not None:
         out.masked_fill_(padding, 0)
-    spread = torch.linalg.vector_norm(out, ord=torch.inf, dim=1)
+    spread: Tensor = torch.linalg.vector_norm(out, ord=torch.inf, dim=1)
     out -= (out.sum(dim=1) / keep.sum(dim=1, keepdim=True)).unsqueeze(1)
     if padding is not None:
         out.masked_fill_(padding, 0)

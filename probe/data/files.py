@@ -30,7 +30,9 @@ def read_rows(path: Path) -> list[Row]:
     try:
         return list(reader(path))
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start})") from None
+        raise UserError(
+            f"{path} is not UTF-8 text ({error.reason} at byte {error.start})"
+        ) from None
 
 
 def read_column(path: Path, column: str) -> list[str]:
@@ -74,7 +76,7 @@ def _csv(path: Path) -> Iterator[Row]:
     csv.field_size_limit(1 << 30)
     with path.open(encoding="utf-8", newline="") as lines:
         for row in csv.DictReader(lines):
-            row.pop(None, None)  # type: ignore[call-overload]  # cells beyond the header
+            row.pop(None, None)  # cells beyond the header
             yield dict(row)
 
 

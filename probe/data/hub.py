@@ -34,4 +34,5 @@ def read_hub(data: DataConfig, files: list[str] | None = None) -> list[dict[str,
             f"data {data.id}{at}, split {data.split}, could not be loaded from the Hub "
             f"({reason}); check name and network, or give a local copy with data.path="
         ) from error
-    return rows.to_list()
+    listed: list[dict[str, Any]] = rows.to_list()
+    return listed

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors.torch import load_file
-from torch.distributed import TCPStore
+import torch.distributed as dist
 
 from probe.distributed.work import Result
 from probe.errors import UserError
@@ -45,7 +45,7 @@ def launch(name: str, payload: bytes, size: int, device: str) -> Result:
         place = Path(folder)
         (place / "payload").write_bytes(payload)
         (place / "work.json").write_text(json.dumps({"name": name, "device": device}))
-        store = TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
+        store = dist.TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
         with _children(place, size, store.port) as children:
             while any(child.poll() is None for child in children):
                 if any(child.poll() not in (None, 0) for child in children):
@@ -86,7 +86,9 @@ def _children(place: Path, size: int, port: int) -> Iterator[list[subprocess.Pop
 
 
 def _environment(rank: int, size: int, port: int) -> dict[str, str]:
-    threads = max(1, len(os.sched_getaffinity(0)) // size) if hasattr(os, "sched_getaffinity") else 1
+    threads = (
+        max(1, len(os.sched_getaffinity(0)) // size) if hasattr(os, "sched_getaffinity") else 1
+    )
     return {
         "OMP_NUM_THREADS": str(threads),
         "GLOO_SOCKET_IFNAME": "lo0" if sys.platform == "darwin" else "lo",
@@ -98,7 +100,7 @@ def _environment(rank: int, size: int, port: int) -> dict[str, str]:
         "MASTER_ADDR": "localhost",
         "MASTER_PORT": str(port),
         "TORCHELASTIC_USE_AGENT_STORE": "True",
-        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
+        "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
     }
 
 

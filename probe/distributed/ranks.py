@@ -46,7 +46,7 @@ def leave() -> None:
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among the ranks of an extraction.
+    """A process among the ranks of an extraction.
 
     Attributes
     ----------
@@ -102,7 +102,11 @@ def this_rank(device: str) -> Ranks:
     """
     if world_size() > 1:
         join()
-        index, size, local = dist.get_rank(), dist.get_world_size(), PartialState().local_process_index
+        index, size, local = (
+            dist.get_rank(),
+            dist.get_world_size(),
+            PartialState().local_process_index,
+        )
     else:
         index, size, local = 0, 1, 0
     return Ranks(index, size, find_device(device, local))

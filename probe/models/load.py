@@ -103,7 +103,8 @@ def load_trunk(model: ModelConfig, init: InitConfig, device: torch.device) -> nn
                 f"model={place.name}: the checkpoint lacks {len(missing)} weights of the model "
                 f"({missing[0]} first); take a whole checkpoint or init=random"
             )
-    return trunk.to(device).eval().requires_grad_(False)
+    ready: nn.Module = trunk.to(device).eval().requires_grad_(False)
+    return ready
 
 
 def model_fingerprint(model: ModelConfig, init: InitConfig) -> str:

@@ -12,11 +12,10 @@ from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from probe.cli.arguments import read_arguments
-from probe.cli.compose import compose_config, typed
-from probe.cli.help import help_page
+from probe.cli import compose_config, help_page, read_arguments, typed
 from probe.config import CONF, Config, register
 from probe.errors import UserError
 
@@ -31,10 +30,10 @@ def enter(task: Task, schema: type[Config] = Config, program: str = "python -m p
     try:
         code = _lead(task, schema, program)
     except UserError as error:
-        print(f"probe: {error}", file=sys.stderr)
+        sys.stderr.write(f"probe: {error}\n")
         code = 1
     except KeyboardInterrupt:
-        print("probe: interrupted", file=sys.stderr)
+        sys.stderr.write("probe: interrupted\n")
         code = 130
     finally:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -69,7 +68,7 @@ def _run_hydra(task: Task, schema: type[Config], overrides: list[str]) -> int:
 
     def job(composed: DictConfig) -> None:
         settings = HydraConfig.get()
-        sweep = settings.sweep.dir if settings.mode.name == "MULTIRUN" else None
+        sweep = settings.sweep.dir if settings.mode is RunMode.MULTIRUN else None
         given = list(settings.overrides.task)
         try:
             task(typed(composed, schema), given, Path(sweep).name if sweep else None)

@@ -1,0 +1,1 @@
+"""Follow-up studies, each on its own: `python -m experiments.NAME`."""
