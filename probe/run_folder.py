@@ -81,13 +81,12 @@ class RunFolder:
         if self.config.overwrite or not manifest.is_file():
             return False
         before = json.loads(manifest.read_text())["fingerprints"]
-        changed = [name for name, value in fingerprints.items() if before.get(name) != value]
-        if changed:
-            raise UserError(
-                f"{self.path} was made of another {' and '.join(changed)} under the same name "
-                f"({', '.join(f'{c}: {before.get(c)} then, {fingerprints[c]} now' for c in changed)}"
-                "); keep it by moving the folder, or replace it with overwrite=true"
-            )
+        for name, now in fingerprints.items():
+            if before.get(name) != now:
+                raise UserError(
+                    f"{self.path} was made before of another {name} ({before.get(name)} then, "
+                    f"{now} now); move the folder to keep it, or replace it with overwrite=true"
+                )
         return True
 
     @contextmanager

@@ -60,8 +60,10 @@ Measured in windows of {window:,} tokens, each beginning with the last token of 
 ## Licence
 
 The corpus is documentation of Python, copyright © 2001 and later, Python Software Foundation,
-all rights reserved, used under the Python Software Foundation Licence Version 2. The weights were
-made from nothing else and are passed on under the same licence.
+all rights reserved, used under the Python Software Foundation Licence Version 2; some modules of
+the standard library carry free licences of their own, listed at
+<https://docs.python.org/3/license.html>. The weights were made from nothing else and are passed on
+under the same terms.
 """
 
 

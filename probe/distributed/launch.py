@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from safetensors.torch import load_file
 import torch.distributed as dist
+from safetensors.torch import load_file
 
 from probe.distributed.work import Result
 from probe.errors import UserError
