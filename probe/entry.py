@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 
 from probe.cli import compose_config, help_page, read_arguments, typed
 from probe.config import CONF, Config, register
-from probe.errors import UserError
+from probe.errors import RankError, UserError
 
 logger = logging.getLogger(__name__)
 # Called with the configuration, its overrides, and the sweep it belongs to.
@@ -73,7 +73,7 @@ def _run_hydra(task: Task, schema: type[Config], overrides: list[str]) -> int:
         try:
             task(typed(composed, schema), given, Path(sweep).name if sweep else None)
         except Exception as error:
-            if isinstance(error, UserError):
+            if isinstance(error, UserError | RankError):
                 logger.error("probe: %s", error)
             else:
                 logger.exception("probe: %s failed: %s", " ".join(given) or "the run", error)

@@ -1,4 +1,4 @@
-"""The one exception that a user is meant to read."""
+"""Exceptions that a user is meant to read as they are."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from collections.abc import Iterable
 
 class UserError(ValueError):
     """A mistake of the user's, said in one sentence: what was wanted, what came, what to do."""
+
+
+class RankError(RuntimeError):
+    """A rank failed; the message names it and holds its own traceback."""
 
 
 def nearest(word: str, options: Iterable[str]) -> str:

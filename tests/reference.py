@@ -26,7 +26,8 @@ def topology(
 ) -> Matrix:
     """Average over layers and examples, `layers[l][b]` of shape (n_tokens, n_neurons)."""
     if scheme == "pooled":
-        result = np.nanmean([_pooled(examples, weight or "token") for examples in layers], axis=0)
+        r = np.ma.masked_invalid([_pooled(examples, weight or "token") for examples in layers])
+        result = r.mean(axis=0).filled(0)
     else:
         values, weights = [], []
         for examples in layers:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from probe.correlation.correlation import Correlation, divide, finish
 from probe.correlation.coverage import Coverage
+from probe.correlation.product import gram
 from probe.correlation.standardise import standardise
 
 CLIP = 1 - 1e-7
@@ -58,7 +59,7 @@ class ExampleSums:
         series, defined = standardise(activations, keep)
         values = []
         for row, (z, w) in enumerate(zip(series, weight.tolist(), strict=True)):
-            r = z.T @ z
+            r = gram(z)
             value = fisher_z(r, activations[row][keep[row]]) if self.fisher else r.double()
             value.diagonal().zero_()
             value = value.to(self.total.device)
@@ -136,7 +137,7 @@ def fisher_z(r: Tensor, activations: Tensor) -> Tensor:
 
     Parameters
     ----------
-    r : Tensor of float32, shape (n_neurons, n_neurons)
+    r : Tensor, shape (n_neurons, n_neurons)
         Correlations from a float32 product.
     activations : Tensor, shape (n_tokens, n_neurons)
         Activations of the example, of which entries with |r| above 0.9 are computed again.

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from probe.correlation.correlation import Correlation, divide, finish
 from probe.correlation.coverage import Coverage
+from probe.correlation.product import gram
 from probe.correlation.standardise import standardise
 
 
@@ -34,8 +35,7 @@ class MeanSums:
     def update(self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int = 0) -> None:
         """Add a batch: `activations` (n_examples, n_tokens, n_neurons), see `standardise`."""
         series, defined = standardise(activations, keep, weight.sqrt().to(activations.device))
-        stacked = series.flatten(0, 1)
-        self.total += (stacked.T @ stacked).to(self.total.device)
+        self.total += gram(series.flatten(0, 1)).to(self.total.device)
         self.coverage.add(defined.cpu(), weight)
 
     def merge(self, state: Mapping[str, Tensor]) -> None:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from probe.correlation.correlation import Correlation, finish
-from probe.correlation.standardise import NonFiniteError
+from probe.correlation.product import gram
+from probe.correlation.standardise import centre, refuse_non_finite
 
 
 class PooledSums:
@@ -17,7 +18,8 @@ class PooledSums:
     Moments about the running mean are merged by Chan's rule (Chan, Golub and LeVeque 1983, The
     American Statistician 37:242, eq. 2.1), so that a mean a thousand times the deviation costs no
     digits: `M = M_a + M_b + (m_b - m_a)(m_b - m_a)ᵀ w_a w_b / (w_a + w_b)`. Over several layers the
-    layers' correlations are averaged.
+    layers' correlations are averaged. Within a batch the same rule parts the moments about each
+    example's own mean, a float32 product, from those between the means, which is float64.
 
     Every token of an example weighs the example's weight divided by its tokens: weights equal to
     the numbers of tokens give every token the same say.
@@ -41,29 +43,30 @@ class PooledSums:
         self.moment = zeros(n_neurons, n_neurons)
         self.low = torch.full_like(self.mean, torch.inf)
         self.high = torch.full_like(self.mean, -torch.inf)
+        self.varied = zeros(n_neurons)
 
     def update(self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int = 0) -> None:
         """Add a batch of one layer: `activations` (n_examples, n_tokens, n_neurons)."""
-        device = self.mean.device
-        token_weight = (weight / keep.sum(dim=1).cpu()).to(keep.device)
-        w = token_weight.unsqueeze(1).expand_as(keep)[keep].unsqueeze(1)
-        x = activations[keep].to(torch.float32)
-        if not torch.isfinite(x).all():
-            finite = torch.isfinite(activations).all(dim=2) | ~keep
-            raise NonFiniteError(int((~finite).any(dim=1).int().argmax()))
-        low, high = x.amin(dim=0), x.amax(dim=0)
-        # Shifted by the first token, the float32 sums keep their digits whatever the mean is.
-        anchor = x[0].clone()
-        x -= anchor
-        centre = (x.mul(w.to(x.dtype)).sum(dim=0, dtype=torch.float64) / w.sum()).to(x.dtype)
-        x -= centre
-        rest = (x.double() * w).sum(dim=0) / w.sum()
-        scaled = x * w.sqrt().to(x.dtype)
-        moment = (scaled.T @ scaled).double() - w.sum() * torch.outer(rest, rest)
-        mean = anchor.double() + centre.double() + rest
-        self._merge(layer, w.sum().to(device), mean.to(device), moment.to(device))
-        self.low[layer] = torch.minimum(self.low[layer], low.to(device))
-        self.high[layer] = torch.maximum(self.high[layer], high.to(device))
+        series = torch.empty_like(activations, dtype=torch.float32)
+        spread, about = centre(activations, keep, out=series)
+        refuse_non_finite(spread)
+        tokens = keep.sum(dim=1, keepdim=True)
+        # The mean of what is left over: the centre was rounded.
+        rest = series.sum(dim=1, dtype=torch.float64) / tokens
+        w = weight.to(about.device).unsqueeze(1)
+        series *= (w / tokens).sqrt().float().unsqueeze(2)
+        within = gram(series.flatten(0, 1)).double() - rest.T @ (w * rest)
+        means = about + rest
+        mean = (w * means).sum(dim=0) / w.sum()
+        between = (means - mean).T @ (w * (means - mean))
+        self._merge(layer, *self._here(w.sum(), mean, within + between))
+        low, high, varied = self._here(about.amin(0), about.amax(0), (spread > 0).any(0).double())
+        self.low[layer] = torch.minimum(self.low[layer], low)
+        self.high[layer] = torch.maximum(self.high[layer], high)
+        self.varied[layer] = torch.maximum(self.varied[layer], varied)
+
+    def _here(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        return tuple(tensor.to(self.mean.device) for tensor in tensors)
 
     def _merge(self, layer: int, weight: Tensor, mean: Tensor, moment: Tensor) -> None:
         together = self.weight[layer] + weight
@@ -83,15 +86,19 @@ class PooledSums:
             self._merge(layer, *moments)
         self.low = torch.minimum(self.low, other["low"])
         self.high = torch.maximum(self.high, other["high"])
+        self.varied = torch.maximum(self.varied, other["varied"])
 
     def state(self) -> dict[str, Tensor]:
         """Return the moments by name."""
-        return {name: getattr(self, name) for name in ("weight", "mean", "moment", "low", "high")}
+        names = ("weight", "mean", "moment", "low", "high", "varied")
+        return {name: getattr(self, name) for name in names}
 
     def finish(self) -> Correlation:
         """Scale the covariances to correlations and average them over the layers."""
         total, count = torch.zeros_like(self.moment[0]), torch.zeros_like(self.moment[0])
-        for moment, varies in zip(self.moment, self.high > self.low, strict=True):
+        # Constant over all tokens: constant in every example, and the same in all.
+        varying = (self.varied > 0) | (self.high > self.low)
+        for moment, varies in zip(self.moment, varying, strict=True):
             scale = torch.where(varies, moment.diagonal().rsqrt(), 0)
             total += moment * torch.outer(scale, scale)
             count += torch.outer(varies, varies)

@@ -63,19 +63,27 @@ def standardise(
         piece = max(1, _PIECE // (n_tokens * n_neurons))
     for start in range(0, n_examples, piece):
         rows = slice(start, start + piece)
-        spread = centre(activations[rows], keep[rows], out=series[rows])
-        if not torch.isfinite(spread).all():
-            raise NonFiniteError(start + int((~torch.isfinite(spread)).any(1).int().argmax()))
+        spread, _ = centre(activations[rows], keep[rows], out=series[rows])
+        refuse_non_finite(spread, start)
         norm = torch.linalg.vector_norm(series[rows], dim=1, keepdim=True, dtype=torch.float64)
         if length is not None:
             norm /= length[rows, None, None]
-        defined[rows] = spread > 0
-        series[rows] *= torch.where(spread > 0, 1 / norm.squeeze(1), 0).float().unsqueeze(1)
+        # A deviation too small for a normal float32 is none: its inverse would be infinite.
+        defined[rows] = spread > torch.finfo(torch.float32).tiny
+        scale = torch.where(defined[rows], 1 / norm.squeeze(1), 0)
+        series[rows] *= scale.float().unsqueeze(1)
     return series, defined
 
 
-def centre(activations: Tensor, keep: Tensor, out: Tensor) -> Tensor:
-    """Write the activations less their mean over the tokens that count, and return the spread.
+def refuse_non_finite(spread: Tensor, start: int = 0) -> None:
+    """Raise `NonFiniteError` for the first example whose spread (n_examples, n_neurons) is not."""
+    finite = torch.isfinite(spread).all(dim=1)
+    if not finite.all():
+        raise NonFiniteError(start + int((~finite).int().argmax()))
+
+
+def centre(activations: Tensor, keep: Tensor, out: Tensor) -> tuple[Tensor, Tensor]:
+    """Write the activations less their mean over the tokens that count.
 
     The first shift, by the example's first token, is exact for a constant neuron and takes away
     a mean that is large beside the deviations; the second one takes away the mean of the rest.
@@ -89,9 +97,11 @@ def centre(activations: Tensor, keep: Tensor, out: Tensor) -> Tensor:
 
     Returns
     -------
-    Tensor of float32, shape (n_examples, n_neurons)
+    spread : Tensor of float32, shape (n_examples, n_neurons)
         Largest distance from the first token: 0 exactly where the neuron is constant, and not
         finite where an activation is not.
+    centre : Tensor of float64, shape (n_examples, n_neurons)
+        What was taken away: the mean, but for a rounding error of float32.
     """
     first = keep.int().argmax(dim=1)
     anchor = activations[torch.arange(len(keep), device=keep.device), first].float()
@@ -100,7 +110,8 @@ def centre(activations: Tensor, keep: Tensor, out: Tensor) -> Tensor:
     if padding is not None:
         out.masked_fill_(padding, 0)
     spread: Tensor = torch.linalg.vector_norm(out, ord=torch.inf, dim=1)
-    out -= (out.sum(dim=1) / keep.sum(dim=1, keepdim=True)).unsqueeze(1)
+    mean = out.sum(dim=1) / keep.sum(dim=1, keepdim=True)
+    out -= mean.unsqueeze(1)
     if padding is not None:
         out.masked_fill_(padding, 0)
-    return spread
+    return spread, anchor.double() + mean.double()

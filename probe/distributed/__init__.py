@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from probe.distributed.external import follow, follows, lead, release
-from probe.distributed.launch import RankError, launch
+from probe.distributed.launch import launch
 from probe.distributed.ranks import Ranks, find_device, this_rank, world_size
 from probe.distributed.work import Result, find_work
 
 __all__ = [
-    "RankError",
     "Ranks",
     "find_device",
     "follow",

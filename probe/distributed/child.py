@@ -63,7 +63,8 @@ def _work(place: Path) -> None:
 
 
 def _end_with_driver() -> None:
-    while sys.stdin.buffer.read(1):
+    # Not through sys.stdin: its lock, held here, would abort the interpreter's own end.
+    while os.read(0, 1):
         continue
     os._exit(1)
 

@@ -20,15 +20,11 @@ import torch.distributed as dist
 from safetensors.torch import load_file
 
 from probe.distributed.work import Result
-from probe.errors import UserError
+from probe.errors import RankError, UserError
 
 # After the first death, the time for the others to report theirs.
 _GRACE = 0.3
 _POLL = 0.05
-
-
-class RankError(RuntimeError):
-    """A rank failed; the message names it."""
 
 
 def launch(name: str, payload: bytes, size: int, device: str) -> Result:

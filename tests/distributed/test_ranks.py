@@ -1,0 +1,121 @@
+"""Ranks are real processes here: two started by the program, three by torchrun."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from probe.api import _request
+from probe.distributed import find_device, n_ranks, run_ranks
+from probe.errors import RankError, UserError
+from probe.request import Request
+
+WORK = "tests.distributed.failing_work"
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node"]
+
+
+@pytest.fixture(scope="module")
+def request_of_seven() -> Request:
+    """Seven examples in three batches, so that one of four ranks has none."""
+    words = ["data.limit=7", "layers=each", "runtime.token_budget=2400", "data.max_tokens=800"]
+    request = _request(words)
+    assert request.n_examples == 7
+    assert len(request.batches) == 3
+    return request
+
+
+def test_any_number_of_ranks_gives_the_same_sums(request_of_seven: Request, tmp_path: Path) -> None:
+    payload = request_of_seven.to_bytes()
+    (tmp_path / "payload").write_bytes(payload)
+    torchrun = subprocess.Popen(
+        [*TORCHRUN, "3", "-m", "tests.distributed.extract_under_torchrun",
+         str(tmp_path / "payload"), str(tmp_path / "result")],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    alone = run_ranks("probe.extract:extract", payload, 1, "cpu")
+    launched = run_ranks("probe.extract:extract", payload, 4, "cpu")
+    _, said = torchrun.communicate(timeout=120)
+    assert torchrun.returncode == 0, said
+    for ranks in (launched, load_file(tmp_path / "result")):
+        assert ranks["examples"] == alone["examples"] == 7
+        assert ranks["tokens"] == alone["tokens"]
+        for layer in range(6):
+            difference = ranks[f"layer_{layer}/0/matrix"] - alone[f"layer_{layer}/0/matrix"]
+            assert difference.abs().max() < 1e-12
+
+
+def test_ranks_collect_and_count_together() -> None:
+    assert run_ranks(f"{WORK}:add_up", b"10", 2, "cpu")["sum"] == 10 + 11
+    assert run_ranks(f"{WORK}:add_up", b"10", 1, "cpu")["sum"] == 10
+
+
+@pytest.mark.parametrize(
+    ("way", "error", "message"),
+    [
+        ("user", UserError, "^example 17 is not finite; leave it out$"),
+        ("raise", RankError, "^rank 1 of 2: ArithmeticError: a bug"),
+        ("kill", RankError, r"^rank 1 of 2: was killed by signal 9 \(out of memory\?\)"),
+        ("exit", RankError, "^rank 1 of 2: exit 3"),
+    ],
+)
+def test_a_rank_that_fails_ends_the_run_with_its_own_error(
+    way: str, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        run_ranks(f"{WORK}:fail", way.encode(), 2, "cpu")
+
+
+def test_no_rank_outlives_its_driver(tmp_path: Path) -> None:
+    program = (
+        "from probe.distributed import run_ranks;"
+        f"run_ranks('{WORK}:wait', {str(tmp_path).encode()!r}, 2, 'cpu')"
+    )
+    driver = subprocess.Popen([sys.executable, "-c", program])
+    children = _wait_for(lambda: [int(f.name) for f in tmp_path.iterdir()], count=2)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    _wait_for(lambda: [pid for pid in children if not _alive(pid)], count=2)
+
+
+def _wait_for(found: object, count: int) -> list[int]:
+    assert callable(found)
+    deadline = time.monotonic() + 60
+    while len(found()) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return list(found())
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+
+
+def test_ranks_are_one_a_gpu_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert n_ranks(3, "auto") == 3
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert n_ranks(None, "auto") == 4
+    assert n_ranks(None, "cpu") == 1
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert n_ranks(None, "cpu") == 2
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    if torch.accelerator.is_available():
+        pytest.skip("this machine has an accelerator")
+    with pytest.raises(UserError, match=r"runtime.device=cuda is not on this machine"):
+        find_device("cuda")
+    with pytest.raises(UserError, match=r"runtime.device=gpu is no device; take auto, cpu"):
+        find_device("gpu")
+    assert find_device("auto") == torch.device("cpu")

@@ -1,0 +1,112 @@
+"""Tiny models of several architectures with a byte-level tokenizer, saved as real ones are."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    PreTrainedTokenizerFast,
+)
+
+VOCABULARY, CONTEXT, LAYERS, WIDTH = 300, 128, 3, 16
+END = "<|endoftext|>"
+
+# What differs from one architecture to the next. The names that all of them understand
+# (hidden_size, num_hidden_layers, num_attention_heads, …) are in `save_tiny`.
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "gpt2": {"n_inner": 40},
+    "gpt_neox": {"intermediate_size": 40, "rotary_pct": 0.5},
+    "qwen2": {"intermediate_size": 40, "num_key_value_heads": 2},
+    "llama": {"intermediate_size": 40, "num_key_value_heads": 2},
+    "bert": {"intermediate_size": 40},
+    "opt": {"ffn_dim": 40, "word_embed_proj_dim": WIDTH},
+}
+
+LINES = [
+    "The neurons of a layer rise and fall together, token by token, and we count how often.",
+    "A river carries sand to the sea; the sea carries it back to the shore in every storm.",
+    "Which of the following is the capital of the country in which the treaty was signed?",
+    "In 1904 the engineers measured 17 bridges, 29 tunnels and 8 harbours along the coast.",
+    "She asked whether the theory explains the data, or whether the data explain the theory.",
+]
+
+
+def save_tiny(architecture: str, folder: Path, *, seed: int = 0, **config: Any) -> Path:
+    """Save a language model with weights drawn at random, head included, and its tokenizer.
+
+    Every weight is random, those of the norms and biases too, so that one norm too many or too
+    few shows. The tokenizer knows an end-of-sequence token and no padding token.
+
+    Parameters
+    ----------
+    architecture : str
+        One of `ARCHITECTURES`.
+    folder : Path
+        Where to save; it is made if it is not there.
+    seed : int
+        Of the weights.
+    **config : Any
+        Values of the model's configuration that take the place of the tiny ones, e.g.
+        `num_hidden_layers=2` or `dtype="bfloat16"`.
+
+    Returns
+    -------
+    Path
+        `folder`.
+    """
+    tiny: dict[str, Any] = {
+        "vocab_size": VOCABULARY,
+        "hidden_size": WIDTH,
+        "num_hidden_layers": LAYERS,
+        "num_attention_heads": 4,
+        "max_position_embeddings": CONTEXT,
+        "bos_token_id": 0,
+        "eos_token_id": 0,
+        "pad_token_id": None,
+    }
+    settings = AutoConfig.for_model(architecture, **(tiny | ARCHITECTURES[architecture] | config))
+    kind = AutoModelForMaskedLM if architecture == "bert" else AutoModelForCausalLM
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = kind.from_config(settings, dtype=torch.float32)
+        for parameter in model.parameters():
+            norm_weight = parameter.dim() == 1 and bool((parameter == 1).all())
+            torch.nn.init.normal_(parameter, mean=float(norm_weight), std=0.2)
+    if "dtype" in config:
+        model.to(getattr(torch, config["dtype"]))
+    model.save_pretrained(folder)
+    tiny_tokenizer().save_pretrained(folder)
+    return folder
+
+
+def tiny_tokenizer() -> PreTrainedTokenizerFast:
+    """Make a byte-level tokenizer, trained on `LINES`, that adds no special tokens."""
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(_trained()),
+        bos_token=END,
+        eos_token=END,
+        unk_token=END,
+        model_max_length=CONTEXT,
+    )
+
+
+@cache
+def _trained() -> str:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=[END],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(LINES, trainer)
+    return tokenizer.to_str()
