@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from probe.config import Config, register
+from probe.config import Config, key, register
 from probe.errors import UserError
 from probe.measures import Measures, edges, gini, measure, strengths
+from probe.study import study
 from probe.topology import Topology, load_topologies, load_topology
 
 if TYPE_CHECKING:
@@ -36,11 +37,13 @@ __all__ = [
     "extract",
     "gini",
     "iterate_activations",
+    "key",
     "load_topologies",
     "load_topology",
     "measure",
     "run",
     "strengths",
+    "study",
 ]
 
 

@@ -24,11 +24,26 @@ logger = logging.getLogger(__name__)
 Task = Callable[[Any, list[str], str | None], object]
 
 
-def enter(task: Task, schema: type[Config] = Config, program: str = "python -m probe") -> NoReturn:
-    """Run a task for the command line and exit: 0, 1 after a mistake, 130 and 143 on signals."""
+def enter(
+    task: Task,
+    schema: type[Config] = Config,
+    program: str = "python -m probe",
+    about: str | None = None,
+) -> NoReturn:
+    """Run a task for the command line and exit: 0, 1 after a mistake, 130 and 143 on signals.
+
+    Parameters
+    ----------
+    task : callable
+        What to do with each configuration.
+    schema : type
+        `Config`, or a dataclass that adds to it.
+    program, about : str
+        How the program is called and what it does, for its help page.
+    """
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        code = _lead(task, schema, program)
+        code = _lead(task, schema, program, about)
     except UserError as error:
         sys.stderr.write(f"probe: {error}\n")
         code = 1
@@ -43,7 +58,7 @@ def enter(task: Task, schema: type[Config] = Config, program: str = "python -m p
     sys.exit(code)
 
 
-def _lead(task: Task, schema: type[Config], program: str) -> int:
+def _lead(task: Task, schema: type[Config], program: str, about: str | None) -> int:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         from probe.distributed import follow, follows
 
@@ -51,7 +66,7 @@ def _lead(task: Task, schema: type[Config], program: str) -> int:
             follow()
             os._exit(0)
     if {"-h", "--help"} & set(sys.argv[1:]):
-        sys.stdout.write(help_page(schema, program) + "\n")
+        sys.stdout.write(help_page(schema, program, about) + "\n")
         return 0
     register(schema)
     arguments = read_arguments(sys.argv[1:], schema)

@@ -34,11 +34,13 @@ class RunFolder:
     ----------
     config : Config
         The run; its name is worked out from what it computes.
+    path : Path, optional
+        The folder, where it is not that of a topology.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, path: Path | None = None) -> None:
         self.config = config
-        self.path = run_folder(config)
+        self.path = path or run_folder(config)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -108,6 +110,11 @@ class RunFolder:
     def open_again(self) -> None:
         """Take back the manifest: from now on the old results are being replaced."""
         (self.path / MANIFEST).unlink(missing_ok=True)
+
+    def files(self) -> list[Path]:
+        """List what lies in the folder, but for hidden files and the log."""
+        found = (file for file in self.path.rglob("*") if file.is_file())
+        return [file for file in found if file.name != "probe.log" and file.name[0] != "."]
 
     def close(self, files: Sequence[Path], facts: dict[str, Any]) -> None:
         """Write the manifest, which makes the run a finished one."""

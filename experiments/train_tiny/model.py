@@ -68,6 +68,7 @@ def store_model(model: Qwen2ForCausalLM, tokenizer: Qwen2Tokenizer, folder: Path
         if name != "lm_head.weight"
     }
     model.save_pretrained(folder, state_dict=weights)
+    (folder / "model.safetensors").chmod(0o644)  # it is written for its owner alone
     tokenizer.save_pretrained(folder)
 
 

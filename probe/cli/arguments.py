@@ -83,7 +83,7 @@ def _flags(arguments: Sequence[str]) -> Namespace:
         raise UserError(f"{message}; --help lists the flags")
 
     parser.error = refuse  # type: ignore[method-assign]
-    flags = parser.parse_args(list(arguments))
+    flags = parser.parse_intermixed_args(list(arguments))
     for override in flags.overrides:
         if override.startswith("-"):
             raise UserError(f"unknown flag {override}; --help lists the flags")

@@ -38,17 +38,20 @@ Flags
 """
 
 
-def help_page(schema: type[Any], program: str) -> str:
-    """Write the help page: examples, flags, every group's options, every key."""
-    lines = [_EXAMPLES.format(program=program), _FLAGS, "Groups, and their options"]
+def help_page(schema: type[Any], program: str, about: str | None = None) -> str:
+    """Write the help page: what the program is about, flags, every group's options, every key."""
+    about = _EXAMPLES if about is None else "{program}  [group=option] [key=value] ...\n\n" + about
+    lines = [about.format(program=program), _FLAGS, "Groups, and their options"]
     for group, options in group_options().items():
         if group == "layers":
             options = [*options, "or numbers: layers=12, layers=[3,7]"]
         lines += _wrap(f"  {group:<12}", " ".join(options))
     lines += ["", "Keys, with their defaults where no option sets them"]
-    for key in keys(schema):
+    known = list(keys(schema))
+    width = max(len(key.name) for key in known) + 1
+    for key in known:
         choices = f" [{', '.join(key.choices)}]" if key.choices else ""
-        lines += _wrap(f"  {key.name:<24}", key.doc + choices)
+        lines += _wrap(f"  {key.name:<{width}}", key.doc + choices)
     return "\n".join(lines)
 
 

@@ -1,7 +1,14 @@
 """Configuration: the schema, where conf/ is, checks, and the name of a run."""
 
 from probe.config.checks import check, layer_numbers
-from probe.config.naming import average_name, data_name, layers_name, model_name, run_folder
+from probe.config.naming import (
+    average_name,
+    data_name,
+    layers_name,
+    model_name,
+    run_folder,
+    study_folder,
+)
 from probe.config.plain import from_plain, to_plain
 from probe.config.schema import (
     AverageConfig,
@@ -23,6 +30,7 @@ from probe.config.schema import (
     SubjectConfig,
     TrackingConfig,
     Weight,
+    key,
 )
 from probe.config.store import CONF, group_options, register
 
@@ -52,10 +60,12 @@ __all__ = [
     "data_name",
     "from_plain",
     "group_options",
+    "key",
     "layer_numbers",
     "layers_name",
     "model_name",
     "register",
     "run_folder",
+    "study_folder",
     "to_plain",
 ]

@@ -75,14 +75,23 @@ def computed(config: Config) -> dict[str, Any]:
     }
 
 
+def study_folder(config: Config, name: str) -> Path:
+    """Return `<output>/<study>/<8 hex>`; the hash covers the study's own settings, too."""
+    return Path(config.output) / name / _hash(computed(config) | {"study": asdict(config)["study"]})
+
+
 def run_folder(config: Config) -> Path:
     """Return `<output>/<model>/<data>[-<subject>]/<layers>-<average>[-random]-<8 hex>`."""
     data = data_name(config.data)
     if config.subject is not None and config.subject.name != "all":
         data += f"-{config.subject.name}"
-    text = json.dumps(computed(config), sort_keys=True)
     leaf = [layers_name(config), average_name(config.average)]
     if config.init.kind is InitKind.random:
         leaf.append("random")
-    leaf.append(hashlib.sha256(text.encode()).hexdigest()[:8])
+    leaf.append(_hash(computed(config)))
     return Path(config.output) / model_name(config.model) / data / "-".join(leaf)
+
+
+def _hash(content: dict[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

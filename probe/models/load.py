@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import try_to_load_from_cache
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
@@ -114,7 +115,10 @@ def model_fingerprint(model: ModelConfig, init: InitConfig) -> str:
     """
     place = Place.of(model)
     if not Path(place.where).is_dir():
-        return f"commit {load_config(model)._commit_hash}"
+        load_config(model)  # the cache names a snapshot's folder by its commit
+        cached = try_to_load_from_cache(place.where, "config.json", revision=model.revision)
+        assert isinstance(cached, str), f"{place.where} was loaded but is not in the cache"
+        return f"commit {Path(cached).parent.name}"
     patterns = ["*.json", "*.model", "*.txt"]
     if init.kind is InitKind.pretrained:
         patterns += ["*.safetensors", "*.bin"]

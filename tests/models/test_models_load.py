@@ -29,7 +29,7 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> ModelConfig:
 
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
-    """A model that the test may break."""
+    """Save a model that the test may break."""
     return save_tiny("llama", tmp_path / "own")
 
 

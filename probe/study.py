@@ -1,0 +1,54 @@
+"""Follow-up studies: the same groups, errors and run folder as the main program."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from probe.config import Config, study_folder
+from probe.entry import enter
+from probe.run_folder import RunFolder
+
+logger = logging.getLogger(__name__)
+Settings = TypeVar("Settings", bound=Config)
+
+
+def study(
+    name: str,
+    schema: type[Settings],
+    task: Callable[[Settings, Path], dict[str, Any]],
+    about: str | None,
+) -> NoReturn:
+    """Run a study from the command line, and exit.
+
+    Parameters
+    ----------
+    name : str
+        Name of the package under `experiments`, and of the folder under `output`.
+    schema : type
+        A dataclass that adds a field `study`, the study's own settings, to `Config`.
+    task : callable
+        Called with the configuration and the study's folder, in which it leaves its files; what
+        it returns is written into the manifest.
+    about : str
+        What the study does, for its help page.
+    """
+
+    def run(config: Settings, overrides: list[str], group: str | None) -> None:
+        folder = RunFolder(config, study_folder(config, name))
+        with folder.locked():
+            if folder.finished({}):
+                logger.info("%s is finished already; overwrite=true does it again", folder.path)
+                return
+            with folder.claimed(overrides):
+                started = time.monotonic()
+                folder.open_again()
+                facts = task(config, folder.path)
+                facts |= {"seconds": round(time.monotonic() - started, 3), "fingerprints": {}}
+                folder.close(folder.files(), facts)
+            logger.info("%s is finished: %s", name, folder.path)
+
+    enter(run, schema, f"python -m experiments.{name}", about)

@@ -1,0 +1,53 @@
+"""Every YAML of conf/ as the words of a command line that composes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import probe
+from probe.config import CONF
+
+ASSETS = Path(probe.__file__).parent / "assets"
+TINY = ASSETS / "tiny"
+TEXT = ASSETS / "sample.jsonl"
+OPTIONS = sorted(CONF.glob("*/*.yaml"))
+# What an option cannot do without, in the words of a command line.
+COMPANIONS = {
+    "model/local": [f"model.path='{TINY}'"],
+    "model/hub": ["model.id=org/name"],
+    "data/text": [f"data.path='{TEXT}'"],
+    "data/hub": ["data.id=org/name"],
+    "layers/single": ["layers.index=3"],
+    "layers/cross": ["layers.index=[3,7]"],
+}
+
+
+def option_name(file: Path) -> str:
+    """Name an option as group/option."""
+    return f"{file.parent.name}/{file.stem}"
+
+
+def option_words(file: Path) -> list[str]:
+    """Choose an option, and what it cannot do without."""
+    return [f"{file.parent.name}={file.stem}", *COMPANIONS.get(option_name(file), [])]
+
+
+def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten a mapping to dotted keys."""
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        dotted = f"{prefix}{name}"
+        found |= leaves(value, f"{dotted}.") if isinstance(value, dict) else {dotted: value}
+    return found
+
+
+def written(file: Path) -> dict[str, Any]:
+    """Read what an option sets, by dotted key."""
+    text = file.read_text(encoding="utf-8")
+    content = yaml.safe_load(text) or {}
+    content.pop("defaults", None)
+    prefix = "" if "@package _global_" in text else f"{file.parent.name}."
+    return leaves(content, prefix)

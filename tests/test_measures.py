@@ -1,0 +1,223 @@
+"""Measures agree with their definitions, written out as loops over pairs of neurons."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from probe.measures import THRESHOLDS, Measures, edges, gini, measure, strengths
+from probe.topology import Topology
+
+# One seed for every machine, and no memory of past failures on this one.
+repeatable = settings(max_examples=40, deadline=None, derandomize=True, database=None)
+
+
+def make(matrix: NDArray[Any], undefined: tuple[int, ...] = ()) -> Topology:
+    return Topology(
+        matrix=np.asarray(matrix, dtype=np.float32),
+        name="layer_1",
+        layers=(1,),
+        scheme="mean",
+        weight="example",
+        part=1,
+        parts=1,
+        examples=3,
+        undefined=undefined,
+        site="residual",
+        model="tiny",
+        data="sample",
+        subject=None,
+        init="pretrained",
+    )
+
+
+def random_topology(n: int, seed: int, undefined: tuple[int, ...] = ()) -> Topology:
+    """Correlations of neurons with a common part, rows of undefined neurons 0."""
+    rng = np.random.default_rng(seed)
+    series = rng.standard_normal((n, 12)) + rng.standard_normal((n, 1)) * rng.standard_normal(12)
+    matrix = np.atleast_2d(np.corrcoef(series)).astype(np.float32)
+    matrix = np.clip((matrix + matrix.T) / 2, -1, 1)
+    np.fill_diagonal(matrix, 1)
+    for neuron in undefined:
+        matrix[neuron], matrix[:, neuron] = 0, 0
+    return make(matrix, undefined)
+
+
+@st.composite
+def topologies(draw: st.DrawFn) -> Topology:
+    n = draw(st.integers(1, 14))
+    undefined = draw(st.sets(st.integers(0, n - 1), max_size=n))
+    return random_topology(n, draw(st.integers(0, 10_000)), tuple(sorted(undefined)))
+
+
+def defined(topology: Topology) -> list[int]:
+    return [i for i in range(topology.n_neurons) if i not in topology.undefined]
+
+
+def pairs(topology: Topology) -> list[float]:
+    return [float(topology.matrix[i, j]) for i, j in combinations(defined(topology), 2)]
+
+
+def loop_strengths(topology: Topology) -> list[float]:
+    """Sum of |r| with every other neuron."""
+    n = topology.n_neurons
+    return [sum(abs(float(topology.matrix[i, j])) for j in range(n) if j != i) for i in range(n)]
+
+
+def gini_of_differences(values: list[float]) -> float:
+    """Mean absolute difference of all pairs over twice the mean."""
+    n, mean = len(values), sum(values) / len(values)
+    difference = sum(abs(x - y) for x in values for y in values) / n**2
+    return difference / (2 * mean) if mean else 0.0
+
+
+@given(topologies())
+@repeatable
+def test_means_and_shares_are_those_over_the_pairs(topology: Topology) -> None:
+    r, measures = pairs(topology), measure(topology)
+    assert measures.neurons == len(defined(topology))
+    count = max(len(r), 1)
+    assert measures.mean_r == pytest.approx(sum(r) / count, abs=1e-12)
+    assert measures.mean_abs_r == pytest.approx(sum(map(abs, r)) / count, abs=1e-12)
+    for threshold in THRESHOLDS:
+        share = sum(abs(value) > threshold for value in r) / count
+        assert measures.share_above[str(threshold)] == pytest.approx(share, abs=1e-12)
+
+
+@given(topologies())
+@repeatable
+def test_edges_are_every_pair_of_defined_neurons_once(topology: Topology) -> None:
+    np.testing.assert_array_equal(edges(topology), np.array(pairs(topology), dtype=np.float32))
+
+
+@given(topologies())
+@repeatable
+def test_strengths_sum_the_magnitudes_with_the_others(topology: Topology) -> None:
+    expected = loop_strengths(topology)
+    np.testing.assert_allclose(strengths(topology), expected, rtol=0, atol=1e-12)
+    of_defined = [expected[neuron] for neuron in defined(topology)]
+    mean = sum(of_defined) / max(len(of_defined), 1)
+    assert measure(topology).strength_mean == pytest.approx(mean, abs=1e-12)
+    if of_defined:
+        wanted = gini_of_differences(of_defined)
+        assert measure(topology).strength_gini == pytest.approx(wanted, abs=1e-9)
+
+
+@given(topologies())
+@repeatable
+def test_participation_ratio_is_that_of_the_eigenvalues(topology: Topology) -> None:
+    keep = defined(topology)
+    if not keep:
+        assert measure(topology).participation_ratio == 0
+        return
+    values = np.linalg.eigvalsh(topology.matrix[np.ix_(keep, keep)].astype(np.float64))
+    expected = values.sum() ** 2 / (values**2).sum()
+    assert measure(topology).participation_ratio == pytest.approx(expected, rel=1e-9)
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=30))
+@repeatable
+def test_gini_is_the_mean_difference_over_twice_the_mean(values: list[float]) -> None:
+    expected = gini_of_differences(values)
+    assert gini(np.array(values)) == pytest.approx(expected, abs=1e-9)
+
+
+def test_gini_grows_from_nobody_to_one_who_has_all() -> None:
+    assert gini(np.full(5, 0.3)) == pytest.approx(0)
+    assert gini(np.array([0, 0, 0, 0, 7.0])) == pytest.approx(4 / 5)
+    assert gini(np.zeros(5)) == 0
+
+
+@given(topologies(), st.integers(0, 20))
+@repeatable
+def test_hubs_are_the_strongest_defined_neurons_in_order(topology: Topology, hubs: int) -> None:
+    strength = loop_strengths(topology)
+    expected = sorted(defined(topology), key=lambda neuron: (-strength[neuron], neuron))[:hubs]
+    found = measure(topology, hubs).hubs
+    assert [value for _, value in found] == pytest.approx([strength[i] for i in expected])
+    assert [neuron for neuron, _ in found] == expected
+
+
+def test_ten_hubs_are_named_and_equals_keep_their_order() -> None:
+    equal = np.full((12, 12), 0.5)
+    np.fill_diagonal(equal, 1)
+    assert [neuron for neuron, _ in measure(make(equal)).hubs] == list(range(10))
+
+
+def test_undefined_neurons_change_nothing() -> None:
+    with_undefined = random_topology(9, seed=4, undefined=(0, 5))
+    keep = defined(with_undefined)
+    without = make(with_undefined.matrix[np.ix_(keep, keep)])
+    one, other = measure(with_undefined), measure(without)
+    assert one.numbers() == other.numbers()
+    assert [(keep[i], value) for i, value in other.hubs] == one.hubs
+    assert one.neurons == 7
+
+
+def test_undefined_neurons_are_left_out_even_where_their_rows_are_not_zero() -> None:
+    """A neuron's list, not the values, says that it is undefined."""
+    matrix = np.full((3, 3), 0.9)
+    np.fill_diagonal(matrix, 1)
+    matrix[0, 1] = matrix[1, 0] = 0.2
+    measures = measure(make(matrix, undefined=(2,)))
+    assert measures.mean_abs_r == pytest.approx(0.2)
+    assert measures.share_above == {"0.1": 1.0, "0.3": 0.0, "0.5": 0.0}
+    assert [neuron for neuron, _ in measures.hubs] == [0, 1]
+
+
+def test_the_sign_of_a_neuron_matters_to_mean_r_only() -> None:
+    topology = random_topology(8, seed=7)
+    flip = np.diag([1, -1, 1, -1, -1, 1, 1, -1])
+    flipped = measure(make(flip @ topology.matrix @ flip))
+    same = measure(topology)
+    assert flipped.mean_r != pytest.approx(same.mean_r)
+    for name, value in same.numbers().items():
+        if name != "mean_r":
+            assert flipped.numbers()[name] == pytest.approx(value), name
+
+
+def test_all_one_and_all_independent_are_the_ends_of_the_participation_ratio() -> None:
+    assert measure(make(np.ones((6, 6)))).participation_ratio == pytest.approx(1)
+    assert measure(make(np.eye(6))).participation_ratio == pytest.approx(6)
+
+
+NOTHING = Measures(
+    neurons=0,
+    mean_r=0.0,
+    mean_abs_r=0.0,
+    share_above={"0.1": 0.0, "0.3": 0.0, "0.5": 0.0},
+    strength_mean=0.0,
+    strength_gini=0.0,
+    participation_ratio=0.0,
+    hubs=[],
+)
+
+
+@pytest.mark.filterwarnings("error")
+def test_neurons_that_never_varied_measure_nothing() -> None:
+    assert measure(make(np.zeros((4, 4)), undefined=(0, 1, 2, 3))) == NOTHING
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_neuron_has_no_pairs() -> None:
+    measures = measure(make(np.ones((1, 1))))
+    assert measures.hubs == [(0, 0.0)]
+    assert measures.participation_ratio == 1
+    assert measures.numbers() == {
+        "mean_abs_r": 0, "mean_r": 0, "strength_mean": 0, "strength_gini": 0,
+        "share_above_0.1": 0, "share_above_0.3": 0, "share_above_0.5": 0,
+        "participation_ratio": 1, "neurons": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.filterwarnings("error")
+def test_independent_neurons_have_no_strength() -> None:
+    measures = measure(make(np.eye(4)))
+    assert measures.strength_mean == measures.strength_gini == measures.mean_abs_r == 0
+    assert [strength for _, strength in measures.hubs] == [0, 0, 0, 0]

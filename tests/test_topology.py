@@ -1,0 +1,225 @@
+"""A topology on disk is whole, plain, named as the published ones, and read without torch."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from probe import topology as module
+from probe.errors import UserError
+from probe.topology import MANIFEST, Topology, load_topologies, load_topology, replacing
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def make(name: str = "layer_12", seed: int = 0, **changed: Any) -> Topology:
+    rng = np.random.default_rng(seed)
+    matrix = np.corrcoef(rng.standard_normal((5, 9))).astype(np.float32)
+    topology = Topology(
+        matrix=matrix,
+        name=name,
+        layers=(12,),
+        scheme="mean",
+        weight="example",
+        part=1,
+        parts=1,
+        examples=4,
+        undefined=(),
+        site="residual",
+        model="tiny",
+        data="sample",
+        subject=None,
+        init="pretrained",
+    )
+    return replace(topology, **changed)
+
+
+def save_run(run: Path, *topologies: Topology) -> list[Path]:
+    written = [file for topology in topologies for file in topology.save(run)]
+    records = [topology.record() for topology in topologies]
+    (run / MANIFEST).write_text(json.dumps({"topologies": records}))
+    return written
+
+
+def test_every_field_comes_back_from_disk(tmp_path: Path) -> None:
+    error = np.full((5, 5), 0.125, dtype=np.float32)
+    error[1, 2] = np.nan
+    saved = make(
+        "all_layers_part2",
+        layers=(0, 3, 7),
+        scheme="fisher",
+        weight="token",
+        part=2,
+        parts=3,
+        examples=17,
+        undefined=(1, 4),
+        site="mlp",
+        model="a model",
+        data="mmlu",
+        subject="psychology",
+        init="random",
+        standard_error=error,
+    )
+    save_run(tmp_path, saved)
+    (loaded,) = load_topologies(tmp_path)
+    for field in fields(Topology):
+        before, after = getattr(saved, field.name), getattr(loaded, field.name)
+        if isinstance(before, np.ndarray):
+            np.testing.assert_array_equal(after, before)
+            assert after.dtype == np.float32
+        else:
+            assert after == before, field.name
+            assert type(after) is type(before), field.name
+
+
+def test_a_topology_without_standard_error_comes_back_without(tmp_path: Path) -> None:
+    assert save_run(tmp_path, make()) == [tmp_path / "topology/layer_12_avg_corr.npy"]
+    assert load_topology(tmp_path).standard_error is None
+
+
+def test_files_are_named_as_in_the_published_data_set(tmp_path: Path) -> None:
+    error = np.zeros((5, 5), dtype=np.float32)
+    written = [
+        *make("all_layers").save(tmp_path),
+        *make("layer_12_part1", part=1, parts=3, standard_error=error).save(tmp_path),
+    ]
+    assert [str(file.relative_to(tmp_path)) for file in written] == [
+        "topology/all_layers_avg_corr.npy",
+        "topology/layer_12_avg_corr_part1.npy",
+        "topology/layer_12_avg_corr_stderr_part1.npy",
+    ]
+    assert sorted(tmp_path.rglob("*.npy")) == sorted(written)
+    assert {np.load(file, allow_pickle=False).dtype for file in written} == {np.dtype("float32")}
+
+
+def test_the_layer_is_known_where_there_is_one() -> None:
+    assert make(layers=(3,)).layer == 3
+    assert make(layers=(0,)).layer == 0
+    assert make(layers=(3, 7)).layer is None
+    assert make().n_neurons == 5
+
+
+def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    place = tmp_path / "new" / "file.txt"
+    with replacing(place) as unfinished:
+        unfinished.write_text("old")
+        assert not place.exists(), "it must not be seen before it is whole"
+    with pytest.raises(RuntimeError, match="disk"), replacing(place) as unfinished:
+        unfinished.write_text("half")
+        raise RuntimeError("disk")
+    assert place.read_text() == "old"
+    assert list(place.parent.iterdir()) == [place]
+
+
+def test_a_matrix_that_cannot_be_written_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = make(seed=1)
+    (file,) = old.save(tmp_path)
+
+    def fail(stream: Any, *_: Any, **__: Any) -> None:
+        stream.write(b"half a matrix")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(np, "save", fail)
+    with pytest.raises(OSError, match="no space"):
+        make(seed=2).save(tmp_path)
+    np.testing.assert_array_equal(np.load(file), old.matrix)
+    assert os.listdir(file.parent) == [file.name]
+
+
+class _Canary:
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.mkdir, (os.environ["PROBE_CANARY"],)
+
+
+def test_a_pickle_in_the_place_of_a_matrix_is_never_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (file,) = save_run(tmp_path, make())
+    monkeypatch.setenv("PROBE_CANARY", str(tmp_path / "canary"))
+    np.save(file, np.array([_Canary()], dtype=object), allow_pickle=True)
+    with pytest.raises(ValueError, match="allow_pickle"):
+        load_topologies(tmp_path)
+    file.write_bytes(pickle.dumps(_Canary()))
+    with pytest.raises(ValueError, match="pickle"):
+        load_topologies(tmp_path)
+    assert not (tmp_path / "canary").exists()
+
+
+def test_a_folder_without_manifest_is_no_finished_run(tmp_path: Path) -> None:
+    make().save(tmp_path)
+    with pytest.raises(UserError, match=rf"{tmp_path} is no finished run.*manifest\.json"):
+        load_topologies(tmp_path)
+    with pytest.raises(UserError, match="no finished run"):
+        load_topology(tmp_path / "nowhere", "layer_12")
+
+
+def test_a_missing_matrix_is_named(tmp_path: Path) -> None:
+    (file,) = save_run(tmp_path, make())
+    file.unlink()
+    with pytest.raises(UserError, match=rf"lacks .*{file.name}; make the run again"):
+        load_topologies(tmp_path)
+
+
+def test_an_unknown_name_is_answered_with_the_nearest_and_all(tmp_path: Path) -> None:
+    save_run(tmp_path, make("layer_1"), make("all_layers"))
+    with pytest.raises(UserError) as caught:
+        load_topology(tmp_path, "layers_1")
+    message = str(caught.value)
+    assert "no topology 'layers_1'" in message
+    assert "did you mean 'layer_1'" in message
+    assert message.endswith("give one of layer_1, all_layers")
+
+
+def test_one_of_several_needs_a_name(tmp_path: Path) -> None:
+    save_run(tmp_path, make("layer_1", seed=1), make("layer_2", seed=2))
+    with pytest.raises(UserError, match=r"several topologies; give one of layer_1, layer_2"):
+        load_topology(tmp_path)
+    np.testing.assert_array_equal(
+        load_topology(tmp_path, "layer_2").matrix, make("layer_2", seed=2).matrix
+    )
+
+
+def test_the_only_one_needs_no_name(tmp_path: Path) -> None:
+    save_run(tmp_path, make("all_layers"))
+    assert load_topology(str(tmp_path)).name == "all_layers"
+
+
+def test_loading_one_of_many_reads_only_its_matrix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_run(tmp_path, *(make(f"layer_{layer}", layers=(layer,)) for layer in range(3)))
+    read: list[str] = []
+    load = np.load
+
+    def spy(file: Any, *args: Any, **options: Any) -> Any:
+        read.append(Path(file).name)
+        return load(file, *args, **options)
+
+    monkeypatch.setattr(module.np, "load", spy)
+    load_topology(tmp_path, "layer_1")
+    assert read == ["layer_1_avg_corr.npy"]
+
+
+def test_reading_a_result_imports_no_torch(tmp_path: Path) -> None:
+    save_run(tmp_path, make())
+    program = (
+        "import sys; from probe import api; [t] = api.load_topologies(sys.argv[1]);"
+        "print(api.measure(t).neurons, api.load_topology(sys.argv[1]).name);"
+        "print(sorted({'torch', 'transformers', 'accelerate', 'wandb'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == ["5 layer_12", "[]"]
