@@ -26,7 +26,7 @@ def figures(topology: Topology) -> dict[str, Figure]:
 
 def title(topology: Topology) -> str:
     """Say what a figure shows."""
-    data = topology.data + (f" {topology.subject}" if topology.subject else "")
+    data = topology.data + (f" {topology.subject}" if topology.subject not in (None, "all") else "")
     what = topology.name.replace("_", " ")
     init = "" if topology.init == "pretrained" else f", {topology.init} weights"
     site = "" if topology.site == "residual" else f", {topology.site}"

@@ -118,8 +118,13 @@ def test_ranks_that_are_not_shown_are_silent(
 
 def test_a_failure_closes_the_bar_and_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", Terminal())
-    with pytest.raises(RuntimeError, match="model"), Progress(8, shown=True) as bar:
-        bar.update(1, 10)
-        raise RuntimeError("model")
+
+    def fail() -> None:
+        with Progress(8, shown=True) as bar:
+            bar.update(1, 10)
+            raise RuntimeError("model")
+
+    with pytest.raises(RuntimeError, match="model"):
+        fail()
     # Closed, a bar that does not stay is wiped out: the line ends empty.
     assert sys.stderr.getvalue().endswith("\r")  # type: ignore[attr-defined]

@@ -9,17 +9,29 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 
 from probe import __version__, api, pipeline, results, run_folder
-from probe.config import from_plain, to_plain
+from probe.config import (
+    AverageConfig,
+    Config,
+    LayersConfig,
+    Mode,
+    Selection,
+    TrackingConfig,
+    from_plain,
+    to_plain,
+)
 from probe.errors import UserError
 from probe.models.load import ASSETS
 from probe.run_folder import RunFolder
@@ -27,6 +39,7 @@ from probe.topology import MANIFEST
 from probe.totals import Totals
 
 OVERRIDES = ["model=tiny", "layers=middle"]
+ALL = LayersConfig(Selection.all)
 KINDS = ("heatmap", "strength", "histogram")
 BESIDES = {"manifest.json", "config.yaml", "overrides.yaml", "probe.log"}
 
@@ -40,16 +53,25 @@ def write_text(place: Path, rows: int = 4, what: str = "river") -> Path:
     return place
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Keep torch to one thread: on a busy machine a tiny model waits longer than it computes."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def composed(tmp_path_factory: pytest.TempPathFactory) -> Config:
-    """A run that takes no time; composing it takes longer, so it is done once."""
+    """Compose, once because that takes longer than the run, a run over four short texts."""
     place = tmp_path_factory.mktemp("composed")
     return api.compose(*small(write_text(place / "text.jsonl"), place / "out"))
 
 
 @pytest.fixture
 def job(composed: Config, tmp_path: Path) -> Config:
-    """The same over a text and an output of this test's own."""
+    """Give the same run a text and an output of this test's own."""
     data = replace(composed.data, path=str(write_text(tmp_path / "text.jsonl")))
     return replace(composed, data=data, output=str(tmp_path / "out"))
 
@@ -87,7 +109,7 @@ def fail(*_: object, **__: object) -> None:
 
 @pytest.fixture(scope="module")
 def finished(composed: Config) -> tuple[Path, Config]:
-    """A run with its real figures, made by a program that set up no logging."""
+    """Do a run with its real figures in a program that set up no logging."""
     return pipeline.run(composed, OVERRIDES), composed
 
 
@@ -173,9 +195,7 @@ def test_the_log_tells_the_run_even_where_nobody_set_up_logging(
 
 
 @pytest.mark.usefixtures("quick")
-def test_the_log_is_let_go_when_the_run_ends(
-    job: Config, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_log_is_let_go_when_the_run_ends(job: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     before = list(logging.getLogger().handlers)
     run = pipeline.run(job)
     assert logging.getLogger().handlers == before
@@ -189,31 +209,31 @@ def test_the_log_is_let_go_when_the_run_ends(
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
-    ("choice", "names"),
+    ("layers", "average", "names"),
     [
-        (["layers=all"], ["all_layers"]),
-        (["layers=each"], [f"layer_{layer}" for layer in range(6)]),
-        (["layers=[4,1]"], ["layer_1", "layer_4"]),
-        (["layers=all", "average=partitioned"], [f"all_layers_part{p}" for p in (1, 2, 3)]),
-        (["layers=0", "average=single"], ["layer_0"]),
+        (ALL, AverageConfig(), ["all_layers"]),
+        (LayersConfig(Selection.each), AverageConfig(), [f"layer_{n}" for n in range(6)]),
+        (LayersConfig(Selection.single, [4, 1]), AverageConfig(), ["layer_1", "layer_4"]),
+        (ALL, AverageConfig(parts=3), [f"all_layers_part{part}" for part in (1, 2, 3)]),
+        (LayersConfig(Selection.single, 0), AverageConfig(example=2), ["layer_0"]),
         (
-            ["layers=2", "average.std=true", "average.parts=2"],
-            ["layer_2_part1", "layer_2_part2"],
+            LayersConfig(Selection.middle),
+            AverageConfig(std=True, parts=2),
+            ["layer_3_part1", "layer_3_part2"],
         ),
     ],
     ids=["all", "each", "single layers", "partitioned", "single example", "std"],
 )
 def test_the_files_are_exactly_those_that_were_asked_for(
-    job: Config, choice: Config, names: list[str]
+    job: Config, layers: LayersConfig, average: AverageConfig, names: list[str]
 ) -> None:
-    run = pipeline.run(choice_of(job))
+    run = pipeline.run(replace(job, layers=layers, average=average))
     wanted = set(BESIDES) | {"measures.json", "measures_by_layer.csv"}
     for name in names:
         group, _, part = name.partition("_part")
         end = f"_part{part}.npy" if part else ".npy"
         wanted |= {f"topology/{group}_avg_corr{end}"}
-        if "average.std=true" in choice:
-            wanted |= {f"topology/{group}_avg_corr_stderr{end}"}
+        wanted |= {f"topology/{group}_avg_corr_stderr{end}"} if average.std else set()
         wanted |= {f"figures/{name}_{kind}.png" for kind in KINDS}
     assert set(snapshot(run)) == wanted
     assert [topology.name for topology in api.load_topologies(run)] == names
@@ -298,7 +318,7 @@ def test_overwrite_does_it_again(job: Config, tmp_path: Path) -> None:
 def test_a_run_that_stops_half_way_is_not_finished_and_is_done_later(
     job: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = RunFolder(config).path
+    run = RunFolder(job).path
     with monkeypatch.context() as broken:
         broken.setattr(Totals, "consume", fail)
         with pytest.raises(RuntimeError, match="went away"):
@@ -335,9 +355,9 @@ def test_the_configuration_of_finished_results_outlives_an_overwrite_that_fails(
     run = pipeline.run(job)
     before = snapshot(run)
     monkeypatch.setattr(Totals, "consume", fail)
+    other = TrackingConfig(enabled=False, project="other")
     with pytest.raises(RuntimeError):
-        again = replace(job, overwrite=True, tracking=TrackingConfig(enabled=False, project="other"))
-        pipeline.run(again, ["overwrite=true"])
+        pipeline.run(replace(job, overwrite=True, tracking=other), ["overwrite=true"])
     assert (run / "config.yaml").read_bytes() == before["config.yaml"]
     assert (run / "overrides.yaml").read_bytes() == before["overrides.yaml"]
 
@@ -358,7 +378,7 @@ def test_results_that_are_being_replaced_are_not_taken_for_finished(
 
 
 def test_a_run_that_another_process_is_at_is_refused(tmp_path: Path, job: Config) -> None:
-    folder = RunFolder(config)
+    folder = RunFolder(job)
     lock = tmp_path / "out" / ".locks" / f"{folder.path.name}.lock"
     lock.parent.mkdir(parents=True)
     program = (
@@ -385,7 +405,7 @@ def test_a_run_that_another_process_is_at_is_refused(tmp_path: Path, job: Config
 def test_the_lock_is_held_during_the_run_and_free_after_a_failure(
     job: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = RunFolder(config)
+    folder = RunFolder(job)
 
     def look(*_: object) -> None:
         with pytest.raises(UserError, match="another process"), folder.locked():
@@ -401,7 +421,7 @@ def test_the_lock_is_held_during_the_run_and_free_after_a_failure(
 
 @pytest.mark.usefixtures("quick")
 def test_another_run_is_not_kept_waiting(job: Config) -> None:
-    with RunFolder(config).locked():
+    with RunFolder(job).locked():
         assert pipeline.run(replace(job, layers=LayersConfig(Selection.single, 0))).is_dir()
 
 
@@ -418,7 +438,7 @@ def test_an_output_that_is_a_file_is_one_line(job: Config, tmp_path: Path) -> No
 
 
 def test_a_file_in_the_place_of_a_run_is_one_line(job: Config) -> None:
-    model = RunFolder(config).path.parent.parent
+    model = RunFolder(job).path.parent.parent
     model.parent.mkdir()
     model.write_text("in the way")
     with pytest.raises(UserError, match="cannot be written"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,9 +56,20 @@ class LoggedRun:
         return dict(json.loads((self.folder / "files" / table["path"]).read_text()))
 
 
-def read_offline_run(run: Path) -> LoggedRun:
-    """Read the only offline run below a folder."""
+def read_offline_run(run: Path, patience: float = 20.0) -> LoggedRun:
+    """Read the only offline run below a folder.
+
+    W&B's own process writes the file, and is at it still when `finish` has returned: wait until
+    the last record is there, at most `patience` seconds.
+    """
     (file,) = run.glob("wandb/offline-run-*/run-*.wandb")
+    end = time.monotonic() + patience
+    while (logged := _read(file)).exit_code is None and time.monotonic() < end:
+        time.sleep(0.02)
+    return logged
+
+
+def _read(file: Path) -> LoggedRun:
     logged = LoggedRun(file.parent)
     for record in _records(file.read_bytes()):
         kind = record.WhichOneof("record_type")
@@ -80,15 +92,19 @@ def read_offline_run(run: Path) -> LoggedRun:
 def _records(content: bytes) -> Iterator[Any]:
     from wandb.proto.wandb_internal_pb2 import Record
 
-    assert content[:4] == b":W&B"
+    assert content[:4] in (b":W&B", b"")
     at, pieces = _PREAMBLE, b""
     while at < len(content):
         left = _BLOCK - at % _BLOCK
         if left < _HEAD.size:  # too little room for a piece: zeros up to the block's end
             at += left
             continue
+        if at + _HEAD.size > len(content):
+            return
         _, length, kind = _HEAD.unpack_from(content, at)
         at += _HEAD.size
+        if at + length > len(content):  # not all of it is written yet
+            return
         pieces += content[at : at + length]
         at += length
         if kind in (_WHOLE, _LAST):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 import probe
-from probe.config import CONF
+from probe.cli import compose_job
+from probe.config import CONF, Config, register
 
 ASSETS = Path(probe.__file__).parent / "assets"
 TINY = ASSETS / "tiny"
@@ -33,6 +35,18 @@ def option_name(file: Path) -> str:
 def option_words(file: Path) -> list[str]:
     """Choose an option, and what it cannot do without."""
     return [f"{file.parent.name}={file.stem}", *COMPANIONS.get(option_name(file), [])]
+
+
+@cache
+def composed(*words: str) -> Config:
+    """Compose from words, once; the result is for reading."""
+    _registered()
+    return compose_job(words)
+
+
+@cache
+def _registered() -> None:
+    register()
 
 
 def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

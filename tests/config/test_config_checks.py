@@ -1,0 +1,181 @@
+"""Every check of a configuration, by what it says and by the values that just pass it."""
+
+from __future__ import annotations
+
+import ast
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from probe.config import (
+    Config,
+    Cut,
+    Scheme,
+    Selection,
+    Site,
+    check,
+    layer_numbers,
+)
+from probe.errors import UserError
+from tests.config.compositions import ASSETS, TINY, composed
+
+BASE = composed()
+SINGLE = {"layers.selection": Selection.single}
+
+
+def with_values(values: dict[str, Any]) -> Config:
+    """Copy the default configuration with other values, unchecked."""
+    config = copy.deepcopy(BASE)
+    for name, value in values.items():
+        *parents, last = name.split(".")
+        part: Any = config
+        for parent in parents:
+            part = getattr(part, parent)
+        assert hasattr(part, last)
+        setattr(part, last, value)
+    return config
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    (
+        {"model.id": None, "model.path": None},
+        r"the model has neither path nor id; give model\.path=DIR or model\.id=ORG/NAME",
+    ),
+    (
+        {"model.path": "no/such/folder"},
+        r"model\.path=no/such/folder is no model folder: it has no config\.json",
+    ),
+    ({"model.path": str(ASSETS)}, r"model\.path=.*assets is no model folder: .*config\.json"),
+    (
+        {"data.source": "text"},
+        r"data=text needs a file; give data\.path=FILE \(\.txt, \.jsonl, \.csv or \.parquet\)",
+    ),
+    ({"data.path": "no/such.txt"}, r"data\.path=no/such\.txt does not exist"),
+    (
+        {"data.max_tokens": 15},
+        r"data\.max_tokens=15 is below data\.min_tokens=16, so that no example could be kept",
+    ),
+    ({"data.window": 64}, r"data\.window=64 needs data\.cut=tokens"),
+    (
+        SINGLE,
+        r"layers=single needs layers; give them at once, e\.g\. layers=12 or layers=\[3,7\]",
+    ),
+    *(
+        (
+            SINGLE | {"layers.index": index},
+            r"layers\.index=.* is no layer number or list of numbers from 0 up, e\.g\. layers=12",
+        )
+        for index in (-1, [], [0, -1], 1.0, True, "3", [3, "x"], [[0, 1]], {"a": 1}, [None])
+    ),
+    (
+        SINGLE | {"layers.index": [3, 7, 3]},
+        r"layers\.index=\[3, 7, 3\] names a layer twice; name each once",
+    ),
+    (
+        {"site": Site.mlp},
+        r"layers=all with site=mlp would average over unrelated neurons, as every layer's MLP has "
+        r"its own; take layers=each or single layers",
+    ),
+    (
+        {"average.std": True, "average.scheme": Scheme.pooled},
+        r"average\.std=true needs a mean over examples: average=mean or average=fisher",
+    ),
+    (
+        {"average.example": 2, "average.parts": 3},
+        r"average\.example=2 leaves one example; average\.parts must be 1",
+    ),
+    (
+        {"average.scheme": Scheme.fisher, "data.min_tokens": 3},
+        r"average\.scheme=fisher needs examples of 4 tokens or more, and data\.min_tokens=3",
+    ),
+    *(
+        (
+            {name: value, "data.cut": Cut.tokens},
+            rf"{name}={value} is too small; give {least} or more",
+        )
+        for name, value, least in [
+            ("data.max_words", 0, 1),
+            ("data.min_tokens", 1, 2),
+            ("data.window", 1, 2),
+            ("data.skip_first", -1, 0),
+            ("data.offset", -1, 0),
+            ("data.limit", 0, 1),
+            ("average.parts", 0, 1),
+            ("average.example", -1, 0),
+            ("launch.num_processes", 0, 1),
+            ("runtime.token_budget", 0, 1),
+        ]
+    ),
+]
+PASSED: list[dict[str, Any]] = [
+    {},
+    {"model.id": None, "model.path": str(TINY)},
+    {"data.path": str(ASSETS / "sample.jsonl"), "data.source": "text"},
+    {"data.path": str(ASSETS)},
+    {"data.max_tokens": 16},
+    {"data.window": 64, "data.cut": Cut.tokens},
+    SINGLE | {"layers.index": 0},
+    SINGLE | {"layers.index": [7, 3]},
+    {"site": Site.mlp, "layers.selection": Selection.each},
+    {"site": Site.mlp, "layers.selection": Selection.single, "layers.index": 2},
+    {"site": Site.attention},
+    {"average.std": True, "average.scheme": Scheme.fisher},
+    {"average.std": True},
+    {"average.example": 0, "average.parts": 1},
+    {"average.scheme": Scheme.fisher, "data.min_tokens": 4},
+    {"data.max_words": 1},
+    {"data.min_tokens": 2},
+    {"data.window": 2, "data.cut": Cut.tokens},
+    {"data.skip_first": 0, "data.offset": 0, "data.limit": 1},
+    {"launch.num_processes": 1, "runtime.token_budget": 1},
+]
+
+
+def say(value: Any) -> str:
+    """Write the values of a case as a test's name."""
+    return " ".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else ""
+
+
+@pytest.mark.parametrize(("values", "message"), REFUSED, ids=say)
+def test_what_cannot_work_is_refused_in_one_line(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=rf"^{message}") as refused:
+        check(with_values(values))
+    assert len(str(refused.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("values", PASSED, ids=say)
+def test_what_just_works_is_let_through(values: dict[str, Any]) -> None:
+    check(with_values(values))
+
+
+def test_a_relative_path_is_found_from_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "text.txt").write_text("text")
+    config = with_values({"data.path": "text.txt"})
+    with pytest.raises(UserError, match="does not exist"):
+        check(config)
+    monkeypatch.chdir(tmp_path)
+    check(config)
+
+
+def test_no_message_of_the_checks_is_left_untested() -> None:
+    source = Path(check.__code__.co_filename).read_text(encoding="utf-8")
+    messages = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Yield)]
+    assert len(messages) == 14
+
+
+@pytest.mark.parametrize(("index", "numbers"), [(12, [12]), ([3, 7], [3, 7]), ([5], [5])])
+def test_layer_numbers_are_a_list_of_their_own(index: Any, numbers: list[int]) -> None:
+    config = with_values({"layers.index": index})
+    found = layer_numbers(config)
+    assert found == numbers
+    found.append(99)
+    assert config.layers.index == index
+
+
+def test_the_first_mistake_is_the_one_that_is_said() -> None:
+    with pytest.raises(UserError, match="the model has neither"):
+        check(with_values({"model.id": None, "data.limit": 0}))

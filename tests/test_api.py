@@ -1,0 +1,193 @@
+"""Notebooks and experiments get from one door what the command line does, and the activations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from transformers import AutoModel, AutoTokenizer
+
+from probe import api, results
+from probe.api import ExampleActivations
+from probe.config import Selection
+from probe.models.load import ASSETS
+
+SENTENCE = "In year {} the river carried {} boats of sand to the sea. "
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Keep torch to one thread: on a busy machine a tiny model waits longer than it computes."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def texts() -> list[str]:
+    """Write texts of different lengths, so that batches are padded and reordered."""
+    return ["".join(SENTENCE.format(n, 17 * n + k) for k in range(1 + n)) for n in (2, 0, 3, 1)]
+
+
+@pytest.fixture(scope="module")
+def words(texts: list[str], tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Say what to read; a batch takes two texts."""
+    place = tmp_path_factory.mktemp("texts") / "texts.jsonl"
+    place.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    return [
+        "model=tiny", "data=text", f"data.path={place}", "layers=each", "tracking=none",
+        "runtime.device=cpu", "runtime.token_budget=250",
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def hidden(texts: list[str]) -> list[tuple[Tensor, ...]]:
+    """Forward every text by itself through the model as transformers loads it."""
+    model = AutoModel.from_pretrained(ASSETS / "tiny", dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(ASSETS / "tiny")
+    with torch.inference_mode():
+        return [
+            model(
+                **tokenizer(text, return_tensors="pt"), output_hidden_states=True
+            ).hidden_states
+            for text in texts
+        ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def whole(words: list[str]) -> list[ExampleActivations]:
+    return read(*words)
+
+
+def read(*words: str) -> list[ExampleActivations]:
+    return sorted(api.iterate_activations(*words), key=lambda example: example.example)
+
+
+def test_activations_are_those_of_a_plain_forward_pass(
+    whole: list[ExampleActivations], texts: list[str], hidden: list[tuple[Tensor, ...]]
+) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(ASSETS / "tiny")
+    assert [example.example for example in whole] == [0, 1, 2, 3]
+    for example, text, states in zip(whole, texts, hidden, strict=True):
+        assert example.tokens.tolist() == tokenizer(text)["input_ids"]
+        assert list(example.layers) == [0, 1, 2, 3, 4, 5]
+        for layer, activations in example.layers.items():
+            expected = states[layer + 1][0]
+            assert activations.shape == expected.shape
+            torch.testing.assert_close(activations, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_examples_are_read_in_padded_batches(words: list[str]) -> None:
+    """Show that the test above says something about padding."""
+    lengths = {e.example: len(e.tokens) for e in api.iterate_activations(*words, "layers=0")}
+    assert list(lengths) == [2, 0, 3, 1], "longest first"
+    assert 2 * lengths[2] <= 250, "the longest two share a batch"
+    assert lengths[2] != lengths[0]
+
+
+def test_examples_know_their_documents(whole: list[ExampleActivations]) -> None:
+    assert [example.document for example in whole] == [f"texts.jsonl/{row}" for row in range(4)]
+
+
+def test_first_tokens_are_left_out_after_the_model_has_read_them(
+    words: list[str], whole: list[ExampleActivations], hidden: list[tuple[Tensor, ...]]
+) -> None:
+    for example, full, states in zip(
+        read(*words, "data.skip_first=3", "layers=[1,5]"), whole, hidden, strict=True
+    ):
+        assert example.tokens.tolist() == full.tokens.tolist()[3:]
+        assert list(example.layers) == [1, 5]
+        for layer, activations in example.layers.items():
+            expected = states[layer + 1][0, 3:]
+            torch.testing.assert_close(activations, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_what_was_yielded_stays_as_it_was(
+    words: list[str], hidden: list[tuple[Tensor, ...]]
+) -> None:
+    kept = dict.fromkeys(range(4), torch.empty(0))
+    for example in api.iterate_activations(*words, "layers=2"):
+        kept[example.example] = example.layers[2]
+    for number, activations in kept.items():
+        torch.testing.assert_close(activations, hidden[number][3][0], rtol=1e-5, atol=1e-5)
+
+
+def test_reading_can_stop_early(words: list[str]) -> None:
+    reading = api.iterate_activations(*words, "layers=0")
+    assert next(reading).layers[0].shape[1] == 128
+    reading.close()  # type: ignore[attr-defined]
+    assert len(read(*words, "layers=0")) == 4
+
+
+def test_the_example_that_is_averaged_alone_is_read_alone(words: list[str]) -> None:
+    (example,) = read(*words, "average=single", "average.example=2", "layers=0")
+    assert example.document == "texts.jsonl/2"
+
+
+def test_other_sites_have_their_own_width(words: list[str]) -> None:
+    config = AutoModel.from_pretrained(ASSETS / "tiny").config
+    example = read(*words, "layers=1", "site=mlp")[0]
+    assert example.layers[1].shape == (len(example.tokens), config.intermediate_size)
+
+
+def test_extract_gives_what_run_writes_and_writes_nothing(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "figures", lambda _: {"heatmap": Figure(figsize=(0.1, 0.1))})
+    monkeypatch.chdir(tmp_path)
+    extracted = api.extract(*words, "average.std=true")
+    assert list(tmp_path.iterdir()) == []
+    folder = api.run(*words, "average.std=true")
+    assert folder.resolve().is_relative_to(tmp_path / "outputs")
+    loaded = api.load_topologies(folder)
+    assert [topology.name for topology in extracted] == [f"layer_{n}" for n in range(6)]
+    for one, other in zip(extracted, loaded, strict=True):
+        assert one.record() == other.record()
+        np.testing.assert_array_equal(one.matrix, other.matrix)
+        np.testing.assert_array_equal(one.standard_error, other.standard_error)  # type: ignore[arg-type]
+    one = api.load_topology(folder, "layer_3")
+    assert api.measure(one).neurons == one.n_neurons == 128
+    assert (folder / "overrides.yaml").read_text().count("\n") == len(words) + 1
+
+
+def test_compose_reads_the_words_of_the_command_line() -> None:
+    config = api.compose("model=tiny", "layers=[4,1]", "data.limit=3", "average=partitioned")
+    assert (config.layers.selection, config.layers.index) == (Selection.single, [4, 1])
+    assert config.data.limit == 3
+    assert config.average.parts == 3
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("data.limitt=3", "data.limit"),
+        ("modle=tiny", "model"),
+        ("average=means", "mean"),
+        ("+data.new=3", "data.new"),
+        ("data.limit=-1", "data.limit=-1 is too small"),
+    ],
+)
+def test_compose_words_a_mistake_in_one_line(word: str, hint: str) -> None:
+    with pytest.raises(api.UserError) as caught:
+        api.compose(word)
+    assert hint in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_compose_refuses_a_sweep() -> None:
+    with pytest.raises(api.UserError, match="several values"):
+        api.compose("layers=0,1")
+    with pytest.raises(api.UserError, match="give those of a single run"):
+        api.compose("-m", "layers=0,1")
+
+
+def test_everything_that_is_promised_is_there() -> None:
+    assert all(hasattr(api, name) for name in api.__all__)
+    assert api.load_topology.__module__ == "probe.topology"

@@ -1,0 +1,533 @@
+"""W&B is told once what was found, and never holds up, spoils or ends a run."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import wandb
+from matplotlib.figure import Figure
+from wandb_reader import LoggedRun, read_offline_run
+
+from probe import api, pipeline, results
+from probe.config import (
+    Config,
+    DataConfig,
+    LayersConfig,
+    Mode,
+    ModelConfig,
+    Selection,
+    TrackingConfig,
+    to_plain,
+)
+from probe.measures import measure, strengths
+from probe.topology import Topology, load_topologies
+from probe.tracking import Record, track
+
+GROUP = "2026-11-20_12-00-00"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Take W&B away from this machine's login, settings and network, and clean up after it."""
+    place = tmp_path_factory.mktemp("wandb")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("WANDB_")]:
+            patch.delenv(name)
+        for name in ("DIR", "CACHE_DIR", "CONFIG_DIR", "DATA_DIR"):
+            patch.setenv(f"WANDB_{name}", str(place))
+        patch.setenv("HOME", str(place))
+        patch.setenv("NETRC", str(place / "netrc"))
+        patch.setenv("WANDB_SILENT", "true")
+        # Nobody answers here, should anything try to reach the server.
+        patch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+        yield
+        wandb.teardown()
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def _alone(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Keep a run that one test leaves open from the next one."""
+    caplog.set_level(logging.INFO, logger="probe")
+    yield
+    wandb.finish(exit_code=1)
+
+
+# A whole run, read back.
+
+
+@dataclass
+class Each:
+    config: Config
+    run: Path
+    topologies: list[Topology]
+    logged: LoggedRun
+
+
+@pytest.fixture(scope="module")
+def each(tmp_path_factory: pytest.TempPathFactory) -> Each:
+    """Do a run of every layer with its figures, as one of a sweep."""
+    place = tmp_path_factory.mktemp("each")
+    text = place / "text.jsonl"
+    with text.open("w") as stream:
+        for n in range(4):
+            line = f"In year {n} the river carried {17 * n} boats of sand to the sea. " * 4
+            stream.write(json.dumps({"text": line}) + "\n")
+    config = api.compose(
+        "model=tiny", "data=text", f"data.path={text}", "layers=each", f"output={place / 'out'}",
+        "tracking=wandb", "tracking.mode=offline", "tracking.project=rivers",
+        "tracking.tags=[mine]", "tracking.upload=true", "runtime.device=cpu",
+    )  # fmt: skip
+    run = pipeline.run(config, [], GROUP)
+    return Each(config, run, load_topologies(run), read_offline_run(run))
+
+
+def test_the_run_can_be_found_by_name_group_and_tags(each: Each) -> None:
+    run = each.logged.run
+    assert run.project == "rivers"
+    assert run.display_name == f"tiny/text/{each.run.name}"
+    assert run.run_group == GROUP
+    assert run.job_type == "correlate"
+    assert list(run.tags) == ["tiny", "text", "pretrained", "mean", "mine"]
+
+
+def test_the_configuration_is_that_of_the_run(each: Each) -> None:
+    config = {key: value for key, value in each.logged.config.items() if key != "_wandb"}
+    assert config == to_plain(each.config)
+
+
+def test_every_layer_is_one_row_with_its_measures(each: Each) -> None:
+    rows = [row for row in each.logged.history if "layer" in row]
+    assert [row["layer"] for row in rows] == [0, 1, 2, 3, 4, 5]
+    for row, topology in zip(rows, each.topologies, strict=True):
+        curves = {
+            key.removeprefix("layers/"): value
+            for key, value in row.items()
+            if key.startswith("layers/")
+        }
+        assert curves == measure(topology).numbers()
+
+
+def test_curves_are_drawn_over_the_layer(each: Each) -> None:
+    (layer,) = [metric for metric in each.logged.metrics if metric.name == "layer"]
+    assert layer.options.hidden
+    (curves,) = [metric for metric in each.logged.metrics if metric.glob_name == "layers/*"]
+    assert curves.step_metric == "layer"
+
+
+def test_every_figure_is_an_image(each: Each) -> None:
+    images = {key: row[key] for row in each.logged.history for key in row if "figures/" in key}
+    assert set(images) == {
+        f"figures/layer_{layer}/{kind}"
+        for layer in range(6)
+        for kind in ("heatmap", "strength", "histogram")
+    }
+    for key, image in images.items():
+        _, name, kind = key.split("/")
+        drawn = (each.run / "figures" / f"{name}_{kind}.png").read_bytes()
+        assert image["_type"] == "image-file"
+        assert image["sha256"] == hashlib.sha256(drawn).hexdigest(), key
+        assert (each.logged.folder / "files" / image["path"]).read_bytes() == drawn
+
+
+def test_the_hubs_of_every_layer_are_in_one_table(each: Each) -> None:
+    table = each.logged.table("hubs")
+    assert table["columns"] == ["topology", "rank", "neuron", "strength"]
+    expected = [
+        [topology.name, rank, neuron, pytest.approx(strength)]
+        for topology in each.topologies
+        for rank, (neuron, strength) in enumerate(measure(topology).hubs, start=1)
+    ]
+    assert table["data"] == expected
+    assert len(expected) == 60
+
+
+def test_the_summary_has_the_numbers_of_every_layer_and_of_the_run(each: Each) -> None:
+    summary = each.logged.summary
+    for topology in each.topologies:
+        for name, value in measure(topology).numbers().items():
+            assert summary[f"{topology.name}/{name}"] == value
+    manifest = json.loads((each.run / "manifest.json").read_text())
+    for name in ("examples", "tokens", "ranks", "seconds"):
+        assert summary[name] == manifest[name]
+
+
+def test_the_distributions_are_histograms(each: Each) -> None:
+    for topology in each.topologies:
+        (r,) = each.logged.logged(f"r/{topology.name}")
+        pairs = topology.matrix[np.triu_indices(topology.n_neurons, 1)]
+        counts, bounds = np.histogram(pairs, bins=100, range=(-1, 1))
+        assert r["_type"] == "histogram"
+        assert r["values"] == counts.tolist()
+        assert r["bins"] == pytest.approx(bounds.tolist())
+        (strength,) = each.logged.logged(f"strength/{topology.name}")
+        assert sum(strength["values"]) == topology.n_neurons
+        assert strength["bins"][0] == pytest.approx(strengths(topology).min())
+        assert strength["bins"][-1] == pytest.approx(strengths(topology).max())
+
+
+def test_matrices_are_an_artifact_that_is_not_copied(each: Each) -> None:
+    (artifact,) = [one for one in each.logged.artifacts if one.type == "topology"]
+    assert artifact.name == f"tiny-text-{each.run.name}"
+    files = {entry.path: Path(entry.local_path) for entry in artifact.manifest.contents}
+    assert files == {
+        f"layer_{layer}_avg_corr.npy": (each.run / f"topology/layer_{layer}_avg_corr.npy").resolve()
+        for layer in range(6)
+    }
+
+
+def test_the_run_is_closed_and_nothing_was_sent(each: Each) -> None:
+    assert each.logged.exit_code == 0
+    assert wandb.run is None
+    assert each.logged.folder.name.startswith("offline-run-")
+
+
+# Less than a whole run: what is logged of other topologies.
+
+
+def make(name: str = "all_layers", seed: int = 0, **changed: Any) -> Topology:
+    matrix = np.corrcoef(np.random.default_rng(seed).standard_normal((12, 6))).astype(np.float32)
+    np.fill_diagonal(matrix, 1)
+    topology = Topology(
+        matrix=matrix,
+        name=name,
+        layers=(0, 1),
+        scheme="mean",
+        weight="example",
+        part=1,
+        parts=1,
+        examples=4,
+        undefined=(),
+        site="residual",
+        model="tiny",
+        data="words",
+        subject="psychology",
+        init="random",
+    )
+    return replace(topology, **changed)
+
+
+def settings(**tracking: Any) -> Config:
+    return Config(
+        model=ModelConfig(name="tiny", id="bundled/tiny"),
+        data=DataConfig(source="text", name="words"),
+        tracking=TrackingConfig(**({"mode": Mode.offline} | tracking)),
+    )
+
+
+def record(*topologies: Topology, **changed: Any) -> Record:
+    made = Record(
+        name="tiny/words/all-mean-01234567",
+        group=None,
+        topologies=[(topology, measure(topology)) for topology in topologies or [make()]],
+        images={},
+        matrices=[],
+        facts={"examples": 4},
+    )
+    return replace(made, **changed)
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if record.levelno >= logging.WARNING and record.name.startswith("probe.")
+    ]
+
+
+def test_the_numbers_of_a_single_topology_stand_by_themselves(tmp_path: Path) -> None:
+    where = track(settings(), tmp_path, record())
+    logged = read_offline_run(tmp_path)
+    assert where == str(logged.folder)
+    for name, value in measure(make()).numbers().items():
+        assert logged.summary[name] == value
+    assert logged.summary["examples"] == 4
+    assert not [row for row in logged.history if "layer" in row], "a mean over layers has no layer"
+    assert list(logged.run.tags) == ["tiny", "words", "psychology", "random", "mean"]
+    assert logged.run.run_group == ""
+    assert [one for one in logged.artifacts if one.type == "topology"] == []
+
+
+def test_parts_of_a_layer_are_curves_of_their_own(tmp_path: Path) -> None:
+    parts = [
+        make(f"layer_{layer}_part{part}", 10 * layer + part, layers=(layer,), part=part, parts=2)
+        for layer in (0, 1)
+        for part in (1, 2)
+    ]
+    track(settings(), tmp_path, record(*parts))
+    logged = read_offline_run(tmp_path)
+    for part in (1, 2):
+        key = f"layers/part{part}/mean_abs_r"
+        found = [(row["layer"], row[key]) for row in logged.history if key in row]
+        expected = [(t.layer, measure(t).mean_abs_r) for t in parts if t.part == part]
+        assert found == expected
+
+
+def test_undefined_neurons_are_in_no_histogram(tmp_path: Path) -> None:
+    matrix = make().matrix.copy()
+    matrix[[3, 7]] = 0
+    matrix[:, [3, 7]] = 0
+    track(settings(), tmp_path, record(make(matrix=matrix, undefined=(3, 7))))
+    logged = read_offline_run(tmp_path)
+    (r,) = logged.logged("r/all_layers")
+    assert sum(r["values"]) == 10 * 9 / 2
+    (strength,) = logged.logged("strength/all_layers")
+    assert sum(strength["values"]) == 10
+
+
+def test_one_run_after_the_other_are_two_runs(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        track(settings(), tmp_path / name, record(name=name))
+    first, second = (read_offline_run(tmp_path / name) for name in ("one", "two"))
+    assert (first.run.display_name, second.run.display_name) == ("one", "two")
+    assert first.run.run_id != second.run.run_id
+    assert first.exit_code == second.exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["my notes (1)", "Übung", "n" * 150])
+def test_any_name_of_a_file_can_be_uploaded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    matrix = tmp_path / "all_layers_avg_corr.npy"
+    np.save(matrix, make().matrix)
+    track(
+        settings(upload=True),
+        tmp_path,
+        record(name=f"tiny/{name}/all-mean-01234567", matrices=[matrix]),
+    )
+    assert warnings_of(caplog) == []
+    (artifact,) = [one for one in read_offline_run(tmp_path).artifacts if one.type == "topology"]
+    assert [entry.path for entry in artifact.manifest.contents] == [matrix.name]
+
+
+@pytest.mark.parametrize("data", ["n" * 70, "", "x" * 64])
+def test_any_name_can_be_a_tag(tmp_path: Path, caplog: pytest.LogCaptureFixture, data: str) -> None:
+    assert track(settings(), tmp_path, record(make(data=data))) is not None
+    assert warnings_of(caplog) == []
+    assert "tiny" in read_offline_run(tmp_path).run.tags
+
+
+# Online or offline.
+
+
+class Asked(io.StringIO):
+    """A terminal at which nobody sits."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def readline(self, *_: object) -> str:
+        raise AssertionError("a question was asked")
+
+
+def test_without_a_login_the_run_is_kept_offline_without_a_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Asked())
+    monkeypatch.setattr(sys, "stdout", Asked())
+    started = time.monotonic()
+    where = track(settings(mode=Mode.auto), tmp_path, record())
+    assert time.monotonic() - started < 10
+    assert where == str(read_offline_run(tmp_path).folder)
+    assert warnings_of(caplog) == []
+
+
+def test_a_login_that_cannot_be_checked_is_said_and_the_run_kept_offline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    limits = []
+
+    def login(**options: Any) -> bool:
+        limits.append(options["timeout"])
+        raise wandb.errors.AuthenticationError("no route to host")
+
+    monkeypatch.setattr(wandb, "login", login)
+    assert track(settings(mode=Mode.auto), tmp_path, record()) is not None
+    assert read_offline_run(tmp_path).exit_code == 0
+    assert warnings_of(caplog) == [
+        "W&B cannot be reached (no route to host); the run is kept offline"
+    ]
+    assert 0 < limits[0] <= 30
+
+
+class Writer:
+    """A run of W&B's that takes everything and keeps nothing."""
+
+    url = "https://wandb.ai/me/rivers/runs/abc"
+    dir = "/nowhere/files"
+    summary: SimpleNamespace
+
+    def __init__(self) -> None:
+        self.summary = SimpleNamespace(update=self.take)
+
+    def take(self, *_: object, **__: object) -> None:
+        return None
+
+    define_metric = log = log_artifact = finish = take
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Collect what `wandb.init` is called with instead of calling it."""
+    calls: list[dict[str, Any]] = []
+
+    def init(**options: Any) -> Writer:
+        calls.append(options)
+        return Writer()
+
+    monkeypatch.setattr(wandb, "init", init)
+    return calls
+
+
+def test_with_a_login_the_run_is_online_and_its_address_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: list[dict[str, Any]]
+) -> None:
+    monkeypatch.setattr(wandb, "login", lambda **_: True)
+    assert track(settings(mode=Mode.auto, entity="me"), tmp_path, record()) == Writer.url
+    (options,) = started
+    assert (options["mode"], options["entity"], options["dir"]) == ("online", "me", tmp_path)
+    assert options["settings"].init_timeout <= 30, "W&B's own limit is a minute and a half"
+
+
+@pytest.mark.parametrize(
+    ("mode", "environment", "expected"),
+    [
+        (Mode.online, None, "online"),
+        (Mode.offline, None, "offline"),
+        (Mode.offline, "online", "offline"),
+        (Mode.auto, "offline", "offline"),
+    ],
+)
+def test_a_mode_that_was_given_needs_no_login(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    started: list[dict[str, Any]],
+    mode: Mode,
+    environment: str | None,
+    expected: str,
+) -> None:
+    def login(**_: object) -> bool:
+        raise AssertionError("asked for a login")
+
+    monkeypatch.setattr(wandb, "login", login)
+    if environment is not None:
+        monkeypatch.setenv("WANDB_MODE", environment)
+    track(settings(mode=mode), tmp_path, record())
+    assert [options["mode"] for options in started] == [expected]
+
+
+def test_wandb_disabled_by_its_own_variable_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert track(settings(mode=Mode.auto), tmp_path, record()) is None
+    assert not list(tmp_path.rglob("*.wandb"))
+
+
+# Whatever goes wrong.
+
+
+def fail(*_: object, **__: object) -> None:
+    raise ConnectionResetError("the server went away")
+
+
+@pytest.mark.parametrize("place", ["init", "Settings", "Table", "Histogram"])
+def test_whatever_wandb_raises_is_one_warning_and_leaves_no_run_open(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, place: str
+) -> None:
+    with pytest.MonkeyPatch.context() as broken:
+        broken.setattr(wandb, place, fail)
+        assert track(settings(), tmp_path, record()) is None
+    (warning,) = warnings_of(caplog)
+    assert warning.startswith("W&B was given up (the server went away)")
+    assert wandb.run is None
+
+
+def test_a_failure_does_not_mix_up_the_next_run_of_a_sweep(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    with pytest.MonkeyPatch.context() as broken:
+        broken.setattr(wandb, "Table", fail)
+        track(settings(), tmp_path / "first", record(name="first"))
+    track(settings(), tmp_path / "second", record(name="second"))
+    second = read_offline_run(tmp_path / "second")
+    assert second.run.display_name == "second"
+    assert second.exit_code == 0
+
+
+@pytest.fixture
+def quick(each: Each, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+    """Configure a run of one layer without real figures."""
+    monkeypatch.setattr(results, "figures", lambda _: {"heatmap": Figure(figsize=(0.1, 0.1))})
+    layers = LayersConfig(Selection.middle)
+    return replace(each.config, output=str(tmp_path / "out"), layers=layers)
+
+
+def check_whole(run: Path) -> None:
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert len(manifest["files"]) == 4
+    for name, digest in manifest["files"].items():
+        assert hashlib.sha256((run / name).read_bytes()).hexdigest() == digest
+
+
+def test_a_run_is_finished_and_whole_though_wandb_fails(
+    quick: Config, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(wandb, "init", fail)
+    run = pipeline.run(quick)
+    check_whole(run)
+    assert [load.name for load in load_topologies(run)] == ["layer_3"]
+    assert any("W&B was given up" in line for line in warnings_of(caplog))
+    assert not any(line.startswith("W&B run:") for line in caplog.messages)
+    assert caplog.messages[-1].startswith("topologies, measures and figures: ")
+
+
+def test_without_wandb_a_run_says_how_to_get_it(
+    quick: Config, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    check_whole(pipeline.run(quick))
+    assert "W&B is not installed; install wandb, or give tracking=none" in warnings_of(caplog)
+
+
+def test_tracking_none_imports_no_wandb_and_leaves_no_folder(
+    quick: Config, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)  # importing it would be warned of
+    run = pipeline.run(replace(quick, tracking=TrackingConfig(enabled=False)))
+    check_whole(run)
+    assert not (run / "wandb").exists()
+    assert not any("W&B" in line for line in caplog.messages)
+
+
+def test_the_console_says_where_the_wandb_run_is(
+    quick: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = pipeline.run(quick)
+    assert caplog.messages[-1] == f"W&B run: {read_offline_run(run).folder}"
+
+
+def test_results_are_found_again_without_telling_wandb_twice(
+    quick: Config, started: list[dict[str, Any]]
+) -> None:
+    pipeline.run(quick)
+    assert len(started) == 1
+    pipeline.run(quick)
+    assert len(started) == 1
