@@ -69,7 +69,8 @@ class Reader:
     @torch.inference_mode()
     def read(self, batch: Tensors, consume: Consumer) -> None:
         """Forward a batch and call `consume(layer, activations)` layer by layer, in order."""
-        handles = [self._hook(layer, place, consume) for layer, place in self.hooked.items()]
+        shape = batch.tokens.shape
+        handles = [self._hook(layer, place, consume, shape) for layer, place in self.hooked.items()]
         try:
             output = self.trunk(**self._inputs(batch))
         except _LastLayerReadError:
@@ -80,11 +81,13 @@ class Reader:
         if self.read_output:
             consume(self.layers[-1], output.last_hidden_state)
 
-    def _hook(self, layer: int, place: nn.Module, consume: Consumer) -> Any:
+    def _hook(self, layer: int, place: nn.Module, consume: Consumer, shape: torch.Size) -> Any:
         last = layer == self.layers[-1]
 
         def take(value: Any) -> None:
-            consume(layer, value[0] if isinstance(value, tuple) else value)
+            value = value[0] if isinstance(value, tuple) else value
+            # OPT's MLP sees the tokens of all examples in one row.
+            consume(layer, value.reshape(*shape, -1))
             if last:
                 raise _LastLayerReadError
 

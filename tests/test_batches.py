@@ -19,7 +19,7 @@ from probe.errors import UserError
 from tests.tiny_models import LINES, tiny_tokenizer
 
 BEGIN = 999
-# The same cases in every run, and no folder of them beside the code.
+# The same cases in every run, however busy the machine.
 steady = settings(derandomize=True, database=None, deadline=None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,30 +52,40 @@ def read_column(path: Path, column: str) -> list[str]:
         if not isinstance(row[column], str | None):
             kind = type(row[column]).__name__
             raise UserError(f"{path} holds {kind}, not text, in column '{column}' of row {number}")
-        texts.append(row[column] or "")
+        text = row[column] or ""
+        if not text.isascii() and any("\ud800" <= sign <= "\udfff" for sign in text):
+            raise UserError(
+                f"{path} holds half of a surrogate pair, which is no text, in column '{column}' of "
+                f"row {number}; leave it out"
+            )
+        texts.append(text)
     return texts
 
 
+def _text(path: Path) -> str:
+    """Whole, so that a wrong byte is counted from the file's start; without a byte-order mark."""
+    return path.read_bytes().decode("utf-8-sig")
+
+
 def _txt(path: Path) -> Iterator[Row]:
-    yield {"text": path.read_text("utf-8")}
+    yield {"text": io.StringIO(_text(path), newline=None).read()}
 
 
 def _jsonl(path: Path) -> Iterator[Row]:
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                try:
-                    row = json.loads(line)
-                except json.JSONDecodeError as error:
-                    raise UserError(f"{path} line {number} is no JSON: {error.msg}") from None
-                if not isinstance(row, dict):
-                    raise UserError(f"{path} line {number} is no JSON object")
-                yield row
+    for number, line in enumerate(_text(path).split("\n"), start=1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise UserError(f"{path} line {number} is no JSON: {error.msg}") from None
+            if not isinstance(row, dict):
+                raise UserError(f"{path} line {number} is no JSON object")
+            yield row
 
 
 def _csv(path: Path) -> Iterator[Row]:
     csv.field_size_limit(1 << 30)
-    with path.open(encoding="utf-8", newline="") as lines:
+    with io.StringIO(_text(path), newline="") as lines:
         for row in csv.DictReader(lines):
             row.pop(None, None)  # cells beyond the header
             yield dict(row)

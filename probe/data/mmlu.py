@@ -28,6 +28,11 @@ def load(config: Config) -> list[Document]:
         rows = {subject: [] for subject in subjects}
         for row in read_hub(config.data, files):
             rows[row["subject"]].append(row)
+    for subject in subjects:
+        if not rows[subject] and config.data.path is None:
+            raise UserError(
+                f"data {config.data.id}, split {config.data.split}, has no questions on {subject}"
+            )
     return [
         _document(f"{subject}/{number}", subject, row)
         for subject in subjects
@@ -50,6 +55,8 @@ def _local(folder: Path, subject: str, split: str) -> list[dict[str, Any]]:
 def _document(name: str, subject: str, row: dict[str, Any]) -> Document:
     try:
         choices = row["choices"] if "choices" in row else [row[f"choice{i}"] for i in range(4)]
+        if isinstance(choices, str) or int(row["answer"]) not in range(len(choices)):
+            raise ValueError
         return Document(name, prompt(row["question"], choices), subject, int(row["answer"]))
     except (KeyError, TypeError, ValueError):
         raise UserError(

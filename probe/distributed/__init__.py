@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import torch
+
 from probe.distributed.external import follow, follows, lead, release
 from probe.distributed.launch import launch
 from probe.distributed.ranks import Ranks, find_device, this_rank, world_size
 from probe.distributed.work import Result, find_work
+from probe.errors import UserError
 
 __all__ = [
     "Ranks",
@@ -29,8 +32,6 @@ def n_ranks(num_processes: int | None, device: str) -> int:
     device : str
         `runtime.device`.
     """
-    import torch
-
     if world_size() > 1:
         return world_size()
     if num_processes is not None:
@@ -64,6 +65,10 @@ def run_ranks(name: str, payload: bytes, num_processes: int | None, device: str)
     if world_size() > 1:
         return lead(name, payload, device)
     if size > 1:
-        find_device(device)
+        if find_device(device).type == "cuda" and size > torch.cuda.device_count():
+            raise UserError(
+                f"launch.num_processes={size} is more than the {torch.cuda.device_count()} GPUs of "
+                "this machine; give as many or fewer, or runtime.device=cpu"
+            )
         return launch(name, payload, size, device)
     return find_work(name)(payload, this_rank(device))

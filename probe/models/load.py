@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from huggingface_hub import try_to_load_from_cache
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
@@ -18,8 +19,10 @@ from probe.errors import UserError
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 BUNDLED = "bundled/"
-# A bar for every model that is read from the disk says nothing; downloads have their own.
+# A bar for every model that is read from the disk says nothing; downloads have their own. What its
+# report of missing and unused weights would tell is checked below.
 transformers_logging.disable_progress_bar()
+transformers_logging.set_verbosity_error()
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Place:
         """Call `kind.from_pretrained`, wording what goes wrong for a user."""
         try:
             return kind.from_pretrained(self.where, **self.options, **more)
-        except (OSError, ValueError, KeyError, ImportError) as error:
+        except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
             at = f" at {self.options['revision']}" if "revision" in self.options else ""
             raise UserError(
@@ -63,7 +66,13 @@ def load_config(model: ModelConfig) -> Any:
 
 def load_tokenizer(model: ModelConfig) -> Any:
     """Load the tokenizer; it pads with the end-of-sequence token where it has no other."""
-    tokenizer = Place.of(model).open(AutoTokenizer)
+    place = Place.of(model)
+    tokenizer = place.open(AutoTokenizer)
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):
+        raise UserError(
+            f"model={place.name}: {place.where} has no tokenizer, only special tokens; add the "
+            "tokenizer's files to the model's"
+        )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -97,7 +106,15 @@ def load_trunk(model: ModelConfig, init: InitConfig, device: torch.device) -> nn
                 config, dtype=dtype, trust_remote_code=model.trust_remote_code
             )
     else:
-        trunk, report = place.open(AutoModel, dtype=dtype, output_loading_info=True)
+        trunk, report = place.open(
+            AutoModel, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True
+        )
+        if report["mismatched_keys"]:
+            name, found, wanted = min(report["mismatched_keys"])
+            raise UserError(
+                f"model={place.name}: the checkpoint's {name} has shape {tuple(found)}, and "
+                f"config.json wants {tuple(wanted)}; take the config.json that belongs to it"
+            )
         missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
         if missing:
             raise UserError(

@@ -64,6 +64,12 @@ def test_a_txt_is_one_document_whatever_the_column(tmp_path: Path) -> None:
     assert load(path, column="body") == expected
 
 
+def test_a_txt_from_windows_has_blank_lines_like_any_other(tmp_path: Path) -> None:
+    path = tmp_path / "mine.txt"
+    path.write_bytes(b"first\r\n\r\nsecond\r\n")
+    assert [document.text for document in load(path)] == ["first\n\nsecond\n"]
+
+
 def test_the_ending_may_be_written_in_capitals(tmp_path: Path) -> None:
     path = tmp_path / "MINE.TXT"
     path.write_text("one")

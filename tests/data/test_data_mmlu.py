@@ -56,18 +56,18 @@ def test_a_csv_with_a_header_becomes_the_papers_prompt(tmp_path: Path) -> None:
 
 
 def test_parquet_in_the_hubs_layout_is_read_shard_after_shard(tmp_path: Path) -> None:
-    for shard in (1, 0):
+    for shard in (3, 0, 5, 1, 4, 2):
         rows = [row(f"{shard}{number}?", number) for number in range(3)]
-        write_parquet(tmp_path / "anatomy" / f"test-0000{shard}-of-00002.parquet", rows)
+        write_parquet(tmp_path / "anatomy" / f"test-0000{shard}-of-00006.parquet", rows)
     write_parquet(tmp_path / "anatomy" / "dev-00000-of-00001.parquet", [row("dev?", 3)])
 
     documents = load(tmp_path, "anatomy")
     assert [document.text.splitlines()[0] for document in documents] == [
-        f"Question: {shard}{number}?" for shard in (0, 1) for number in range(3)
+        f"Question: {shard}{number}?" for shard in range(6) for number in range(3)
     ]
     assert documents[0].text == "Question: 00?\nA) one\nB) two\nC) three\nD) four\nAnswer:"
-    assert [document.answer for document in documents] == [0, 1, 2, 0, 1, 2]
-    assert [document.name for document in documents] == [f"anatomy/{i}" for i in range(6)]
+    assert [document.answer for document in documents] == [0, 1, 2] * 6
+    assert [document.name for document in documents] == [f"anatomy/{i}" for i in range(18)]
 
 
 def test_the_split_is_honoured(tmp_path: Path) -> None:

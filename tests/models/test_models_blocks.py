@@ -91,7 +91,7 @@ def test_the_places_of_every_architecture_are_found(architecture: str, tmp_path:
 
 
 def test_lists_of_another_length_or_further_in_are_passed_over() -> None:
-    trunk = Odd(core__blocks=2, core__heads=3, core__inner__experts=2)
+    trunk = Odd(core__blocks=2, core__heads=3, core__tail=1, core__inner__experts=2)
     assert find_blocks(trunk, GIVEN) is trunk.get_submodule("core.blocks")
 
 
