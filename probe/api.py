@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from probe.config import Config, key, register
+from probe.config import Config, key
 from probe.errors import UserError
 from probe.measures import Measures, edges, gini, measure, strengths
 from probe.study import study
@@ -79,7 +79,6 @@ def compose(*overrides: str) -> Config:
     """
     from probe.cli import compose_job
 
-    register()
     return compose_job(overrides)
 
 
@@ -128,7 +127,7 @@ def iterate_activations(*overrides: str) -> Iterator[ExampleActivations]:
     loop = Loop(request, this_rank(request.config.runtime.device))
 
     def hold(_: object, __: object, layer: int, activations: Tensor) -> None:
-        held[layer] = activations
+        held[layer] = activations.clone()
 
     for batch, tensors in loop.batches(hold):
         for row, member in enumerate(batch.members):

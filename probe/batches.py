@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from probe.config import Config, Cut, DataConfig, Side
+from probe.config import AverageConfig, Config, Cut, DataConfig, Side
 from probe.data import Document
 from probe.errors import UserError
 
@@ -110,7 +110,7 @@ class _Bounds:
 
 
 def choose_examples(
-    documents: Sequence[Document], tokenizer: Any, config: Config, context: int | None
+    documents: Sequence[Document], tokenizer: Any, config: Config, context: int
 ) -> Examples:
     """Cut documents into pieces, keep those of the right length, shuffle, offset and limit.
 
@@ -122,7 +122,7 @@ def choose_examples(
         Turns texts into token ids.
     config : Config
         Its `data` says what to choose, `average.example` whether one example is all.
-    context : int or None
+    context : int
         Most tokens that the model can read.
 
     Raises
@@ -131,7 +131,7 @@ def choose_examples(
         If no example is left.
     """
     data = config.data
-    most = min(n for n in (data.max_tokens, context, 1 << 62) if n is not None)
+    most = context if data.max_tokens is None else min(data.max_tokens, context)
     bounds = _Bounds(data.min_tokens + data.skip_first, most)
     pieces = bounds(_pieces(documents, tokenizer, data, most))
     # Without a shuffle nothing after the last example wanted needs a tokenizer.
@@ -150,19 +150,7 @@ def choose_examples(
             "change data.min_tokens, data.max_tokens, data.offset, or cut long texts with "
             "data.cut=tokens"
         )
-    example = config.average.example
-    if example is not None:
-        if example >= len(chosen):
-            raise UserError(
-                f"average.example={example} is not there: the examples are 0 to {len(chosen) - 1}"
-            )
-        chosen = [chosen[example]]
-    if config.average.parts > len(chosen):
-        raise UserError(
-            f"average.parts={config.average.parts} is more than the {len(chosen)} examples; "
-            "take fewer parts or more examples"
-        )
-    return Examples(chosen, skipped)
+    return Examples(_averaged(chosen, config.average), skipped)
 
 
 def form_batches(examples: Sequence[Example], token_budget: int, parts: int = 1) -> list[Batch]:
@@ -227,6 +215,23 @@ def _pieces(
             window = len(ids) if data.cut is not Cut.tokens else min(data.window or most, most)
             for start in range(0, max(len(ids), 1), max(window, 1)):
                 yield Example(name, ids[start : start + window])
+
+
+def _averaged(chosen: list[Example], average: AverageConfig) -> list[Example]:
+    """Take the one example that the average is over, if so, and check the number of parts."""
+    if average.example is not None:
+        if average.example >= len(chosen):
+            raise UserError(
+                f"average.example={average.example} is not there: the examples are 0 to "
+                f"{len(chosen) - 1}"
+            )
+        return [chosen[average.example]]
+    if average.parts > len(chosen):
+        raise UserError(
+            f"average.parts={average.parts} is more than the {len(chosen)} examples; "
+            "take fewer parts or more examples"
+        )
+    return chosen
 
 
 def _batch(group: list[int], examples: Sequence[Example], part: int) -> Batch:

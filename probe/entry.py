@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,10 +17,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from probe.cli import compose_config, help_page, read_arguments, typed
-from probe.config import CONF, Config, register
+from probe.cli.arguments import Arguments
+from probe.config import CONF, Config, registered
 from probe.errors import RankError, UserError
 
 logger = logging.getLogger(__name__)
+_INTERRUPTED, _TERMINATED = 130, 143
 # Called with the configuration, its overrides, and the sweep it belongs to.
 Task = Callable[[Any, list[str], str | None], object]
 
@@ -49,12 +52,17 @@ def enter(
         code = 1
     except KeyboardInterrupt:
         sys.stderr.write("probe: interrupted\n")
-        code = 130
-    finally:
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            from probe.distributed import release
+        code = _INTERRUPTED
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from probe.distributed import release
 
-            release()
+        if code in (_INTERRUPTED, _TERMINATED):
+            # The followers may be anywhere: only the end of this process ends them, too.
+            sys.stderr.flush()
+            os._exit(code)
+        release()
     sys.exit(code)
 
 
@@ -68,15 +76,13 @@ def _lead(task: Task, schema: type[Config], program: str, about: str | None) -> 
     if {"-h", "--help"} & set(sys.argv[1:]):
         sys.stdout.write(help_page(schema, program, about) + "\n")
         return 0
-    register(schema)
     arguments = read_arguments(sys.argv[1:], schema)
-    if not arguments.flags.shell_completion:
-        for job in arguments.jobs:
-            compose_config(job, schema, arguments.flags.config_dir)
-    return _run_hydra(task, schema, arguments.overrides)
+    for job in arguments.jobs:
+        compose_config(job, schema, arguments.flags.config_dir)
+    return _run_hydra(task, schema, arguments)
 
 
-def _run_hydra(task: Task, schema: type[Config], overrides: list[str]) -> int:
+def _run_hydra(task: Task, schema: type[Config], arguments: Arguments) -> int:
     """Let Hydra run the task, once or in a sweep, and count the runs that failed."""
     driver = os.getpid()
     failures: list[str] = []
@@ -98,32 +104,24 @@ def _run_hydra(task: Task, schema: type[Config], overrides: list[str]) -> int:
                 raise
 
     # Hydra reads the command line itself; it gets the one with layer numbers written out.
-    flags = [word for word in _flag_words(sys.argv[1:]) if word]
-    sys.argv[1:] = [*flags, *overrides]
-    hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
+    sys.argv[1:] = [*_flag_words(arguments.flags), *arguments.overrides]
+    with registered(schema):
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
     if failures and len(failures) > 1:
         logger.error("probe: %d runs of the sweep failed: %s", len(failures), "; ".join(failures))
     return 1 if failures else 0
 
 
-def _flag_words(arguments: list[str]) -> list[str]:
-    """Take the flags, with their values, out of a command line."""
-    with_value = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp"}
-    with_value |= {"--config-name", "-cn", "--config-dir", "-cd"}
-    words, take = [], False
-    skip = False
-    for word in arguments:
-        if skip:
-            skip = False
-        elif word == "--rerun":
-            skip = True
-        elif take or word.startswith("-"):
-            words.append(word)
-            take = word in with_value
-        else:
-            take = False
-    return words
+def _flag_words(flags: Namespace) -> list[str]:
+    """Write Hydra's own flags as a command line again."""
+    given = {name.replace("_", "-"): value for name, value in vars(flags).items()}
+    del given["overrides"]
+    return [
+        f"--{name}" if value is True else f"--{name}={value}"
+        for name, value in given.items()
+        if value
+    ]
 
 
 def _terminate(*_: object) -> None:
-    raise SystemExit(143)
+    raise SystemExit(_TERMINATED)

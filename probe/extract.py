@@ -11,8 +11,9 @@ from torch import Tensor
 
 from probe.activations import Reader
 from probe.batches import Batch, Tensors
+from probe.correlation import matrices_kept
 from probe.distributed import Ranks
-from probe.models import load_tokenizer, load_trunk
+from probe.models import load_tokenizer, load_trunk, text_config
 from probe.progress import Progress
 from probe.request import Request
 from probe.totals import Totals
@@ -40,7 +41,9 @@ class Loop:
         torch.set_float32_matmul_precision("highest")
         trunk = load_trunk(self.model, request.config.init, ranks.device)
         self.reader = Reader(trunk, self.model, request.layers, request.config.site)
-        self.pad = load_tokenizer(self.model).pad_token_id or 0
+        pad = load_tokenizer(self.model).pad_token_id
+        # Padding is masked, but a token that was added to the tokenizer alone has no embedding.
+        self.pad = pad if pad is not None and pad < text_config(trunk).vocab_size else 0
 
     def batches(self, consume: BatchConsumer) -> Iterator[tuple[Batch, Tensors]]:
         """Forward the batches one by one, yielding each when all its layers are consumed."""
@@ -69,8 +72,8 @@ def extract(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     -------
     dict of str to Tensor
         On rank 0 for each group and part `name/part/matrix` (float64), `…/undefined` and perhaps
-        `…/standard_error`, further `examples`, `tokens` (int64) and `first_token` (the first
-        token's norm over the median, a number a layer); nothing on the other ranks.
+        `…/standard_error`, further `examples`, `tokens` (int64) and at site residual `first_token`
+        (the first token's norm over the median, a number a layer); nothing on the other ranks.
 
     Raises
     ------
@@ -81,12 +84,17 @@ def extract(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     loop = Loop(request, ranks)
     # MPS has no float64.
     device = ranks.device if ranks.device.type != "mps" else torch.device("cpu")
-    totals = Totals(request, loop.reader.n_neurons(), device)
+    neurons, average = loop.reader.n_neurons(), request.config.average
+    matrices = len(request.groups) * average.parts
+    kept = matrices * matrices_kept(
+        average.scheme.value, average.std, len(request.layers) // len(request.groups)
+    )
     logger.info(
-        "%s on %d rank%s; %d matri%s, %.1f MB of sums a rank",
-        ranks.device, ranks.size, "s" if ranks.size > 1 else "", len(totals.sums),
-        "ces" if len(totals.sums) > 1 else "x", totals.nbytes / 1e6,
+        "%s on %d rank%s; %d neurons a layer, %d matri%s, %.1f MB of sums a rank",
+        ranks.device, ranks.size, "s" if ranks.size > 1 else "", neurons, matrices,
+        "ces" if matrices > 1 else "x", kept * neurons**2 * 8 / 1e6,
     )  # fmt: skip
+    totals = Totals(request, neurons, device)
     for _ in loop.batches(totals.consume):
         continue
     for state in ranks.collect(totals.state()):

@@ -87,7 +87,7 @@ def edges(topology: Topology) -> NDArray[np.float32]:
     """Return r of every pair of different defined neurons, once each."""
     defined = np.setdiff1d(np.arange(topology.n_neurons), topology.undefined)
     matrix = topology.matrix[np.ix_(defined, defined)]
-    pairs: NDArray[np.float32] = matrix[np.triu_indices(len(defined), k=1)]
+    pairs: NDArray[np.float32] = matrix[np.tri(len(defined), k=-1, dtype=bool)]
     return pairs
 
 

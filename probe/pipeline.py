@@ -26,6 +26,7 @@ from probe.topology import Topology, load_topologies
 logger = logging.getLogger(__name__)
 # Correlations over fewer tokens than this are mostly noise.
 _FEW_TOKENS = 64
+_MOST = 1 << 62  # tokens of a model without a limit
 
 
 def run(config: Config, overrides: Sequence[str] = (), group: str | None = None) -> Path:
@@ -79,8 +80,10 @@ def prepare(config: Config, documents: Sequence[Any]) -> tuple[Request, Examples
     """Choose examples and layers, and form the batches."""
     text = load_config(config.model).get_text_config()
     layers = resolve_layers(config, text.num_hidden_layers)
-    context = getattr(text, "max_position_embeddings", None)
     tokenizer = load_tokenizer(config.model)
+    # RoBERTa has two positions more than tokens that it can read; its tokenizer knows.
+    positions = getattr(text, "max_position_embeddings", None) or _MOST
+    context = min(positions, tokenizer.model_max_length)
     examples = choose_examples(documents, tokenizer, config, context)
     tokens = [len(example.ids) for example in examples.chosen]
     logger.info(
@@ -130,9 +133,10 @@ def extract_topologies(request: Request) -> tuple[list[Topology], dict[str, Any]
         "examples": int(result["examples"]),
         "tokens": int(result["tokens"]),
         "layers": request.layers,
-        "first_token_norm": [round(float(ratio), 4) for ratio in result["first_token"]],
     }
-    _warn_of_sinks(request, facts["first_token_norm"])
+    if "first_token" in result:
+        facts["first_token_norm"] = [round(float(ratio), 4) for ratio in result["first_token"]]
+        _tell_of_sinks(request, facts["first_token_norm"])
     members = [0] * config.average.parts
     for batch in request.batches:
         members[batch.part] += len(batch.members)
@@ -168,11 +172,15 @@ def _topology(
     )
 
 
-def _warn_of_sinks(request: Request, ratios: list[float]) -> None:
+def _tell_of_sinks(request: Request, ratios: list[float]) -> None:
     large = [layer for layer, ratio in zip(request.layers, ratios, strict=True) if ratio > LARGE]
+    skip = request.config.data.skip_first
+    logger.info(
+        "the first token counted has %.2f to %.2f times the median norm", min(ratios), max(ratios)
+    )
     if large:
         logger.warning(
-            "the first token is up to %.0f times as long as the median one (layers %s): it rules "
-            "those correlations; data.skip_first=1 leaves it out",
-            max(ratios), ", ".join(map(str, large)),
+            "the first token counted is up to %.0f times as long as the median one (layers %s): it "
+            "rules those correlations; data.skip_first=%d leaves it out",
+            max(ratios), ", ".join(map(str, large)), skip + 1,
         )  # fmt: skip

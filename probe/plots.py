@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from probe.measures import edges, measure, strengths
+from probe.measures import Measures, edges, strengths
 from probe.topology import Topology
 
 # Beyond this a heat map is drawn from means of blocks: no screen has the pixels.
@@ -15,12 +15,12 @@ MOST_NODES = 4096
 _BLUE, _ORANGE = "#0072B2", "#D55E00"  # told apart by colour-blind readers (Okabe and Ito)
 
 
-def figures(topology: Topology) -> dict[str, Figure]:
+def figures(topology: Topology, measures: Measures) -> dict[str, Figure]:
     """Draw every figure of a topology, by name."""
     return {
         "heatmap": heatmap(topology),
-        "strength": strength_distribution(topology),
-        "histogram": histogram(topology),
+        "strength": strength_distribution(topology, measures),
+        "histogram": histogram(topology, measures),
     }
 
 
@@ -52,36 +52,34 @@ def heatmap(topology: Topology) -> Figure:
     return figure
 
 
-def strength_distribution(topology: Topology) -> Figure:
+def strength_distribution(topology: Topology, measures: Measures) -> Figure:
     """Draw the neurons' strengths from the strongest on, with the strongest ones named."""
-    summary = measure(topology)
     strength = np.sort(np.delete(strengths(topology), topology.undefined))[::-1]
     figure, axes = _axes(topology, (7.2, 4))
     rank = np.arange(1, len(strength) + 1)
     axes.plot(rank, strength, color=_BLUE, lw=1.5)
-    axes.axhline(summary.strength_mean, color=_ORANGE, ls="--", lw=1)
+    axes.axhline(measures.strength_mean, color=_ORANGE, ls="--", lw=1)
     axes.annotate(
-        f"mean {summary.strength_mean:.1f}", (len(strength), summary.strength_mean),
+        f"mean {measures.strength_mean:.1f}", (len(strength), measures.strength_mean),
         ha="right", va="bottom", color=_ORANGE,
     )  # fmt: skip
-    hubs = ", ".join(str(neuron) for neuron, _ in summary.hubs[:5])
+    hubs = ", ".join(str(neuron) for neuron, _ in measures.hubs[:5])
     axes.text(
-        0.98, 0.95, f"hubs: {hubs}\nGini {summary.strength_gini:.3f}",
+        0.98, 0.95, f"hubs: {hubs}\nGini {measures.strength_gini:.3f}",
         transform=axes.transAxes, ha="right", va="top",
     )  # fmt: skip
     axes.set(xlabel="neuron, strongest first", ylabel="strength Σ|r|", ylim=(0, None))
     return figure
 
 
-def histogram(topology: Topology) -> Figure:
+def histogram(topology: Topology, measures: Measures) -> Figure:
     """Draw how often each value of r occurs among the pairs of different neurons."""
     r = edges(topology)
-    summary = measure(topology)
     figure, axes = _axes(topology, (7.2, 4))
     axes.hist(r, bins=np.linspace(-1, 1, 201).tolist(), color=_BLUE, log=True)
     axes.axvline(0, color="0.4", lw=0.8)
     axes.text(
-        0.02, 0.95, f"mean |r| {summary.mean_abs_r:.3f}\nmean r {summary.mean_r:+.3f}",
+        0.02, 0.95, f"mean |r| {measures.mean_abs_r:.3f}\nmean r {measures.mean_r:+.3f}",
         transform=axes.transAxes, ha="left", va="top",
     )  # fmt: skip
     axes.set(xlabel="correlation r", ylabel="pairs of neurons", xlim=(-1, 1))

@@ -38,13 +38,13 @@ def write(
     group : str or None
         The sweep the run belongs to.
     """
-    folder.open_again()
     measured = [(topology, measure(topology)) for topology in topologies]
-    matrices = [file for topology in topologies for file in topology.save(folder.path)]
-    tables = _write_measures(folder.path, measured, facts)
-    images = _draw(folder.path / "figures", topologies)
-    records = [topology.record() for topology in topologies]
-    folder.close([*matrices, *tables, *images.values()], {**facts, "topologies": records})
+    matrices = [file for topology in topologies for file in topology.save(folder.work)]
+    _write_measures(folder.work, measured, facts)
+    images = _draw(folder.work / "figures", measured)
+    folder.close({**facts, "topologies": [topology.record() for topology in topologies]})
+    matrices = [folder.path / file.relative_to(folder.work) for file in matrices]
+    images = {kind: folder.path / file.relative_to(folder.work) for kind, file in images.items()}
     name = str(folder.path.relative_to(folder.config.output))
     numbers = {key: facts[key] for key in ("examples", "tokens", "ranks", "seconds")}
     record = Record(name, group, measured, images, matrices, numbers)
@@ -65,18 +65,18 @@ def show(topologies: Sequence[Topology]) -> None:
     _tell([(topology, measure(topology)) for topology in topologies])
 
 
-def _draw(folder: Path, topologies: Sequence[Topology]) -> dict[str, Path]:
+def _draw(folder: Path, measured: Measured) -> dict[str, Path]:
     images = {}
-    for topology in tqdm(topologies, desc="figures", disable=None, leave=False):
-        for kind, figure in figures(topology).items():
+    for topology, measures in tqdm(measured, desc="figures", disable=None, leave=False):
+        for kind, figure in figures(topology, measures).items():
             path = images[f"{topology.name}/{kind}"] = folder / f"{topology.name}_{kind}.png"
             with replacing(path) as unfinished:
                 figure.savefig(unfinished, format="png")
     return images
 
 
-def _write_measures(run: Path, measured: Measured, facts: dict[str, Any]) -> list[Path]:
-    norms = dict(zip(facts["layers"], facts["first_token_norm"], strict=True))
+def _write_measures(run: Path, measured: Measured, facts: dict[str, Any]) -> None:
+    norms = dict(zip(facts["layers"], facts.get("first_token_norm", []), strict=False))
     with replacing(run / "measures.json") as unfinished:
         summary = {topology.name: asdict(measures) for topology, measures in measured}
         unfinished.write_text(json.dumps(summary, indent=1) + "\n")
@@ -91,7 +91,6 @@ def _write_measures(run: Path, measured: Measured, facts: dict[str, Any]) -> lis
             place = {"topology": topology.name, "layer": topology.layer, "part": topology.part}
             norm = {"first_token_norm": norms.get(topology.layer)}
             table.writerow(place | measures.numbers() | norm)
-    return [run / "measures.json", run / "measures_by_layer.csv"]
 
 
 def _tell(measured: Measured) -> None:

@@ -1,12 +1,12 @@
-"""The folder of a run: claimed by one process, filled whole or not at all, closed by a manifest."""
+"""The folder of a run: claimed by one process, put in place whole, closed by a manifest."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import platform
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -21,6 +21,7 @@ from omegaconf import OmegaConf
 from probe import __version__
 from probe.config import CONF, Config, run_folder, to_plain
 from probe.errors import UserError
+from probe.run_log import logging_to
 from probe.topology import MANIFEST, replacing
 
 FORMAT = 1
@@ -28,7 +29,7 @@ _PACKAGES = ("torch", "transformers", "accelerate", "numpy", "hydra-core", "wand
 
 
 class RunFolder:
-    """The place of one run's files.
+    """The place of one run's files: made beside it, and put in its place when they are whole.
 
     Parameters
     ----------
@@ -36,11 +37,19 @@ class RunFolder:
         The run; its name is worked out from what it computes.
     path : Path, optional
         The folder, where it is not that of a topology.
+
+    Attributes
+    ----------
+    path : Path
+        The finished run. What was there before stays until it is replaced.
+    work : Path
+        The run while it is made, and what is left of one that failed: `<path>.unfinished`.
     """
 
     def __init__(self, config: Config, path: Path | None = None) -> None:
         self.config = config
         self.path = path or run_folder(config)
+        self.work = self.path.with_name(self.path.name + ".unfinished")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -49,22 +58,21 @@ class RunFolder:
         Raises
         ------
         UserError
-            If another process is at the same run.
+            If another process is at the same run, or the folder cannot be written.
         """
         locks = Path(self.config.output) / ".locks"
-        try:
-            locks.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"output={self.config.output} cannot be written ({error.strerror}); "
-                "give another folder with output="
-            ) from None
         lock = FileLock(locks / f"{self.path.name}.lock", timeout=0)
         try:
+            locks.mkdir(parents=True, exist_ok=True)
             lock.acquire()
         except Timeout:
             raise UserError(
                 f"{self.path} is being written by another process; wait for it, or change the run"
+            ) from None
+        except OSError as error:
+            raise UserError(
+                f"output={self.config.output} cannot be written ({error.strerror}); "
+                "give another folder with output="
             ) from None
         try:
             yield
@@ -92,32 +100,18 @@ class RunFolder:
         return True
 
     @contextmanager
-    def claimed(self, overrides: Sequence[str]) -> Iterator[None]:
-        """Write what is asked for, and send the log to `probe.log` meanwhile."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(OmegaConf.create(to_plain(self.config)), self.path / "config.yaml")
-        OmegaConf.save(OmegaConf.create(list(overrides)), self.path / "overrides.yaml")
-        handler = logging.FileHandler(self.path / "probe.log", mode="w", encoding="utf-8")
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s  %(message)s"))
-        root = logging.getLogger()
-        root.addHandler(handler)
-        try:
-            yield
-        finally:
-            root.removeHandler(handler)
-            handler.close()
+    def claimed(self, overrides: Sequence[str]) -> Iterator[Path]:
+        """Make the folder to work in, and send the log to its `probe.log` meanwhile."""
+        shutil.rmtree(self.work, ignore_errors=True)
+        self.work.mkdir(parents=True)
+        OmegaConf.save(OmegaConf.create(to_plain(self.config)), self.work / "config.yaml")
+        OmegaConf.save(OmegaConf.create(list(overrides)), self.work / "overrides.yaml")
+        with logging_to(self.work / "probe.log"):
+            yield self.work
 
-    def open_again(self) -> None:
-        """Take back the manifest: from now on the old results are being replaced."""
-        (self.path / MANIFEST).unlink(missing_ok=True)
-
-    def files(self) -> list[Path]:
-        """List what lies in the folder, but for hidden files and the log."""
-        found = (file for file in self.path.rglob("*") if file.is_file())
-        return [file for file in found if file.name != "probe.log" and file.name[0] != "."]
-
-    def close(self, files: Sequence[Path], facts: dict[str, Any]) -> None:
-        """Write the manifest, which makes the run a finished one."""
+    def close(self, facts: dict[str, Any]) -> None:
+        """Write the manifest and put the run in its place, instead of an older one."""
+        files = sorted(file for file in self.work.rglob("*") if file.is_file())
         manifest = {
             "format": FORMAT,
             "probe": __version__,
@@ -127,10 +121,22 @@ class RunFolder:
             "versions": _versions(),
             "git": _git_commit(),
             "host": {"platform": platform.platform(), "cores": os.cpu_count()},
-            "files": {str(file.relative_to(self.path)): _sha256(file) for file in sorted(files)},
+            "files": {
+                str(file.relative_to(self.work)): _sha256(file)
+                for file in files
+                if file.name != "probe.log"
+            },
         }
-        with replacing(self.path / MANIFEST) as unfinished:
+        with replacing(self.work / MANIFEST) as unfinished:
             unfinished.write_text(json.dumps(manifest, indent=1) + "\n")
+        if self.path.exists():
+            old = self.path.with_name(self.path.name + ".old")
+            shutil.rmtree(old, ignore_errors=True)
+            self.path.rename(old)
+            self.work.rename(self.path)
+            shutil.rmtree(old)
+        else:
+            self.work.rename(self.path)
 
 
 def _sha256(file: Path) -> str:

@@ -43,12 +43,11 @@ def study(
             if folder.finished({}):
                 logger.info("%s is finished already; overwrite=true does it again", folder.path)
                 return
-            with folder.claimed(overrides):
+            with folder.claimed(overrides) as work:
                 started = time.monotonic()
-                folder.open_again()
-                facts = task(config, folder.path)
+                facts = task(config, work)
                 facts |= {"seconds": round(time.monotonic() - started, 3), "fingerprints": {}}
-                folder.close(folder.files(), facts)
+                folder.close(facts)
             logger.info("%s is finished: %s", name, folder.path)
 
     enter(run, schema, f"python -m experiments.{name}", about)

@@ -31,7 +31,7 @@ class Totals:
     """
 
     def __init__(self, request: Request, n_neurons: int, device: torch.device) -> None:
-        self.request = request
+        self.request, self.device = request, device
         average = request.config.average
         scheme = average.scheme.value
         self.sums: dict[tuple[str, int], Sums] = {
@@ -47,11 +47,6 @@ class Totals:
         self.first_token = FirstTokenNorm(request.layers)
         self.counts = torch.zeros(2, dtype=torch.long)
 
-    @property
-    def nbytes(self) -> int:
-        """Size of the sums in bytes."""
-        return sum(t.nbytes for sums in self.sums.values() for t in sums.state().values())
-
     def consume(self, batch: Batch, tensors: Tensors, layer: int, activations: Tensor) -> None:
         """Add one layer's activations of a batch.
 
@@ -61,12 +56,16 @@ class Totals:
             If an activation is not finite, naming the example and the layer.
         """
         config = self.request.config
-        tokens = tensors.keep.sum(dim=1).cpu()
+        keep = tensors.keep
+        if self.device.type != activations.device.type:
+            # The formula needs float64, which the model's device (MPS) does not have.
+            activations, keep = activations.to(self.device), keep.to(self.device)
+        tokens = keep.sum(dim=1).cpu()
         by_token = config.average.weight is Weight.token
         weight = tokens.double() if by_token else torch.ones(len(tokens), dtype=torch.float64)
         name, position = self.place[layer]
         try:
-            self.sums[name, batch.part].update(activations, tensors.keep, weight, position)
+            self.sums[name, batch.part].update(activations, keep, weight, position)
         except NonFiniteError as error:
             example = batch.members[error.row]
             raise UserError(
@@ -74,7 +73,7 @@ class Totals:
                 f"not finite in layer {layer}; leave it out, or take model.dtype=float32"
             ) from None
         if config.site is Site.residual:
-            self.first_token.update(layer, activations, tensors.keep)
+            self.first_token.update(layer, activations, keep)
         if layer == self.request.layers[-1]:
             self.counts += torch.tensor([len(tokens), int(tokens.sum())])
 
@@ -100,11 +99,9 @@ class Totals:
         assert examples == self.request.n_examples, (
             f"{examples} examples were summed, not {self.request.n_examples}"
         )
-        result = {
-            "examples": examples.clone(),
-            "tokens": tokens.clone(),
-            "first_token": self.first_token.total / examples,
-        }
+        result = {"examples": examples.clone(), "tokens": tokens.clone()}
+        if self.request.config.site is Site.residual:
+            result["first_token"] = self.first_token.total / examples
         for (name, part), sums in self.sums.items():
             average = sums.finish()
             result[f"{name}/{part}/matrix"] = average.matrix

@@ -57,6 +57,8 @@ def track(config: Config, run: Path, record: Record) -> str | None:
     except ImportError:
         logger.warning("W&B is not installed; install wandb, or give tracking=none")
         return None
+    if os.environ.get("WANDB_MODE") == "disabled":
+        return None
     os.environ.setdefault("WANDB_SILENT", "true")
     try:
         mode = _mode(config.tracking)
@@ -77,6 +79,8 @@ def track(config: Config, run: Path, record: Record) -> str | None:
         writer.finish()
     except Exception as error:  # noqa: BLE001 - the results are on disk, whatever happens here
         logger.warning("W&B was given up (%s); the results on disk are whole", error)
+        if wandb.run is not None:
+            wandb.run.finish(exit_code=1)  # or the next run of a sweep would write into this one
         return None
     return where
 

@@ -20,6 +20,7 @@ from tests.tiny_models import LINES, tiny_tokenizer
 
 BEGIN = 999
 # The same cases in every run, however busy the machine.
+ENDLESS = 1 << 62
 steady = settings(derandomize=True, database=None, deadline=None)
 
 
@@ -48,7 +49,7 @@ def numbered(*lengths: int) -> list[Document]:
 
 def choose(
     documents: Sequence[Document],
-    context: int | None = 1000,
+    context: int = 1000,
     average: AverageConfig | None = None,
     **data: Any,
 ) -> Examples:
@@ -115,10 +116,10 @@ def test_bounds_are_inclusive_and_what_falls_out_is_counted() -> None:
 
 @pytest.mark.parametrize(
     ("max_tokens", "context", "most"),
-    [(None, 6, 6), (4, 6, 4), (6, 4, 4), (5, None, 5), (None, None, 7)],
+    [(None, 6, 6), (4, 6, 4), (6, 4, 4), (5, ENDLESS, 5), (None, ENDLESS, 7)],
 )
 def test_no_example_is_longer_than_the_context_or_max_tokens(
-    max_tokens: int | None, context: int | None, most: int
+    max_tokens: int | None, context: int, most: int
 ) -> None:
     examples = choose(numbered(*range(2, 8)), context=context, max_tokens=max_tokens)
     assert [len(example.ids) for example in examples.chosen] == list(range(2, most + 1))
@@ -146,11 +147,11 @@ def test_cut_paragraphs_bounds_the_pieces_not_the_documents() -> None:
         (None, None, 6, [6, 5, 6]),
         (50, None, 6, [6, 5, 6]),
         (4, 3, 100, [3, 3, 3, 2, 3, 3]),
-        (None, None, None, [11, 6]),
+        (None, None, ENDLESS, [11, 6]),
     ],
 )
 def test_cut_tokens_makes_windows_and_keeps_tails_that_are_long_enough(
-    window: int | None, max_tokens: int | None, context: int | None, lengths: list[int]
+    window: int | None, max_tokens: int | None, context: int, lengths: list[int]
 ) -> None:
     documents = numbered(11, 6)
     examples = choose(documents, context, cut=Cut.tokens, window=window, max_tokens=max_tokens)
@@ -203,7 +204,7 @@ def test_documents_beyond_a_tokenizer_call_keep_order_and_names() -> None:
 def test_what_a_limit_makes_needless_is_not_tokenized() -> None:
     tokenizer = Numbers()
     config = Config(data=DataConfig(source="text", min_tokens=2, limit=5, offset=5))
-    choose_examples(numbered(*[2] * 5000), tokenizer, config, None)
+    choose_examples(numbered(*[2] * 5000), tokenizer, config, ENDLESS)
     assert len(tokenizer.texts) < 2500
 
 

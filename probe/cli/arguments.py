@@ -10,9 +10,17 @@ from typing import Any, NoReturn
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, OverrideType, Sweep
+from hydra.core.override_parser.types import (
+    ChoiceSweep,
+    Glob,
+    IntervalSweep,
+    Override,
+    OverrideType,
+    Sweep,
+)
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
+from yaml import YAMLError
 
 from probe.cli.keys import keys
 from probe.config import group_options
@@ -47,26 +55,30 @@ def read_arguments(arguments: Sequence[str], schema: type[Any]) -> Arguments:
         For the first mistake, naming the nearest right word.
     """
     flags = _flags(_rerun(arguments))
+    if flags.shell_completion:
+        return Arguments(flags.overrides, [], flags)
     options = group_options()
     if flags.config_dir:
         for file in Path(flags.config_dir).glob("*/*.yaml"):
             options.setdefault(file.parent.name, []).append(file.stem)
+    known = {key.name for key in keys(schema)}
+    if flags.package:
+        _check_package(flags.package, known)
+    for one in flags.overrides:
+        _check_sweep(_parse(one), options, flags.multirun)
     written = [text for one in flags.overrides for text in _layer_numbers(one, options["layers"])]
     overrides = [_parse(text) for text in written]
-    known = {key.name for key in keys(schema)}
     for override in overrides:
         _check_key(override, options, known)
-        if override.is_sweep_override() and not flags.multirun:
-            raise UserError(
-                f"{override.input_line} gives several values; add -m to sweep over them, or write "
-                f"one list, {override.get_key_element()}=[…]"
-            )
+    names = [override.key_or_group for override in overrides]
+    if "layers.index" in names and "layers" not in names:
+        raise UserError("layers.index alone changes nothing; write layers=3 or layers=[3,7]")
     values = [_values(override, options) for override in overrides]
     for override, each in zip(overrides, values, strict=True):
         group = override.key_or_group
         if group in options:
             for value in each:
-                _check_option(group, value.partition("=")[2], options[group])
+                _check_option(group, value.partition("=")[2].strip("'\""), options[group])
     base = [each[0] for each in values]
     others = [
         [*base[:place], value, *base[place + 1 :]]
@@ -84,6 +96,17 @@ def _flags(arguments: Sequence[str]) -> Namespace:
 
     parser.error = refuse  # type: ignore[method-assign]
     flags = parser.parse_intermixed_args(list(arguments))
+    for name in ("config_name", "config_path"):
+        if getattr(flags, name):
+            raise UserError(
+                f"--{name.replace('_', '-')} is of no use here; "
+                "--config-dir takes options from a folder of your own"
+            )
+    modes = [name for name in ("run", "multirun", "cfg", "info") if getattr(flags, name)]
+    if len(modes) > 1:
+        raise UserError(f"--{modes[0]} and --{modes[1]} cannot be given together")
+    if flags.resolve and not flags.cfg:
+        raise UserError("--resolve needs --cfg")
     for override in flags.overrides:
         if override.startswith("-"):
             raise UserError(f"unknown flag {override}; --help lists the flags")
@@ -94,7 +117,11 @@ def _flags(arguments: Sequence[str]) -> Namespace:
 
 def _rerun(arguments: Sequence[str]) -> list[str]:
     """Put the overrides that made a run in the place of `--rerun RUN`."""
-    arguments = list(arguments)
+    arguments = [
+        part
+        for word in arguments
+        for part in (word.split("=", 1) if word.startswith("--rerun=") else [word])
+    ]
     if "--rerun" not in arguments:
         return arguments
     place = arguments.index("--rerun")
@@ -102,7 +129,12 @@ def _rerun(arguments: Sequence[str]) -> list[str]:
     file = run / "overrides.yaml"
     if not file.is_file():
         raise UserError(f"--rerun needs the folder of a run, and {run} has no overrides.yaml")
-    made_by = [str(override) for override in OmegaConf.load(file)]
+    try:
+        made_by = OmegaConf.to_container(OmegaConf.load(file))
+    except (YAMLError, OSError):
+        made_by = None
+    if not isinstance(made_by, list) or not all(isinstance(word, str) for word in made_by):
+        raise UserError(f"--rerun cannot read {file}; it is no list of overrides")
     return [*made_by, *arguments[:place], *arguments[place + 2 :]]
 
 
@@ -113,6 +145,8 @@ def _layer_numbers(text: str, options: list[str]) -> list[str]:
         return [text]
     override = _parse(text)
     values = override.value()
+    if isinstance(values, Glob | IntervalSweep):
+        return [text]
     if isinstance(values, ChoiceSweep):
         found: list[Any] = list(values.list)
     else:
@@ -137,9 +171,32 @@ def _parse(text: str) -> Override:
         raise UserError(f"cannot read the argument '{text}'{hint}") from None
 
 
+def _check_package(package: str, known: set[str]) -> None:
+    parts = {name[:end] for name in known for end in _ends(name)}
+    if package not in parts | {"_global_"} and not package.startswith("hydra"):
+        raise UserError(
+            f"--package {package} is no part of the configuration{nearest(package, parts)}"
+        )
+
+
+def _ends(name: str) -> list[int]:
+    return [place for place, letter in enumerate(f"{name}.") if letter == "."]
+
+
+def _check_sweep(override: Override, options: dict[str, list[str]], multirun: bool) -> None:
+    if override.is_sweep_override() and not multirun:
+        name = override.get_key_element()
+        or_list = f", or write one list, {name}=[…]"
+        group = override.key_or_group in options and name != "layers"
+        raise UserError(
+            f"{override.input_line} gives several values; add -m to sweep over them"
+            + ("" if group or isinstance(override.value(), Glob) else or_list)
+        )
+
+
 def _check_key(override: Override, options: dict[str, list[str]], known: set[str]) -> None:
     key = override.key_or_group
-    if key == "hydra" or key.startswith(("hydra.", "hydra/")):
+    if key.startswith(("hydra.", "hydra/")):
         return
     if override.type is OverrideType.DEL:
         raise UserError(
@@ -153,13 +210,18 @@ def _check_key(override: Override, options: dict[str, list[str]], known: set[str
         raise UserError(f"{key} is a part of the configuration; set one of its keys, {key}.…=")
     prefix = key.rpartition(".")[0]
     near = sorted(name for name in known | set(options) if name.rpartition(".")[0] == prefix)
-    hint = nearest(key, near) or nearest(key, known) or f"; there are {', '.join(near or options)}"
+    if near:
+        hint = nearest(key.rpartition(".")[2], [name.rpartition(".")[2] for name in near])
+        hint = hint.replace("mean '", f"mean '{prefix}.") if prefix else hint
+    else:
+        hint = nearest(key, known)
+    hint = hint or f"; there are {', '.join(near or options)}"
     kind = "key" if "." in key else "group or key"
     raise UserError(f"unknown {kind} '{key}'{hint}")
 
 
 def _check_option(group: str, value: str, options: list[str]) -> None:
-    if value not in options and value != "null":
+    if value not in options:
         hint = nearest(value, options) or f"; there are {', '.join(options)}"
         raise UserError(f"{group}={value} is unknown{hint}")
 
@@ -173,6 +235,8 @@ def _values(override: Override, options: dict[str, list[str]]) -> list[str]:
         if not found:
             raise UserError(f"{override.input_line} finds no option")
         return [f"{name}={option}" for option in found]
+    if isinstance(value, IntervalSweep):
+        raise UserError(f"{override.input_line} lists no values; write {name}=1,2 or range(1,10)")
     if isinstance(value, Sweep):
         return [f"{name}={each}" for each in override.sweep_string_iterator()]
     return [override.input_line or ""]

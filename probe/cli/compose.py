@@ -8,13 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.singleton import Singleton
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, ValidationError
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from probe.cli.keys import keys
-from probe.config import CONF, Config, check, group_options
+from probe.config import CONF, Config, check, group_options, registered
 from probe.errors import UserError, nearest
+
+_NO_SUBJECTS = "this data set has no subjects; leave subject= out, or take data=mmlu or data=sample"
 
 
 def compose_config(
@@ -28,12 +33,25 @@ def compose_config(
         For the first mistake.
     """
     extra = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
+    around = Singleton.get_state()  # a study composes while Hydra runs it
+    GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(str(CONF), version_base="1.3", job_name="probe"):
+        with (
+            registered(schema),
+            initialize_config_dir(str(CONF), version_base="1.3", job_name="probe"),
+        ):
             composed = compose("config", overrides=[*overrides, *extra])
         return typed(composed, schema)
-    except (HydraException, OmegaConfBaseException) as error:
+    except UserError:
+        raise
+    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         raise UserError(_worded(error, schema)) from None
+    except AssertionError:  # OmegaConf's, for a key of a part that is null
+        if any(word.startswith("subject.") for word in overrides):
+            raise UserError(_NO_SUBJECTS) from None
+        raise
+    finally:
+        Singleton.set_state(around)
 
 
 def typed(composed: DictConfig, schema: type[Config] = Config) -> Config:
@@ -61,7 +79,9 @@ def _worded(error: Exception, schema: type[Any]) -> str:
         cause = cause.__cause__
     text = str(cause).strip()
     if "Could not override 'subject'" in str(error):
-        return "this data set has no subjects; leave subject= out, or take data=mmlu or data=sample"
+        return _NO_SUBJECTS
+    if isinstance(error, YAMLError):
+        return " ".join(str(error).split())
     first = text.splitlines()[0] if text else type(cause).__name__
     unknown = re.search(r"Key '(\w+)' not in '(\w+)'", text)
     if unknown:
@@ -69,9 +89,14 @@ def _worded(error: Exception, schema: type[Any]) -> str:
         where = re.search(r"full_key: (\S+)", text)
         name = where[1] if where else word
         return f"unknown key '{name}'{nearest(name, [key.name for key in keys(schema)])}"
-    if isinstance(cause, ValidationError):
+    if isinstance(cause, ValidationError) or "ValidationError" in first:
         return _wrong_value(str(error), text, schema)
-    option = re.search(r"Could not find '(\w+)/([^']+)'", str(error))
+    option = re.search(r"Could not find '([\w/]+)/([^'/]+)'", str(error))
+    if option and option[1] == "hydra/launcher":
+        return (
+            f"hydra/launcher={option[2]} is not installed; pip install '.[cluster]' brings "
+            "joblib, submitit_local and submitit_slurm"
+        )
     if option:
         found = group_options().get(option[1], [])
         return f"{option[1]}={option[2]} is unknown{nearest(option[2], found)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import MISSING
 from typing import Any
 
 from probe.cli.keys import keys
@@ -51,8 +52,14 @@ def help_page(schema: type[Any], program: str, about: str | None = None) -> str:
     width = max(len(key.name) for key in known) + 1
     for key in known:
         choices = f" [{', '.join(key.choices)}]" if key.choices else ""
-        lines += _wrap(f"  {key.name:<{width}}", key.doc + choices)
+        lines += _wrap(f"  {key.name:<{width}}", key.doc + choices + _default(key.default))
     return "\n".join(lines)
+
+
+def _default(value: Any) -> str:
+    if value is None or value is MISSING or value == "???":
+        return ""
+    return f" ({str(value).lower() if isinstance(value, bool) else value})"
 
 
 def _wrap(label: str, text: str) -> list[str]:

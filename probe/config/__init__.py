@@ -32,7 +32,7 @@ from probe.config.schema import (
     Weight,
     key,
 )
-from probe.config.store import CONF, group_options, register
+from probe.config.store import CONF, group_options, registered
 
 __all__ = [
     "CONF",
@@ -64,7 +64,7 @@ __all__ = [
     "layer_numbers",
     "layers_name",
     "model_name",
-    "register",
+    "registered",
     "run_folder",
     "study_folder",
     "to_plain",

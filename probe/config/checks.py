@@ -16,7 +16,9 @@ def check(config: Config) -> None:
 
 
 def layer_numbers(config: Config) -> list[int]:
-    """Return `layers.index` as a list."""
+    """Return the layers that are asked for by number; none unless the selection is single."""
+    if config.layers.selection is not Selection.single:
+        return []
     index = config.layers.index
     return list(index) if isinstance(index, list) else [index]
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from probe.config.checks import layer_numbers
 from probe.config.schema import (
     AverageConfig,
     Config,
@@ -45,11 +46,9 @@ def average_name(average: AverageConfig) -> str:
 
 def layers_name(config: Config) -> str:
     """Short name of the layers, e.g. `layer12`, with the site where it is not the residual."""
-    index = config.layers.index
-    numbers = index if isinstance(index, list) else [index]
     name = config.layers.selection.value
     if name == "single":
-        name = "layer" + "-".join(str(number) for number in numbers)
+        name = "layer" + "-".join(str(number) for number in layer_numbers(config))
     return name if config.site is Site.residual else f"{name}-{config.site.value}"
 
 
@@ -66,8 +65,8 @@ def computed(config: Config) -> dict[str, Any]:
     return {
         "model": model,
         "data": data,
-        "subject": config.subject.name if config.subject else None,
-        "layers": asdict(config.layers),
+        "subject": asdict(config.subject) if config.subject else None,
+        "layers": {"selection": config.layers.selection, "index": layer_numbers(config)},
         "average": asdict(config.average),
         "init": initial,
         "site": config.site,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
@@ -15,12 +17,19 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
 
 
-def register(schema: type[Config] = Config) -> None:
-    """Store the schema and the options of `subject` for Hydra to compose with."""
+@contextmanager
+def registered(schema: type[Config] = Config) -> Iterator[None]:
+    """Store the schema and the options of `subject` for Hydra to compose with meanwhile."""
     store = ConfigStore.instance()
+    before = store.repo.get("probe_schema.yaml")
     store.store(name="probe_schema", node=schema)
     for name, meaning in subject_options().items():
         store.store(group="subject", name=name, node=SubjectConfig(name=name, **meaning))
+    try:
+        yield
+    finally:
+        if before is not None:
+            store.repo["probe_schema.yaml"] = before
 
 
 def group_options() -> dict[str, list[str]]:
@@ -28,6 +37,6 @@ def group_options() -> dict[str, list[str]]:
     groups = {
         folder.name: sorted(file.stem for file in folder.glob("*.yaml"))
         for folder in CONF.iterdir()
-        if folder.is_dir()
+        if any(folder.glob("*.yaml"))
     }
     return dict(sorted((groups | {"subject": sorted(subject_options())}).items()))

@@ -52,7 +52,8 @@ class ExampleSums:
         self.total = torch.zeros(n_neurons, n_neurons, dtype=torch.float64, device=device)
         self.coverage = Coverage(n_neurons, device)
         self.squares = _Squares(n_neurons, device) if std else None
-        self._held: list[tuple[list[Tensor], Tensor]] = []
+        self._values: list[Tensor] = []
+        self._defined: list[Tensor] = []
 
     def update(self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int = 0) -> None:
         """Add a batch: `activations` (n_examples, n_tokens, n_neurons), see `standardise`."""
@@ -62,16 +63,28 @@ class ExampleSums:
             r = gram(z)
             value = fisher_z(r, activations[row][keep[row]]) if self.fisher else r.double()
             value.diagonal().zero_()
+            value[~defined[row]] = 0
+            value[:, ~defined[row]] = 0
             value = value.to(self.total.device)
             self.total.add_(value, alpha=w)
             if self.squares is not None:
                 values.append(value)
         self.coverage.add(defined.cpu(), weight)
         if self.squares is not None:
-            self._held.append((values, defined.to(self.total.device)))
-            if len(self._held) == self.layers:
-                self.squares.add(self._held, weight)
-                self._held = []
+            self._hold(values, defined.double().to(self.total.device), weight)
+
+    def _hold(self, values: list[Tensor], defined: Tensor, weight: Tensor) -> None:
+        """Add up each example's values over the layers; square them after the last layer."""
+        assert self.squares is not None
+        self._defined.append(defined)
+        if len(self._defined) == 1:
+            self._values = values
+        else:
+            for held, value in zip(self._values, values, strict=True):
+                held += value
+        if len(self._defined) == self.layers:
+            self.squares.add(self._values, torch.stack(self._defined, dim=1), weight)
+            self._values, self._defined = [], []
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the sums of other examples."""
@@ -105,11 +118,10 @@ class _Squares:
             for name in ("value_squared", "value_count", "count_squared", "examples")
         }
 
-    def add(self, held: list[tuple[list[Tensor], Tensor]], weight: Tensor) -> None:
-        for row, w in enumerate(weight.tolist()):
-            value = sum((values[row] for values, _ in held[1:]), start=held[0][0][row])
-            defined = torch.stack([defined[row] for _, defined in held]).double()
-            count = defined.T @ defined
+    def add(self, values: list[Tensor], defined: Tensor, weight: Tensor) -> None:
+        """Add examples: a matrix each, `defined` (n_examples, n_layers, n_neurons)."""
+        for value, indicator, w in zip(values, defined, weight.tolist(), strict=True):
+            count = indicator.T @ indicator
             self.sums["value_squared"].add_(value**2, alpha=w * w)
             self.sums["value_count"].add_(value * count, alpha=w * w)
             self.sums["count_squared"].add_(count**2, alpha=w * w)

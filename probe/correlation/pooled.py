@@ -99,6 +99,8 @@ class PooledSums:
         # Constant over all tokens: constant in every example, and the same in all.
         varying = (self.varied > 0) | (self.high > self.low)
         for moment, varies in zip(self.moment, varying, strict=True):
+            # Deviations whose squares are too small for float32 are none.
+            varies = varies & (moment.diagonal() > 0)
             scale = torch.where(varies, moment.diagonal().rsqrt(), 0)
             total += moment * torch.outer(scale, scale)
             count += torch.outer(varies, varies)

@@ -13,6 +13,7 @@ import traceback
 from pathlib import Path
 
 from probe.errors import UserError
+from probe.run_log import VARIABLE, file_handler
 
 
 def main(place: Path) -> int:
@@ -25,6 +26,8 @@ def main(place: Path) -> int:
         format="%(asctime)s  %(message)s",
         datefmt="%H:%M:%S",
     )
+    if os.environ["RANK"] == "0" and VARIABLE in os.environ:
+        logging.getLogger().addHandler(file_handler(os.environ[VARIABLE]))
     for name in ("httpx", "httpx2"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -33,8 +33,8 @@ def join() -> Any:
     The group is gloo whatever the devices are: sums are float64 on the host, and one reduction a
     run costs nothing.
     """
-    accelerators = torch.accelerator.is_available()
-    PartialState(cpu=not accelerators, timeout=_PATIENCE)
+    # accelerate knows no process groups on Apple's GPUs: to it such ranks are CPU ranks.
+    PartialState(cpu=not torch.cuda.is_available(), timeout=_PATIENCE)
     return dist.new_group(backend="gloo", timeout=_PATIENCE)
 
 
@@ -44,7 +44,7 @@ def leave() -> None:
     PartialState().destroy_process_group()
 
 
-@dataclass(frozen=True)
+@dataclass
 class Ranks:
     """A process among the ranks of an extraction.
 
@@ -59,7 +59,7 @@ class Ranks:
     index: int
     size: int
     device: torch.device
-    _examples: list[int] = field(default_factory=lambda: [0])
+    _done: int = 0
 
     @property
     def main(self) -> bool:
@@ -69,8 +69,8 @@ class Ranks:
     def count(self, examples: int, run: str) -> int:
         """Report examples done here and return how many all ranks have done so far."""
         if self.size == 1:
-            self._examples[0] += examples
-            return self._examples[0]
+            self._done += examples
+            return self._done
         store = dist.distributed_c10d._get_default_store()
         return int(store.add(f"probe/{run}", examples))
 
@@ -109,7 +109,10 @@ def this_rank(device: str) -> Ranks:
         )
     else:
         index, size, local = 0, 1, 0
-    return Ranks(index, size, find_device(device, local))
+    found = find_device(device, local)
+    if found.type == "cuda":
+        torch.cuda.set_device(found)
+    return Ranks(index, size, found)
 
 
 def find_device(device: str, local: int = 0) -> torch.device:
@@ -132,7 +135,6 @@ def find_device(device: str, local: int = 0) -> torch.device:
                 f"which has cuda:0 to cuda:{torch.cuda.device_count() - 1}"
             )
         found = torch.device("cuda", index)
-        torch.cuda.set_device(found)
     return found
 
 

@@ -26,7 +26,7 @@ ATTENTIONS = (
     "attention.output.dense",  # BERT, before the residual is added
     "attn.attention",  # GPT-Neo
     "attn",  # GPT-2
-    "self_attention",  # Falcon, Bloom
+    "self_attention.dense",  # Falcon, and Bloom, before the residual is added
     "attention",  # Pythia
 )
 

@@ -10,7 +10,7 @@ import yaml
 
 import probe
 from probe.cli import compose_job
-from probe.config import CONF, Config, register
+from probe.config import CONF, Config
 
 ASSETS = Path(probe.__file__).parent / "assets"
 TINY = ASSETS / "tiny"
@@ -40,13 +40,7 @@ def option_words(file: Path) -> list[str]:
 @cache
 def composed(*words: str) -> Config:
     """Compose from words, once; the result is for reading."""
-    _registered()
     return compose_job(words)
-
-
-@cache
-def _registered() -> None:
-    register()
 
 
 def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -169,7 +169,7 @@ def test_no_message_of_the_checks_is_left_untested() -> None:
 
 @pytest.mark.parametrize(("index", "numbers"), [(12, [12]), ([3, 7], [3, 7]), ([5], [5])])
 def test_layer_numbers_are_a_list_of_their_own(index: Any, numbers: list[int]) -> None:
-    config = with_values({"layers.index": index})
+    config = with_values(SINGLE | {"layers.index": index})
     found = layer_numbers(config)
     assert found == numbers
     found.append(99)

@@ -42,8 +42,6 @@ WITHOUT_EFFECT = {
     *(key.name for key in keys(Config) if key.name.startswith(("tracking.", "launch."))),
     "runtime.device",
     "runtime.checkpoint_minutes",
-    "subject.mmlu",  # follows from the subject's name
-    "subject.sample",
     "init.seed",  # where the weights are trained
     "output",  # a folder above
     "overwrite",
@@ -132,7 +130,6 @@ def test_a_subject_is_in_the_name_and_all_is_not() -> None:
 @pytest.mark.parametrize(
     ("words", "readable"),
     [
-        ([], "tiny/sample/all-mean"),
         (
             ["model=qwen0.5b", "data=mmlu", "subject=psychology"],
             "qwen0.5b/mmlu-psychology/all-mean",
@@ -142,10 +139,8 @@ def test_a_subject_is_in_the_name_and_all_is_not() -> None:
         (["layers=middle", "site=attention"], "tiny/sample/middle-attention-mean"),
         (["layers=each", "average=fisher", "init=random"], "tiny/sample/each-fisher-random"),
         (["average=single", "average.example=4"], "tiny/sample/all-mean-example4"),
-        (["average=pooled"], "tiny/sample/all-pooled"),
         (["model=hub", "model.id=EleutherAI/pythia-70m"], "pythia-70m/sample/all-mean"),
         (["data=text", f"data.path='{TEXT}'"], "tiny/sample/all-mean"),
-        (["data=openwebtext", "data.limit=100"], "tiny/openwebtext/all-mean"),
     ],
 )
 def test_the_readable_part_says_what_was_composed(words: list[str], readable: str) -> None:

@@ -1,0 +1,1 @@
+"""What the topology costs beyond the forward pass: `python -m benchmarks`."""

@@ -1,0 +1,37 @@
+"""The log of a run, which its rank 0 writes too when that is another process."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+# Names the log of the run for the ranks that it starts.
+VARIABLE = "PROBE_LOG"
+
+
+@contextmanager
+def logging_to(file: Path) -> Iterator[None]:
+    """Send what is logged at INFO and above to a file, also by ranks that are started."""
+    root, own = logging.getLogger(), logging.getLogger("probe")
+    level = own.level
+    handler = file_handler(file)
+    root.addHandler(handler)
+    own.setLevel(logging.INFO)
+    os.environ[VARIABLE] = str(file.resolve())
+    try:
+        yield
+    finally:
+        del os.environ[VARIABLE]
+        own.setLevel(level)
+        root.removeHandler(handler)
+        handler.close()
+
+
+def file_handler(file: str | Path) -> logging.Handler:
+    """Append to a log, line by line, as another process may do at the same time."""
+    handler = logging.FileHandler(file, mode="a", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s  %(message)s"))
+    return handler

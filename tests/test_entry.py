@@ -1,0 +1,382 @@
+"""The way into every program: exit codes, one line a mistake, sweeps, signals, no stray files."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import probe
+from probe.cli import help_page
+from probe.config import Config, key, to_plain
+from probe.entry import enter
+from probe.errors import RankError, UserError
+from tests.config.compositions import composed
+
+ROOT = Path(probe.__file__).resolve().parent.parent
+HEAVY = {"torch", "transformers", "accelerate", "datasets", "wandb", "matplotlib", "scipy", "numpy"}
+
+
+@dataclass
+class Ended:
+    """How a program ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def said(self) -> list[str]:
+        """Lines on stderr, without the log's times and Hydra's announcements of its jobs."""
+        lines = [re.sub(r"^\d\d:\d\d:\d\d  ", "", line) for line in self.err.splitlines()]
+        return [line for line in lines if not re.match(r"\t#\d+ :|Launching \d+ jobs", line)]
+
+
+class Calls(list[tuple[Any, list[str], str | None]]):
+    """A task that remembers what it was called with, and fails where it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fails: Callable[[Any], BaseException | None] = lambda config: None
+
+    def __call__(self, config: Any, overrides: list[str], group: str | None) -> None:
+        self.append((config, overrides, group))
+        failure = self.fails(config)
+        if failure is not None:
+            raise failure
+
+    @property
+    def limits(self) -> list[int | None]:
+        """`data.limit` of every call."""
+        return [config.data.limit for config, _, _ in self]
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def task() -> Calls:
+    return Calls()
+
+
+@pytest.fixture
+def run(
+    task: Calls,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Iterator[Run]:
+    """Enter as from the command line, in an empty folder, and put back what entering changes."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    handler = signal.getsignal(signal.SIGTERM)
+
+    def enter_with(*words: str, **settings: Any) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["probe", *words])
+        with pytest.raises(SystemExit) as ended:
+            enter(task, **settings)
+        said = capsys.readouterr()
+        code = ended.value.code
+        assert isinstance(code, int)
+        return Ended(code, said.out, said.err)
+
+    yield enter_with
+    signal.signal(signal.SIGTERM, handler)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def files() -> list[str]:
+    """List everything in the current folder."""
+    return sorted(path.as_posix() for path in Path().rglob("*"))
+
+
+def test_a_run_that_works_exits_0_says_nothing_and_leaves_no_file(task: Calls, run: Run) -> None:
+    assert run("data.limit=2", "layers=3") == Ended(0, "", "")
+    [(config, overrides, group)] = task
+    assert type(config) is Config
+    assert (config.data.limit, config.layers.index) == (2, 3)
+    assert overrides == ["data.limit=2", "layers=single", "layers.index=3"]
+    assert group is None
+    assert files() == []
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["modle=gpt2"], "unknown group or key 'modle'; did you mean 'model'?"),
+        (["model=gtp2"], "model=gtp2 is unknown; did you mean 'gpt2'?"),
+        (["data.limit=0"], "data.limit=0 is too small; give 1 or more"),
+        (
+            ["--rerun", "nowhere"],
+            "--rerun needs the folder of a run, and nowhere has no overrides.yaml",
+        ),
+        (["--config-dir", "nowhere"], "--config-dir nowhere is no folder"),
+    ],
+)
+def test_a_mistake_costs_one_line_and_nothing_runs(
+    words: list[str], line: str, task: Calls, run: Run
+) -> None:
+    assert run(*words) == Ended(1, "", f"probe: {line}\n")
+    assert task == []
+    assert files() == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--config-name", "other"],
+        ["-m", "--cfg", "job", "data.limit=1,2"],
+        ["--cfg", "job", "--package", "modle"],
+    ],
+    ids=" ".join,
+)
+def test_a_flag_that_cannot_work_costs_one_line(words: list[str], task: Calls, run: Run) -> None:
+    ended = run(*words)
+    assert ended.code != 0
+    assert task == []
+    assert re.fullmatch(r"probe: .+\n", ended.err)
+
+
+def test_a_users_mistake_in_a_run_is_logged_as_one_line(task: Calls, run: Run) -> None:
+    task.fails = lambda config: UserError("3 is no good limit; give 4")
+    ended = run("data.limit=3")
+    assert ended.code == 1
+    assert ended.said == ["probe: 3 is no good limit; give 4"]
+    assert ended.out == ""
+
+
+def test_a_fault_of_the_programs_is_logged_with_where_it_happened(task: Calls, run: Run) -> None:
+    task.fails = lambda config: RuntimeError("boom")
+    ended = run("data.limit=3")
+    assert ended.code == 1
+    assert ended.said[0] == "probe: data.limit=3 failed: boom"
+    assert ended.said[1].startswith("Traceback")
+    assert "HYDRA_FULL_ERROR" not in ended.err
+    assert files() == []
+
+
+def test_a_ranks_own_traceback_is_not_followed_by_the_drivers(task: Calls, run: Run) -> None:
+    task.fails = lambda config: RankError("rank 1 failed: boom")
+    ended = run("data.limit=3")
+    assert ended.code == 1
+    assert ended.said == ["probe: rank 1 failed: boom"]
+
+
+def files_of_sweep(output: str) -> set[str]:
+    """Name the sweeps that were written, after checking that nothing else was."""
+    sweeps = Path(output, ".sweeps")
+    elsewhere = {path for path in Path().rglob("*") if sweeps not in path.parents}
+    assert elsewhere == {sweeps, *sweeps.parents} - {Path()}
+    written = [path.name for path in sweeps.rglob("*")]
+    assert ".hydra" not in written
+    assert not [name for name in written if name.endswith(".log")]
+    return {folder.name for folder in sweeps.iterdir()}
+
+
+def test_a_sweep_runs_every_value_as_one_group_and_writes_there(task: Calls, run: Run) -> None:
+    words = ["data=mmlu", "subject=glob(*_psychology)", "layers=[1,2]", "output=some/where"]
+    assert run("-m", *words).code == 0
+    names = ["high_school_psychology", "professional_psychology"]
+    assert [config.subject.name for config, _, _ in task] == names
+    layers = ["layers=single", "layers.index=[1,2]"]
+    assert [overrides for _, overrides, _ in task] == [
+        ["data=mmlu", f"subject={name}", *layers, "output=some/where"] for name in names
+    ]
+    [group] = {group for _, _, group in task}
+    assert files_of_sweep("some/where") == {group}
+
+
+def test_a_sweep_goes_on_after_failures_and_names_them_at_the_end(task: Calls, run: Run) -> None:
+    task.fails = lambda config: RuntimeError("boom") if config.site == "mlp" else None
+    ended = run("-m", "layers=each,all", "site=residual,mlp")
+    assert ended.code == 1
+    ran = [(config.layers.selection.value, config.site.value) for config, _, _ in task]
+    assert ran == [("each", "residual"), ("each", "mlp"), ("all", "residual")]
+    assert ended.said[0] == "probe: layers=each site=mlp failed: boom"
+    assert ended.said[-2].startswith("probe: layers=all with site=mlp would average over unrelated")
+    failed = "layers=each site=mlp; layers=all site=mlp"
+    assert ended.said[-1] == f"probe: 2 runs of the sweep failed: {failed}"
+
+
+def test_an_interrupted_sweep_stops_and_exits_130(task: Calls, run: Run) -> None:
+    task.fails = lambda config: KeyboardInterrupt()
+    ended = run("-m", "data.limit=2,3")
+    assert ended.code == 130
+    assert task.limits == [2]
+    assert ended.said == ["probe: interrupted"]
+
+
+def terminate(_config: Any) -> BaseException:
+    """Send this process SIGTERM, if it is ready for it."""
+    if signal.getsignal(signal.SIGTERM) in (signal.SIG_DFL, signal.SIG_IGN, None):
+        return AssertionError("nothing handles SIGTERM")
+    os.kill(os.getpid(), signal.SIGTERM)
+    return AssertionError("SIGTERM did not stop the run")
+
+
+def test_a_terminated_run_exits_143_without_a_word(task: Calls, run: Run) -> None:
+    task.fails = terminate
+    assert run() == Ended(143, "", "")
+
+
+def test_help_goes_before_everything_else(task: Calls, run: Run) -> None:
+    for words in (["--help"], ["-h"], ["modle=gpt2", "--help"], ["-m", "layers=0,1", "-h"]):
+        assert run(*words) == Ended(0, help_page(Config, "python -m probe") + "\n", "")
+    assert task == []
+
+
+@dataclass
+class _Study:
+    rounds: int = key(3, "Rounds of the study.")
+
+
+@dataclass
+class _StudyConfig(Config):
+    study: _Study = field(default_factory=_Study)
+
+
+def test_a_study_enters_with_its_own_keys_and_its_own_help(task: Calls, run: Run) -> None:
+    study = {"schema": _StudyConfig, "program": "python -m experiments.mine", "about": "Mine.\n"}
+    assert run("study.rounds=5", "layers=each", **study).code == 0
+    [(config, _, _)] = task
+    assert type(config) is _StudyConfig
+    assert config.study.rounds == 5
+    assert run("study.round=5", **study).err == (
+        "probe: unknown key 'study.round'; did you mean 'study.rounds'?\n"
+    )
+    assert "python -m experiments.mine  [group" in run("--help", **study).out
+    assert run("study.rounds=5").err.startswith("probe: unknown key 'study.rounds'")
+
+
+@pytest.mark.parametrize("flags", [["--config-dir", "own"], ["--config-d", "own"]], ids=" ".join)
+def test_options_of_ones_own_reach_the_run(flags: list[str], task: Calls, run: Run) -> None:
+    Path("own/model").mkdir(parents=True)
+    Path("own/model/mine.yaml").write_text("name: mine\nid: org/mine\n")
+    ended = run(*flags, "model=mine", "data.limit=1")
+    assert (ended.code, ended.err) == (0, "")
+    assert task[0][0].model.id == "org/mine"
+
+
+def test_flags_may_stand_between_the_words_of_a_sweep(task: Calls, run: Run) -> None:
+    Path("overrides.yaml").write_text("- data.limit=8\n")
+    assert run("data.offset=3", "-m", "--rerun", ".", "layers=0,1").code == 0
+    assert [config.layers.index for config, _, _ in task] == [0, 1]
+    assert task[0][1] == ["data.limit=8", "data.offset=3", "layers=single", "layers.index=0"]
+
+
+def test_a_flag_keeps_its_value(task: Calls, run: Run) -> None:
+    ended = run("--info", "searchpath", "model=gpt2")
+    assert ended.code == 0
+    assert "Installed Hydra Plugins" not in ended.out + ended.err
+
+
+def test_the_shell_can_ask_for_completion(task: Calls, run: Run) -> None:
+    ended = run("--shell-completion", "install=bash")
+    assert (ended.code, ended.err) == (0, "")
+    assert "complete" in ended.out
+
+
+def test_cfg_prints_a_part_of_the_configuration(task: Calls, run: Run) -> None:
+    ended = run("--cfg", "job", "--package", "layers", "layers=[3,7]")
+    assert (ended.code, ended.err) == (0, "")
+    assert yaml.safe_load(ended.out) == {"selection": "single", "index": [3, 7]}
+    assert task == []
+    assert files() == []
+
+
+PROCESSES = {
+    "help": ["--help"],
+    "cfg": ["--cfg", "job"],
+    "typo": ["model=gtp2"],
+}
+# Runs the program as -m does, and notes which modules it has imported by the end.
+PROGRAM = """
+import json, runpy, sys
+try:
+    runpy.run_module("probe", run_name="__main__", alter_sys=True)
+finally:
+    sys.stdout.flush()
+    open("../modules.json", "w").write(json.dumps(sorted(sys.modules)))
+"""
+
+
+@dataclass
+class Process(Ended):
+    """How a process ended, which modules it imported and which files it left."""
+
+    modules: set[str]
+    left: list[str]
+
+
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Process]:
+    """Run the program's processes side by side, each in a folder of its own."""
+    started = {}
+    for name, words in PROCESSES.items():
+        folder = tmp_path_factory.mktemp(name) / "here"
+        folder.mkdir()
+        ranks = {"WORLD_SIZE", "RANK", "LOCAL_RANK"}
+        started[name] = (
+            folder,
+            subprocess.Popen(
+                [sys.executable, "-c", PROGRAM, *words],
+                cwd=folder,
+                env={k: v for k, v in os.environ.items() if k not in ranks}
+                | {"PYTHONPATH": str(ROOT)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+            ),
+        )
+    ended = {}
+    for name, (folder, process) in started.items():
+        out, err = process.communicate(timeout=60)
+        modules = set(json.loads((folder.parent / "modules.json").read_text()))
+        left = sorted(path.name for path in folder.rglob("*"))
+        ended[name] = Process(process.returncode, out, err, modules, left)
+    return ended
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_quick_answers_import_nothing_heavy_and_leave_no_file(
+    name: str, processes: dict[str, Process]
+) -> None:
+    assert "hydra" in processes[name].modules
+    assert processes[name].modules & HEAVY == set()
+    assert processes[name].left == []
+
+
+def test_help_is_printed_by_the_program_itself(processes: dict[str, Process]) -> None:
+    ended = processes["help"]
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out == help_page(Config, "python -m probe") + "\n"
+
+
+def test_cfg_prints_the_configuration_and_nothing_else(processes: dict[str, Process]) -> None:
+    ended = processes["cfg"]
+    assert (ended.code, ended.err) == (0, "")
+    assert yaml.safe_load(ended.out) == to_plain(composed())
+
+
+def test_a_typo_exits_1_with_one_line_and_nothing_else(processes: dict[str, Process]) -> None:
+    ended = processes["typo"]
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == "probe: model=gtp2 is unknown; did you mean 'gpt2'?\n"
