@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -35,20 +36,22 @@ def title(topology: Topology) -> str:
 
 
 def heatmap(topology: Topology) -> Figure:
-    """Draw the matrix, neurons ordered by strength, in colours from -1 to 1, diagonal blank."""
+    """Draw the matrix, neurons ordered by strength, from -1 to 1, grey where r says nothing."""
     order = np.argsort(-strengths(topology), kind="stable")
     matrix = topology.matrix[np.ix_(order, order)].astype(np.float32)
     np.fill_diagonal(matrix, np.nan)
+    undefined = np.isin(order, topology.undefined)
+    matrix[undefined], matrix[:, undefined] = np.nan, np.nan
     step = -(-len(matrix) // MOST_NODES)
-    note = "" if step == 1 else f", means of blocks of {step} by {step}"
+    note = "" if step == 1 else f" (mean r of blocks of {step} by {step})"
     figure, axes = _axes(topology, (7.2, 6))
     image = axes.imshow(
         _blocks(matrix, step),
-        cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest",
+        cmap=colormaps["RdBu_r"].with_extremes(bad="0.75"), vmin=-1, vmax=1,
         extent=(0, len(matrix), len(matrix), 0),
     )  # fmt: skip
     figure.colorbar(image, ax=axes, label="correlation r")
-    axes.set(xlabel=f"neuron, strongest first{note}", ylabel="neuron, strongest first")
+    axes.set(xlabel=f"neuron by rank of strength{note}", ylabel="neuron by rank of strength")
     return figure
 
 
@@ -68,7 +71,12 @@ def strength_distribution(topology: Topology, measures: Measures) -> Figure:
         0.98, 0.95, f"hubs: {hubs}\nGini {measures.strength_gini:.3f}",
         transform=axes.transAxes, ha="right", va="top",
     )  # fmt: skip
-    axes.set(xlabel="neuron, strongest first", ylabel="strength Σ|r|", ylim=(0, None))
+    axes.set(
+        xlabel="neuron by rank of strength",
+        ylabel="strength Σ|r|",
+        xlim=(1, len(strength)),
+        ylim=(0, None),
+    )
     return figure
 
 
@@ -76,7 +84,7 @@ def histogram(topology: Topology, measures: Measures) -> Figure:
     """Draw how often each value of r occurs among the pairs of different neurons."""
     r = edges(topology)
     figure, axes = _axes(topology, (7.2, 4))
-    axes.hist(r, bins=np.linspace(-1, 1, 201).tolist(), color=_BLUE, log=True)
+    axes.hist(r, bins=np.linspace(-1, 1, 201).tolist(), color=_BLUE, log=r.size > 0)
     axes.axvline(0, color="0.4", lw=0.8)
     axes.text(
         0.02, 0.95, f"mean |r| {measures.mean_abs_r:.3f}\nmean r {measures.mean_r:+.3f}",

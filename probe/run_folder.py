@@ -75,6 +75,8 @@ class RunFolder:
                 "give another folder with output="
             ) from None
         try:
+            if (self.work / MANIFEST).is_file():
+                self._put_in_place()  # whole, but the process ended before it could
             yield
         finally:
             lock.release()
@@ -103,7 +105,12 @@ class RunFolder:
     def claimed(self, overrides: Sequence[str]) -> Iterator[Path]:
         """Make the folder to work in, and send the log to its `probe.log` meanwhile."""
         shutil.rmtree(self.work, ignore_errors=True)
-        self.work.mkdir(parents=True)
+        try:
+            self.work.mkdir(parents=True)
+        except OSError as error:
+            raise UserError(
+                f"{self.path} cannot be written ({error.strerror}); give another folder with output="
+            ) from None
         OmegaConf.save(OmegaConf.create(to_plain(self.config)), self.work / "config.yaml")
         OmegaConf.save(OmegaConf.create(list(overrides)), self.work / "overrides.yaml")
         with logging_to(self.work / "probe.log"):
@@ -129,14 +136,17 @@ class RunFolder:
         }
         with replacing(self.work / MANIFEST) as unfinished:
             unfinished.write_text(json.dumps(manifest, indent=1) + "\n")
+        self._put_in_place()
+
+    def _put_in_place(self) -> None:
+        old = self.path.with_name(self.path.name + ".old")
         if self.path.exists():
-            old = self.path.with_name(self.path.name + ".old")
             shutil.rmtree(old, ignore_errors=True)
             self.path.rename(old)
-            self.work.rename(self.path)
-            shutil.rmtree(old)
-        else:
-            self.work.rename(self.path)
+        self.work.rename(self.path)
+        if (old / "wandb").is_dir():
+            (old / "wandb").rename(self.path / "wandb")  # perhaps not yet synced
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _sha256(file: Path) -> str:

@@ -19,7 +19,7 @@ def logging_to(file: Path) -> Iterator[None]:
     level = own.level
     handler = file_handler(file)
     root.addHandler(handler)
-    own.setLevel(logging.INFO)
+    own.setLevel(min(level or logging.INFO, logging.INFO))
     os.environ[VARIABLE] = str(file.resolve())
     try:
         yield

@@ -103,11 +103,7 @@ def load_topologies(run: str | os.PathLike[str]) -> list[Topology]:
     UserError
         If the folder is no finished run, or a file of it is missing.
     """
-    folder = Path(run)
-    manifest = folder / MANIFEST
-    if not manifest.is_file():
-        raise UserError(f"{folder} is no finished run: it has no {MANIFEST}; give a run's folder")
-    return [_load(folder, record) for record in json.loads(manifest.read_text())["topologies"]]
+    return [_load(Path(run), record) for record in _records(Path(run))]
 
 
 def load_topology(run: str | os.PathLike[str], name: str | None = None) -> Topology:
@@ -118,13 +114,13 @@ def load_topology(run: str | os.PathLike[str], name: str | None = None) -> Topol
     UserError
         If there is no such topology, or several and no name.
     """
-    found = {topology.name: topology for topology in load_topologies(run)}
+    found = {record["name"]: record for record in _records(Path(run))}
     if name is None and len(found) == 1:
-        return next(iter(found.values()))
+        name = next(iter(found))
     if name is None or name not in found:
         wanted = f"no topology '{name}'{nearest(name, found)}" if name else "several topologies"
         raise UserError(f"{run} has {wanted}; give one of {', '.join(found)}")
-    return found[name]
+    return _load(Path(run), found[name])
 
 
 @contextmanager
@@ -142,6 +138,14 @@ def replacing(path: Path) -> Iterator[Path]:
 def _file(name: str, key: str = "") -> str:
     group, _, part = name.partition("_part")
     return f"{FOLDER}/{group}_avg_corr{key}{'_part' + part if part else ''}.npy"
+
+
+def _records(run: Path) -> list[dict[str, Any]]:
+    manifest = run / MANIFEST
+    if not manifest.is_file():
+        raise UserError(f"{run} is no finished run: it has no {MANIFEST}; give a run's folder")
+    records: list[dict[str, Any]] = json.loads(manifest.read_text())["topologies"]
+    return records
 
 
 def _load(run: Path, record: dict[str, Any]) -> Topology:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -60,6 +62,7 @@ def track(config: Config, run: Path, record: Record) -> str | None:
     if os.environ.get("WANDB_MODE") == "disabled":
         return None
     os.environ.setdefault("WANDB_SILENT", "true")
+    writer = None
     try:
         mode = _mode(config.tracking)
         writer = wandb.init(
@@ -72,6 +75,7 @@ def track(config: Config, run: Path, record: Record) -> str | None:
             config=to_plain(config),
             dir=run,
             mode=mode,
+            reinit="create_new",  # a notebook's own run is not this one
             settings=wandb.Settings(console="off", init_timeout=_TIMEOUT, silent=True),
         )
         _log(writer, record, config.tracking.upload)
@@ -79,8 +83,9 @@ def track(config: Config, run: Path, record: Record) -> str | None:
         writer.finish()
     except Exception as error:  # noqa: BLE001 - the results are on disk, whatever happens here
         logger.warning("W&B was given up (%s); the results on disk are whole", error)
-        if wandb.run is not None:
-            wandb.run.finish(exit_code=1)  # or the next run of a sweep would write into this one
+        if writer is not None:
+            with suppress(Exception):
+                writer.finish(exit_code=1)
         return None
     return where
 
@@ -101,7 +106,7 @@ def _mode(tracking: TrackingConfig) -> Literal["online", "offline"]:
 
 
 def _tags(config: Config, topology: Topology) -> list[str]:
-    return [
+    tags = [
         topology.model,
         topology.data,
         *([topology.subject] if topology.subject else []),
@@ -109,6 +114,7 @@ def _tags(config: Config, topology: Topology) -> list[str]:
         topology.scheme,
         *config.tracking.tags,
     ]
+    return [tag[:64] for tag in tags if tag]  # W&B refuses others
 
 
 def _log(writer: Any, record: Record, upload: bool) -> None:
@@ -135,7 +141,9 @@ def _log(writer: Any, record: Record, upload: bool) -> None:
         counts, bounds = np.histogram(edges(topology), bins=100, range=(-1, 1))
         histogram = (counts.tolist(), bounds.tolist())
         media[f"r/{topology.name}"] = wandb.Histogram(np_histogram=histogram)
-        media[f"strength/{topology.name}"] = wandb.Histogram(strengths(topology).tolist())
+        media[f"strength/{topology.name}"] = wandb.Histogram(
+            np.delete(strengths(topology), topology.undefined).tolist()
+        )
     writer.log(media)
     for topology, measures in record.topologies:
         # One topology's numbers stand by themselves, so that runs line up in a table.
@@ -143,7 +151,9 @@ def _log(writer: Any, record: Record, upload: bool) -> None:
         writer.summary.update({prefix + key: v for key, v in measures.numbers().items()})
     writer.summary.update(dict(record.facts))
     if upload:
-        artifact = wandb.Artifact(record.name.replace("/", "-"), type="topology")
+        artifact = wandb.Artifact(
+            re.sub(r"[^A-Za-z0-9_.-]", "-", record.name)[-128:], type="topology"
+        )
         for matrix in record.matrices:
             artifact.add_file(str(matrix.resolve()), name=matrix.name, policy="immutable")
         writer.log_artifact(artifact)

@@ -122,7 +122,7 @@ def test_what_was_yielded_stays_as_it_was(
 def test_reading_can_stop_early(words: list[str]) -> None:
     reading = api.iterate_activations(*words, "layers=0")
     assert next(reading).layers[0].shape[1] == 128
-    reading.close()  # type: ignore[attr-defined]
+    reading.close()
     assert len(read(*words, "layers=0")) == 4
 
 
@@ -140,7 +140,7 @@ def test_other_sites_have_their_own_width(words: list[str]) -> None:
 def test_extract_gives_what_run_writes_and_writes_nothing(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(results, "figures", lambda _: {"heatmap": Figure(figsize=(0.1, 0.1))})
+    monkeypatch.setattr(results, "figures", lambda *_: {"heatmap": Figure(figsize=(0.1, 0.1))})
     monkeypatch.chdir(tmp_path)
     extracted = api.extract(*words, "average.std=true")
     assert list(tmp_path.iterdir()) == []
@@ -151,7 +151,7 @@ def test_extract_gives_what_run_writes_and_writes_nothing(
     for one, other in zip(extracted, loaded, strict=True):
         assert one.record() == other.record()
         np.testing.assert_array_equal(one.matrix, other.matrix)
-        np.testing.assert_array_equal(one.standard_error, other.standard_error)  # type: ignore[arg-type]
+        np.testing.assert_array_equal(one.standard_error, other.standard_error)
     one = api.load_topology(folder, "layer_3")
     assert api.measure(one).neurons == one.n_neurons == 128
     assert (folder / "overrides.yaml").read_text().count("\n") == len(words) + 1

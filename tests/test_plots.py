@@ -56,7 +56,7 @@ def pixels(figure: Figure) -> NDArray[np.float64]:
 
 
 def test_there_are_three_figures_each_with_title_and_axes() -> None:
-    drawn = figures(make())
+    drawn = figures(make(), measure(make()))
     assert list(drawn) == ["heatmap", "strength", "histogram"]
     for name, figure in drawn.items():
         axes = figure.axes[0]
@@ -109,7 +109,7 @@ def test_the_heat_map_orders_by_strength_and_leaves_the_diagonal_blank() -> None
 def test_the_topology_is_not_changed_by_drawing_it() -> None:
     topology = make()
     before = topology.matrix.copy()
-    figures(topology)
+    figures(topology, measure(topology))
     np.testing.assert_array_equal(topology.matrix, before)
 
 
@@ -144,7 +144,7 @@ def test_a_heat_map_that_fits_is_not_averaged(monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_strength_curve_falls_from_the_strongest_defined_neuron() -> None:
     topology = undefine(make(), 2, 7)
-    figure = strength_distribution(topology)
+    figure = strength_distribution(topology, measure(topology))
     curve, mean = figure.axes[0].lines
     expected = sorted((s for i, s in enumerate(strengths(topology)) if i not in (2, 7)))[::-1]
     np.testing.assert_allclose(curve.get_ydata(), expected)
@@ -158,7 +158,7 @@ def test_the_strength_curve_falls_from_the_strongest_defined_neuron() -> None:
 
 def test_the_histogram_counts_every_pair_of_defined_neurons_once() -> None:
     topology = undefine(make(), 3)
-    figure = histogram(topology)
+    figure = histogram(topology, measure(topology))
     axes = figure.axes[0]
     counts = np.array([bar.get_height() for bar in axes.patches])
     pairs = [topology.matrix[i, j] for i in range(10) for j in range(i) if 3 not in (i, j)]
@@ -181,7 +181,7 @@ def test_figures_are_neither_shown_nor_saved(
     monkeypatch.setattr(Figure, "savefig", forbidden)
     monkeypatch.setattr(Figure, "show", forbidden)
     monkeypatch.setattr(plt, "show", forbidden)
-    figures(make())
+    figures(make(), measure(make()))
     assert plt.get_fignums() == []
     assert list(tmp_path.iterdir()) == []
 
@@ -196,5 +196,5 @@ def test_figures_are_neither_shown_nor_saved(
     ],
 )
 def test_degenerate_topologies_are_drawn_without_a_warning(topology: Topology) -> None:
-    for figure in figures(topology).values():
+    for figure in figures(topology, measure(topology)).values():
         figure.draw_without_rendering()

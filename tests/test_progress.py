@@ -55,7 +55,7 @@ def test_without_a_terminal_a_line_says_how_far_it_is(
         "6 of 8 examples, 1,000 tokens/s a rank, 1 s left",
     ]
     assert {record.name for record in caplog.records} == {"probe.progress"}
-    assert sys.stderr.getvalue() == ""  # type: ignore[attr-defined]
+    assert sys.stderr.getvalue() == ""
 
 
 def test_lines_are_at_least_half_a_minute_apart(
@@ -80,7 +80,7 @@ def test_a_terminal_gets_a_bar_and_no_lines(
     with Progress(8, shown=True) as bar:
         clock.now += 2
         bar.update(8, 3000)
-    drawn = sys.stderr.getvalue()  # type: ignore[attr-defined]
+    drawn = sys.stderr.getvalue()
     assert "0/8" in drawn
     assert caplog.messages == []
 
@@ -94,7 +94,7 @@ def test_the_bar_counts_what_all_ranks_have_done(
             clock.now += 2
             bar.update(done, 3000)
             bar._bar.refresh()
-    drawn = sys.stderr.getvalue()  # type: ignore[attr-defined]
+    drawn = sys.stderr.getvalue()
     assert "3/8" in drawn
     assert "7/8" in drawn
     assert "1,500 tokens/s" in drawn
@@ -112,19 +112,20 @@ def test_ranks_that_are_not_shown_are_silent(
     with Progress(8, shown=False) as bar:
         clock.now += 100
         bar.update(2, 3000)
-    assert sys.stderr.getvalue() == ""  # type: ignore[attr-defined]
+    assert sys.stderr.getvalue() == ""
     assert caplog.messages == []
 
 
 def test_a_failure_closes_the_bar_and_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", Terminal())
+    bar = Progress(8, shown=True)
 
     def fail() -> None:
-        with Progress(8, shown=True) as bar:
+        with bar:
             bar.update(1, 10)
             raise RuntimeError("model")
 
     with pytest.raises(RuntimeError, match="model"):
         fail()
     # Closed, a bar that does not stay is wiped out: the line ends empty.
-    assert sys.stderr.getvalue().endswith("\r")  # type: ignore[attr-defined]
+    assert sys.stderr.getvalue().endswith("\r")

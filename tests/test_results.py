@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -58,21 +59,23 @@ LAYERS = [make("layer_0", 1), make("layer_3", 2)]
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> RunFolder:
-    """Claim nothing, write nothing: just the place of a run."""
+def folder(tmp_path: Path) -> Iterator[RunFolder]:
+    """Claim the place of a run."""
     config = Config(
         model=ModelConfig(name="tiny", id="bundled/tiny"),
         data=DataConfig(source="text", name="words"),
         tracking=TrackingConfig(enabled=False),
         output=str(tmp_path),
     )
-    return RunFolder(config)
+    place = RunFolder(config)
+    with place.claimed([]):
+        yield place
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(
-        results, "figures", lambda _: {kind: Figure(figsize=(0.2, 0.2)) for kind in ("a", "b")}
+        results, "figures", lambda *_: {kind: Figure(figsize=(0.2, 0.2)) for kind in ("a", "b")}
     )
     caplog.set_level(logging.INFO, logger="probe")
 
@@ -112,6 +115,12 @@ def test_a_mean_over_layers_has_no_layer_and_no_first_token(folder: RunFolder) -
         assert (row["layer"], row["part"], row["first_token_norm"]) == ("", str(number), "")
 
 
+def test_without_a_first_token_the_column_is_empty(folder: RunFolder) -> None:
+    facts = {name: value for name, value in FACTS.items() if name != "first_token_norm"}
+    write(folder, LAYERS, facts, None)
+    assert [row["first_token_norm"] for row in rows(folder.path)] == ["", ""]
+
+
 def test_every_figure_is_a_whole_png(folder: RunFolder) -> None:
     write(folder, LAYERS, FACTS, None)
     files = sorted((folder.path / "figures").iterdir())
@@ -129,21 +138,23 @@ def test_the_manifest_is_written_last_and_before_wandb_is_told(
     before: list[str] = []
     close = folder.close
 
-    def closing(files: list[Path], facts: dict[str, Any]) -> None:
-        assert not (folder.path / "manifest.json").exists()
-        before.extend(sorted(file.name for file in folder.path.rglob("*.*")))
-        close(files, facts)
+    def closing(facts: dict[str, Any]) -> None:
+        before.extend(sorted(file.name for file in folder.work.rglob("*.*")))
+        assert not folder.path.exists()
+        close(facts)
 
-    def tracking(*_: object) -> None:
-        assert (folder.path / "manifest.json").exists()
+    def tracking(_: Config, run: Path, record: Record) -> None:
+        assert (run / "manifest.json").exists()
+        assert all(file.is_file() for file in (*record.matrices, *record.images.values()))
 
     monkeypatch.setattr(folder, "close", closing)
     monkeypatch.setattr(results, "track", tracking)
     write(folder, LAYERS, FACTS, None)
     assert before == [
+        "config.yaml",
         "layer_0_a.png", "layer_0_avg_corr.npy", "layer_0_b.png",
         "layer_3_a.png", "layer_3_avg_corr.npy", "layer_3_b.png",
-        "measures.json", "measures_by_layer.csv",
+        "measures.json", "measures_by_layer.csv", "overrides.yaml", "probe.log",
     ]  # fmt: skip
 
 
@@ -162,8 +173,8 @@ def test_wandb_is_told_once_everything_that_was_made(
     assert record.group == "2026-11-20_12-00-00"
     assert [topology for topology, _ in record.topologies] == [first, LAYERS[1]]
     assert [found for _, found in record.topologies] == [measure(first), measure(LAYERS[1])]
+    assert all(file.is_relative_to(run) for file in (*record.matrices, *record.images.values()))
     assert set(record.images) == {"layer_0/a", "layer_0/b", "layer_3/a", "layer_3/b"}
-    assert all(file.is_file() for file in record.images.values())
     assert {file.name for file in record.matrices} == {
         "layer_0_avg_corr.npy", "layer_0_avg_corr_stderr.npy", "layer_3_avg_corr.npy",
     }  # fmt: skip

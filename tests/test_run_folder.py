@@ -87,7 +87,7 @@ def small(text: Path, output: Path) -> list[str]:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put empty figures in the place of those that take a while to draw."""
     monkeypatch.setattr(
-        results, "figures", lambda _: {kind: Figure(figsize=(0.1, 0.1)) for kind in KINDS}
+        results, "figures", lambda *_: {kind: Figure(figsize=(0.1, 0.1)) for kind in KINDS}
     )
 
 
@@ -158,7 +158,7 @@ def test_the_manifest_counts_the_tokens_that_were_correlated(
 def test_the_manifest_holds_the_hash_of_every_result(finished: tuple[Path, Config]) -> None:
     run, _ = finished
     files = manifest_of(run)["files"]
-    assert set(files) == set(snapshot(run)) - BESIDES
+    assert set(files) == set(snapshot(run)) - {"manifest.json", "probe.log"}
     for name, said in files.items():
         assert said == hashlib.sha256((run / name).read_bytes()).hexdigest(), name
 
@@ -180,7 +180,7 @@ def test_the_configuration_is_kept_as_composed_and_as_given(
     run, config = finished
     plain = OmegaConf.to_container(OmegaConf.load(run / "config.yaml"))
     assert isinstance(plain, dict)
-    assert from_plain(plain) == config  # type: ignore[arg-type]
+    assert from_plain(plain) == config
     assert OmegaConf.to_container(OmegaConf.load(run / "overrides.yaml")) == OVERRIDES
 
 
@@ -314,64 +314,73 @@ def test_overwrite_does_it_again(job: Config, tmp_path: Path) -> None:
 # Not finished.
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.fixture(params=["reading the model", "drawing"])
+def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Let a run fail, early or when its matrices are written; `undo()` mends it."""
+    if request.param == "drawing":
+        monkeypatch.setattr(results, "figures", fail)
+    else:
+        monkeypatch.setattr(Totals, "consume", fail)
+    return monkeypatch
+
+
 def test_a_run_that_stops_half_way_is_not_finished_and_is_done_later(
-    job: Config, monkeypatch: pytest.MonkeyPatch
+    job: Config, broken: pytest.MonkeyPatch
 ) -> None:
     run = RunFolder(job).path
-    with monkeypatch.context() as broken:
-        broken.setattr(Totals, "consume", fail)
-        with pytest.raises(RuntimeError, match="went away"):
-            pipeline.run(job)
-    assert set(snapshot(run)) <= BESIDES - {"manifest.json"}
+    with pytest.raises(RuntimeError, match="went away"):
+        pipeline.run(job)
+    assert not list(Path(job.output).rglob(MANIFEST))
     with pytest.raises(UserError, match="no finished run"):
         api.load_topologies(run)
+    broken.undo()
+    broken.setattr(results, "figures", lambda *_: {})
     assert pipeline.run(job) == run
     assert api.load_topology(run).examples == 4
 
 
-@pytest.mark.usefixtures("quick")
-def test_finished_results_outlive_an_overwrite_that_fails(
-    job: Config, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = pipeline.run(job)
-    before = snapshot(run)
-    with monkeypatch.context() as broken:
-        broken.setattr(Totals, "consume", fail)
-        with pytest.raises(RuntimeError):
-            pipeline.run(replace(job, overwrite=True))
-    after = snapshot(run)
-    for name in ("manifest.json", *manifest_of(run)["files"]):
-        assert after[name] == before[name], name
-    assert set(after) == set(before)
-    monkeypatch.setattr(pipeline, "extract_topologies", fail)
-    assert pipeline.run(job) == run, "it is still a finished run"
-
-
-@pytest.mark.usefixtures("quick")
-def test_the_configuration_of_finished_results_outlives_an_overwrite_that_fails(
-    job: Config, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = pipeline.run(job)
-    before = snapshot(run)
+def test_the_log_of_a_run_that_fails_is_kept(job: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Totals, "consume", fail)
+    with pytest.raises(RuntimeError):
+        pipeline.run(job)
+    (log,) = Path(job.output).rglob("probe.log")
+    assert "tiny on text: 4 examples" in log.read_text()
+
+
+@pytest.fixture
+def done(job: Config) -> Path:
+    """Finish the run, before `broken` breaks the next one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(results, "figures", lambda *_: {"heatmap": Figure(figsize=(0.1, 0.1))})
+        return pipeline.run(job)
+
+
+def test_finished_results_outlive_an_overwrite_that_fails(
+    job: Config, done: Path, broken: pytest.MonkeyPatch
+) -> None:
+    before = snapshot(done)
     other = TrackingConfig(enabled=False, project="other")
     with pytest.raises(RuntimeError):
         pipeline.run(replace(job, overwrite=True, tracking=other), ["overwrite=true"])
-    assert (run / "config.yaml").read_bytes() == before["config.yaml"]
-    assert (run / "overrides.yaml").read_bytes() == before["overrides.yaml"]
+    assert snapshot(done) == before
+    broken.setattr(pipeline, "extract_topologies", fail)
+    assert pipeline.run(job) == done, "it is still a finished run"
 
 
 @pytest.mark.usefixtures("quick")
-def test_results_that_are_being_replaced_are_not_taken_for_finished(
+def test_a_run_that_is_put_in_its_place_leaves_nothing_beside_it(
     job: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(Totals, "consume", fail)
+        with pytest.raises(RuntimeError):
+            pipeline.run(job)
     run = pipeline.run(job)
-    monkeypatch.setattr(results, "figures", fail)
-    with pytest.raises(RuntimeError):
-        pipeline.run(replace(job, overwrite=True))
-    with pytest.raises(UserError, match="no finished run"):
-        api.load_topologies(run)
+    assert list(run.parent.iterdir()) == [run]
+    (run / "stale.txt").write_text("of an older version of probe")
+    pipeline.run(replace(job, overwrite=True))
+    assert list(run.parent.iterdir()) == [run]
+    assert not (run / "stale.txt").exists()
 
 
 # Two processes.

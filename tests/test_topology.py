@@ -113,6 +113,8 @@ def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path
     with replacing(place) as unfinished:
         unfinished.write_text("old")
         assert not place.exists(), "it must not be seen before it is whole"
+        inode = unfinished.stat().st_ino
+    assert place.stat().st_ino == inode, "it was renamed, not copied"
 
     def write_half() -> None:
         with replacing(place) as unfinished:
