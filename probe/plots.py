@@ -43,7 +43,7 @@ def heatmap(topology: Topology) -> Figure:
     undefined = np.isin(order, topology.undefined)
     matrix[undefined], matrix[:, undefined] = np.nan, np.nan
     step = -(-len(matrix) // MOST_NODES)
-    note = "" if step == 1 else f" (mean r of blocks of {step} by {step})"
+    note = "" if step == 1 else f" (means of blocks of {step} by {step})"
     figure, axes = _axes(topology, (7.2, 6))
     image = axes.imshow(
         _blocks(matrix, step),
@@ -71,12 +71,8 @@ def strength_distribution(topology: Topology, measures: Measures) -> Figure:
         0.98, 0.95, f"hubs: {hubs}\nGini {measures.strength_gini:.3f}",
         transform=axes.transAxes, ha="right", va="top",
     )  # fmt: skip
-    axes.set(
-        xlabel="neuron by rank of strength",
-        ylabel="strength Σ|r|",
-        xlim=(1, len(strength)),
-        ylim=(0, None),
-    )
+    axes.set(xlabel="neuron by rank of strength", ylabel="strength Σ|r|")
+    axes.set(xlim=(0.5, len(strength) + 0.5), ylim=(0, None))
     return figure
 
 

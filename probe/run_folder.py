@@ -109,7 +109,8 @@ class RunFolder:
             self.work.mkdir(parents=True)
         except OSError as error:
             raise UserError(
-                f"{self.path} cannot be written ({error.strerror}); give another folder with output="
+                f"{self.path} cannot be written ({error.strerror}); "
+                "give another folder with output="
             ) from None
         OmegaConf.save(OmegaConf.create(to_plain(self.config)), self.work / "config.yaml")
         OmegaConf.save(OmegaConf.create(list(overrides)), self.work / "overrides.yaml")

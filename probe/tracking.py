@@ -151,9 +151,8 @@ def _log(writer: Any, record: Record, upload: bool) -> None:
         writer.summary.update({prefix + key: v for key, v in measures.numbers().items()})
     writer.summary.update(dict(record.facts))
     if upload:
-        artifact = wandb.Artifact(
-            re.sub(r"[^A-Za-z0-9_.-]", "-", record.name)[-128:], type="topology"
-        )
+        name = re.sub(r"[^A-Za-z0-9_.-]", "-", record.name)[-128:]  # what W&B allows
+        artifact = wandb.Artifact(name, type="topology")
         for matrix in record.matrices:
             artifact.add_file(str(matrix.resolve()), name=matrix.name, policy="immutable")
         writer.log_artifact(artifact)
