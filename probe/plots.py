@@ -72,7 +72,7 @@ def strength_distribution(topology: Topology, measures: Measures) -> Figure:
         transform=axes.transAxes, ha="right", va="top",
     )  # fmt: skip
     axes.set(xlabel="neuron by rank of strength", ylabel="strength Σ|r|")
-    axes.set(xlim=(0.5, len(strength) + 0.5), ylim=(0, None))
+    axes.set(xlim=(0.5, max(1, len(strength)) + 0.5), ylim=(0, None))
     return figure
 
 

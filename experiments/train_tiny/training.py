@@ -91,7 +91,7 @@ def _fit(
     model.train()
     if settings.checkpoints:
         store_model(model, tokenizer, folder / "checkpoints" / "step-0")
-    for step in tqdm(range(1, settings.steps + 1), desc="train", mininterval=5.0):
+    for step in tqdm(range(1, settings.steps + 1), desc="train", disable=None):
         rate = settings.learning_rate * learning_rate_factor(step, settings)
         for group in optimizer.param_groups:
             group["lr"] = rate

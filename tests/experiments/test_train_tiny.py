@@ -1,0 +1,124 @@
+"""The bundled model is really trained, and its training can be done again, small."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+import probe
+from experiments.train_tiny.corpus import load_corpus
+from experiments.train_tiny.evaluation import bits_per_byte
+from experiments.train_tiny.settings import TrainTiny
+from experiments.train_tiny.training import learning_rate_factor, train
+from probe.data.sample import FILE
+
+BUNDLED = Path(probe.__file__).parent / "assets" / "tiny"
+SMALL = TrainTiny(
+    steps=3, batch_size=1, window=1024, vocabulary=300, hidden_size=16, num_layers=2, num_heads=2,
+    num_key_value_heads=1, intermediate_size=24, warmup_steps=2, threads=1, checkpoints=True,
+)  # fmt: skip
+
+
+def plain_bits(model: Any, ids: torch.Tensor) -> float:
+    """Bits that a model spends on all tokens but the first, token by token."""
+    with torch.no_grad():
+        chances = model(input_ids=ids[None]).logits[0].double().log_softmax(-1)
+    return -sum(float(chances[i, ids[i + 1]]) for i in range(len(ids) - 1)) / math.log(2)
+
+
+def test_the_bundled_model_is_small_and_stored_in_float16() -> None:
+    weights = load_file(BUNDLED / "model.safetensors")
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float16}
+    assert 1_000_000 <= sum(tensor.numel() for tensor in weights.values()) <= 2_000_000
+    assert sum(file.stat().st_size for file in BUNDLED.iterdir()) <= 4_000_000
+    assert AutoConfig.from_pretrained(BUNDLED).model_type == "qwen2"
+
+
+def test_the_bundled_model_reads_text_it_never_saw_far_better_than_an_untrained_one() -> None:
+    model = AutoModelForCausalLM.from_pretrained(BUNDLED, dtype=torch.float32)
+    untrained = AutoModelForCausalLM.from_config(model.config)
+    tokenizer = AutoTokenizer.from_pretrained(BUNDLED)
+    text = json.loads(FILE.read_text(encoding="utf-8").splitlines()[0])["text"]
+    ids = torch.tensor(tokenizer(text)["input_ids"])
+    assert tokenizer.decode(ids) == text
+    # Prose, where it has learned from documentation: still more than half a bit a byte less.
+    assert plain_bits(model, ids) < plain_bits(untrained, ids) - 0.5 * len(text.encode())
+
+
+def test_the_card_tells_the_measured_bits() -> None:
+    card = (BUNDLED / "README.md").read_text(encoding="utf-8")
+    assert "| untrained, same seed | 3.624 |" in card
+    assert "| as stored (float16), loaded in float32 | 1.919 |" in card
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("train")
+    return folder, train(SMALL, folder)
+
+
+def test_checkpoints_lie_at_powers_of_two(trained: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = trained
+    steps = {path.name for path in (folder / "checkpoints").iterdir()}
+    assert steps == {"step-0", "step-1", "step-2"}
+    first = load_file(folder / "checkpoints" / "step-0" / "model.safetensors")
+    last = load_file(folder / "model" / "model.safetensors")
+    assert first.keys() == last.keys()
+    assert any(not torch.equal(first[name], last[name]) for name in first)
+    AutoModelForCausalLM.from_pretrained(folder / "checkpoints" / "step-2")
+
+
+def test_held_out_documents_share_no_long_paragraph_with_the_others() -> None:
+    corpus = load_corpus(0.05)
+    assert not {d.name for d in corpus.train} & {d.name for d in corpus.held_out}
+    paragraphs = [
+        {p for d in documents for p in d.text.split("\n\n") if len(p) >= 80}
+        for documents in (corpus.train, corpus.held_out)
+    ]
+    assert not paragraphs[0] & paragraphs[1]
+
+
+def test_bits_per_byte_pays_for_every_token_once(trained: tuple[Path, dict[str, Any]]) -> None:
+    model = AutoModelForCausalLM.from_pretrained(trained[0] / "model", dtype=torch.float32).eval()
+    ids = torch.randint(0, 300, (40,))
+    whole = bits_per_byte(model, ids, text_bytes=10, window=64)
+    assert whole == pytest.approx(plain_bits(model, ids) / 10, rel=1e-5)
+    windows = sum(plain_bits(model, ids[start : start + 11]) for start in range(0, 39, 10))
+    assert bits_per_byte(model, ids, 10, window=11) == pytest.approx(windows / 10, rel=1e-5)
+
+
+def test_the_learning_rate_rises_and_falls_to_zero() -> None:
+    settings = TrainTiny(steps=100, warmup_steps=10)
+    rates = [learning_rate_factor(step, settings) for step in range(1, 101)]
+    assert rates[9] == max(rates) == 1
+    assert rates[4] == 0.5
+    assert rates[99] == pytest.approx(0)
+    assert rates[9:] == sorted(rates[9:], reverse=True)
+
+
+def test_the_study_enters_like_the_main_program_and_a_training_is_its_seed(
+    trained: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    settings = [f"study.{name}={value}" for name, value in vars(SMALL).items()]
+    command = [sys.executable, "-m", "experiments.train_tiny", f"output={tmp_path}"]
+    ran = subprocess.run([*command, *settings], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    [manifest] = tmp_path.glob("train_tiny/*/manifest.json")
+    facts = json.loads(manifest.read_text())
+    assert facts["config"]["study"]["vocabulary"] == 300
+    assert facts["files"].keys() >= {"model/model.safetensors", "checkpoints/step-2/config.json"}
+    assert facts["trained_bits_per_byte"] == trained[1]["trained_bits_per_byte"]
+    name = "model/model.safetensors"
+    assert (manifest.parent / name).read_bytes() == (trained[0] / name).read_bytes()
+    typo = subprocess.run([*command, "study.stepz=3"], capture_output=True, text=True, check=False)
+    assert typo.returncode == 1
+    assert typo.stderr == "probe: unknown key 'study.stepz'; did you mean 'study.steps'?\n"
