@@ -91,6 +91,8 @@ def _run_hydra(task: Task, schema: type[Config], arguments: Arguments) -> int:
         settings = HydraConfig.get()
         sweep = settings.sweep.dir if settings.mode is RunMode.MULTIRUN else None
         given = list(settings.overrides.task)
+        if sweep:
+            logger.info("run %d of the sweep: %s", settings.job.num + 1, " ".join(given))
         try:
             task(typed(composed, schema), given, Path(sweep).name if sweep else None)
         except Exception as error:

@@ -175,9 +175,8 @@ def _topology(
 def _tell_of_sinks(request: Request, ratios: list[float]) -> None:
     large = [layer for layer, ratio in zip(request.layers, ratios, strict=True) if ratio > LARGE]
     skip = request.config.data.skip_first
-    logger.info(
-        "the first token counted has %.2f to %.2f times the median norm", min(ratios), max(ratios)
-    )
+    span = " to ".join(f"{ratio:.2f}" for ratio in sorted({min(ratios), max(ratios)}))
+    logger.info("the first token counted has %s times the median norm", span)
     if large:
         logger.warning(
             "the first token counted is up to %.0f times as long as the median one (layers %s): it "

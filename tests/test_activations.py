@@ -19,7 +19,15 @@ from probe.batches import Batch, Tensors
 from probe.config import InitConfig, ModelConfig, Side, Site
 from probe.errors import UserError
 from probe.models import load_trunk
-from tests.tiny_models import ARCHITECTURES, LAYERS, VOCABULARY, WIDTH, save_tiny
+from tests.tiny_models import (
+    ARCHITECTURES,
+    ATTENTION,
+    LAYERS,
+    MLP_OUTPUT,
+    VOCABULARY,
+    WIDTH,
+    save_tiny,
+)
 
 ALL = list(range(LAYERS))
 LENGTHS = (21, 13, 8, 1)
@@ -41,24 +49,6 @@ NORM = {
     "llama": "norm",
     "opt": "decoder.final_layer_norm",
 }
-# In a block: a module, and whether it is its input or its output that is read.
-MLP = {
-    "gpt2": "mlp.c_proj",
-    "gpt_neox": "mlp.dense_4h_to_h",
-    "qwen2": "mlp.down_proj",
-    "llama": "mlp.down_proj",
-    "bert": "output.dense",
-    "opt": "fc2",
-}
-ATTENTION = {
-    "gpt2": "attn",
-    "gpt_neox": "attention",
-    "qwen2": "self_attn",
-    "llama": "self_attn",
-    "bert": "attention.output.dense",
-    "opt": "self_attn",
-}
-
 everywhere = pytest.mark.parametrize("architecture", ARCHITECTURES)
 both_sides = pytest.mark.parametrize("side", list(Side))
 all_sites = pytest.mark.parametrize("site", list(Site))
@@ -279,7 +269,7 @@ def test_sites_are_what_hooks_on_the_known_modules_see(
         value = inputs if site is Site.mlp else output
         seen.append(value[0] if isinstance(value, tuple) else value)
 
-    path = (MLP if site is Site.mlp else ATTENTION)[subject.architecture]
+    path = (MLP_OUTPUT if site is Site.mlp else ATTENTION)[subject.architecture]
     places = [subject.block(layer).get_submodule(path) for layer in ALL]
     handles = [place.register_forward_hook(note) for place in places]
     tensors = batch(side)

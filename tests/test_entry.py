@@ -209,7 +209,11 @@ def test_a_sweep_goes_on_after_failures_and_names_them_at_the_end(task: Calls, r
     assert ended.code == 1
     ran = [(config.layers.selection.value, config.site.value) for config, _, _ in task]
     assert ran == [("each", "residual"), ("each", "mlp"), ("all", "residual")]
-    assert ended.said[0] == "probe: layers=each site=mlp failed: boom"
+    assert ended.said[:3] == [
+        "run 1 of the sweep: layers=each site=residual",
+        "run 2 of the sweep: layers=each site=mlp",
+        "probe: layers=each site=mlp failed: boom",
+    ]
     assert ended.said[-2].startswith("probe: layers=all with site=mlp would average over unrelated")
     failed = "layers=each site=mlp; layers=all site=mlp"
     assert ended.said[-1] == f"probe: 2 runs of the sweep failed: {failed}"
@@ -220,7 +224,7 @@ def test_an_interrupted_sweep_stops_and_exits_130(task: Calls, run: Run) -> None
     ended = run("-m", "data.limit=2,3")
     assert ended.code == 130
     assert task.limits == [2]
-    assert ended.said == ["probe: interrupted"]
+    assert ended.said == ["run 1 of the sweep: data.limit=2", "probe: interrupted"]
 
 
 def terminate(_config: Any) -> BaseException:

@@ -13,28 +13,14 @@ from numpy.typing import NDArray
 
 from probe.measures import THRESHOLDS, Measures, edges, gini, measure, strengths
 from probe.topology import Topology
+from tests.topologies import topology_of
 
 # One seed for every machine, and no memory of past failures on this one.
 repeatable = settings(max_examples=40, deadline=None, derandomize=True, database=None)
 
 
 def make(matrix: NDArray[Any], undefined: tuple[int, ...] = ()) -> Topology:
-    return Topology(
-        matrix=np.asarray(matrix, dtype=np.float32),
-        name="layer_1",
-        layers=(1,),
-        scheme="mean",
-        weight="example",
-        part=1,
-        parts=1,
-        examples=3,
-        undefined=undefined,
-        site="residual",
-        model="tiny",
-        data="sample",
-        subject=None,
-        init="pretrained",
-    )
+    return topology_of(matrix, undefined=undefined)
 
 
 def random_topology(n: int, seed: int, undefined: tuple[int, ...] = ()) -> Topology:

@@ -16,30 +16,16 @@ from probe import plots
 from probe.measures import measure, strengths
 from probe.plots import figures, heatmap, histogram, strength_distribution, title
 from probe.topology import Topology
+from tests.topologies import topology_of
 
 
 def make(n: int = 10, seed: int = 0, **changed: Any) -> Topology:
     series = np.random.default_rng(seed).standard_normal((n, 6))
     series[n // 2 :] += series[0] * np.linspace(0, 2, n - n // 2)[:, None]
-    matrix = np.atleast_2d(np.corrcoef(series)).astype(np.float32)
+    matrix = np.atleast_2d(np.corrcoef(series))
     np.fill_diagonal(matrix, 1)
-    topology = Topology(
-        matrix=matrix,
-        name="layer_12",
-        layers=(12,),
-        scheme="mean",
-        weight="example",
-        part=1,
-        parts=1,
-        examples=40,
-        undefined=(),
-        site="residual",
-        model="gpt2",
-        data="mmlu",
-        subject="psychology",
-        init="pretrained",
-    )
-    return replace(topology, **changed)
+    usual = {"model": "gpt2", "data": "mmlu", "subject": "psychology"}
+    return topology_of(matrix, **usual | changed)
 
 
 def undefine(topology: Topology, *neurons: int) -> Topology:

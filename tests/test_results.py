@@ -21,6 +21,7 @@ from probe.results import show, write
 from probe.run_folder import RunFolder
 from probe.topology import Topology
 from probe.tracking import Record
+from tests.topologies import random_correlations, topology_of
 
 FACTS: dict[str, Any] = {
     "examples": 40,
@@ -33,26 +34,8 @@ FACTS: dict[str, Any] = {
 
 
 def make(name: str, seed: int, **changed: Any) -> Topology:
-    series = np.random.default_rng(seed).standard_normal((12, 6))
-    matrix = np.corrcoef(series).astype(np.float32)
-    np.fill_diagonal(matrix, 1)
-    topology = Topology(
-        matrix=matrix,
-        name=name,
-        layers=(int(name.split("_")[1]),) if name.startswith("layer_") else (0, 3),
-        scheme="mean",
-        weight="example",
-        part=1,
-        parts=1,
-        examples=40,
-        undefined=(),
-        site="residual",
-        model="tiny",
-        data="words",
-        subject=None,
-        init="pretrained",
-    )
-    return replace(topology, **changed)
+    layers = (int(name.split("_")[1]),) if name.startswith("layer_") else (0, 3)
+    return topology_of(random_correlations(12, seed), **{"name": name, "layers": layers} | changed)
 
 
 LAYERS = [make("layer_0", 1), make("layer_3", 2)]

@@ -7,7 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -17,30 +17,13 @@ import pytest
 from probe import topology as module
 from probe.errors import UserError
 from probe.topology import MANIFEST, Topology, load_topologies, load_topology, replacing
+from tests.topologies import random_correlations, topology_of
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def make(name: str = "layer_12", seed: int = 0, **changed: Any) -> Topology:
-    rng = np.random.default_rng(seed)
-    matrix = np.corrcoef(rng.standard_normal((5, 9))).astype(np.float32)
-    topology = Topology(
-        matrix=matrix,
-        name=name,
-        layers=(12,),
-        scheme="mean",
-        weight="example",
-        part=1,
-        parts=1,
-        examples=4,
-        undefined=(),
-        site="residual",
-        model="tiny",
-        data="sample",
-        subject=None,
-        init="pretrained",
-    )
-    return replace(topology, **changed)
+    return topology_of(random_correlations(5, seed, series=9), **{"name": name} | changed)
 
 
 def save_run(run: Path, *topologies: Topology) -> list[Path]:

@@ -36,6 +36,7 @@ from probe.config import (
 from probe.measures import measure, strengths
 from probe.topology import Topology, load_topologies
 from probe.tracking import Record, track
+from tests.topologies import random_correlations, topology_of
 
 GROUP = "2026-11-20_12-00-00"
 
@@ -202,25 +203,8 @@ def test_the_run_is_closed_and_nothing_was_sent(each: Each) -> None:
 
 
 def make(name: str = "all_layers", seed: int = 0, **changed: Any) -> Topology:
-    matrix = np.corrcoef(np.random.default_rng(seed).standard_normal((12, 6))).astype(np.float32)
-    np.fill_diagonal(matrix, 1)
-    topology = Topology(
-        matrix=matrix,
-        name=name,
-        layers=(0, 1),
-        scheme="mean",
-        weight="example",
-        part=1,
-        parts=1,
-        examples=4,
-        undefined=(),
-        site="residual",
-        model="tiny",
-        data="words",
-        subject="psychology",
-        init="random",
-    )
-    return replace(topology, **changed)
+    usual = {"name": name, "layers": (0, 1), "subject": "psychology", "init": "random"}
+    return topology_of(random_correlations(12, seed), **usual | changed)
 
 
 def settings(**tracking: Any) -> Config:

@@ -29,6 +29,23 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "opt": {"ffn_dim": 40, "word_embed_proj_dim": WIDTH},
 }
 
+# Where each keeps, in a block, its MLP's output projection and its attention.
+MLP_OUTPUT = {
+    "gpt2": "mlp.c_proj",
+    "gpt_neox": "mlp.dense_4h_to_h",
+    "qwen2": "mlp.down_proj",
+    "llama": "mlp.down_proj",
+    "bert": "output.dense",
+    "opt": "fc2",
+}
+ATTENTION = {
+    "gpt2": "attn",
+    "gpt_neox": "attention",
+    "qwen2": "self_attn",
+    "llama": "self_attn",
+    "bert": "attention.output.dense",
+    "opt": "self_attn",
+}
 LINES = [
     "The neurons of a layer rise and fall together, token by token, and we count how often.",
     "A river carries sand to the sea; the sea carries it back to the shore in every storm.",

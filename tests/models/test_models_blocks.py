@@ -13,7 +13,7 @@ from transformers import LlamaConfig
 from probe.config import InitConfig, InitKind, ModelConfig
 from probe.errors import UserError
 from probe.models import find_attention, find_blocks, find_mlp_output, load_trunk, text_config
-from tests.tiny_models import ARCHITECTURES, save_tiny
+from tests.tiny_models import ARCHITECTURES, ATTENTION, MLP_OUTPUT, save_tiny
 
 BLOCKS = {
     "gpt2": "h",
@@ -22,22 +22,6 @@ BLOCKS = {
     "llama": "layers",
     "bert": "encoder.layer",
     "opt": "decoder.layers",
-}
-MLP_OUTPUT = {
-    "gpt2": "mlp.c_proj",
-    "gpt_neox": "mlp.dense_4h_to_h",
-    "qwen2": "mlp.down_proj",
-    "llama": "mlp.down_proj",
-    "bert": "output.dense",
-    "opt": "fc2",
-}
-ATTENTION = {
-    "gpt2": "attn",
-    "gpt_neox": "attention",
-    "qwen2": "self_attn",
-    "llama": "self_attn",
-    "bert": "attention.output.dense",
-    "opt": "self_attn",
 }
 GIVEN = ModelConfig(path="given")
 
