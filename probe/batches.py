@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from probe.config import AverageConfig, Config, Cut, DataConfig, Side
 from probe.data import Document
@@ -197,7 +198,7 @@ def _pieces(
 ) -> Iterator[Example]:
     texts: Iterator[tuple[str, str]] = (
         (document.name, piece)
-        for document in documents
+        for document in tqdm(documents, "tokenize", disable=None, leave=False, delay=2)
         for piece in (
             merge_paragraphs(document.text, data.max_words)
             if data.cut is Cut.paragraphs

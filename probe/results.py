@@ -67,7 +67,7 @@ def show(topologies: Sequence[Topology]) -> None:
 
 def _draw(folder: Path, measured: Measured) -> dict[str, Path]:
     images = {}
-    for topology, measures in tqdm(measured, desc="figures", disable=None, leave=False):
+    for topology, measures in tqdm(measured, desc="figures", disable=None, leave=False, delay=2):
         for kind, figure in figures(topology, measures).items():
             path = images[f"{topology.name}/{kind}"] = folder / f"{topology.name}_{kind}.png"
             with replacing(path) as unfinished:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from transformers import Qwen2ForCausalLM, Qwen2Tokenizer
 
 from experiments.train_tiny.card import write_card
-from experiments.train_tiny.corpus import count_bytes, load_corpus
+from experiments.train_tiny.corpus import Corpus, count_bytes, load_corpus
 from experiments.train_tiny.evaluation import bits_per_byte
 from experiments.train_tiny.model import build_model, count_parameters, store_model
 from experiments.train_tiny.settings import TrainTiny
@@ -50,16 +50,7 @@ def train(settings: TrainTiny, folder: Path) -> dict[str, Any]:
     measured = encode_stream(tokenizer, corpus.held_out)
     measured_bytes = count_bytes(corpus.held_out)
     model = build_model(settings, tokenizer.eos_token_id)
-    report: dict[str, Any] = {
-        "python": platform.python_version(),
-        "train_documents": len(corpus.train),
-        "train_bytes": count_bytes(corpus.train),
-        "train_tokens": len(tokens),
-        "held_out_documents": len(corpus.held_out),
-        "held_out_bytes": measured_bytes,
-        "held_out_tokens": len(measured),
-        "parameters": count_parameters(model),
-    }
+    report = _sizes(corpus, len(tokens), len(measured), count_parameters(model))
     logger.info("corpus and model: %s", report)
 
     def measure(candidate: Qwen2ForCausalLM) -> float:
@@ -77,6 +68,19 @@ def train(settings: TrainTiny, folder: Path) -> dict[str, Any]:
     write_card(settings, report, folder / "model" / "README.md")
     logger.info("done: %s", report)
     return report
+
+
+def _sizes(corpus: Corpus, tokens: int, measured: int, parameters: int) -> dict[str, Any]:
+    return {
+        "python": platform.python_version(),
+        "train_documents": len(corpus.train),
+        "train_bytes": count_bytes(corpus.train),
+        "train_tokens": tokens,
+        "held_out_documents": len(corpus.held_out),
+        "held_out_bytes": count_bytes(corpus.held_out),
+        "held_out_tokens": measured,
+        "parameters": parameters,
+    }
 
 
 def _fit(

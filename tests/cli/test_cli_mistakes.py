@@ -85,7 +85,7 @@ WORDS = [
     ("layers=0,", r"^cannot read the argument 'layers=0,'"),
     ("layers=foo(1)", r"^cannot read the argument 'layers=foo\(1\)'"),
     ("data.=1", r"^cannot read the argument 'data\.=1'"),
-    ("data.path=/tmp/a=b", r"^cannot read the argument 'data\.path=/tmp/a=b'"),
+    ("data.path=texts/a=b", r"^cannot read the argument 'data\.path=texts/a=b'"),
     ("model.path=~/models", r"^cannot read the argument 'model\.path=~/models'"),
     # flags
     ("--foo", r"--foo.*; --help lists the flags$"),
