@@ -72,9 +72,12 @@ def test_local_ranks_torchrun_and_accelerate_give_the_matrices_of_one_process(
             "-m", "probe",
         ],
     }  # fmt: skip
-    for name, launcher in launchers.items():
-        said = end(start(*launcher, *sweep, f"output={tmp_path / name}"))
-        assert said.count(" examples, ") >= 2
+    started = {
+        name: start(*launcher, *sweep, f"output={tmp_path / name}")
+        for name, launcher in launchers.items()
+    }
+    for process in started.values():
+        assert end(process).count(" examples, ") >= 2
     found = {name: sorted((tmp_path / name).glob("*/*/*/topology/*.npy")) for name in launchers}
     assert len(found["one"]) == 2
     for name in ("two", "torchrun", "accelerate"):
@@ -141,8 +144,12 @@ def test_a_rank_that_fails_is_named_in_one_line(hub: Path, tmp_path: Path) -> No
     )
     subprocess.run([sys.executable, "-c", spoil, str(model / "model.safetensors")], check=True)
     words = ["model=local", f"model.path={model}", "data=text", f"data.path={text}", *FEW]
-    for ranks in ("1", "2"):
-        said = end(start(*PROBE, *words, f"launch.num_processes={ranks}", f"output={tmp_path}"), 1)
+    started = [
+        start(*PROBE, *words, f"launch.num_processes={n}", f"output={tmp_path / str(n)}")
+        for n in (1, 2)
+    ]
+    for process in started:
+        said = end(process, 1)
         [line] = [line for line in said.splitlines() if "probe: " in line]
         assert "text.jsonl/" in line
         assert "has an activation that is not finite in layer 1" in line
