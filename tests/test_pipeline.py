@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from matplotlib.figure import Figure
 from reference import topology as reference_topology
 
@@ -39,15 +38,6 @@ WORDS = [
 
 def layers(selection: str, index: Any = None) -> LayersConfig:
     return LayersConfig(Selection(selection), index)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Keep torch to one thread: on a busy machine a tiny model waits longer than it computes."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module", autouse=True)

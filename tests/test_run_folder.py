@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 
@@ -51,15 +49,6 @@ def write_text(place: Path, rows: int = 4, what: str = "river") -> Path:
             stream.write(json.dumps({"text": text}) + "\n")
         stream.write(json.dumps({"text": "Too short."}) + "\n")
     return place
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Keep torch to one thread: on a busy machine a tiny model waits longer than it computes."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
