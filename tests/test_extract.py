@@ -16,8 +16,6 @@ from tests import reference
 from tests.tiny_models import ATTENTION, MLP_OUTPUT, save_tiny
 
 TEXTS = [f"The {'long ' * n}river carried {n} boats of sand to the sea." for n in range(7)]
-    f"The {'long ' * n}river carried {n} boats of sand to the sea in spring." for n in range(7)
-]
 Captured = dict[str, list[list[np.ndarray]]]
 
 
