@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probe.errors import UserError, nearest
+from probe.reliability import Reliability
 
 FOLDER = "topology"
 MANIFEST = "manifest.json"
@@ -45,6 +46,8 @@ class Topology:
         What was read, of which data; `subject` is None for data without subjects.
     standard_error : ndarray of float32, shape (n_neurons, n_neurons), or None
         Standard error of every edge, NaN where fewer than two examples defined it.
+    reliability : Reliability or None
+        What is known of its noise.
     """
 
     matrix: NDArray[np.float32]
@@ -62,6 +65,7 @@ class Topology:
     subject: str | None
     init: str
     standard_error: NDArray[np.float32] | None = None
+    reliability: Reliability | None = None
 
     @property
     def n_neurons(self) -> int:
@@ -78,6 +82,8 @@ class Topology:
         arrays = ("matrix", "standard_error")
         rest = {field.name: getattr(self, field.name) for field in fields(self)}
         rest = {name: value for name, value in rest.items() if name not in arrays}
+        if self.reliability is not None:
+            rest["reliability"] = asdict(self.reliability)
         files = {"file": _file(self.name), "standard_error_file": None}
         if self.standard_error is not None:
             files["standard_error_file"] = _file(self.name, "_stderr")
@@ -152,6 +158,7 @@ def _load(run: Path, record: dict[str, Any]) -> Topology:
     rest = {field.name: record[field.name] for field in fields(Topology) if field.name in record}
     for key in ("layers", "undefined"):
         rest[key] = tuple(rest[key])
+    rest["reliability"] = Reliability.from_record(rest.get("reliability"))
     arrays = {"matrix": record["file"], "standard_error": record["standard_error_file"]}
     try:
         loaded = {k: np.load(run / f, allow_pickle=False) for k, f in arrays.items() if f}

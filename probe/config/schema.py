@@ -64,6 +64,13 @@ class Cut(StrEnum):
     tokens = "tokens"
 
 
+class DensityRule(StrEnum):
+    """Which entries of a matrix `measures.density` is a share of."""
+
+    pairs = "pairs"
+    paper = "paper"
+
+
 class InitKind(StrEnum):
     """Where the weights come from."""
 
@@ -99,6 +106,7 @@ class ModelConfig:
     blocks: str | None = key(None, "Dotted path of the list of blocks, where it is not found.")
     mlp_output: str | None = key(None, "Path in a block of the MLP's output projection (site=mlp).")
     attention: str | None = key(None, "Path in a block of the attention module (site=attention).")
+    chat: bool = key(False, "Put questions into the model's chat template (instruct models).")
     trust_remote_code: bool = key(False, "Run Python code that comes with the model.")
 
 
@@ -110,14 +118,20 @@ class DataConfig:
     name: str | None = key(None, "Short name in paths and tables (default: the file's).")
     id: str | None = key(None, "Repository on the Hugging Face Hub.")
     revision: str | None = key(None, "Branch, tag or commit on the Hub.")
+    config: str | None = key(None, "Configuration on the Hub, where the data set has several.")
     split: str = key("test", "Split of the data set.")
     column: str = key("text", "Column that holds the text.")
+    template: str | None = key(None, "Text made of a row's columns, named in braces (data=table).")
+    streaming: bool = key(False, "Read only as many rows from the Hub as are needed.")
     path: str | None = key(None, "Local file or folder; takes the place of the Hub.")
     cut: Cut = key(Cut.whole, "Make each document one example, paragraphs merged, or windows.")
     max_words: int = key(800, "Words up to which paragraphs are merged (cut=paragraphs).")
     window: int | None = key(None, "Tokens of a piece (cut=tokens; default: max_tokens).")
     min_tokens: int = key(16, "Examples with fewer tokens in the correlation are left out.")
     max_tokens: int | None = key(None, "Longer examples are left out (default: the context).")
+    perplexity: list[float] | None = key(
+        None, "Keep examples between two percentiles of the model's perplexity, e.g. [1,99]."
+    )
     special_tokens: bool = key(True, "Let the tokenizer add its special tokens.")
     skip_first: int = key(0, "Leave out the first k tokens of each example (attention sinks).")
     shuffle: bool = key(False, "Shuffle the examples before offset and limit.")
@@ -132,6 +146,7 @@ class SubjectConfig:
 
     name: str = key(MISSING, "Name of the subject.")
     mmlu: list[str] = key([], "Its subjects in MMLU.")
+    mmlu_pro: list[str] = key([], "Its subjects in MMLU-Pro.")
     sample: list[str] = key([], "Its subjects in the bundled sample text.")
 
 
@@ -152,6 +167,28 @@ class AverageConfig:
     parts: int = key(1, "Cut the examples into this many contiguous parts, a matrix each.")
     example: int | None = key(None, "Use this one example only, counted from 0.")
     std: bool = key(False, "Also write the standard error of every edge.")
+    halves: bool = key(True, "Correlate the topologies of two halves of the documents.")
+
+
+@dataclass
+class NullConfig:
+    """Topologies of series that have nothing to do with each other, as a measure of noise."""
+
+    shifts: int = key(0, "Times to shift every series circularly by itself; each costs a run more.")
+    seed: int = key(0, "Seed of the shifts.")
+
+
+@dataclass
+class MeasuresConfig:
+    """Graph measures; they are redone from the matrices when these keys change."""
+
+    density: Any = key(0.1, "Share of the strongest |r| that become edges, or a list of shares.")
+    density_rule: DensityRule = key(
+        DensityRule.pairs, "Share of the pairs of neurons, or the paper's of all n² entries."
+    )
+    rewired: int = key(5, "Rewired graphs that a graph is compared with (0: none).")
+    hubs: int | None = key(None, "Strongest neurons that count as hubs (default: 5.6 %, 50 of 896).")
+    seed: int = key(0, "Seed of communities and rewiring.")
 
 
 @dataclass
@@ -199,6 +236,8 @@ class Config:
     layers: LayersConfig = field(default_factory=LayersConfig)
     average: AverageConfig = field(default_factory=AverageConfig)
     init: InitConfig = field(default_factory=InitConfig)
+    null: NullConfig = field(default_factory=NullConfig)
+    measures: MeasuresConfig = field(default_factory=MeasuresConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     launch: LaunchConfig = field(default_factory=LaunchConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)

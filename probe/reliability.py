@@ -1,0 +1,131 @@
+"""How far a topology can be trusted: chance, noise, and agreement between halves. NumPy only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Bounds of the bins in which a null's correlations are counted.
+BINS = np.linspace(-1, 1, 201)
+QUANTILES = (0.5, 0.95, 0.99, 0.999)
+
+
+@dataclass(frozen=True)
+class Null:
+    """Topologies of the same series, each shifted circularly by itself over every example.
+
+    A shift keeps a series' values and autocorrelation and ends its correspondence with the others.
+
+    Attributes
+    ----------
+    shifts : int
+        Number of shifted topologies, taken together below.
+    mean_abs_r, mean_r2 : float
+        Mean of |r| and r² over pairs of different neurons, dimensionless.
+    quantiles : dict of str to float
+        Quantiles of |r|: 0.5, 0.95, 0.99 and 0.999.
+    counts : list of int
+        Pairs in each of 200 bins of r, bounded by `BINS`.
+    """
+
+    shifts: int
+    mean_abs_r: float
+    mean_r2: float
+    quantiles: dict[str, float]
+    counts: list[int]
+
+    @classmethod
+    def of(cls, shifted: list[NDArray[np.float64]]) -> Null:
+        """Sum up the shifted topologies, each given as r of every pair of different neurons."""
+        r = np.concatenate(shifted)
+        magnitude = np.abs(r)
+        found = np.quantile(magnitude, QUANTILES) if r.size else np.zeros(len(QUANTILES))
+        return cls(
+            shifts=len(shifted),
+            mean_abs_r=float(magnitude.mean()) if r.size else 0.0,
+            mean_r2=float((r**2).mean()) if r.size else 0.0,
+            quantiles={str(q): float(value) for q, value in zip(QUANTILES, found, strict=True)},
+            counts=np.histogram(r, bins=BINS)[0].tolist(),
+        )
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """What is known of a topology's noise.
+
+    Attributes
+    ----------
+    tokens : int
+        Tokens that it is made of.
+    noise : float
+        Variance of an entry if all series were independent white noise, see `white_noise`.
+    split_half : float or None
+        Pearson correlation between the entries of the topologies of two halves of the documents.
+    halves : list of dict
+        Numbers of the two halves' topologies, by the names of `measures.numbers`; perhaps none.
+    layer_agreement : dict of str to float
+        For a mean over layers, each layer's correlation with it over a sample of neurons.
+    null : Null or None
+        The circular-shift null, where one was asked for.
+    """
+
+    tokens: int
+    noise: float
+    split_half: float | None
+    halves: list[dict[str, float]]
+    layer_agreement: dict[str, float]
+    null: Null | None
+
+    @property
+    def chance_abs_r(self) -> float:
+        """Mean |r| of independent white noise, `√(2/π noise)`, dimensionless."""
+        return float(np.sqrt(2 / np.pi * self.noise))
+
+    @property
+    def full_length(self) -> float | None:
+        """Correlation to expect with a second topology of as many documents (Spearman-Brown)."""
+        half = self.split_half
+        return None if half is None else 2 * half / (1 + half) if half > -1 else -1.0
+
+    @classmethod
+    def from_record(cls, record: dict[str, object] | None) -> Reliability | None:
+        """Rebuild from what `dataclasses.asdict` made, as read from a manifest."""
+        if record is None:
+            return None
+        rest = dict(record)
+        null = rest.pop("null")
+        return cls(**rest, null=None if null is None else Null(**null))  # type: ignore[arg-type]
+
+
+def white_noise(tokens: NDArray[np.int64], weights: NDArray[np.float64]) -> float:
+    """Variance of the weighted mean of examples' correlations between independent white series.
+
+    A correlation over T tokens has variance `1/(T - 1)` then, so that the mean has
+    `Σ w²/(T - 1) / (Σ w)²`. Layers of an example count as one.
+
+    Examples
+    --------
+    >>> round(float(np.sqrt(2 / np.pi * white_noise(np.array([60]), np.array([1.0])))), 3)
+    0.104
+    """
+    return float((weights**2 / (tokens - 1)).sum() / weights.sum() ** 2)
+
+
+def debiased_r2(mean_r2: float, noise: float) -> float:
+    """Take the noise out of a mean of r²: `(r² - v)/(1 - v)`, ((T-1)r² - 1)/(T-2) for one example.
+
+    Examples
+    --------
+    >>> round(debiased_r2(0.25, noise=1 / 9), 6)  # T = 10: (9 · 0.25 - 1) / 8
+    0.15625
+    """
+    return (mean_r2 - noise) / (1 - noise)
+
+
+def split_half(first: NDArray[np.float64], second: NDArray[np.float64]) -> float | None:
+    """Pearson correlation between two vectors of entries; None where one of them is constant."""
+    if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return None
+    return float(np.corrcoef(first, second)[0, 1])
