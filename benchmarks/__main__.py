@@ -24,6 +24,7 @@ from transformers import AutoModel, Qwen2Config
 
 from probe.activations import Reader
 from probe.batches import Batch
+from probe.cells import Wanted
 from probe.config import Config, DataConfig, ModelConfig, Side, Site
 from probe.request import Request
 from probe.totals import Totals
@@ -64,7 +65,8 @@ def main(rounds: int) -> None:
     vocabulary = torch.randint(SHAPE["vocab_size"], (EXAMPLES, TOKENS))
     batch = Batch(list(range(EXAMPLES)), vocabulary.tolist())
     layers = list(range(SHAPE["num_hidden_layers"]))
-    request = Request(config, layers, [batch], ["random"] * EXAMPLES, "benchmark")
+    wanted = [Wanted("all_layers", layers, [0])]
+    request = Request(config, layers, [batch], ["random"] * EXAMPLES, "benchmark", wanted)
     reader = Reader(trunk, config.model, layers, Site.residual)
     tensors = batch.tensors(0, Side.left, 0)
     totals = Totals(request, SHAPE["hidden_size"], torch.device("cpu"))
