@@ -182,7 +182,8 @@ def split_parts(n_examples: int, parts: int) -> list[list[int]]:
 def split_halves(members: Sequence[int], examples: Sequence[Example]) -> list[list[int]]:
     """Deal the documents out to two halves in turn, so that no document is in both.
 
-    The pieces of one document alone are cut in the middle; one example alone stays whole.
+    Nor is a question, where documents are its answers. The pieces of one document alone are cut in
+    the middle; one example alone stays whole.
 
     Examples
     --------
@@ -191,12 +192,12 @@ def split_halves(members: Sequence[int], examples: Sequence[Example]) -> list[li
     """
     order: dict[str, int] = {}
     for member in members:
-        order.setdefault(examples[member].document, len(order))
+        order.setdefault(examples[member].group, len(order))
     if len(members) == 1:
         return [list(members)]
     if len(order) == 1:
         return [half.tolist() for half in np.array_split(np.asarray(members), 2)]
     halves: list[list[int]] = [[], []]
     for member in members:
-        halves[order[examples[member].document] % 2].append(member)
+        halves[order[examples[member].group] % 2].append(member)
     return halves

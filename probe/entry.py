@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 
 from probe.cli import compose_config, help_page, read_arguments, typed
 from probe.cli.arguments import Arguments
-from probe.config import CONF, Config, registered
+from probe.config import CONF, Config, registered, run_folder
 from probe.console import log_to_console
 from probe.errors import RankError, UserError
 from probe.sweep import UNFINISHED, Job, failed, make_folder, note, read_jobs, write_jobs
@@ -59,7 +59,7 @@ def enter(
         sys.stderr.write(f"probe: {error}\n")
         code = 1
     except KeyboardInterrupt:
-        sys.stderr.write("probe: interrupted\n")
+        sys.stderr.write("probe: interrupted; runs that are finished are found again\n")
         code = _INTERRUPTED
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
@@ -92,6 +92,7 @@ def _lead(
     # Hydra reads the command line itself; it gets the one with layer numbers written out.
     sys.argv[1:] = [*_flag_words(flags), *arguments.overrides]
     if flags.multirun and not flags.shell_completion:
+        _refuse_shared_folders(configs)
         return _run_sweep(task, schema, configs[0], arguments, after)
     attempts: list[Job] = []
 
@@ -100,6 +101,19 @@ def _lead(
 
     _run_hydra(schema, run)
     return 1 if failed(attempts) else 0
+
+
+def _refuse_shared_folders(configs: Sequence[Config]) -> None:
+    """Refuse jobs that would do the same run with other measures: it keeps those of one."""
+    known: dict[Path, Any] = {}
+    for config in configs:
+        folder = run_folder(config)
+        if known.setdefault(folder, config.measures) != config.measures:
+            raise UserError(
+                f"jobs of the sweep differ in measures.… alone and would share {folder}; give "
+                "densities as a list in one run, e.g. 'measures.density=[0.05,0.3]', or sweep "
+                "output, too"
+            )
 
 
 def _run_sweep(

@@ -10,6 +10,7 @@ from itertools import groupby, islice
 from typing import Any
 
 import numpy as np
+from jinja2 import TemplateError
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -24,10 +25,18 @@ _TOGETHER = 1000
 
 @dataclass(frozen=True)
 class Example:
-    """Token ids of one text, and the document that it was cut from."""
+    """Token ids of one text, and the document that it was cut from.
+
+    `group` is what it must share its half with: the document, or the question that it answers.
+    """
 
     document: str
     ids: list[int]
+    group: str = ""
+
+    def __post_init__(self) -> None:
+        """Let a document be a group of its own."""
+        object.__setattr__(self, "group", self.group or self.document)
 
 
 @dataclass(frozen=True)
@@ -103,8 +112,8 @@ def choose_examples(
         why = ", ".join(f"{count} had {reason}" for reason, count in skipped.items())
         raise UserError(
             f"no example is left of data={data_name(data)} ({why or 'offset too large'}); "
-            "change data.min_tokens, data.max_tokens, data.offset, or cut long texts with "
-            "data.cut=tokens"
+            "change data.min_tokens, data.max_tokens, data.perplexity, data.offset, or cut long "
+            "texts with data.cut=tokens"
         )
     return Examples(_averaged(chosen, config.average), dict(skipped))
 
@@ -139,23 +148,24 @@ def _pieces(
     )
     while taken := list(islice(texts, together)):
         for special, portion in groupby(taken, key=lambda text: text[2]):
-            names, pieces, _ = zip(*portion, strict=True)
+            sources, pieces, _ = zip(*portion, strict=True)
             encoded = tokenizer(
                 list(pieces),
                 add_special_tokens=special,
                 return_attention_mask=False,
                 verbose=False,
             )["input_ids"]
-            for name, ids in zip(names, encoded, strict=True):
+            for source, ids in zip(sources, encoded, strict=True):
                 window = len(ids) if data.cut is not Cut.tokens else min(data.window or most, most)
                 for start in range(0, max(len(ids), 1), max(window, 1)):
-                    yield Example(name, ids[start : start + window])
+                    piece = ids[start : start + window]
+                    yield Example(source.name, piece, source.group or "")
 
 
 def _texts(
     documents: Iterable[Document], tokenizer: Any, config: Config
-) -> Iterator[tuple[str, str, bool]]:
-    """Yield every text with its document's name and whether special tokens are to be added."""
+) -> Iterator[tuple[Document, str, bool]]:
+    """Yield every text with its document and whether special tokens are to be added."""
     data = config.data
     if config.model.chat and tokenizer.chat_template is None:
         raise UserError(
@@ -165,12 +175,19 @@ def _texts(
     for document in documents:
         if config.model.chat and document.turns:
             # The template brings its special tokens itself.
-            yield document.name, _in_template(document, tokenizer), False
+            try:
+                yield document, _in_template(document, tokenizer), False
+            except TemplateError as error:
+                raise UserError(
+                    f"the chat template of {model_name(config.model)} does not take the turns "
+                    f"{', '.join(role for role, _ in document.turns)} ({error}); "
+                    "give model.chat=false"
+                ) from None
         elif data.cut is Cut.paragraphs:
             for piece in merge_paragraphs(document.text, data.max_words):
-                yield document.name, piece, data.special_tokens
+                yield document, piece, data.special_tokens
         else:
-            yield document.name, document.text, data.special_tokens
+            yield document, document.text, data.special_tokens
 
 
 def _in_template(document: Document, tokenizer: Any) -> str:
@@ -203,7 +220,12 @@ def _between(
 
 
 def _averaged(chosen: list[Example], average: AverageConfig) -> list[Example]:
-    """Take the one example that the average is over, if so, and check the number of parts."""
+    """Take the one example that the average is over, if so, and check the size of the parts."""
+    if average.std and (average.example is not None or len(chosen) < 2 * average.parts):
+        raise UserError(
+            "average.std=true needs two examples or more in every part; take more examples, or "
+            "leave it out"
+        )
     if average.example is not None:
         if average.example >= len(chosen):
             raise UserError(

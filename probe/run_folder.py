@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import platform
 import shutil
@@ -24,7 +25,10 @@ from probe.errors import UserError
 from probe.run_log import logging_to
 from probe.topology import MANIFEST, replacing
 
+logger = logging.getLogger(__name__)
 FORMAT = 2
+# What lies in the folder before any result.
+_BEFORE_WORK = {"config.yaml", "overrides.yaml", "probe.log"}
 _PACKAGES = ("torch", "transformers", "accelerate", "numpy", "hydra-core", "wandb")
 
 
@@ -131,9 +135,16 @@ class RunFolder:
         if not self.config.overwrite and earlier.is_file():
             shutil.copy(earlier, self.work)  # the extraction's story, where it is not done again
         OmegaConf.save(OmegaConf.create(to_plain(self.config)), self.work / "config.yaml")
-        OmegaConf.save(OmegaConf.create(list(overrides)), self.work / "overrides.yaml")
-        with logging_to(self.work / "probe.log"):
-            yield self.work
+        # To do it again must not mean to replace it.
+        made_by = [word for word in overrides if not word.startswith("overwrite=")]
+        OmegaConf.save(OmegaConf.create(made_by), self.work / "overrides.yaml")
+        try:
+            with logging_to(self.work / "probe.log"):
+                yield self.work
+        except UserError:
+            if {file.name for file in self.work.rglob("*") if file.is_file()} <= _BEFORE_WORK:
+                shutil.rmtree(self.work)
+            raise
 
     def close(self, facts: dict[str, Any]) -> None:
         """Write the manifest and put the run in its place, instead of an older one."""
@@ -165,7 +176,20 @@ class RunFolder:
         self.work.rename(self.path)
         if (old / "wandb").is_dir():
             (old / "wandb").rename(self.path / "wandb")  # perhaps not yet synced
+        if (old / MANIFEST).is_file() and not self.config.overwrite:
+            self._keep_others(old)
         shutil.rmtree(old, ignore_errors=True)
+
+    def _keep_others(self, old: Path) -> None:
+        """Carry over the files that a user has put into the older run."""
+        made = set(json.loads((old / MANIFEST).read_text())["files"]) | {MANIFEST, "probe.log"}
+        for file in sorted(file for file in old.rglob("*") if file.is_file()):
+            name = str(file.relative_to(old))
+            if name == "report.html":
+                logger.info("the old report.html is gone; python -m probe.report makes a new one")
+            elif name not in made and not (self.path / name).exists():
+                (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+                file.rename(self.path / name)
 
 
 def _sha256(file: Path) -> str:

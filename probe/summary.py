@@ -45,7 +45,7 @@ def _warn(topology: Topology, measures: Measures) -> None:
         )
         logger.info(
             "%s: a single layer's correlations agree with this mean by r = %.2f (layer %s) to "
-            "%.2f (layer %s)",
+            "%.2f (layer %s), over a sample of neurons",
             topology.name, agreement[least], least, agreement[most], most,
         )  # fmt: skip
     for what, why in measures.skipped.items():
@@ -61,7 +61,8 @@ def _modularity(measures: Measures) -> str:
     if graph is None or graph.modularity is None:
         return ""
     null = "" if graph.modularity_null is None else f" ({graph.modularity_null:.2f})"
-    return f"{graph.modularity:.2f}{null}"
+    density = f" at {graph.density:g}" if len(measures.graphs) > 1 else ""
+    return f"{graph.modularity:.2f}{null}{density}"
 
 
 def _split_half(topology: Topology) -> str:

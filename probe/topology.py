@@ -228,7 +228,13 @@ def _records(run: Path) -> list[dict[str, Any]]:
     manifest = run / MANIFEST
     if not manifest.is_file():
         raise UserError(f"{run} is no finished run: it has no {MANIFEST}; give a run's folder")
-    records: list[dict[str, Any]] = json.loads(manifest.read_text())["topologies"]
+    try:
+        content: dict[str, Any] = json.loads(manifest.read_text())
+    except ValueError:
+        raise UserError(f"{manifest} is no JSON; make the run again") from None
+    if not content.get("topologies"):
+        raise UserError(f"{run} has no topologies; give the folder of a run of python -m probe")
+    records: list[dict[str, Any]] = content["topologies"]
     return records
 
 

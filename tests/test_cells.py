@@ -39,6 +39,11 @@ def test_halves_share_no_document_unless_there_is_only_one(documents: str) -> No
         assert halves == [p.tolist() for p in np.array_split(members, 2)]
 
 
+def test_answers_to_one_question_share_a_half() -> None:
+    answers = [Example(f"q/{i}", [1], group=f"q{i // 2}") for i in range(6)]
+    assert split_halves(range(6), answers) == [[0, 1, 4, 5], [2, 3]]
+
+
 def test_one_example_has_no_halves() -> None:
     assert split_halves([3], of("abcd")) == [[3]]
 

@@ -365,7 +365,10 @@ def test_an_interrupted_sweep_stops_and_exits_130(task: Calls, run: Run) -> None
     ended = run("-m", "data.limit=2,3", after=after)
     assert ended.code == 130
     assert task.limits == [2]
-    assert ended.said == ["run 1 of the sweep: data.limit=2", "probe: interrupted"]
+    assert ended.said == [
+        "run 1 of the sweep: data.limit=2",
+        "probe: interrupted; runs that are finished are found again",
+    ]
     assert after == []
     (notes,) = Path("outputs").glob(".sweeps/*/jobs")
     (note,) = notes.iterdir()
@@ -530,3 +533,13 @@ def test_a_typo_exits_1_with_one_line_and_nothing_else(processes: dict[str, Proc
     ended = processes["typo"]
     assert (ended.code, ended.out) == (1, "")
     assert ended.err == "probe: model=gtp2 is unknown; did you mean 'gpt2'?\n"
+
+
+def test_a_sweep_of_measures_alone_would_share_one_run(task: Calls, run: Run) -> None:
+    ended = run("-m", "measures.density=0.05,0.3")
+    assert ended.code == 1
+    assert task.limits == []
+    assert "differ in measures.… alone and would share" in ended.err
+    assert "'measures.density=[0.05,0.3]'" in ended.err
+    assert run("-m", "measures.density=0.05,0.3", "data.limit=2").code == 1
+    assert run("-m", "measures.density=[0.05,0.3]", "data.limit=2,3").code == 0

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jinja2 import TemplateError
 
 from probe.config import AverageConfig, Config, Cut, DataConfig, ModelConfig
 from probe.data import Document
@@ -310,3 +311,32 @@ def test_a_chat_model_needs_a_template() -> None:
     )
     with pytest.raises(UserError, match="needs a tokenizer with a chat template, and m has none"):
         choose_examples(numbered(5), tokenizer, config, 100)
+
+
+def test_a_template_that_refuses_the_turns_is_answered_in_one_line() -> None:
+    class Refusing(Chat):
+        def apply_chat_template(self, *_: Any, **__: Any) -> str:
+            raise TemplateError("System role not supported")
+
+    document = Document("q", "1 2", turns=(("system", "7"), ("user", "1 2")))
+    config = Config(
+        model=ModelConfig(name="m", chat=True), data=DataConfig(source="text", min_tokens=2)
+    )
+    with pytest.raises(UserError, match=r"m does not take the turns system, user \(System role"):
+        choose_examples([document], Refusing(), config, 100)
+
+
+def test_texts_of_one_group_are_told_from_others() -> None:
+    documents = [Document("a", "1 2", group="question"), Document("b", "3 4")]
+    config = Config(data=DataConfig(source="text", min_tokens=2))
+    chosen = choose_examples(documents, Numbers(), config, 100).chosen
+    assert [example.group for example in chosen] == ["question", "b"]
+
+
+@pytest.mark.parametrize(
+    "average", [AverageConfig(std=True, example=0), AverageConfig(std=True, parts=2)]
+)
+def test_a_standard_error_needs_two_examples(average: AverageConfig) -> None:
+    with pytest.raises(UserError, match=r"average\.std=true needs two examples or more in every"):
+        choose(numbered(5, 5, 5), average=average)
+    assert len(choose(numbered(5, 5, 5, 5), average=AverageConfig(std=True, parts=2)).chosen) == 4

@@ -349,6 +349,34 @@ def test_measures_that_fail_leave_the_old_ones(
 
 
 @pytest.mark.usefixtures("quick")
+def test_measures_that_are_redone_keep_what_a_user_has_put_there(
+    again: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = RunFolder(again).path
+    (run / "notes").mkdir()
+    (run / "notes" / "mine.txt").write_text("mine")
+    (run / "report.html").write_text("of the old measures")
+    caplog.set_level(logging.INFO, logger="probe")
+    pipeline.run(replace(again, measures=replace(again.measures, density=0.3)))
+    assert (run / "notes" / "mine.txt").read_text() == "mine"
+    assert not (run / "report.html").exists()
+    assert "the old report.html is gone; python -m probe.report makes a new one" in caplog.messages
+    assert "notes/mine.txt" not in manifest_of(run)["files"]
+
+
+def test_a_mistake_before_any_result_leaves_no_folder(job: Config) -> None:
+    mistaken = replace(job, data=replace(job.data, offset=10**6))
+    with pytest.raises(UserError, match="no example is left"):
+        pipeline.run(mistaken)
+    assert not RunFolder(mistaken).work.exists()
+
+
+def test_to_do_it_again_does_not_mean_to_replace_it(job: Config) -> None:
+    run = pipeline.run(replace(job, overwrite=True), ["data.limit=2", "overwrite=true"])
+    assert (run / "overrides.yaml").read_text() == "- data.limit=2\n"
+
+
+@pytest.mark.usefixtures("quick")
 def test_a_run_of_the_first_format_is_read_and_measured_again(
     again: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -152,7 +152,7 @@ def test_the_layers_that_agree_most_and_least_with_their_mean_are_named(
     tell([make("all_layers", 1, known(layer_agreement=agreement)), make("layer_1", 2, KNOWN)])
     assert caplog.messages[3:] == [
         "all_layers: a single layer's correlations agree with this mean by r = 0.31 (layer 0) "
-        "to 0.94 (layer 2)"
+        "to 0.94 (layer 2), over a sample of neurons"
     ]
     assert warnings_of(caplog) == []
 

@@ -333,3 +333,12 @@ def test_an_unknown_rule_or_density_is_refused() -> None:
     for density in (0, -0.1, 1.01, float("nan")):
         with pytest.raises(UserError, match=f"above 0 and up to 1, not {density:g}"):
             sparsify(matrix, density)
+
+
+def test_a_study_has_no_topologies_and_a_broken_manifest_is_said(tmp_path: Path) -> None:
+    (tmp_path / MANIFEST).write_text("{}")
+    with pytest.raises(UserError, match="has no topologies; give the folder of a run of python -m"):
+        load_topologies(tmp_path)
+    (tmp_path / MANIFEST).write_text("{")
+    with pytest.raises(UserError, match=r"manifest\.json is no JSON; make the run again"):
+        load_topologies(tmp_path)

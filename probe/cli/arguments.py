@@ -167,7 +167,8 @@ def _parse(text: str) -> Override:
     try:
         return OverridesParser.create().parse_override(text)
     except HydraException:
-        hint = "" if "=" in text else "; write key=value"
+        key, equals, value = text.partition("=")
+        hint = f"; quote the value twice: '{key}=\"{value}\"'" if equals else "; write key=value"
         raise UserError(f"cannot read the argument '{text}'{hint}") from None
 
 

@@ -55,7 +55,7 @@ def show(comparison: Comparison) -> None:
     labels = [item.label for item in comparison.items]
     matched = [pair for pair in comparison.pairs if pair.unmatched is None]
     header = [
-        "items", "", "r of entries", "ceiling", "rms difference", "hubs shared", "by chance", "p",
+        "items", "", "r of entries", "ceiling", "rms difference", "share of hubs", "by chance", "p",
     ]  # fmt: skip
     lines = aligned(header, [_line(labels, pair) for pair in matched]) if matched else []
     for line in lines[: 1 + _SHOWN]:

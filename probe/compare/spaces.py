@@ -29,7 +29,8 @@ class Space:
     Attributes
     ----------
     model : str
-        Its repository, else its short name; revisions are one model.
+        Its repository, else the name that it was given, else its folder, as two folders of one
+        name may hold any models; revisions are one model.
     init : str
         `pretrained`, or `random` with its seed.
     site : str
@@ -51,7 +52,7 @@ class Space:
         """Read the space off a topology and the configuration of its run."""
         seed = config["init"]["seed"]
         return cls(
-            model=config["model"]["id"] or topology.model,
+            model=config["model"]["id"] or config["model"]["name"] or config["model"]["path"],
             init=f"random (seed {seed})" if topology.init == "random" else topology.init,
             site=topology.site,
             layers=topology.layers if topology.site == "mlp" else None,

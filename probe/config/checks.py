@@ -86,6 +86,11 @@ def _data_mistakes(config: Config) -> Iterator[str]:
             f"data.perplexity={list(between)} is no pair of percentiles from 0 to 100, the lower "
             "first; give e.g. data.perplexity=[1,99]"
         )
+    elif between is not None and between[1] <= 1:
+        yield (
+            f"data.perplexity={list(between)} is below the first percentile; percentiles go from 0 "
+            f"to 100, so give data.perplexity=[{between[0] * 100:g},{between[1] * 100:g}]"
+        )
     if data.window is not None and data.cut is not Cut.tokens:
         yield f"data.window={data.window} needs data.cut=tokens"
 
@@ -141,7 +146,7 @@ def _measure_mistakes(config: Config) -> Iterator[str]:
     given = config.measures.density
     densities = given if isinstance(given, list) else [given]
     if not densities or not all(
-        isinstance(density, int | float) and 0 < density <= 1 for density in densities
+        type(density) in (int, float) and 0 < density <= 1 for density in densities
     ):
         yield (
             f"measures.density={given} is no share above 0 and up to 1, or list of shares; "

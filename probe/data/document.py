@@ -28,6 +28,9 @@ class Document:
         empty where the text is no conversation.
     labels : mapping
         What else is known of it, e.g. whether an answer is correct, or the columns of a table.
+    group : str, optional
+        What it has in common with texts that must share its half, as a question with its answers;
+        its own name where there is none.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Document:
     answer: int | None = None
     turns: tuple[tuple[str, str], ...] = ()
     labels: Mapping[str, Label] = field(default_factory=dict, hash=False)
+    group: str | None = None
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def _files(folder: Path, where: str, subject: str, split: str) -> list[Path]:
     if not files:
         raise UserError(
             f"{where} has neither {subject}/{split}-*.parquet nor {subject}_{split}.csv for the "
-            f"subject {subject}; check data.split, and the network if they are on the Hub"
+            f"subject {subject}; take another subject=, or check data.path and data.split"
         )
     return files
 

@@ -48,6 +48,7 @@ def _answers(number: int, row: Row, where: str) -> Iterator[Document]:
             name=f"truthfulqa/{number}/{place}",
             text=f"Question: {question} Answer: {answer}",
             turns=(("user", question), ("assistant", answer)),
+            group=f"truthfulqa/{number}",
             labels=labels,
         )
 

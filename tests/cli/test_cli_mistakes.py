@@ -152,6 +152,11 @@ VALUES = [
     ("tracking.tags=x", r"^tracking\.tags\S* is no list .*\(More tags for the run\)$"),
     ("data.perplexity=99", r"^data\.perplexity\S* is no .*\(Keep examples between two"),
     (
+        "data.perplexity=[0.01,0.99]",
+        r"percentiles go from 0 to 100, so give data\.perplexity=\[1,99\]$",
+    ),
+    ("measures.density=true", r"^measures\.density=True is no share above 0"),
+    (
         "data.perplexity=[99,1]",
         r"^data\.perplexity=\[99\.0, 1\.0\] is no pair of percentiles from 0 ",
     ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -103,9 +102,12 @@ def test_a_folder_that_lacks_a_file_is_refused(file: str, tmp_path: Path) -> Non
         load_items([run])
 
 
-def space(topology: Topology, model: str | None = "org/tiny", seed: int = 0) -> Space:
-    config = json.loads(json.dumps(to_plain(config_of(model, topology.init, seed))))
-    return Space.of(topology, config)
+def space(
+    topology: Topology, model: str | None = "org/tiny", seed: int = 0, path: str | None = None
+) -> Space:
+    config = to_plain(config_of(model, topology.init, seed))
+    named = {"name": None, "path": path} if path else {"name": topology.model}
+    return Space.of(topology, config | {"model": config["model"] | named})
 
 
 @pytest.mark.parametrize(
@@ -149,6 +151,11 @@ def test_neurons_that_are_the_same(one: Space, other: Space) -> None:
         (
             space(make(model="mine"), None), space(make(model="yours"), None),
             "mine and yours are different models",
+        ),
+        (
+            space(make(model="model"), None, path="a/model"),
+            space(make(model="model"), None, path="b/model"),
+            "a/model and b/model are different models",
         ),
     ],
 )  # fmt: skip

@@ -63,6 +63,7 @@ def check(documents: list[Document]) -> None:
             text=f"Question: {question} Answer: {answer}",
             turns=(("user", question), ("assistant", answer)),
             labels={"correct": correct, "question": number, "category": category},
+            group=f"truthfulqa/{number}",  # answers to one question are alike
         )
         for name, question, answer, correct, number, category in expected
     ]
