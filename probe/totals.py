@@ -9,7 +9,7 @@ from torch import Tensor
 
 from probe.batches import Batch, Tensors
 from probe.config import Site, Weight
-from probe.correlation import NonFiniteError, Sums, make_sums
+from probe.correlation import Sums, make_sums
 from probe.errors import UserError
 from probe.request import Request
 from probe.sinks import FirstTokenNorm
@@ -44,7 +44,8 @@ class Totals:
             for name, layers in request.groups.items()
             for position, layer in enumerate(layers)
         }
-        self.first_token = FirstTokenNorm(request.layers)
+        self.first_token = FirstTokenNorm(request.layers, device)
+        self._finite: list[Tensor] = []
         self.counts = torch.zeros(2, dtype=torch.long)
 
     def consume(self, batch: Batch, tensors: Tensors, layer: int, activations: Tensor) -> None:
@@ -64,18 +65,26 @@ class Totals:
         by_token = config.average.weight is Weight.token
         weight = tokens.double() if by_token else torch.ones(len(tokens), dtype=torch.float64)
         name, position = self.place[layer]
-        try:
-            self.sums[name, batch.part].update(activations, keep, weight, position)
-        except NonFiniteError as error:
-            example = batch.members[error.row]
-            raise UserError(
-                f"example {example} ({self.request.names[example]}) has an activation that is "
-                f"not finite in layer {layer}; leave it out, or take model.dtype=float32"
-            ) from None
+        finite = self.sums[name, batch.part].update(activations, keep, weight, position)
+        self._finite.append(finite)
         if config.site is Site.residual:
             self.first_token.update(layer, activations, keep)
         if layer == self.request.layers[-1]:
+            self._refuse_non_finite(batch)
             self.counts += torch.tensor([len(tokens), int(tokens.sum())])
+
+    def _refuse_non_finite(self, batch: Batch) -> None:
+        """Look at all layers at once: a GPU stands still while the CPU waits for its answer."""
+        finite = torch.stack([row.to(self.device) for row in self._finite]).cpu()
+        self._finite.clear()
+        if not finite.all():
+            place, row = (~finite).nonzero()[0].tolist()
+            example = batch.members[row]
+            raise UserError(
+                f"example {example} ({self.request.names[example]}) has an activation that is "
+                f"not finite in layer {self.request.layers[place]}; leave it out, or take "
+                "model.dtype=float32"
+            )
 
     def state(self) -> dict[str, Tensor]:
         """Return all sums and counts by name."""
