@@ -61,7 +61,8 @@ class Totals:
         if self.device.type != activations.device.type:
             # The formula needs float64, which the model's device (MPS) does not have.
             activations, keep = activations.to(self.device), keep.to(self.device)
-        tokens = keep.sum(dim=1).cpu()
+        # Not from `keep`, which may be on a GPU that would have to be waited for.
+        tokens = torch.tensor([len(ids) - config.data.skip_first for ids in batch.ids])
         by_token = config.average.weight is Weight.token
         weight = tokens.double() if by_token else torch.ones(len(tokens), dtype=torch.float64)
         name, position = self.place[layer]
