@@ -9,14 +9,11 @@ from torch import nn
 
 from probe.activations import Reader
 from probe.batches import Batch
+from probe.cells import Wanted
 from probe.config import (
-    AverageConfig,
     Config,
     DataConfig,
-    LayersConfig,
     ModelConfig,
-    Scheme,
-    Selection,
     Side,
     Site,
 )
@@ -47,14 +44,17 @@ class Ours:
         config = Config(
             model=ModelConfig(padding_side=Side.left),
             data=DataConfig(source="text"),
-            layers=LayersConfig(selection=Selection(selection)),
-            average=AverageConfig(scheme=Scheme(scheme)),
         )
         self.device = next(trunk.parameters()).device
         self.batch, self.trunk = batch, trunk
         self.reader = Reader(trunk, config.model, layers, Site.residual)
         names = [f"text {member}" for member in batch.members]
-        self.request = Request(config, layers, [batch], names, "benchmark")
+        groups = [layers] if selection == "all" else [[layer] for layer in layers]
+        wanted = [
+            Wanted(f"matrix{number}", group, [0], scheme=scheme)
+            for number, group in enumerate(groups)
+        ]
+        self.request = Request(config, layers, [batch], names, "benchmark", wanted)
         self.totals = self.fresh()
 
     def fresh(self) -> Totals:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from probe.config import Config
 from probe.entry import enter
 
 
-def extract(config: Config, overrides: list[str], group: str | None) -> None:
+def extract(config: Config, overrides: list[str], group: str | None) -> Path:
     """Run the pipeline; imported here, so that --help does not wait for torch."""
     from probe.pipeline import run
 
-    run(config, overrides, group)
+    return run(config, overrides, group)
+
+
+def summarise(sweep: Path, config: Config) -> None:
+    """Sum up a sweep; imported here for the same reason."""
+    from probe.sweep.summary import summarise
+
+    summarise(sweep, config)
 
 
 def main() -> None:
     """Enter from the command line."""
-    enter(extract)
+    enter(extract, after=summarise)
 
 
 if __name__ == "__main__":

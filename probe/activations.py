@@ -53,7 +53,6 @@ class Reader:
         # The last block's residual is read behind the final norm, from the trunk's own output.
         self.read_output = site is Site.residual and self.layers[-1] == len(self.blocks) - 1
         self.hooked = {layer: self._place(layer) for layer in self.layers[: self._hooks()]}
-        self.accepts = set(inspect.signature(trunk.forward).parameters)
 
     def _hooks(self) -> int:
         return len(self.layers) - self.read_output
@@ -72,7 +71,7 @@ class Reader:
         shape = batch.tokens.shape
         handles = [self._hook(layer, place, consume, shape) for layer, place in self.hooked.items()]
         try:
-            output = self.trunk(**self._inputs(batch))
+            output = self.trunk(**model_inputs(self.trunk, self.model, batch))
         except _LastLayerReadError:
             return
         finally:
@@ -95,17 +94,6 @@ class Reader:
             return place.register_forward_pre_hook(lambda _, inputs: take(inputs))
         return place.register_forward_hook(lambda _, __, output: take(output))
 
-    def _inputs(self, batch: Tensors) -> dict[str, Any]:
-        inputs: dict[str, Any] = {"input_ids": batch.tokens}
-        if not batch.attended.all():
-            inputs["attention_mask"] = batch.attended.long()
-            if self.model.padding_side is Side.left and "position_ids" in self.accepts:
-                # The first real token is at position 0, whatever the padding before it.
-                inputs["position_ids"] = (inputs["attention_mask"].cumsum(-1) - 1).clamp(min=0)
-        if "use_cache" in self.accepts:
-            inputs["use_cache"] = False
-        return inputs
-
     def n_neurons(self) -> int:
         """Count the neurons of a layer by reading one token."""
         found: list[int] = []
@@ -114,3 +102,17 @@ class Reader:
         token = torch.zeros(1, 1, dtype=torch.long, device=device)
         self.read(Tensors(token, one, one), lambda _, x: found.append(x.shape[-1]))
         return found[0]
+
+
+def model_inputs(module: nn.Module, model: ModelConfig, batch: Tensors) -> dict[str, Any]:
+    """Word a batch as a trunk, or a whole language model, wants to be called."""
+    accepts = inspect.signature(module.forward).parameters
+    inputs: dict[str, Any] = {"input_ids": batch.tokens}
+    if not batch.attended.all():
+        inputs["attention_mask"] = batch.attended.long()
+        if model.padding_side is Side.left and "position_ids" in accepts:
+            # The first real token is at position 0, whatever the padding before it.
+            inputs["position_ids"] = (inputs["attention_mask"].cumsum(-1) - 1).clamp(min=0)
+    if "use_cache" in accepts:
+        inputs["use_cache"] = False
+    return inputs

@@ -10,16 +10,17 @@ Reading results imports no torch; functions that run a model import it when they
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from probe.cells import View
 from probe.config import Config, key
 from probe.errors import UserError
 from probe.measures import Measures, edges, gini, measure, strengths
 from probe.study import study
-from probe.topology import Topology, load_topologies, load_topology
+from probe.topology import Topology, load_topologies, load_topology, replacing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,15 +33,19 @@ __all__ = [
     "Measures",
     "Topology",
     "UserError",
+    "View",
     "compose",
     "edges",
     "extract",
+    "extract_views",
+    "fingerprints",
     "gini",
     "iterate_activations",
     "key",
     "load_topologies",
     "load_topology",
     "measure",
+    "replacing",
     "run",
     "strengths",
     "study",
@@ -103,9 +108,52 @@ def extract(*overrides: str) -> list[Topology]:
     UserError
         If the extraction cannot be done.
     """
+    from probe.data import load_documents
     from probe.pipeline import extract_topologies
 
-    return extract_topologies(_request(overrides))[0]
+    config = compose(*overrides)
+    return extract_topologies(config, load_documents(config))[0]
+
+
+def extract_views(
+    config: Config, views: Callable[[int, int], Sequence[View]]
+) -> tuple[list[Topology], dict[str, Any]]:
+    """Extract any matrices that share their texts in one pass over them, without writing anything.
+
+    Parameters
+    ----------
+    config : Config
+        Model, data and how the work is done; `layers` and `average.scheme`, `.parts` and
+        `.halves` have no meaning here.
+    views : callable
+        Called with the numbers of examples and of the model's layers; returns the matrices to
+        make.
+
+    Returns
+    -------
+    list of Topology
+        One for every view, in their order.
+    dict
+        What is known of the extraction: examples, tokens, ranks, skipped.
+
+    Raises
+    ------
+    UserError
+        If the extraction cannot be done.
+    """
+    from probe.data import load_documents
+    from probe.pipeline import extract_topologies
+
+    # A study's own keys are no part of an extraction.
+    plain = Config(**{field.name: getattr(config, field.name) for field in fields(Config)})
+    return extract_topologies(plain, load_documents(plain), views)
+
+
+def fingerprints(config: Config) -> dict[str, str]:
+    """Say which weights and which texts a configuration means: a hash of each, or its commit."""
+    from probe.pipeline import load
+
+    return load(config)[1]
 
 
 def iterate_activations(*overrides: str) -> Iterator[ExampleActivations]:
@@ -143,7 +191,7 @@ def iterate_activations(*overrides: str) -> Iterator[ExampleActivations]:
 
 def _request(overrides: Sequence[str]) -> Request:
     from probe.data import load_documents
-    from probe.pipeline import prepare
+    from probe.prepare import prepare
 
     config = compose(*overrides)
     return prepare(config, load_documents(config))[0]

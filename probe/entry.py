@@ -13,18 +13,23 @@ from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
 from probe.cli import compose_config, help_page, read_arguments, typed
 from probe.cli.arguments import Arguments
 from probe.config import CONF, Config, registered
+from probe.console import log_to_console
 from probe.errors import RankError, UserError
+from probe.sweep import UNFINISHED, Job, failed, make_folder, note, read_jobs, write_jobs
 
 logger = logging.getLogger(__name__)
 _INTERRUPTED, _TERMINATED = 130, 143
 # Called with the configuration, its overrides, and the sweep it belongs to.
+# A `Path` that it returns is the run's folder, and noted down in a sweep.
 Task = Callable[[Any, list[str], str | None], object]
+# Called with a sweep's folder and the configuration of its first job, when all jobs are done.
+After = Callable[[Path, Any], None]
 
 
 def enter(
@@ -32,6 +37,7 @@ def enter(
     schema: type[Config] = Config,
     program: str = "python -m probe",
     about: str | None = None,
+    after: After | None = None,
 ) -> NoReturn:
     """Run a task for the command line and exit: 0, 1 after a mistake, 130 and 143 on signals.
 
@@ -43,10 +49,12 @@ def enter(
         `Config`, or a dataclass that adds to it.
     program, about : str
         How the program is called and what it does, for its help page.
+    after : callable, optional
+        What to do with a sweep that has come to its end, also if some of its jobs failed.
     """
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        code = _lead(task, schema, program, about)
+        code = _lead(task, schema, program, about, after)
     except UserError as error:
         sys.stderr.write(f"probe: {error}\n")
         code = 1
@@ -66,7 +74,9 @@ def enter(
     sys.exit(code)
 
 
-def _lead(task: Task, schema: type[Config], program: str, about: str | None) -> int:
+def _lead(
+    task: Task, schema: type[Config], program: str, about: str | None, after: After | None
+) -> int:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         from probe.distributed import follow, follows
 
@@ -77,41 +87,92 @@ def _lead(task: Task, schema: type[Config], program: str, about: str | None) -> 
         sys.stdout.write(help_page(schema, program, about) + "\n")
         return 0
     arguments = read_arguments(sys.argv[1:], schema)
-    for job in arguments.jobs:
-        compose_config(job, schema, arguments.flags.config_dir)
-    return _run_hydra(task, schema, arguments)
-
-
-def _run_hydra(task: Task, schema: type[Config], arguments: Arguments) -> int:
-    """Let Hydra run the task, once or in a sweep, and count the runs that failed."""
-    driver = os.getpid()
-    failures: list[str] = []
-
-    def job(composed: DictConfig) -> None:
-        settings = HydraConfig.get()
-        sweep = settings.sweep.dir if settings.mode is RunMode.MULTIRUN else None
-        given = list(settings.overrides.task)
-        if sweep:
-            logger.info("run %d of the sweep: %s", settings.job.num + 1, " ".join(given))
-        try:
-            task(typed(composed, schema), given, Path(sweep).name if sweep else None)
-        except Exception as error:
-            if isinstance(error, UserError | RankError):
-                logger.error("probe: %s", error)
-            else:
-                logger.exception("probe: %s failed: %s", " ".join(given) or "the run", error)
-            failures.append(" ".join(given))
-            # Another process, of a joblib or submitit launcher, has no other way to say so.
-            if os.getpid() != driver:
-                raise
-
+    flags = arguments.flags
+    configs = [compose_config(job, schema, flags.config_dir) for job in arguments.jobs]
     # Hydra reads the command line itself; it gets the one with layer numbers written out.
-    sys.argv[1:] = [*_flag_words(arguments.flags), *arguments.overrides]
+    sys.argv[1:] = [*_flag_words(flags), *arguments.overrides]
+    if flags.multirun and not flags.shell_completion:
+        return _run_sweep(task, schema, configs[0], arguments, after)
+    attempts: list[Job] = []
+
+    def run(given: list[str], composed: DictConfig) -> None:
+        attempts.append(_attempt(task, schema, given, composed, None))
+
+    _run_hydra(schema, run)
+    return 1 if failed(attempts) else 0
+
+
+def _run_sweep(
+    task: Task, schema: type[Config], config: Config, arguments: Arguments, after: After | None
+) -> int:
+    """Let Hydra run the task for every combination, and sum the sweep up."""
+    folders = [
+        str(OverridesParser.create().parse_override(word).value())
+        for word in arguments.overrides
+        if word.startswith("hydra.sweep.dir=")
+    ]
+    folder = make_folder(config.output, folders[-1] if folders else None)
+    # One folder for all jobs, where `output` varies, too.
+    sys.argv.append("hydra.sweep.dir='{}'".format(str(folder).replace("'", "\\'")))
+
+    def run(given: list[str], composed: DictConfig) -> None:
+        number = HydraConfig.get().job.num
+        logger.info("run %d of the sweep: %s", number + 1, " ".join(given))
+        # The job may be on another machine: the driver reads its fate from here.
+        note(folder, number, Job(given, error=UNFINISHED))
+        note(folder, number, _attempt(task, schema, given, composed, folder.name))
+
+    code = 0
+    try:
+        _run_hydra(schema, run)
+    except SystemExit as end:
+        if end.code != 1:
+            raise
+        code = 1  # a launcher's failure; Hydra has said which
+    return max(code, _close_sweep(folder, config, after))
+
+
+def _close_sweep(folder: Path, config: Config, after: After | None) -> int:
+    log_to_console()  # where no job has run in this process, nothing has been set up
+    jobs = read_jobs(folder)
+    code = 0
+    try:
+        write_jobs(folder, jobs)
+        if after is not None:
+            after(folder, config)
+    except Exception as error:
+        logger.exception("probe: the sweep could not be summed up: %s", error)
+        code = 1
+    wrong = failed(jobs)
+    if len(wrong) > 1:
+        names = "; ".join(" ".join(job.overrides) for job in wrong)
+        logger.error("probe: %d runs of the sweep failed: %s", len(wrong), names)
+    return 1 if wrong else code
+
+
+def _run_hydra(schema: type[Config], job: Callable[[list[str], DictConfig], None]) -> None:
+    """Let Hydra compose and call a job, once or for every combination of a sweep."""
+
+    def call(composed: DictConfig) -> None:
+        job(list(HydraConfig.get().overrides.task), composed)
+
     with registered(schema):
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
-    if failures and len(failures) > 1:
-        logger.error("probe: %d runs of the sweep failed: %s", len(failures), "; ".join(failures))
-    return 1 if failures else 0
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(call)()
+
+
+def _attempt(
+    task: Task, schema: type[Config], given: list[str], composed: DictConfig, group: str | None
+) -> Job:
+    """Do one job, and log what ends it."""
+    try:
+        made = task(typed(composed, schema), given, group)
+    except Exception as error:
+        if isinstance(error, UserError | RankError):
+            logger.error("probe: %s", error)
+        else:
+            logger.exception("probe: %s failed: %s", " ".join(given) or "the run", error)
+        return Job(given, error=str(error) or type(error).__name__)
+    return Job(given, run=str(made) if isinstance(made, Path) else None)
 
 
 def _flag_words(flags: Namespace) -> list[str]:

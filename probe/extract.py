@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from probe.activations import Reader
 from probe.batches import Batch, Tensors
-from probe.correlation import matrices_kept
 from probe.distributed import Ranks
 from probe.models import load_tokenizer, load_trunk, text_config
 from probe.progress import Progress
@@ -36,26 +35,31 @@ class Loop:
 
     def __init__(self, request: Request, ranks: Ranks) -> None:
         self.request, self.ranks = request, ranks
-        self.model = request.config.model
-        # Full float32 products, whatever the process was set to before.
-        torch.set_float32_matmul_precision("highest")
-        trunk = load_trunk(self.model, request.config.init, ranks.device)
-        self.reader = Reader(trunk, self.model, request.layers, request.config.site)
-        pad = load_tokenizer(self.model).pad_token_id
-        # Padding is masked, but a token that was added to the tokenizer alone has no embedding.
-        self.pad = pad if pad is not None and pad < text_config(trunk).vocab_size else 0
+        model = request.config.model
+        trunk = load_trunk(model, request.config.init, ranks.device)
+        self.reader = Reader(trunk, model, request.layers, request.config.site)
 
     def batches(self, consume: BatchConsumer) -> Iterator[tuple[Batch, Tensors]]:
         """Forward the batches one by one, yielding each when all its layers are consumed."""
-        skip, shown = self.request.config.data.skip_first, self.ranks.main
-        with Progress(self.request.n_examples, shown) as progress:
-            for batch in self.request.batches[self.ranks.index :: self.ranks.size]:
-                padded = batch.tensors(self.pad, self.model.padding_side, skip)
-                tensors = padded.to(self.ranks.device)
-                self.reader.read(tensors, partial(consume, batch, tensors))
-                yield batch, tensors
-                done = self.ranks.count(len(batch.members), self.request.run)
-                progress.update(done, int(padded.attended.sum()))
+        for batch, tensors in share(self.request, self.ranks, self.reader.trunk):
+            self.reader.read(tensors, partial(consume, batch, tensors))
+            yield batch, tensors
+
+
+def share(request: Request, ranks: Ranks, module: nn.Module) -> Iterator[tuple[Batch, Tensors]]:
+    """Yield this rank's batches on its device, telling how far all ranks are."""
+    # Full float32 products, whatever the process was set to before.
+    torch.set_float32_matmul_precision("highest")
+    model = request.config.model
+    pad = load_tokenizer(model).pad_token_id
+    # Padding is masked, but a token that was added to the tokenizer alone has no embedding.
+    pad = pad if pad is not None and pad < text_config(module).vocab_size else 0
+    with Progress(request.n_examples, ranks.main) as progress:
+        for batch in request.batches[ranks.index :: ranks.size]:
+            padded = batch.tensors(pad, model.padding_side, request.config.data.skip_first)
+            yield batch, padded.to(ranks.device)
+            done = ranks.count(len(batch.members), request.run)
+            progress.update(done, int(padded.attended.sum()))
 
 
 def extract(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
@@ -71,9 +75,11 @@ def extract(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     Returns
     -------
     dict of str to Tensor
-        On rank 0 for each group and part `name/part/matrix` (float64), `…/undefined` and perhaps
-        `…/standard_error`, further `examples`, `tokens` (int64) and at site residual `first_token`
-        (the first token's norm over the median, a number a layer); nothing on the other ranks.
+        On rank 0 for each wanted matrix `name/matrix` (float32), `…/undefined`, perhaps
+        `…/standard_error`, its two halves (`…/half0`, `…/undefined0`, …), its nulls
+        (`…/null0`, …) and each layer's correlation with it (`…/agreement`); further `examples`,
+        `tokens` (int64) and at site residual `first_token` (the first token's norm over the
+        median, a number a layer); nothing on the other ranks.
 
     Raises
     ------
@@ -84,17 +90,14 @@ def extract(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     loop = Loop(request, ranks)
     # MPS has no float64.
     device = ranks.device if ranks.device.type != "mps" else torch.device("cpu")
-    neurons, average = loop.reader.n_neurons(), request.config.average
-    matrices = len(request.groups) * average.parts
-    kept = matrices * matrices_kept(
-        average.scheme.value, average.std, len(request.layers) // len(request.groups)
-    )
+    neurons = loop.reader.n_neurons()
+    totals = Totals(request, neurons, device)
+    size = sum(tensor.nbytes for tensor in totals.state().values())
     logger.info(
         "%s on %d rank%s; %d neurons a layer, %d matri%s, %.1f MB of sums a rank",
-        ranks.device, ranks.size, "s" if ranks.size > 1 else "", neurons, matrices,
-        "ces" if matrices > 1 else "x", kept * neurons**2 * 8 / 1e6,
+        ranks.device, ranks.size, "s" if ranks.size > 1 else "", neurons, len(request.wanted),
+        "ces" if len(request.wanted) > 1 else "x", size / 1e6,
     )  # fmt: skip
-    totals = Totals(request, neurons, device)
     for _ in loop.batches(totals.consume):
         continue
     for state in ranks.collect(totals.state()):

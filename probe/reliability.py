@@ -99,18 +99,26 @@ class Reliability:
         return cls(**rest, null=None if null is None else Null(**null))  # type: ignore[arg-type]
 
 
-def white_noise(tokens: NDArray[np.int64], weights: NDArray[np.float64]) -> float:
+def white_noise(freedom: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
     """Variance of the weighted mean of examples' correlations between independent white series.
 
-    A correlation over T tokens has variance `1/(T - 1)` then, so that the mean has
-    `Σ w²/(T - 1) / (Σ w)²`. Layers of an example count as one.
+    A correlation over T tokens has variance `1/(T - 1)` then (its Fisher z `1/(T - 3)`, a share
+    of pooled tokens `1/T`), so that the mean has `Σ w²/f / (Σ w)²`. Layers of an example count as
+    one, as they share most of what they carry.
+
+    Parameters
+    ----------
+    freedom : ndarray, shape (n_examples,)
+        Degrees of freedom `f` of each example.
+    weights : ndarray, shape (n_examples,)
+        Weight of each example in the mean.
 
     Examples
     --------
-    >>> round(float(np.sqrt(2 / np.pi * white_noise(np.array([60]), np.array([1.0])))), 3)
+    >>> round(float(np.sqrt(2 / np.pi * white_noise(np.array([59.0]), np.array([1.0])))), 3)
     0.104
     """
-    return float((weights**2 / (tokens - 1)).sum() / weights.sum() ** 2)
+    return float((weights**2 / freedom).sum() / weights.sum() ** 2)
 
 
 def debiased_r2(mean_r2: float, noise: float) -> float:
@@ -124,7 +132,7 @@ def debiased_r2(mean_r2: float, noise: float) -> float:
     return (mean_r2 - noise) / (1 - noise)
 
 
-def split_half(first: NDArray[np.float64], second: NDArray[np.float64]) -> float | None:
+def correlate_entries(first: NDArray[np.float64], second: NDArray[np.float64]) -> float | None:
     """Pearson correlation between two vectors of entries; None where one of them is constant."""
     if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return None

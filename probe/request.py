@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from probe.batches import Batch
-from probe.config import Config, Selection, from_plain, to_plain
+from probe.cells import Wanted
+from probe.config import Config, from_plain, to_plain
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Request:
         Name of every example, to say where something went wrong.
     run : str
         Name of the extraction, unlike that of any other in this process group.
+    wanted : list of Wanted
+        Matrices to make.
     """
 
     config: Config
@@ -35,18 +38,12 @@ class Request:
     batches: list[Batch]
     names: list[str]
     run: str
+    wanted: list[Wanted]
 
     @property
     def n_examples(self) -> int:
         """Number of examples."""
         return len(self.names)
-
-    @property
-    def groups(self) -> dict[str, list[int]]:
-        """Matrices to make, by name, each with the layers it averages over."""
-        if self.config.layers.selection is Selection.all:
-            return {"all_layers": self.layers}
-        return {f"layer_{layer}": [layer] for layer in self.layers}
 
     def to_bytes(self) -> bytes:
         """Pack the request."""
@@ -55,7 +52,8 @@ class Request:
             "layers": self.layers,
             "names": self.names,
             "run": self.run,
-            "batches": [{"members": b.members, "part": b.part} for b in self.batches],
+            "batches": [{"members": b.members, "cell": b.cell} for b in self.batches],
+            "wanted": [asdict(wanted) for wanted in self.wanted],
         }
         series = [ids for batch in self.batches for ids in batch.ids]
         stream = io.BytesIO()
@@ -75,8 +73,9 @@ class Request:
             ends = np.cumsum(arrays["lengths"])
             series = iter([ids.tolist() for ids in np.split(arrays["ids"], ends[:-1])])
         batches = [
-            Batch(batch["members"], [next(series) for _ in batch["members"]], batch["part"])
+            Batch(batch["members"], [next(series) for _ in batch["members"]], batch["cell"])
             for batch in rest.pop("batches")
         ]
         config = from_plain(rest.pop("config"))
-        return cls(config=config, batches=batches, **rest)
+        wanted = [Wanted(**matrix) for matrix in rest.pop("wanted")]
+        return cls(config=config, batches=batches, wanted=wanted, **rest)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
 from collections.abc import Sequence
@@ -10,11 +9,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
 from tqdm import tqdm
 
+from probe.config import MeasuresConfig
 from probe.measures import Measures, measure
-from probe.plots import figures
+from probe.plots import figures, run_figures
 from probe.run_folder import RunFolder
+from probe.summary import tell
+from probe.tables import write_csv
 from probe.topology import Topology, replacing
 from probe.tracking import Record, track
 
@@ -38,8 +41,8 @@ def write(
     group : str or None
         The sweep the run belongs to.
     """
-    measured = [(topology, measure(topology)) for topology in topologies]
     matrices = [file for topology in topologies for file in topology.save(folder.work)]
+    measured = _measure(topologies, folder.config.measures)
     _write_measures(folder.work, measured, facts)
     images = _draw(folder.work / "figures", measured)
     folder.close({**facts, "topologies": [topology.record() for topology in topologies]})
@@ -49,7 +52,7 @@ def write(
     numbers = {key: facts[key] for key in ("examples", "tokens", "ranks", "seconds")}
     record = Record(name, group, measured, images, matrices, numbers)
     where = track(folder.config, folder.path, record)
-    _tell(measured)
+    tell(measured)
     logger.info(
         "%d examples, %d tokens, %.1f s on %d rank%s",
         facts["examples"], facts["tokens"], facts["seconds"],
@@ -60,19 +63,31 @@ def write(
         logger.info("W&B run: %s", where)
 
 
-def show(topologies: Sequence[Topology]) -> None:
+def show(topologies: Sequence[Topology], settings: MeasuresConfig) -> None:
     """Show the summary table of topologies made before."""
-    _tell([(topology, measure(topology)) for topology in topologies])
+    tell(_measure(topologies, settings))
+
+
+def _measure(topologies: Sequence[Topology], settings: MeasuresConfig) -> Measured:
+    shown = tqdm(topologies, desc="measures", disable=None, leave=False, delay=2)
+    return [(topology, measure(topology, settings)) for topology in shown]
 
 
 def _draw(folder: Path, measured: Measured) -> dict[str, Path]:
     images = {}
     for topology, measures in tqdm(measured, desc="figures", disable=None, leave=False, delay=2):
         for kind, figure in figures(topology, measures).items():
-            path = images[f"{topology.name}/{kind}"] = folder / f"{topology.name}_{kind}.png"
-            with replacing(path) as unfinished:
-                figure.savefig(unfinished, format="png")
+            file = folder / f"{topology.name}_{kind}.png"
+            images[f"{topology.name}/{kind}"] = _save(figure, file)
+    for kind, figure in run_figures(measured).items():
+        images[kind] = _save(figure, folder / f"{kind}.png")
     return images
+
+
+def _save(figure: Figure, file: Path) -> Path:
+    with replacing(file) as unfinished:
+        figure.savefig(unfinished, format="png")
+    return file
 
 
 def _write_measures(run: Path, measured: Measured, facts: dict[str, Any]) -> None:
@@ -80,34 +95,14 @@ def _write_measures(run: Path, measured: Measured, facts: dict[str, Any]) -> Non
     with replacing(run / "measures.json") as unfinished:
         summary = {topology.name: asdict(measures) for topology, measures in measured}
         unfinished.write_text(json.dumps(summary, indent=1) + "\n")
-    with (
-        replacing(run / "measures_by_layer.csv") as unfinished,
-        unfinished.open("w", newline="") as stream,
-    ):
-        columns = ["topology", "layer", "part", *measured[0][1].numbers(), "first_token_norm"]
-        table = csv.DictWriter(stream, columns, lineterminator="\n")
-        table.writeheader()
-        for topology, measures in measured:
-            place = {"topology": topology.name, "layer": topology.layer, "part": topology.part}
-            norm = {"first_token_norm": norms.get(topology.layer)}
-            table.writerow(place | measures.numbers() | norm)
-
-
-def _tell(measured: Measured) -> None:
-    """Show the summary table."""
-    width = max(len("topology"), *(len(topology.name) for topology, _ in measured))
-    logger.info(
-        "%s  neurons  mean |r|  |r|>0.3  strength  Gini   n²/‖R‖²  hubs", "topology".ljust(width)
-    )
-    for topology, m in measured:
-        logger.info(
-            "%s  %7d  %8.4f  %6.1f%%  %8.1f  %.3f  %7.1f  %s",
-            topology.name.ljust(width), m.neurons, m.mean_abs_r, 100 * m.share_above["0.3"],
-            m.strength_mean, m.strength_gini, m.participation_ratio,
-            " ".join(str(neuron) for neuron, _ in m.hubs[:5]),
-        )  # fmt: skip
-        if topology.undefined:
-            logger.warning(
-                "%s: %d neurons never varied (%s …); their rows are 0",
-                topology.name, len(topology.undefined), ", ".join(map(str, topology.undefined[:8])),
-            )  # fmt: skip
+    rows = [
+        {
+            "topology": topology.name,
+            "layer": topology.layer,
+            "part": topology.part,
+            **measures.numbers(),
+            "first_token_norm": norms.get(topology.layer),
+        }
+        for topology, measures in measured
+    ]
+    write_csv(run / "measures_by_layer.csv", rows)

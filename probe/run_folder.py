@@ -24,7 +24,7 @@ from probe.errors import UserError
 from probe.run_log import logging_to
 from probe.topology import MANIFEST, replacing
 
-FORMAT = 1
+FORMAT = 2
 _PACKAGES = ("torch", "transformers", "accelerate", "numpy", "hydra-core", "wandb")
 
 
@@ -89,10 +89,9 @@ class RunFolder:
         UserError
             If it has been done, but what it was done of has changed since.
         """
-        manifest = self.path / MANIFEST
-        if self.config.overwrite or not manifest.is_file():
+        if self.config.overwrite or not (self.path / MANIFEST).is_file():
             return False
-        before = json.loads(manifest.read_text())["fingerprints"]
+        before = self.manifest()["fingerprints"]
         for name, now in fingerprints.items():
             if before.get(name) != now:
                 raise UserError(
@@ -101,17 +100,34 @@ class RunFolder:
                 )
         return True
 
+    def manifest(self) -> dict[str, Any]:
+        """Read the manifest of the finished run."""
+        content: dict[str, Any] = json.loads((self.path / MANIFEST).read_text())
+        return content
+
     @contextmanager
-    def claimed(self, overrides: Sequence[str]) -> Iterator[Path]:
-        """Make the folder to work in, and send the log to its `probe.log` meanwhile."""
-        shutil.rmtree(self.work, ignore_errors=True)
+    def claimed(self, overrides: Sequence[str], resumed: bool = False) -> Iterator[Path]:
+        """Make the folder to work in, and send the log to its `probe.log` meanwhile.
+
+        Parameters
+        ----------
+        overrides : sequence of str
+            The command line, kept with the results.
+        resumed : bool
+            Keep what an earlier try has left, unless all is to be done again.
+        """
+        if self.config.overwrite or not resumed:
+            shutil.rmtree(self.work, ignore_errors=True)
         try:
-            self.work.mkdir(parents=True)
+            self.work.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(
                 f"{self.path} cannot be written ({error.strerror}); "
                 "give another folder with output="
             ) from None
+        earlier = self.path / "probe.log"
+        if not self.config.overwrite and earlier.is_file():
+            shutil.copy(earlier, self.work)  # the extraction's story, where it is not done again
         OmegaConf.save(OmegaConf.create(to_plain(self.config)), self.work / "config.yaml")
         OmegaConf.save(OmegaConf.create(list(overrides)), self.work / "overrides.yaml")
         with logging_to(self.work / "probe.log"):

@@ -21,6 +21,9 @@ def study(
     schema: type[Settings],
     task: Callable[[Settings, Path], dict[str, Any]],
     about: str | None,
+    *,
+    look: Callable[[Settings, Path], None] | None = None,
+    resumable: bool = False,
 ) -> NoReturn:
     """Run a study from the command line, and exit.
 
@@ -35,19 +38,27 @@ def study(
         it returns is written into the manifest.
     about : str
         What the study does, for its help page.
+    look : callable, optional
+        Called with the configuration and the finished folder, also when it is found again.
+    resumable : bool
+        Whether the task finds its own files of an earlier try, which were written whole, in its
+        folder and goes on from there.
     """
 
-    def run(config: Settings, overrides: list[str], group: str | None) -> None:
+    def run(config: Settings, overrides: list[str], group: str | None) -> Path:
         folder = RunFolder(config, study_folder(config, name))
         with folder.locked():
             if folder.finished({}):
                 logger.info("%s is finished already; overwrite=true does it again", folder.path)
-                return
-            with folder.claimed(overrides) as work:
-                started = time.monotonic()
-                facts = task(config, work)
-                facts |= {"seconds": round(time.monotonic() - started, 3), "fingerprints": {}}
-                folder.close(facts)
-            logger.info("%s is finished: %s", name, folder.path)
+            else:
+                with folder.claimed(overrides, resumable) as work:
+                    started = time.monotonic()
+                    facts = task(config, work)
+                    facts |= {"seconds": round(time.monotonic() - started, 3), "fingerprints": {}}
+                    folder.close(facts)
+                logger.info("%s is finished: %s", name, folder.path)
+            if look is not None:
+                look(config, folder.path)
+        return folder.path
 
     enter(run, schema, f"python -m experiments.{name}", about)

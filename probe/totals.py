@@ -1,24 +1,32 @@
-"""The sums of every matrix that a run makes, fed layer by layer, and the counts beside them."""
+"""Everything that a run sums up, fed layer by layer, and the counts beside it."""
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Mapping
+from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from probe.batches import Batch, Tensors
+from probe.cell_sums import CellSums, within
+from probe.cells import Wanted
 from probe.config import Site, Weight
-from probe.correlation import Sums, make_sums
+from probe.correlation import make_sums
 from probe.errors import UserError
+from probe.reliability import correlate_entries
 from probe.request import Request
+from probe.shifts import draw_shifts, shift
 from probe.sinks import FirstTokenNorm
 
-logger = logging.getLogger(__name__)
+# Neurons over which every layer is compared with the mean over layers: a matrix a layer would
+# cost more memory than the answer is worth.
+_SAMPLE = 48
 
 
 class Totals:
-    """Sums for each group of layers and each part of the examples.
+    """The sums of every wanted matrix, of its nulls, and of a sample of every layer.
 
     Parameters
     ----------
@@ -32,21 +40,22 @@ class Totals:
 
     def __init__(self, request: Request, n_neurons: int, device: torch.device) -> None:
         self.request, self.device = request, device
-        average = request.config.average
-        scheme = average.scheme.value
-        self.sums: dict[tuple[str, int], Sums] = {
-            (name, part): make_sums(scheme, average.std, n_neurons, len(layers), device)
-            for name, layers in request.groups.items()
-            for part in range(average.parts)
-        }
-        self.place = {
-            layer: (name, position)
-            for name, layers in request.groups.items()
-            for position, layer in enumerate(layers)
-        }
+        self.matrices = self._cell_sums(request.wanted, n_neurons, request.config.average.std)
+        self.nulls = [
+            self._cell_sums(request.wanted, n_neurons) for _ in range(request.config.null.shifts)
+        ]
+        chosen = np.random.default_rng(0).permutation(n_neurons)[:_SAMPLE]
+        self.sampled = torch.from_numpy(np.sort(chosen)).to(device)
+        layers = [layer for matrix in request.wanted for layer in _layers(matrix)]
+        self.layers = self._cell_sums(layers, len(chosen))
         self.first_token = FirstTokenNorm(request.layers, device)
-        self._finite: list[Tensor] = []
+        self._finite: dict[int, Tensor] = {}
         self.counts = torch.zeros(2, dtype=torch.long)
+
+    def _cell_sums(self, wanted: list[Wanted], n_neurons: int, std: bool = False) -> CellSums:
+        return CellSums(
+            wanted, lambda scheme, layers: make_sums(scheme, std, n_neurons, layers, self.device)
+        )
 
     def consume(self, batch: Batch, tensors: Tensors, layer: int, activations: Tensor) -> None:
         """Add one layer's activations of a batch.
@@ -56,8 +65,7 @@ class Totals:
         UserError
             If an activation is not finite, naming the example and the layer.
         """
-        config = self.request.config
-        keep = tensors.keep
+        config, keep = self.request.config, tensors.keep
         if self.device.type != activations.device.type:
             # The formula needs float64, which the model's device (MPS) does not have.
             activations, keep = activations.to(self.device), keep.to(self.device)
@@ -65,43 +73,51 @@ class Totals:
         tokens = torch.tensor([len(ids) - config.data.skip_first for ids in batch.ids])
         by_token = config.average.weight is Weight.token
         weight = tokens.double() if by_token else torch.ones(len(tokens), dtype=torch.float64)
-        name, position = self.place[layer]
-        finite = self.sums[name, batch.part].update(activations, keep, weight, position)
-        self._finite.append(finite)
+        for finite in self.matrices.update(layer, batch.cell, activations, keep, weight):
+            self._finite[layer] = finite
+        for repetition, null in enumerate(self.nulls):
+            shifts = draw_shifts(
+                config.null.seed, repetition, batch.members, tokens, activations.shape[-1]
+            )
+            shifted = shift(activations, keep, shifts.to(self.device))
+            null.update(layer, batch.cell, shifted, keep, weight)
+        if self.layers.sums:
+            self.layers.update(layer, batch.cell, activations[..., self.sampled], keep, weight)
         if config.site is Site.residual:
             self.first_token.update(layer, activations, keep)
         if layer == self.request.layers[-1]:
-            self._refuse_non_finite(batch)
+            if self._finite:  # no matrix needs a text between the views of a study
+                self._refuse_non_finite(batch)
             self.counts += torch.tensor([len(tokens), int(tokens.sum())])
 
     def _refuse_non_finite(self, batch: Batch) -> None:
         """Look at all layers at once: a GPU stands still while the CPU waits for its answer."""
-        finite = torch.stack([row.to(self.device) for row in self._finite]).cpu()
-        self._finite.clear()
-        if not finite.all():
-            place, row = (~finite).nonzero()[0].tolist()
+        layers = list(self._finite)
+        finite = [self._finite.pop(layer).to(self.device) for layer in layers]
+        for place, row in (~torch.stack(finite)).nonzero()[:1].tolist():
             example = batch.members[row]
             raise UserError(
                 f"example {example} ({self.request.names[example]}) has an activation that is "
-                f"not finite in layer {self.request.layers[place]}; leave it out, or take "
-                "model.dtype=float32"
+                f"not finite in layer {layers[place]}; leave it out, or take model.dtype=float32"
             )
+
+    def _parts(self) -> dict[str, CellSums]:
+        nulls = {f"null{repetition}": null for repetition, null in enumerate(self.nulls)}
+        return {"matrices": self.matrices, "layers": self.layers, **nulls}
 
     def state(self) -> dict[str, Tensor]:
         """Return all sums and counts by name."""
         state = {"counts": self.counts, "first_token": self.first_token.total}
-        for (name, part), sums in self.sums.items():
-            state |= {f"{name}/{part}/{key}": value for key, value in sums.state().items()}
+        for part, sums in self._parts().items():
+            state |= {f"{part}/{name}": tensor for name, tensor in sums.state().items()}
         return state
 
-    def merge(self, state: dict[str, Tensor]) -> None:
+    def merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the `state()` of another rank."""
         self.counts += state["counts"]
         self.first_token.total += state["first_token"]
-        for (name, part), sums in self.sums.items():
-            prefix = f"{name}/{part}/"
-            own = {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}
-            sums.merge(own)
+        for part, sums in self._parts().items():
+            sums.merge(within(state, f"{part}/"))
 
     def finish(self) -> dict[str, Tensor]:
         """Turn the sums into averages, once every example has been counted."""
@@ -112,10 +128,37 @@ class Totals:
         result = {"examples": examples.clone(), "tokens": tokens.clone()}
         if self.request.config.site is Site.residual:
             result["first_token"] = self.first_token.total / examples
-        for (name, part), sums in self.sums.items():
-            average = sums.finish()
-            result[f"{name}/{part}/matrix"] = average.matrix
-            result[f"{name}/{part}/undefined"] = average.undefined
-            if average.standard_error is not None:
-                result[f"{name}/{part}/standard_error"] = average.standard_error
+        for matrix in self.request.wanted:
+            found = self._finish(matrix)
+            result |= {f"{matrix.name}/{name}": tensor for name, tensor in found.items()}
         return result
+
+    def _finish(self, matrix: Wanted) -> dict[str, Tensor]:
+        average = self.matrices.average(matrix)
+        found = {"matrix": average.matrix.float(), "undefined": average.undefined}
+        if average.standard_error is not None:
+            found["standard_error"] = average.standard_error.float()
+        for number, cell in enumerate(matrix.cells if matrix.halves else []):
+            half = self.matrices.average(replace(matrix, cells=[cell]))
+            found |= {f"half{number}": half.matrix.float(), f"undefined{number}": half.undefined}
+        for repetition, null in enumerate(self.nulls):
+            shifted = null.average(matrix)
+            found[f"null{repetition}"] = shifted.matrix.float()
+        if len(matrix.layers) > 1:
+            whole = average.matrix[self.sampled][:, self.sampled]
+            found["agreement"] = torch.tensor(
+                [_agreement(self.layers.average(layer).matrix, whole) for layer in _layers(matrix)]
+            )
+        return found
+
+
+def _layers(matrix: Wanted) -> list[Wanted]:
+    """Take apart a mean over several layers."""
+    return [replace(matrix, layers=[layer]) for layer in matrix.layers if len(matrix.layers) > 1]
+
+
+def _agreement(layer: Tensor, mean: Tensor) -> float:
+    """Correlate a layer's entries with the mean's; not a number where either is constant."""
+    upper = np.triu_indices(len(mean), k=1)
+    found = correlate_entries(layer.cpu().numpy()[upper], mean.cpu().numpy()[upper])
+    return float("nan") if found is None else found

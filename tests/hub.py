@@ -7,6 +7,7 @@ import json
 import os
 import re
 import threading
+from collections import Counter
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path, PurePosixPath
@@ -99,12 +100,19 @@ class Hub(ThreadingHTTPServer):
     requests
         ``"METHOD target"`` of every request so far, in order; targets as sent (quoted, with
         the query).
+    sent
+        Bytes of each repository file sent so far, by its path.
+    refused
+        What to answer a request for a file of a repository (``Org/Name``) with, as for those whose
+        licence the client has not accepted; their description and list of files stay public.
     """
 
     def __init__(self, root: Path) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.root = Path(root)
         self.requests: list[str] = []
+        self.refused: dict[str, HubError] = {}
+        self.sent: Counter[str] = Counter()
         self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
 
     def __enter__(self) -> Self:
@@ -177,6 +185,8 @@ class _Handler(BaseHTTPRequestHandler):
         return {"id": match["repo"], "sha": snapshot.commit, "siblings": siblings, **flags}
 
     def _send_file(self, match: re.Match[str]) -> None:
+        if match["repo"] in self.server.refused:
+            raise self.server.refused[match["repo"]]
         kind = "datasets" if match["kind"] else "models"
         snapshot = self.server.snapshot(match["repo"], unquote(match["revision"]), kind)
         path = unquote(match["path"])
@@ -189,6 +199,8 @@ class _Handler(BaseHTTPRequestHandler):
             start, stop = int(span[1]), min(int(span[2] or len(body)) + 1, len(body))
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(body)}"
             status, body = HTTPStatus.PARTIAL_CONTENT, body[start:stop]
+        if self.command == "GET":
+            self.server.sent[path] += len(body)
         self._send(status, headers, body)
 
     def _send(self, status: HTTPStatus, headers: dict[str, str], body: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def words(texts: list[str], tmp_path_factory: pytest.TempPathFactory) -> list[st
     place.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     return [
         "model=tiny", "data=text", f"data.path={place}", "layers=each", "tracking=none",
-        "runtime.device=cpu", "runtime.token_budget=250",
+        "runtime.device=cpu", "runtime.token_budget=250", "measures.rewired=0",
     ]  # fmt: skip
 
 
@@ -131,6 +132,7 @@ def test_extract_gives_what_run_writes_and_writes_nothing(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(results, "figures", lambda *_: {"heatmap": Figure(figsize=(0.1, 0.1))})
+    monkeypatch.setattr(results, "run_figures", lambda _: {})
     monkeypatch.chdir(tmp_path)
     extracted = api.extract(*words, "average.std=true")
     assert list(tmp_path.iterdir()) == []
@@ -142,9 +144,40 @@ def test_extract_gives_what_run_writes_and_writes_nothing(
         assert one.record() == other.record()
         np.testing.assert_array_equal(one.matrix, other.matrix)
         np.testing.assert_array_equal(one.standard_error, other.standard_error)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert api.fingerprints(api.compose(*words)) == manifest["fingerprints"]
     one = api.load_topology(folder, "layer_3")
     assert api.measure(one).neurons == one.n_neurons == 128
     assert (folder / "overrides.yaml").read_text().count("\n") == len(words) + 1
+
+
+def test_two_processes_find_what_one_finds(words: list[str]) -> None:
+    how = ["layers=all", "average.parts=2", "average.std=true", "null.shifts=2", "null.seed=3"]
+    alone, both = (api.extract(*words, *how, f"launch.num_processes={n}") for n in (1, 2))
+    for one, two in zip(alone, both, strict=True):
+        np.testing.assert_allclose(two.matrix, one.matrix, atol=1e-7, rtol=0)
+        np.testing.assert_allclose(two.standard_error, one.standard_error, atol=1e-7, rtol=0)
+        mine, theirs = one.record(), two.record()
+        known, found = mine.pop("reliability"), theirs.pop("reliability")
+        assert theirs == mine
+        assert len(numbers_of(known)) > 30
+        assert numbers_of(found) == pytest.approx(numbers_of(known), rel=1e-5, abs=1e-7)
+        assert known["null"]["shifts"] == 2
+        assert known["split_half"] is not None
+        assert len(known["layer_agreement"]) == 6
+    assert not np.allclose(alone[0].matrix, alone[1].matrix, atol=0.01)
+
+
+def numbers_of(record: Any, name: str = "") -> dict[str, float]:
+    """Flatten a record; of the null's histogram, rounded at the bins' bounds, its total only."""
+    if isinstance(record, dict):
+        parts = record | ({"counts": sum(record["counts"])} if "counts" in record else {})
+        found = {f"{name}/{k}": v for k, v in parts.items()}
+    elif isinstance(record, list):
+        found = {f"{name}/{k}": v for k, v in enumerate(record)}
+    else:
+        return {name: record}
+    return {k: v for key, value in found.items() for k, v in numbers_of(value, key).items()}
 
 
 def test_compose_reads_the_words_of_the_command_line() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
+from hydra.core.plugins import Plugins
 
 import probe
 from probe.cli import help_page
@@ -50,11 +51,12 @@ class Calls(list[tuple[Any, list[str], str | None]]):
         super().__init__()
         self.fails: Callable[[Any], BaseException | None] = lambda config: None
 
-    def __call__(self, config: Any, overrides: list[str], group: str | None) -> None:
+    def __call__(self, config: Any, overrides: list[str], group: str | None) -> Path:
         self.append((config, overrides, group))
         failure = self.fails(config)
         if failure is not None:
             raise failure
+        return Path(f"run-{config.data.limit}")
 
     @property
     def limits(self) -> list[int | None]:
@@ -63,6 +65,7 @@ class Calls(list[tuple[Any, list[str], str | None]]):
 
 
 Run = Callable[..., Ended]
+Launchers = Callable[[Callable[..., list[Any]]], None]
 
 
 @pytest.fixture
@@ -219,12 +222,155 @@ def test_a_sweep_goes_on_after_failures_and_names_them_at_the_end(task: Calls, r
     assert ended.said[-1] == f"probe: 2 runs of the sweep failed: {failed}"
 
 
+class Afterwards(list[tuple[Path, Any]]):
+    """What is done with a sweep that is over; remembers what it was called with."""
+
+    def __call__(self, folder: Path, config: Any) -> None:
+        assert (folder / "summary.json").is_file()
+        self.append((folder, config))
+
+
+def summary_of(output: str = "outputs") -> dict[str, Any]:
+    """Read what the only sweep has written about its jobs."""
+    (file,) = Path(output, ".sweeps").glob("*/summary.json")
+    return dict(json.loads(file.read_text()))
+
+
+def test_a_sweep_is_summed_up_when_its_jobs_are_done(task: Calls, run: Run) -> None:
+    after = Afterwards()
+    task.fails = lambda config: UserError("3 is no good") if config.data.limit == 3 else None
+    assert run("-m", "data.limit=2,3", "init=random", after=after).code == 1
+    assert summary_of() == {
+        "jobs": [
+            {"overrides": ["data.limit=2", "init=random"], "run": "run-2", "error": None},
+            {"overrides": ["data.limit=3", "init=random"], "run": None, "error": "3 is no good"},
+        ],
+        "varied": ["data.limit"],
+    }
+    [(folder, config)] = after
+    assert folder.name == task[0][2]
+    assert (type(config), config.data.limit, config.init.kind) == (Config, 2, "random")
+
+
+def test_a_single_run_is_not_summed_up(task: Calls, run: Run) -> None:
+    after = Afterwards()
+    assert run("data.limit=2", after=after).code == 0
+    assert after == []
+    assert files() == []
+
+
+def test_a_sweep_that_cannot_be_summed_up_says_so_and_exits_1(task: Calls, run: Run) -> None:
+    def after(folder: Path, config: Any) -> None:
+        raise RuntimeError("no ink")
+
+    ended = run("-m", "data.limit=2,3", after=after)
+    assert ended.code == 1
+    assert task.limits == [2, 3]
+    assert "probe: the sweep could not be summed up: no ink" in ended.said
+    assert len(summary_of()["jobs"]) == 2
+
+
+def test_a_sweep_over_output_has_one_folder(task: Calls, run: Run) -> None:
+    assert run("-m", "output=one,two").code == 0
+    assert [config.output for config, _, _ in task] == ["one", "two"]
+    assert len(summary_of("one")["jobs"]) == 2
+    assert not Path("two").exists()
+
+
+@pytest.mark.parametrize("folder", ["mine", "it's a, b=c"])
+def test_a_sweep_may_have_a_folder_of_ones_own(folder: str, task: Calls, run: Run) -> None:
+    quoted = folder.replace("'", "\\'")
+    assert run("-m", "data.limit=2,3", f"hydra.sweep.dir='{quoted}'").code == 0
+    assert {group for _, _, group in task} == {folder}
+    assert len(json.loads(Path(folder, "summary.json").read_text())["jobs"]) == 2
+    assert {path.parts[0] for path in Path().rglob("*")} == {folder}
+
+
+def test_an_output_that_cannot_be_written_costs_one_line(task: Calls, run: Run) -> None:
+    Path("file").write_text("")
+    line = "probe: output=file cannot be written (Not a directory); give another folder with "
+    assert run("-m", "data.limit=2,3", "output=file") == Ended(1, "", f"{line}output=\n")
+    assert task == []
+
+
+@pytest.fixture
+def launcher(monkeypatch: pytest.MonkeyPatch) -> Launchers:
+    """Put another way to launch jobs before Hydra's own, which it is given to use."""
+
+    def replace(launch: Callable[..., list[Any]]) -> None:
+        original = Plugins.instantiate_launcher
+
+        def instantiate(*given: Any, **named: Any) -> Any:
+            made: Any = original(*given, **named)
+            own = made.launch
+            made.launch = lambda job_overrides, initial_job_idx: launch(
+                lambda some: own(some, initial_job_idx), job_overrides
+            )
+            return made
+
+        monkeypatch.setattr(Plugins, "instantiate_launcher", instantiate)
+
+    return replace
+
+
+def launch_elsewhere(original: Callable[[Any], Any], jobs: Any) -> list[Any]:
+    """Run jobs in a process of their own, as launchers for clusters do."""
+    child = os.fork()
+    if child == 0:
+        try:
+            original(jobs)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    return []
+
+
+def launch_and_fail(original: Callable[[Any], Any], jobs: Any) -> list[Any]:
+    """Run one of the jobs, and lose the others."""
+    original(jobs[:1])
+    raise ConnectionError("the cluster is gone")
+
+
+def test_jobs_in_other_processes_are_summed_up_by_the_driver(
+    task: Calls, run: Run, launcher: Launchers, caplog: pytest.LogCaptureFixture
+) -> None:
+    launcher(launch_elsewhere)
+    after = Afterwards()
+    task.fails = lambda config: RuntimeError("boom") if config.data.limit < 4 else None
+    assert run("-m", "data.limit=2,3,4", after=after).code == 1
+    assert task == [], "nothing ran in this process"
+    assert [(job["run"], job["error"]) for job in summary_of()["jobs"]] == [
+        (None, "boom"), (None, "boom"), ("run-4", None),
+    ]  # fmt: skip
+    assert len(after) == 1
+    line = "probe: 2 runs of the sweep failed: data.limit=2; data.limit=3"
+    assert caplog.messages[-1] == line, "the driver says it, which has run no job"
+
+
+def test_what_was_done_before_a_launcher_failed_is_summed_up(
+    task: Calls, run: Run, launcher: Launchers
+) -> None:
+    launcher(launch_and_fail)
+    after = Afterwards()
+    ended = run("-m", "data.limit=2,3", after=after)
+    assert ended.code == 1
+    assert "the cluster is gone" in ended.err
+    assert [job["run"] for job in summary_of()["jobs"]] == ["run-2"]
+    assert len(after) == 1
+
+
 def test_an_interrupted_sweep_stops_and_exits_130(task: Calls, run: Run) -> None:
+    after = Afterwards()
     task.fails = lambda config: KeyboardInterrupt()
-    ended = run("-m", "data.limit=2,3")
+    ended = run("-m", "data.limit=2,3", after=after)
     assert ended.code == 130
     assert task.limits == [2]
     assert ended.said == ["run 1 of the sweep: data.limit=2", "probe: interrupted"]
+    assert after == []
+    (notes,) = Path("outputs").glob(".sweeps/*/jobs")
+    (note,) = notes.iterdir()
+    assert json.loads(note.read_text())["error"] == "it did not come to its end"
+    assert not (notes.parent / "summary.json").exists()
 
 
 def terminate(_config: Any) -> BaseException:

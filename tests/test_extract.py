@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from transformers import AutoModel, AutoTokenizer
 
 from probe import api
+from probe.api import View
+from probe.config import (
+    AverageConfig,
+    Config,
+    LayersConfig,
+    Scheme,
+    Selection,
+    Side,
+    Site,
+    Weight,
+)
+from probe.data import load_documents
+from probe.pipeline import extract_topologies
+from probe.reliability import Reliability
+from probe.topology import Topology
 from tests import reference
 from tests.tiny_models import ATTENTION, MLP_OUTPUT, save_tiny
 
@@ -59,19 +76,38 @@ def captured(words: list[str]) -> Captured:
     return found
 
 
-@pytest.mark.parametrize("side", ["left", "right"])
-@pytest.mark.parametrize("scheme", ["mean", "fisher", "pooled"])
-@pytest.mark.parametrize("site", ["residual", "mlp", "attention"])
+@pytest.fixture(scope="module")
+def config(words: list[str]) -> Config:
+    return api.compose(*words)
+
+
+def extract(
+    config: Config, layers: str = "each", index: int | None = None, **changed: Any
+) -> list[Topology]:
+    """Extract without composing again, which takes longer than the extraction."""
+    config = replace(config, layers=LayersConfig(Selection(layers), index), **changed)
+    return extract_topologies(config, load_documents(config))[0]
+
+
+@pytest.mark.parametrize("side", list(Side))
+@pytest.mark.parametrize("scheme", list(Scheme))
+@pytest.mark.parametrize("site", list(Site))
 def test_a_topology_is_its_definition(
-    words: list[str], captured: Captured, site: str, scheme: str, side: str
+    config: Config, captured: Captured, site: Site, scheme: Scheme, side: Side
 ) -> None:
     layers = captured[site]
-    how = [f"site={site}", f"average={scheme}", f"model.padding_side={side}"]
-    for topology in api.extract(*words, *how, "layers=each"):
+    weight = Weight.token if scheme is Scheme.pooled else Weight.example
+    config = replace(
+        config,
+        site=site,
+        average=AverageConfig(scheme=scheme, weight=weight),
+        model=replace(config.model, padding_side=side),
+    )
+    for topology in extract(config):
         expected = reference.topology([layers[topology.layers[0]]], scheme)
         np.testing.assert_allclose(topology.matrix, expected, atol=1e-6, rtol=0)
-    if site != "mlp":
-        [mean] = api.extract(*words, *how, "layers=all")
+    if site is not Site.mlp:
+        [mean] = extract(config, "all")
         np.testing.assert_allclose(mean.matrix, reference.topology(layers, scheme), atol=1e-6)
 
 
@@ -88,6 +124,95 @@ def test_parts_one_example_and_left_out_tokens_are_their_definitions(
         assert topology.examples == len(members)
     [one] = api.extract(*words, "layers=1", "average=single", "average.example=4")
     np.testing.assert_allclose(one.matrix, reference.topology([[series[4]]], "mean"), atol=1e-6)
+    assert known(one).split_half is None, "one example has no halves"
     [later] = api.extract(*words, "layers=1", "data.skip_first=2")
     expected = reference.topology([[x[2:] for x in series]], "mean")
     np.testing.assert_allclose(later.matrix, expected, atol=1e-6)
+
+
+# What is known of its noise.
+
+
+def known(topology: Topology) -> Reliability:
+    assert topology.reliability is not None
+    return topology.reliability
+
+
+def split_half(series: list[np.ndarray], halves: list[list[int]]) -> float:
+    first, second = (reference.topology([[series[b] for b in half]], "mean") for half in halves)
+    upper = np.triu_indices(len(first), 1)
+    return float(stats.pearsonr(first[upper], second[upper]).statistic)
+
+
+def test_the_documents_are_dealt_out_to_two_halves(config: Config, captured: Captured) -> None:
+    for topology in extract(config):
+        expected = split_half(captured["residual"][topology.layers[0]], [[0, 2, 4, 6], [1, 3, 5]])
+        assert known(topology).split_half == pytest.approx(expected, abs=1e-5)
+        assert known(topology).tokens == sum(len(x) for x in captured["residual"][0])
+        assert known(topology).null is None
+
+
+def test_every_part_has_halves_of_its_own(config: Config, captured: Captured) -> None:
+    halves = {1: [[0, 2], [1, 3]], 2: [[4, 6], [5]]}
+    for topology in extract(config, average=AverageConfig(parts=2)):
+        series = captured["residual"][topology.layers[0]]
+        expected = split_half(series, halves[topology.part])
+        assert known(topology).split_half == pytest.approx(expected, abs=1e-5)
+        members = [m for half in halves[topology.part] for m in half]
+        assert known(topology).tokens == sum(len(series[m]) for m in members)
+
+
+def test_without_halves_the_matrices_are_the_same(config: Config) -> None:
+    for topology, plain in zip(
+        extract(config), extract(config, average=AverageConfig(halves=False)), strict=True
+    ):
+        assert known(plain).split_half is None
+        assert known(plain).halves == []
+        np.testing.assert_allclose(plain.matrix, topology.matrix, atol=1e-6)
+
+
+def test_a_mean_over_layers_tells_how_far_each_agrees(config: Config, captured: Captured) -> None:
+    [mean] = extract(config, "all")
+    upper = np.triu_indices(mean.n_neurons, 1)
+    whole = reference.topology(captured["residual"], "mean")[upper]
+    expected = {
+        str(layer): stats.pearsonr(reference.topology([series], "mean")[upper], whole).statistic
+        for layer, series in enumerate(captured["residual"])
+    }
+    assert known(mean).layer_agreement == pytest.approx(expected, abs=1e-4)
+    assert [known(topology).layer_agreement for topology in extract(config)] == [{}] * 3
+
+
+# Matrices that share their texts.
+
+
+def test_views_that_overlap_are_what_separate_extractions_are(config: Config) -> None:
+    views = {
+        "all": View("all", (1,), 0, 7),
+        "first": View("first", (1,), 0, 1),
+        "middle": View("middle", (1,), 2, 5),
+        "end": View("end", (2,), 3, 7),
+        "fisher": View("fisher", (1,), 2, 7, "fisher"),
+        "pooled": View("pooled", (1,), 0, 5, "pooled"),
+        "mean": View("mean", (0, 1, 2), 1, 7),
+    }
+    together, facts = api.extract_views(config, lambda *_: list(views.values()))
+    assert (facts["examples"], facts["layers"]) == (7, [0, 1, 2])
+    assert [topology.name for topology in together] == list(views)
+    for topology in together:
+        view = views[topology.name]
+        [alone] = extract(
+            config,
+            "all" if len(view.layers) == 3 else "single",
+            view.layers[0],
+            data=replace(config.data, offset=view.start, limit=view.stop - view.start),
+            average=AverageConfig(scheme=Scheme(view.scheme)),
+        )
+        np.testing.assert_allclose(topology.matrix, alone.matrix, atol=1e-6, rtol=0)
+        assert topology.examples == alone.examples == view.stop - view.start
+        assert (topology.layers, topology.scheme) == (alone.layers, alone.scheme)
+        assert known(topology).noise == pytest.approx(known(alone).noise, rel=1e-12)
+        assert known(topology).split_half is None
+        assert known(topology).layer_agreement == pytest.approx(
+            known(alone).layer_agreement, abs=1e-3
+        )

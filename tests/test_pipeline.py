@@ -27,12 +27,11 @@ from probe.config import (
 )
 from probe.errors import UserError
 from probe.measures import measure
-from probe.pipeline import resolve_layers
 from probe.topology import Topology, load_topologies
 
 WORDS = [
     "model=tiny", "data=sample", "data.limit=4", "subject=psychology", "layers=each",
-    "tracking=none", "runtime.device=cpu",
+    "tracking=none", "runtime.device=cpu", "measures.rewired=0",
 ]  # fmt: skip
 
 
@@ -45,6 +44,7 @@ def _quick() -> Iterator[None]:
     """Put empty figures in the place of those that take a while to draw."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(results, "figures", lambda *_: {"heatmap": Figure(figsize=(0.1, 0.1))})
+        patch.setattr(results, "run_figures", lambda _: {})
         yield
 
 
@@ -83,33 +83,6 @@ def manifest_of(folder: Path) -> dict[str, Any]:
 
 
 # Layers.
-
-
-@pytest.mark.parametrize(
-    ("selection", "index", "expected"),
-    [
-        ("all", None, [0, 1, 2, 3, 4, 5]),
-        ("each", None, [0, 1, 2, 3, 4, 5]),
-        ("middle", None, [3]),
-        ("single", 4, [4]),
-        ("single", 0, [0]),
-        ("single", [5, 2], [2, 5]),
-    ],
-)
-def test_a_selection_becomes_layer_numbers(
-    config: Config, selection: str, index: Any, expected: list[int]
-) -> None:
-    assert resolve_layers(replace(config, layers=layers(selection, index)), 6) == expected
-
-
-@pytest.mark.parametrize("index", [6, [2, 6], 99])
-def test_a_layer_that_is_not_there_is_answered_with_the_nearest(config: Config, index: Any) -> None:
-    number = index[-1] if isinstance(index, list) else index
-    with pytest.raises(UserError) as caught:
-        resolve_layers(replace(config, layers=layers("single", index)), 6)
-    assert str(caught.value) == (
-        f"layer {number} is not in tiny, whose layers are 0 to 5; the nearest is 5"
-    )
 
 
 def test_a_run_of_a_layer_that_is_not_there_leaves_no_results(short: Config) -> None:
@@ -209,14 +182,14 @@ def test_where_first_tokens_are_not_compared_no_number_is_given(short: Config) -
     assert manifest_of(folder).get("first_token_norm") is None
 
 
-def test_measures_on_disk_are_those_of_the_matrices_on_disk(run: Path) -> None:
+def test_measures_on_disk_are_those_of_the_matrices_on_disk(run: Path, config: Config) -> None:
     kept = json.loads((run / "measures.json").read_text())
     with (run / "measures_by_layer.csv").open(newline="") as stream:
         table = {row["topology"]: row for row in csv.DictReader(stream)}
     topologies = load_topologies(run)
     assert list(kept) == list(table) == [topology.name for topology in topologies]
     for topology in topologies:
-        measures = measure(topology)
+        measures = measure(topology, config.measures)
         assert kept[topology.name] == json.loads(json.dumps(asdict(measures)))
         for name, value in measures.numbers().items():
             assert float(table[topology.name][name]) == value
@@ -249,7 +222,7 @@ def test_the_console_shows_a_table_with_a_line_for_every_topology(
     said = caplog.messages
     first = next(i for i, line in enumerate(said) if line.startswith("topology "))
     for line, topology in zip(said[first + 1 :], load_topologies(folder), strict=False):
-        m = measure(topology)
+        m = measure(topology, short.measures)
         name, neurons, mean, *_, hub1, hub2, hub3, hub4, hub5 = line.split()
         assert (name, neurons, mean) == (topology.name, "128", f"{m.mean_abs_r:.4f}")
         hubs = [hub1, hub2, hub3, hub4, hub5]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from probe.batches import Batch
+from probe.cells import Wanted
 from probe.config import (
     AverageConfig,
     Config,
@@ -41,12 +42,19 @@ BATCHES = [
     Batch([2], [[300_000, 0, 1, 2]], 1),
     Batch([4, 3], [[1], [2]], 1),
 ]
-REQUEST = Request(CONFIG, [3, 7], BATCHES, ["a/0", "né", "c\n", "", "e"], run="17")
+WANTED = [
+    Wanted("layer_3_part1", [3], [0], "mean", 1, 2),
+    Wanted("layer_7", [7], [0, 1], halves=True),
+]
+REQUEST = Request(CONFIG, [3, 7], BATCHES, ["a/0", "né", "c\n", "", "e"], "17", WANTED)
 
 
 @pytest.mark.parametrize(
     "request_made",
-    [REQUEST, Request(Config(data=DataConfig(source="sample")), [0], BATCHES[:1], ["a", "b"], "x")],
+    [
+        REQUEST,
+        Request(Config(data=DataConfig(source="sample")), [0], BATCHES[:1], ["a", "b"], "x", []),
+    ],
     ids=["full", "plain"],
 )
 def test_a_request_survives_being_packed(request_made: Request) -> None:
@@ -71,19 +79,3 @@ def test_a_packed_request_holds_no_pickle() -> None:
 
 def test_the_examples_are_counted_by_their_names() -> None:
     assert REQUEST.n_examples == 5
-
-
-@pytest.mark.parametrize(
-    ("selection", "groups"),
-    [
-        (Selection.all, {"all_layers": [3, 7]}),
-        (Selection.each, {"layer_3": [3], "layer_7": [7]}),
-        (Selection.single, {"layer_3": [3], "layer_7": [7]}),
-        (Selection.middle, {"layer_3": [3], "layer_7": [7]}),
-    ],
-)
-def test_every_selection_says_which_matrices_it_makes(
-    selection: Selection, groups: dict[str, list[int]]
-) -> None:
-    config = Config(layers=LayersConfig(selection=selection))
-    assert Request(config, [3, 7], BATCHES, [], run="").groups == groups

@@ -1,4 +1,4 @@
-"""What a run leaves beside its matrices: measures, figures, a table on the console, one record."""
+"""What a run leaves beside its matrices: measures, figures, one record for W&B, a word of where."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from probe import results
-from probe.config import Config, DataConfig, ModelConfig, TrackingConfig
-from probe.measures import measure
+from probe.config import Config, DataConfig, MeasuresConfig, ModelConfig, TrackingConfig
+from probe.measures import Measures, measure
+from probe.reliability import Reliability
 from probe.results import show, write
 from probe.run_folder import RunFolder
 from probe.topology import Topology
@@ -39,6 +40,7 @@ def make(name: str, seed: int, **changed: Any) -> Topology:
 
 
 LAYERS = [make("layer_0", 1), make("layer_3", 2)]
+SETTINGS = MeasuresConfig(density=[0.2, 0.5], rewired=0, hubs=3)
 
 
 @pytest.fixture
@@ -48,6 +50,7 @@ def folder(tmp_path: Path) -> Iterator[RunFolder]:
         model=ModelConfig(name="tiny", id="bundled/tiny"),
         data=DataConfig(source="text", name="words"),
         tracking=TrackingConfig(enabled=False),
+        measures=SETTINGS,
         output=str(tmp_path),
     )
     place = RunFolder(config)
@@ -60,6 +63,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) ->
     monkeypatch.setattr(
         results, "figures", lambda *_: {kind: Figure(figsize=(0.2, 0.2)) for kind in ("a", "b")}
     )
+    monkeypatch.setattr(results, "run_figures", lambda _: {"all": Figure(figsize=(0.2, 0.2))})
     caplog.set_level(logging.INFO, logger="probe")
 
 
@@ -68,13 +72,14 @@ def rows(run: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def test_measures_are_kept_in_full(folder: RunFolder) -> None:
+def test_measures_are_kept_in_full_and_as_configured(folder: RunFolder) -> None:
     write(folder, LAYERS, FACTS, None)
     kept = json.loads((folder.path / "measures.json").read_text())
     assert list(kept) == ["layer_0", "layer_3"]
     for topology in LAYERS:
-        assert kept[topology.name] == json.loads(json.dumps(asdict(measure(topology))))
-        assert len(kept[topology.name]["hubs"]) == 10
+        assert kept[topology.name] == json.loads(json.dumps(asdict(measure(topology, SETTINGS))))
+        assert len(kept[topology.name]["hubs"]) == 3
+        assert [graph["density"] for graph in kept[topology.name]["graphs"]] == [0.2, 0.5]
 
 
 def test_the_table_by_layer_has_a_row_for_every_topology(folder: RunFolder) -> None:
@@ -85,10 +90,17 @@ def test_the_table_by_layer_has_a_row_for_every_topology(folder: RunFolder) -> N
         ("layer_3", "3", "1"),
     ]
     for topology, row, norm in zip(LAYERS, table, FACTS["first_token_norm"], strict=True):
-        numbers = measure(topology).numbers()
+        numbers = measure(topology, SETTINGS).numbers()
         assert {name: float(row[name]) for name in numbers} == numbers
         assert float(row["first_token_norm"]) == norm
         assert set(row) == {"topology", "layer", "part", "first_token_norm", *numbers}
+
+
+def test_a_measure_that_one_topology_lacks_is_empty_there(folder: RunFolder) -> None:
+    known = Reliability(40, 0.1, 0.8, [], {}, None)
+    write(folder, [LAYERS[0], replace(LAYERS[1], reliability=known)], FACTS, None)
+    first, second = rows(folder.path)
+    assert (first["split_half"], second["split_half"]) == ("", "0.8")
 
 
 def test_a_mean_over_layers_has_no_layer_and_no_first_token(folder: RunFolder) -> None:
@@ -108,7 +120,7 @@ def test_every_figure_is_a_whole_png(folder: RunFolder) -> None:
     write(folder, LAYERS, FACTS, None)
     files = sorted((folder.path / "figures").iterdir())
     assert [file.name for file in files] == [
-        "layer_0_a.png", "layer_0_b.png", "layer_3_a.png", "layer_3_b.png",
+        "all.png", "layer_0_a.png", "layer_0_b.png", "layer_3_a.png", "layer_3_b.png",
     ]  # fmt: skip
     for file in files:
         assert file.read_bytes().startswith(b"\x89PNG")
@@ -134,7 +146,7 @@ def test_the_manifest_is_written_last_and_before_wandb_is_told(
     monkeypatch.setattr(results, "track", tracking)
     write(folder, LAYERS, FACTS, None)
     assert before == [
-        "config.yaml",
+        "all.png", "config.yaml",
         "layer_0_a.png", "layer_0_avg_corr.npy", "layer_0_b.png",
         "layer_3_a.png", "layer_3_avg_corr.npy", "layer_3_b.png",
         "measures.json", "measures_by_layer.csv", "overrides.yaml", "probe.log",
@@ -155,51 +167,38 @@ def test_wandb_is_told_once_everything_that_was_made(
     assert record.name == f"tiny/words/{run.name}"
     assert record.group == "2026-11-20_12-00-00"
     assert [topology for topology, _ in record.topologies] == [first, LAYERS[1]]
-    assert [found for _, found in record.topologies] == [measure(first), measure(LAYERS[1])]
+    assert [found for _, found in record.topologies] == [
+        measure(first, SETTINGS),
+        measure(LAYERS[1], SETTINGS),
+    ]
     assert all(file.is_relative_to(run) for file in (*record.matrices, *record.images.values()))
-    assert set(record.images) == {"layer_0/a", "layer_0/b", "layer_3/a", "layer_3/b"}
+    assert set(record.images) == {"layer_0/a", "layer_0/b", "layer_3/a", "layer_3/b", "all"}
     assert {file.name for file in record.matrices} == {
         "layer_0_avg_corr.npy", "layer_0_avg_corr_stderr.npy", "layer_3_avg_corr.npy",
     }  # fmt: skip
     assert record.facts == {"examples": 40, "tokens": 2920, "ranks": 1, "seconds": 12.34}
 
 
-def test_the_console_shows_the_measures_in_columns(
-    folder: RunFolder, caplog: pytest.LogCaptureFixture
+def test_figures_of_the_run_are_drawn_of_all_its_measures(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    seen: list[list[tuple[Topology, Measures]]] = []
+    monkeypatch.setattr(results, "run_figures", lambda measured: seen.append(measured) or {})
     write(folder, LAYERS, FACTS, None)
-    header, *lines = caplog.messages[:3]
-    assert header.split() == [
-        "topology", "neurons", "mean", "|r|", "|r|>0.3", "strength", "Gini", "n²/‖R‖²", "hubs",
-    ]  # fmt: skip
-    for topology, line in zip(LAYERS, lines, strict=True):
-        m = measure(topology)
-        assert line.split() == [
-            topology.name, "12", f"{m.mean_abs_r:.4f}", f"{100 * m.share_above['0.3']:.1f}%",
-            f"{m.strength_mean:.1f}", f"{m.strength_gini:.3f}", f"{m.participation_ratio:.1f}",
-            *(str(neuron) for neuron, _ in m.hubs[:5]),
-        ]  # fmt: skip
-        for name, end in (
-            ("neurons", "12"),
-            ("mean |r|", f"{m.mean_abs_r:.4f}"),
-            ("n²/‖R‖²", f"{m.participation_ratio:.1f}"),
-        ):
-            right = header.index(name) + len(name)
-            assert line[:right].endswith(end), "numbers stand right below their names"
+    assert seen == [[(topology, measure(topology, SETTINGS)) for topology in LAYERS]]
 
 
-def test_columns_hold_for_long_names(caplog: pytest.LogCaptureFixture) -> None:
-    show([make("layer_0", 1), make("all_layers_part1", 2)])
-    header, *lines = caplog.messages
-    places = {line.index("12", len("all_layers_part1")) for line in lines}
-    assert places == {header.index("neurons") + len("neurons") - 2}
+def test_topologies_made_before_are_measured_and_shown(caplog: pytest.LogCaptureFixture) -> None:
+    show(LAYERS, SETTINGS)
+    assert [line.split()[0] for line in caplog.messages] == ["topology", "layer_0", "layer_3"]
+    assert f"{measure(LAYERS[0], SETTINGS).graphs[0].modularity:.2f}" in caplog.messages[1]
 
 
 def test_the_console_says_how_much_was_done_and_where_it_is(
     folder: RunFolder, caplog: pytest.LogCaptureFixture
 ) -> None:
     write(folder, LAYERS, FACTS, None)
-    assert caplog.messages[3:] == [
+    assert caplog.messages[-2:] == [
         "40 examples, 2920 tokens, 12.3 s on 1 rank",
         f"topologies, measures and figures: {folder.path}",
     ]
@@ -212,15 +211,3 @@ def test_the_console_names_several_ranks_and_the_wandb_run(
     write(folder, LAYERS, FACTS | {"ranks": 4}, None)
     assert any(line.endswith("12.3 s on 4 ranks") for line in caplog.messages)
     assert caplog.messages[-1] == "W&B run: https://wandb.ai/a/b/runs/c"
-
-
-def test_neurons_that_never_varied_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
-    dead = tuple(range(1, 11))
-    matrix = LAYERS[0].matrix.copy()
-    matrix[list(dead)] = 0
-    matrix[:, list(dead)] = 0
-    show([replace(LAYERS[0], matrix=matrix, undefined=dead), LAYERS[1]])
-    (warning,) = [record for record in caplog.records if record.levelno == logging.WARNING]
-    message = warning.getMessage()
-    assert message.startswith("layer_0: 10 neurons never varied (1, 2, 3, 4, 5, 6, 7, 8 …)")
-    assert caplog.messages[1].split()[1] == "2", "two neurons are left"

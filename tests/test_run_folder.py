@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from probe import __version__, api, pipeline, results, run_folder
 from probe.config import (
     AverageConfig,
     Config,
+    DensityRule,
     LayersConfig,
     Mode,
     Selection,
@@ -31,6 +32,7 @@ from probe.config import (
     to_plain,
 )
 from probe.errors import UserError
+from probe.measures import measure
 from probe.models.load import ASSETS
 from probe.run_folder import RunFolder
 from probe.topology import MANIFEST
@@ -38,7 +40,8 @@ from probe.totals import Totals
 
 OVERRIDES = ["model=tiny", "layers=middle"]
 ALL = LayersConfig(Selection.all)
-KINDS = ("heatmap", "strength", "histogram")
+KINDS = ("heatmap", "strength")
+OF_THE_RUN = "measures_by_layer"
 BESIDES = {"manifest.json", "config.yaml", "overrides.yaml", "probe.log"}
 
 
@@ -68,16 +71,20 @@ def job(composed: Config, tmp_path: Path) -> Config:
 def small(text: Path, output: Path) -> list[str]:
     return [
         "model=tiny", "data=text", f"data.path={text}", "layers=middle", f"output={output}",
-        "tracking=none", "runtime.device=cpu",
+        "tracking=none", "runtime.device=cpu", "measures.rewired=0",
     ]  # fmt: skip
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put empty figures in the place of those that take a while to draw."""
-    monkeypatch.setattr(
-        results, "figures", lambda *_: {kind: Figure(figsize=(0.1, 0.1)) for kind in KINDS}
-    )
+    draw_nothing(monkeypatch)
+
+
+def draw_nothing(patch: pytest.MonkeyPatch) -> None:
+    empty = Figure(figsize=(0.1, 0.1))
+    patch.setattr(results, "figures", lambda *_: dict.fromkeys(KINDS, empty))
+    patch.setattr(results, "run_figures", lambda _: {OF_THE_RUN: empty})
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
@@ -115,7 +122,7 @@ def test_a_run_is_named_by_what_it_computes(finished: tuple[Path, Config]) -> No
 def test_the_manifest_says_what_was_done_of_what(finished: tuple[Path, Config]) -> None:
     run, config = finished
     manifest = manifest_of(run)
-    assert manifest["format"] == 1
+    assert manifest["format"] == 2
     assert manifest["probe"] == __version__
     assert manifest["config"] == to_plain(config)
     assert manifest["examples"] == 4
@@ -155,6 +162,11 @@ def test_the_manifest_holds_the_hash_of_every_result(finished: tuple[Path, Confi
 def test_the_manifest_describes_every_topology(finished: tuple[Path, Config]) -> None:
     run, _ = finished
     (record,) = manifest_of(run)["topologies"]
+    known = record.pop("reliability")
+    assert known["tokens"] == manifest_of(run)["tokens"]
+    assert 0 < known["split_half"] < 1
+    assert len(known["halves"]) == 2
+    assert known["null"] is None
     assert record == {
         "name": "layer_3", "layers": [3], "scheme": "mean", "weight": "example",
         "part": 1, "parts": 1, "examples": 4, "undefined": [], "site": "residual",
@@ -217,7 +229,9 @@ def test_the_files_are_exactly_those_that_were_asked_for(
     job: Config, layers: LayersConfig, average: AverageConfig, names: list[str]
 ) -> None:
     run = pipeline.run(replace(job, layers=layers, average=average))
-    wanted = set(BESIDES) | {"measures.json", "measures_by_layer.csv"}
+    wanted = set(BESIDES) | {
+        "measures.json", "measures_by_layer.csv", f"figures/{OF_THE_RUN}.png",
+    }  # fmt: skip
     for name in names:
         group, _, part = name.partition("_part")
         end = f"_part{part}.npy" if part else ".npy"
@@ -254,6 +268,100 @@ def test_what_the_matrices_do_not_depend_on_finds_the_same_run(
     other = TrackingConfig(enabled=True, mode=Mode.online, project="other")
     runtime = replace(config.runtime, device="cuda:7")
     assert pipeline.run(replace(config, tracking=other, runtime=runtime)) == run
+
+
+@pytest.fixture
+def again(finished: tuple[Path, Config], tmp_path: Path) -> Config:
+    """Copy the finished run to an output of this test's own."""
+    run, config = finished
+    output = tmp_path / "again"
+    shutil.copytree(run, output / run.relative_to(config.output))
+    return replace(config, output=str(output))
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"density": 0.3},
+        {"density": [0.1, 0.3]},
+        {"density_rule": DensityRule.paper},
+        {"rewired": 1},
+        {"hubs": 3},
+        {"seed": 1},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_other_measures_are_taken_of_the_same_matrices(
+    again: Config, other: dict[str, Any], monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    run = RunFolder(again).path
+    before, facts = snapshot(run), manifest_of(run)
+    monkeypatch.setattr(pipeline, "extract_topologies", fail)
+    caplog.set_level(logging.INFO, logger="probe")
+    asked = replace(again, measures=replace(again.measures, **other))
+    assert pipeline.run(asked, ["measures"]) == run
+    said = f"{run} is finished already; its measures and figures are done again"
+    assert said in caplog.messages
+    after, now = snapshot(run), manifest_of(run)
+    (matrix,) = [name for name in before if name.endswith(".npy")]
+    assert after[matrix] == before[matrix]
+    assert facts["files"][matrix] == now["files"][matrix]
+    kept = json.loads(after["measures.json"])
+    expected = {t.name: asdict(measure(t, asked.measures)) for t in api.load_topologies(run)}
+    assert kept == json.loads(json.dumps(expected))
+    assert (now["config"], now["topologies"]) == (to_plain(asked), facts["topologies"])
+    redone = {"config", "finished", "files"}
+    assert {k: v for k, v in now.items() if k not in redone} == {
+        k: v for k, v in facts.items() if k not in redone
+    }
+    assert (run / "overrides.yaml").read_text() == "- measures\n"
+    log = after["probe.log"].decode()
+    assert log.startswith(before["probe.log"].decode()), "the extraction's story is kept"
+    assert log.count("topologies, measures and figures: ") == 2
+
+
+@pytest.mark.usefixtures("quick")
+def test_measures_that_were_redone_are_not_redone_again(
+    again: Config, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = replace(again, measures=replace(again.measures, density=0.3))
+    run = pipeline.run(asked)
+    before = snapshot(run)
+    monkeypatch.setattr(pipeline, "write", fail)
+    caplog.set_level(logging.INFO, logger="probe")
+    assert pipeline.run(asked) == run
+    assert snapshot(run) == before
+    assert f"{run} is finished already; overwrite=true does it again" in caplog.messages
+
+
+@pytest.mark.usefixtures("quick")
+def test_measures_that_fail_leave_the_old_ones(
+    again: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder(again).path
+    before = snapshot(run)
+    monkeypatch.setattr(results, "measure", fail)
+    with pytest.raises(RuntimeError, match="went away"):
+        pipeline.run(replace(again, measures=replace(again.measures, density=0.3)))
+    assert snapshot(run) == before
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_run_of_the_first_format_is_read_and_measured_again(
+    again: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its manifest knew neither measures' options nor a matrix's reliability."""
+    run = RunFolder(again).path
+    old = manifest_of(run) | {"format": 1}
+    del old["config"]["measures"], old["topologies"][0]["reliability"]
+    (run / MANIFEST).write_text(json.dumps(old))
+    monkeypatch.setattr(pipeline, "extract_topologies", fail)
+    assert pipeline.run(again) == run
+    assert manifest_of(run)["format"] == 2
+    assert manifest_of(run)["examples"] == old["examples"]
+    assert api.load_topology(run).reliability is None
 
 
 def test_other_data_is_noticed_and_nothing_touched(finished: tuple[Path, Config]) -> None:
@@ -323,7 +431,7 @@ def test_a_run_that_stops_half_way_is_not_finished_and_is_done_later(
     with pytest.raises(UserError, match="no finished run"):
         api.load_topologies(run)
     broken.undo()
-    broken.setattr(results, "figures", lambda *_: {})
+    draw_nothing(broken)
     assert pipeline.run(job) == run
     assert api.load_topology(run).examples == 4
 
@@ -340,7 +448,7 @@ def test_the_log_of_a_run_that_fails_is_kept(job: Config, monkeypatch: pytest.Mo
 def done(job: Config) -> Path:
     """Finish the run, before `broken` breaks the next one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(results, "figures", lambda *_: {"heatmap": Figure(figsize=(0.1, 0.1))})
+        draw_nothing(patch)
         return pipeline.run(job)
 
 

@@ -13,12 +13,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from probe import topology as module
 from probe.errors import UserError
-from probe.topology import MANIFEST, Topology, load_topologies, load_topology, replacing
+from probe.topology import (
+    MANIFEST,
+    Topology,
+    load_topologies,
+    load_topology,
+    replacing,
+    sparsify,
+)
 from tests.topologies import random_correlations, topology_of
 
+repeatable = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -213,3 +224,112 @@ def test_reading_a_result_imports_no_torch(tmp_path: Path) -> None:
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     assert done.stdout.splitlines() == ["5 layer_12", "[]"]
+
+
+@st.composite
+def matrices(draw: st.DrawFn) -> NDArray[np.float32]:
+    """Symmetric, diagonal 1, with ties where values are rounded."""
+    n, digits = draw(st.integers(0, 12)), draw(st.sampled_from([1, 7]))
+    half = np.random.default_rng(draw(st.integers(0, 1000))).uniform(-1, 1, (n, n))
+    matrix = np.round(np.triu(half, 1), digits)
+    return (matrix + matrix.T + np.eye(n)).astype(np.float32)
+
+
+densities = st.one_of(st.floats(0.001, 1), st.sampled_from([0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0]))
+
+
+def check_edges(matrix: NDArray[np.float32], kept: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Check what holds for every rule, and return which entries were kept."""
+    edges = kept != 0
+    assert kept.dtype == np.float32
+    np.testing.assert_array_equal(kept, kept.T)
+    np.testing.assert_array_equal(kept[edges], matrix[edges])
+    assert not np.diagonal(kept).any()
+    return edges
+
+
+@given(matrices(), densities)
+@repeatable
+def test_as_many_pairs_stay_as_the_density_says_and_the_strongest(
+    matrix: NDArray[np.float32], density: float
+) -> None:
+    edges = check_edges(matrix, sparsify(matrix, density))
+    upper = [(a, b) for a in range(len(matrix)) for b in range(a + 1, len(matrix))]
+    ranked = sorted(upper, key=lambda pair: (-abs(matrix[pair]), pair))
+    expected = {pair for pair in ranked[: round(density * len(upper))] if matrix[pair]}
+    assert {pair for pair in upper if edges[pair]} == expected
+
+
+@given(matrices(), densities)
+@repeatable
+def test_the_papers_rule_is_numpys_percentile_over_all_entries(
+    matrix: NDArray[np.float32], density: float
+) -> None:
+    edges = check_edges(matrix, sparsify(matrix, density, "paper"))
+    if len(matrix) < 2:
+        return
+    magnitude = np.abs(matrix).astype(np.float64)
+    least = np.percentile(magnitude, 100 - 100 * density)
+    clear = np.abs(magnitude - least) > 1e-12  # of a tie, rounding errors decide in NumPy
+    expected = (magnitude >= least) & ~np.eye(len(matrix), dtype=bool) & (matrix != 0)
+    np.testing.assert_array_equal(edges[clear], expected[clear])
+
+
+def test_the_papers_rule_keeps_an_entry_right_at_the_percentile() -> None:
+    """Twice 1/16 to 10/16 are the entries of ranks 0 to 19, five ones the rest up to 24."""
+    matrix = np.eye(5, dtype=np.float32)
+    matrix[np.triu_indices(5, 1)] = np.arange(1, 11, dtype=np.float32) / 16
+    matrix = np.maximum(matrix, matrix.T)
+    for density, rank, least in [(0.25, 18, 10), (0.75, 6, 4), (0.3, 16.8, 9)]:
+        assert (1 - density) * 24 == pytest.approx(rank)
+        kept = sparsify(matrix, density, "paper")
+        assert kept[kept > 0].min() == least / 16
+    assert np.count_nonzero(sparsify(matrix, 0.2, "paper")) == 0, "the diagonal takes it all"
+
+
+def test_a_float_error_of_the_rank_costs_no_edge() -> None:
+    """Rank 21 of 120, the higher entry of the 11th pair, is 21.000000000000007 in floats."""
+    matrix = np.eye(11, dtype=np.float32)
+    matrix[np.triu_indices(11, 1)] = np.arange(1, 56, dtype=np.float32) / 64
+    matrix = np.maximum(matrix, matrix.T)
+    assert (1 - 0.825) * 120 > 21
+    assert np.count_nonzero(sparsify(matrix, 0.825, "paper")) == 2 * 45
+
+
+@given(matrices(), densities, st.sampled_from(["pairs", "paper"]))
+@repeatable
+def test_signs_do_not_matter_to_what_stays(
+    matrix: NDArray[np.float32], density: float, rule: str
+) -> None:
+    signs = np.random.default_rng(0).choice([-1, 1], len(matrix)).astype(np.float32)
+    flip = np.outer(signs, signs)
+    np.testing.assert_array_equal(
+        sparsify(matrix * flip, density, rule), sparsify(matrix, density, rule) * flip
+    )
+
+
+@pytest.mark.parametrize("rule", ["pairs", "paper"])
+def test_density_one_keeps_all(rule: str) -> None:
+    matrix = make().matrix
+    np.testing.assert_array_equal(sparsify(matrix, 1, rule), matrix - np.eye(5, dtype=np.float32))
+
+
+def test_of_ties_the_first_pairs_stay() -> None:
+    kept = sparsify(np.full((4, 4), -0.5, dtype=np.float32), 0.5)
+    assert np.argwhere(np.triu(kept)).tolist() == [[0, 1], [0, 2], [0, 3]]
+
+
+def test_sparsify_leaves_the_matrix_as_it_was() -> None:
+    matrix = make().matrix
+    before = matrix.copy()
+    sparsify(matrix, 0.5)
+    np.testing.assert_array_equal(matrix, before)
+
+
+def test_an_unknown_rule_or_density_is_refused() -> None:
+    matrix = make().matrix
+    with pytest.raises(UserError, match=r"no density rule 'pair'.*'pairs'.*one of pairs, paper"):
+        sparsify(matrix, 0.1, "pair")
+    for density in (0, -0.1, 1.01, float("nan")):
+        with pytest.raises(UserError, match=f"above 0 and up to 1, not {density:g}"):
+            sparsify(matrix, density)

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -33,9 +34,11 @@ from probe.config import (
     TrackingConfig,
     to_plain,
 )
-from probe.measures import measure, strengths
+from probe.measures import Measures, measure, strengths
+from probe.reliability import Null, Reliability
 from probe.topology import Topology, load_topologies
-from probe.tracking import Record, track
+from probe.tracking import Record, SweepRecord, track, track_sweep
+from tests.run_folders import QUICK
 from tests.topologies import random_correlations, topology_of
 
 GROUP = "2026-11-20_12-00-00"
@@ -77,7 +80,7 @@ def _alone(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 class Each:
     config: Config
     run: Path
-    topologies: list[Topology]
+    measured: list[tuple[Topology, Measures]]
     logged: LoggedRun
 
 
@@ -94,9 +97,11 @@ def each(tmp_path_factory: pytest.TempPathFactory) -> Each:
         "model=tiny", "data=text", f"data.path={text}", "layers=each", f"output={place / 'out'}",
         "tracking=wandb", "tracking.mode=offline", "tracking.project=rivers",
         "tracking.tags=[mine]", "tracking.upload=true", "runtime.device=cpu",
+        "measures.rewired=0",
     )  # fmt: skip
     run = pipeline.run(config, [], GROUP)
-    return Each(config, run, load_topologies(run), read_offline_run(run))
+    measured = [(topology, measure(topology, config.measures)) for topology in load_topologies(run)]
+    return Each(config, run, measured, read_offline_run(run))
 
 
 def test_the_run_can_be_found_by_name_group_and_tags(each: Each) -> None:
@@ -116,13 +121,14 @@ def test_the_configuration_is_that_of_the_run(each: Each) -> None:
 def test_every_layer_is_one_row_with_its_measures(each: Each) -> None:
     rows = [row for row in each.logged.history if "layer" in row]
     assert [row["layer"] for row in rows] == [0, 1, 2, 3, 4, 5]
-    for row, topology in zip(rows, each.topologies, strict=True):
+    for row, (_, measures) in zip(rows, each.measured, strict=True):
         curves = {
             key.removeprefix("layers/"): value
             for key, value in row.items()
             if key.startswith("layers/")
         }
-        assert curves == measure(topology).numbers()
+        assert curves == measures.numbers()
+    assert "modularity" in curves
 
 
 def test_curves_are_drawn_over_the_layer(each: Each) -> None:
@@ -134,17 +140,16 @@ def test_curves_are_drawn_over_the_layer(each: Each) -> None:
 
 def test_every_figure_is_an_image(each: Each) -> None:
     images = {key: row[key] for row in each.logged.history for key in row if "figures/" in key}
-    assert set(images) == {
-        f"figures/layer_{layer}/{kind}"
-        for layer in range(6)
-        for kind in ("heatmap", "strength", "histogram")
+    drawn = {
+        "figures/" + re.sub(r"(layer_\d)_", r"\1/", path.stem): path.read_bytes()
+        for path in (each.run / "figures").iterdir()
     }
+    assert set(images) == set(drawn)
+    assert {"figures/layer_5/heatmap", "figures/measures_by_layer"} < set(images)
     for key, image in images.items():
-        _, name, kind = key.split("/")
-        drawn = (each.run / "figures" / f"{name}_{kind}.png").read_bytes()
         assert image["_type"] == "image-file"
-        assert image["sha256"] == hashlib.sha256(drawn).hexdigest(), key
-        assert (each.logged.folder / "files" / image["path"]).read_bytes() == drawn
+        assert image["sha256"] == hashlib.sha256(drawn[key]).hexdigest(), key
+        assert (each.logged.folder / "files" / image["path"]).read_bytes() == drawn[key]
 
 
 def test_the_hubs_of_every_layer_are_in_one_table(each: Each) -> None:
@@ -152,17 +157,27 @@ def test_the_hubs_of_every_layer_are_in_one_table(each: Each) -> None:
     assert table["columns"] == ["topology", "rank", "neuron", "strength"]
     expected = [
         [topology.name, rank, neuron, pytest.approx(strength)]
-        for topology in each.topologies
-        for rank, (neuron, strength) in enumerate(measure(topology).hubs, start=1)
+        for topology, measures in each.measured
+        for rank, (neuron, strength) in enumerate(measures.hubs, start=1)
     ]
     assert table["data"] == expected
-    assert len(expected) == 60
+    assert len(expected) == 6 * round(0.056 * 128)
+
+
+def test_the_leading_eigenvalues_of_every_layer_are_in_one_table(each: Each) -> None:
+    table = each.logged.table("spectrum")
+    assert table["columns"] == ["topology", "rank", "eigenvalue"]
+    for topology, _ in each.measured:
+        found = [row[1:] for row in table["data"] if row[0] == topology.name]
+        expected = np.linalg.eigvalsh(topology.matrix.astype(float))[::-1][:100]
+        assert [rank for rank, _ in found] == list(range(1, 101))
+        np.testing.assert_allclose([value for _, value in found], expected, atol=1e-5)
 
 
 def test_the_summary_has_the_numbers_of_every_layer_and_of_the_run(each: Each) -> None:
     summary = each.logged.summary
-    for topology in each.topologies:
-        for name, value in measure(topology).numbers().items():
+    for topology, measures in each.measured:
+        for name, value in measures.numbers().items():
             assert summary[f"{topology.name}/{name}"] == value
     manifest = json.loads((each.run / "manifest.json").read_text())
     for name in ("examples", "tokens", "ranks", "seconds"):
@@ -170,7 +185,7 @@ def test_the_summary_has_the_numbers_of_every_layer_and_of_the_run(each: Each) -
 
 
 def test_the_distributions_are_histograms(each: Each) -> None:
-    for topology in each.topologies:
+    for topology, _ in each.measured:
         (r,) = each.logged.logged(f"r/{topology.name}")
         pairs = topology.matrix[np.triu_indices(topology.n_neurons, 1)]
         counts, bounds = np.histogram(pairs, bins=100, range=(-1, 1))
@@ -219,7 +234,7 @@ def record(*topologies: Topology, **changed: Any) -> Record:
     made = Record(
         name="tiny/words/all-mean-01234567",
         group=None,
-        topologies=[(topology, measure(topology)) for topology in topologies or [make()]],
+        topologies=[(topology, measure(topology, QUICK)) for topology in topologies or [make()]],
         images={},
         matrices=[],
         facts={"examples": 4},
@@ -239,7 +254,7 @@ def test_the_numbers_of_a_single_topology_stand_by_themselves(tmp_path: Path) ->
     where = track(settings(), tmp_path, record())
     logged = read_offline_run(tmp_path)
     assert where == str(logged.folder)
-    for name, value in measure(make()).numbers().items():
+    for name, value in measure(make(), QUICK).numbers().items():
         assert logged.summary[name] == value
     assert logged.summary["examples"] == 4
     assert not [row for row in logged.history if "layer" in row], "a mean over layers has no layer"
@@ -259,7 +274,7 @@ def test_parts_of_a_layer_are_curves_of_their_own(tmp_path: Path) -> None:
     for part in (1, 2):
         key = f"layers/part{part}/mean_abs_r"
         found = [(row["layer"], row[key]) for row in logged.history if key in row]
-        expected = [(t.layer, measure(t).mean_abs_r) for t in parts if t.part == part]
+        expected = [(t.layer, measure(t, QUICK).mean_abs_r) for t in parts if t.part == part]
         assert found == expected
 
 
@@ -273,6 +288,116 @@ def test_undefined_neurons_are_in_no_histogram(tmp_path: Path) -> None:
     assert sum(r["values"]) == 10 * 9 / 2
     (strength,) = logged.logged("strength/all_layers")
     assert sum(strength["values"]) == 10
+
+
+def test_what_is_known_of_the_noise_is_in_the_summary(tmp_path: Path) -> None:
+    counts = [0] * 200
+    counts[99], counts[104] = 60, 6
+    null = Null(1, 0.02, 0.001, {"0.5": 0.01, "0.95": 0.05}, counts)
+    known = Reliability(900, 0.01, 0.6, [], {"0": 0.8, "1": 0.7}, null)
+    track(settings(), tmp_path, record(make(reliability=known), make("layer_1", 1, layers=(1,))))
+    logged = read_offline_run(tmp_path)
+    expected = {
+        "null_mean_abs_r": 0.02,
+        "null_abs_r_q0.5": 0.01,
+        "null_abs_r_q0.95": 0.05,
+        "split_half": 0.6,
+        "full_length": 1.2 / 1.6,
+        "layer_agreement/0": 0.8,
+        "layer_agreement/1": 0.7,
+    }
+    for name, value in expected.items():
+        assert logged.summary[f"all_layers/{name}"] == pytest.approx(value), name
+        assert f"layer_1/{name}" not in logged.summary
+    (shifted,) = logged.logged("r_shifted/all_layers")
+    assert shifted["values"] == counts
+    assert shifted["bins"] == pytest.approx(np.linspace(-1, 1, 201).tolist())
+    assert logged.logged("r_shifted/layer_1") == []
+
+
+# A sweep.
+
+
+def sweep_record(**changed: Any) -> SweepRecord:
+    rows = [
+        {
+            "init": init, "layers.index": str(layer), "run": f"runs/{init}", "part": 1,
+            "topology": f"layer_{layer}", "layer": layer, "mean_abs_r": size + 0.1 * layer,
+        }
+        for init, size in (("pretrained", 0.2), ("random", 0.1))
+        for layer in (0, 3)
+    ]  # fmt: skip
+    rows[-1]["modularity"] = 0.5
+    made = SweepRecord(
+        name=GROUP,
+        rows=rows,
+        varied={"init": ["pretrained", "random"], "layers.index": ["0", "3"]},
+        images={},
+        facts={"jobs": 5, "failed": 1},
+    )
+    return replace(made, **changed)
+
+
+def test_a_sweep_is_a_run_in_the_group_of_its_runs(tmp_path: Path) -> None:
+    image = tmp_path / "summary.png"
+    Figure(figsize=(0.1, 0.1)).savefig(image)
+    where = track_sweep(settings(tags=["mine"]), tmp_path, sweep_record(images={"all": image}))
+    logged = read_offline_run(tmp_path)
+    assert where == str(logged.folder)
+    assert (logged.run.run_group, logged.run.job_type) == (GROUP, "summarise")
+    assert logged.run.display_name == f"summary of {GROUP}"
+    assert list(logged.run.tags) == ["mine"]
+    assert logged.config["varied"] == {
+        "init": ["pretrained", "random"],
+        "layers.index": ["0", "3"],
+    }
+    assert (logged.summary["jobs"], logged.summary["failed"]) == (5, 1)
+    (drawn,) = logged.logged("figures/all")
+    assert drawn["sha256"] == hashlib.sha256(image.read_bytes()).hexdigest()
+    assert logged.exit_code == 0
+
+
+def test_all_rows_of_a_sweep_are_in_one_table(tmp_path: Path) -> None:
+    given = sweep_record()
+    track_sweep(settings(), tmp_path, given)
+    table = read_offline_run(tmp_path).table("summary")
+    assert table["columns"] == [*given.rows[0], "modularity"]
+    for found, row in zip(table["data"], given.rows, strict=True):
+        assert found == [row.get(column) for column in table["columns"]]
+
+
+def test_a_sweeps_curves_run_along_the_layers(tmp_path: Path) -> None:
+    track_sweep(settings(), tmp_path, sweep_record())
+    logged = read_offline_run(tmp_path)
+    for init, size in (("pretrained", 0.2), ("random", 0.1)):
+        key = f"layers/init={init}/mean_abs_r"
+        curve = [(row["layer"], row[key]) for row in logged.history if key in row]
+        assert curve == [(0, pytest.approx(size)), (3, pytest.approx(size + 0.3))]
+    curves = {key for row in logged.history for key in row if key.startswith("layers/")}
+    assert curves == {
+        "layers/init=pretrained/mean_abs_r",
+        "layers/init=random/mean_abs_r",
+        "layers/init=random/modularity",
+    }
+
+
+def test_a_sweeps_parts_are_curves_and_means_over_layers_are_none(tmp_path: Path) -> None:
+    rows = [
+        {"run": "r", "topology": f"t{part}", "layer": layer, "part": part, "mean_abs_r": 0.1 * part}
+        for layer, part in ((0, 1), (0, 2), (None, 1))
+    ]
+    track_sweep(settings(), tmp_path, sweep_record(rows=rows, varied={}))
+    logged = read_offline_run(tmp_path)
+    assert logged.logged("layers/part1/mean_abs_r") == [pytest.approx(0.1)]
+    assert logged.logged("layers/part2/mean_abs_r") == [pytest.approx(0.2)]
+
+
+def test_a_sweep_without_tracking_leaves_nothing(tmp_path: Path) -> None:
+    assert track_sweep(settings(enabled=False), tmp_path, sweep_record()) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+# One run after the other.
 
 
 def test_one_run_after_the_other_are_two_runs(tmp_path: Path) -> None:
@@ -439,8 +564,10 @@ def test_whatever_wandb_raises_is_one_warning_and_leaves_no_run_open(
     with pytest.MonkeyPatch.context() as broken:
         broken.setattr(wandb, place, fail)
         assert track(settings(), tmp_path, record()) is None
-    (warning,) = warnings_of(caplog)
-    assert warning.startswith("W&B was given up (the server went away)")
+        assert place == "Histogram" or track_sweep(settings(), tmp_path, sweep_record()) is None
+    warnings = warnings_of(caplog)
+    assert len(warnings) == (1 if place == "Histogram" else 2)
+    assert all(one.startswith("W&B was given up (the server went away)") for one in warnings)
     assert wandb.run is None
 
 
@@ -477,7 +604,7 @@ def quick(each: Each, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config
 
 def check_whole(run: Path) -> None:
     manifest = json.loads((run / "manifest.json").read_text())
-    assert len(manifest["files"]) == 6
+    assert len(manifest["files"]) == 6, "config, overrides, two of measures, matrix, figure"
     for name, digest in manifest["files"].items():
         assert hashlib.sha256((run / name).read_bytes()).hexdigest() == digest
 

@@ -24,27 +24,44 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "gpt2": {"n_inner": 40},
     "gpt_neox": {"intermediate_size": 40, "rotary_pct": 0.5},
     "qwen2": {"intermediate_size": 40, "num_key_value_heads": 2},
+    # Heads are wider than the residual stream divided by their number, as in the real ones.
+    "qwen3": {"intermediate_size": 40, "num_key_value_heads": 2, "head_dim": 8},
     "llama": {"intermediate_size": 40, "num_key_value_heads": 2},
+    # Every second layer sees all tokens, the others the last four only.
+    "gemma3_text": {
+        "intermediate_size": 40,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "sliding_window": 4,
+        "sliding_window_pattern": 2,
+    },
+    "olmo2": {"intermediate_size": 40, "num_key_value_heads": 2},
     "bert": {"intermediate_size": 40},
     "opt": {"ffn_dim": 40, "word_embed_proj_dim": WIDTH},
 }
 
-# Where each keeps, in a block, its MLP's output projection and its attention.
-MLP_OUTPUT = {
+# Where each keeps its blocks, and in a block its MLP's output projection and its attention.
+BLOCKS = dict.fromkeys(ARCHITECTURES, "layers") | {
+    "gpt2": "h",
+    "bert": "encoder.layer",
+    "opt": "decoder.layers",
+}
+MLP_OUTPUT = dict.fromkeys(ARCHITECTURES, "mlp.down_proj") | {
     "gpt2": "mlp.c_proj",
     "gpt_neox": "mlp.dense_4h_to_h",
-    "qwen2": "mlp.down_proj",
-    "llama": "mlp.down_proj",
     "bert": "output.dense",
     "opt": "fc2",
 }
-ATTENTION = {
+ATTENTION = dict.fromkeys(ARCHITECTURES, "self_attn") | {
     "gpt2": "attn",
     "gpt_neox": "attention",
-    "qwen2": "self_attn",
-    "llama": "self_attn",
     "bert": "attention.output.dense",
-    "opt": "self_attn",
+}
+# The norm behind the last block, where there is one.
+FINAL_NORM = dict.fromkeys(ARCHITECTURES.keys() - {"bert"}, "norm") | {
+    "gpt2": "ln_f",
+    "gpt_neox": "final_layer_norm",
+    "opt": "decoder.final_layer_norm",
 }
 LINES = [
     "The neurons of a layer rise and fall together, token by token, and we count how often.",

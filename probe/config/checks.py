@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from probe.config.schema import Config, Cut, Scheme, Selection, Site
+from probe.config.schema import Config, Cut, DataConfig, Scheme, Selection, Site
 from probe.errors import UserError
 
 
@@ -28,6 +28,7 @@ def _mistakes(config: Config) -> Iterator[str]:
     yield from _data_mistakes(config)
     yield from _layer_mistakes(config)
     yield from _average_mistakes(config)
+    yield from _measure_mistakes(config)
     least = {
         "data.max_words": (config.data.max_words, 1),
         "data.min_tokens": (config.data.min_tokens, 2),
@@ -38,6 +39,11 @@ def _mistakes(config: Config) -> Iterator[str]:
         "average.parts": (config.average.parts, 1),
         "average.example": (config.average.example, 0),
         "launch.num_processes": (config.launch.num_processes, 1),
+        "null.shifts": (config.null.shifts, 0),
+        "null.seed": (config.null.seed, 0),
+        "measures.rewired": (config.measures.rewired, 0),
+        "measures.hubs": (config.measures.hubs, 1),
+        "measures.seed": (config.measures.seed, 0),
         "runtime.token_budget": (config.runtime.token_budget, 1),
     }
     for name, (value, bound) in least.items():
@@ -57,15 +63,48 @@ def _data_mistakes(config: Config) -> Iterator[str]:
     data = config.data
     if data.source == "text" and data.path is None:
         yield "data=text needs a file; give data.path=FILE (.txt, .jsonl, .csv or .parquet)"
+    if data.source == "table" and (data.path is None or not data.template):
+        yield (
+            "data=table needs a file and a template; give data.path=FILE and "
+            "'data.template=\"Who wrote {title}?\"'"
+        )
+    if data.source != "table" and data.template is not None:
+        yield "data.template needs data=table"
+    if data.source == "hub" and data.id is None and data.path is None:
+        yield "data=hub needs a data set; give data.id=ORG/NAME"
     if data.path is not None and not Path(data.path).exists():
         yield f"data.path={data.path} does not exist"
+    yield from _streaming_mistakes(data)
     if data.max_tokens is not None and data.max_tokens < data.min_tokens:
         yield (
             f"data.max_tokens={data.max_tokens} is below data.min_tokens={data.min_tokens}, "
             "so that no example could be kept"
         )
+    between = data.perplexity
+    if between is not None and (
+        len(between) != 2 or not 0 <= between[0] < between[1] <= 100
+    ):
+        yield (
+            f"data.perplexity={list(between)} is no pair of percentiles from 0 to 100, the lower "
+            "first; give e.g. data.perplexity=[1,99]"
+        )
     if data.window is not None and data.cut is not Cut.tokens:
         yield f"data.window={data.window} needs data.cut=tokens"
+
+
+def _streaming_mistakes(data: DataConfig) -> Iterator[str]:
+    if not data.streaming:
+        return
+    if data.path is not None or data.source in ("mmlu", "sample", "text", "table"):
+        yield (
+            "data.streaming=true reads from the Hub row by row, which neither data.path nor "
+            f"data={data.source} can; leave it out"
+        )
+    if data.shuffle or data.perplexity or data.limit is None:
+        yield (
+            "data.streaming=true reads no more than data.limit needs, without data.shuffle and "
+            "data.perplexity, which choose among all rows; give data.limit=N alone"
+        )
 
 
 def _layer_mistakes(config: Config) -> Iterator[str]:
@@ -98,3 +137,17 @@ def _average_mistakes(config: Config) -> Iterator[str]:
             f"average.scheme=fisher needs examples of 4 tokens or more, "
             f"and data.min_tokens={config.data.min_tokens}"
         )
+
+
+def _measure_mistakes(config: Config) -> Iterator[str]:
+    given = config.measures.density
+    densities = given if isinstance(given, list) else [given]
+    if not densities or not all(
+        isinstance(density, int | float) and 0 < density <= 1 for density in densities
+    ):
+        yield (
+            f"measures.density={given} is no share above 0 and up to 1, or list of shares; "
+            "give e.g. measures.density=0.1 or measures.density=[0.01,0.1]"
+        )
+    elif len(set(densities)) < len(densities):
+        yield f"measures.density={given} names a density twice; name each once"

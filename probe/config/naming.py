@@ -27,8 +27,10 @@ def model_name(model: ModelConfig) -> str:
 
 
 def data_name(data: DataConfig) -> str:
-    """Short name of the data set, from its file where the configuration gives none."""
-    return data.name or Path(data.path or data.source).stem
+    """Short name of the data set, from its file or id where the configuration gives none."""
+    if data.path is not None:
+        return data.name or Path(data.path).stem
+    return data.name or Path(data.id or data.source).name
 
 
 def average_name(average: AverageConfig) -> str:
@@ -69,6 +71,7 @@ def computed(config: Config) -> dict[str, Any]:
         "layers": {"selection": config.layers.selection, "index": layer_numbers(config)},
         "average": asdict(config.average),
         "init": initial,
+        "null": asdict(config.null) if config.null.shifts else None,
         "site": config.site,
         "token_budget": config.runtime.token_budget,
     }

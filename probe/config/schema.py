@@ -187,7 +187,7 @@ class MeasuresConfig:
         DensityRule.pairs, "Share of the pairs of neurons, or the paper's of all n² entries."
     )
     rewired: int = key(5, "Rewired graphs that a graph is compared with (0: none).")
-    hubs: int | None = key(None, "Strongest neurons that count as hubs (default: 5.6 %, 50 of 896).")
+    hubs: int | None = key(None, "Strongest neurons that are hubs (default: 5.6 %, 50 of 896).")
     seed: int = key(0, "Seed of communities and rewiring.")
 
 

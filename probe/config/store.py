@@ -23,8 +23,9 @@ def registered(schema: type[Config] = Config) -> Iterator[None]:
     store = ConfigStore.instance()
     before = store.repo.get("probe_schema.yaml")
     store.store(name="probe_schema", node=schema)
-    for name, meaning in subject_options().items():
-        store.store(group="subject", name=name, node=SubjectConfig(name=name, **meaning))
+    if "subject" not in store.repo:
+        for name, meaning in subject_options().items():
+            store.store(group="subject", name=name, node=SubjectConfig(name=name, **meaning))
     try:
         yield
     finally:

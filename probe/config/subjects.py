@@ -1,7 +1,8 @@
 """What every `subject=` option means: MMLU's own taxonomy, carried over to the other data sets.
 
 Subjects, subcategories and categories are those of Hendrycks et al. 2021 (arXiv:2009.03300,
-`categories.py` of the authors' code).
+`categories.py` of the authors' code). MMLU-Pro (Wang et al. 2024, arXiv:2406.01574) has 14 of the
+subcategories as its categories, with more questions, and no single subjects.
 """
 
 from __future__ import annotations
@@ -39,6 +40,13 @@ CATEGORIES: dict[str, str] = {
 }
 # A subcategory whose name a subject or a category already has.
 RENAMED = {"philosophy": "philosophy_all", "other": "other_misc"}
+# Categories of MMLU-Pro by the subcategory of that name. Its `other` is thus `subject=other_misc`,
+# while `subject=other` is a category of MMLU in both: business, health and other.
+MMLU_PRO = {
+    name: name.replace("_", " ")
+    for name in SUBCATEGORIES
+    if name not in ("culture", "geography", "politics")
+}
 # The bundled text's subjects, each with the part of MMLU that is about the same.
 SAMPLE: dict[str, str] = {
     "psychology": SUBCATEGORIES["psychology"],
@@ -58,12 +66,15 @@ def subject_options() -> dict[str, dict[str, list[str]]]:
     Returns
     -------
     dict
-        From the option's name to `{"mmlu": [...], "sample": [...]}`, both sorted.
+        From the option's name to `{"mmlu": [...], "mmlu_pro": [...], "sample": [...]}`, each sorted
+        and empty where the option means nothing in that data set.
 
     Examples
     --------
     >>> subject_options()["psychology"]["mmlu"]
     ['high_school_psychology', 'professional_psychology']
+    >>> subject_options()["computer_science"]["mmlu_pro"]
+    ['computer science']
     """
     subcategory = {name: set(members.split()) for name, members in SUBCATEGORIES.items()}
     category = {
@@ -79,6 +90,12 @@ def subject_options() -> dict[str, dict[str, list[str]]]:
     return {
         option: {
             "mmlu": sorted(members),
+            "mmlu_pro": sorted(
+                category
+                for name, category in MMLU_PRO.items()
+                # A single subject is no category, even where a subcategory has no other.
+                if (option == name if option in subjects else subcategory[name] <= members)
+            ),
             "sample": sorted(name for name, about in sample.items() if about <= members),
         }
         for option, members in sorted(meaning.items())

@@ -23,7 +23,6 @@ __all__ = [
     "PooledSums",
     "Sums",
     "make_sums",
-    "matrices_kept",
     "standardise",
 ]
 
@@ -93,10 +92,3 @@ def make_sums(
     if scheme == "fisher" or std:
         return ExampleSums(n_neurons, device, scheme == "fisher", std, layers, matmul)
     return MeanSums(n_neurons, device, matmul)
-
-
-def matrices_kept(scheme: str, std: bool, layers: int) -> int:
-    """Count the float64 matrices that `make_sums` keeps for one result, to say their size."""
-    if scheme == "pooled":
-        return layers
-    return 5 if std else 1

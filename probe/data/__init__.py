@@ -5,23 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from probe.config import Config, data_name
-from probe.data import mmlu, openwebtext, sample, text
-from probe.data.document import Document, fingerprint
+from probe.data import mmlu, mmlu_pro, sample, table, text, texts, truthfulqa, wikitext
+from probe.data.document import Document, Documents, Stream, fingerprint
 from probe.errors import UserError, nearest
 
-__all__ = ["SOURCES", "Document", "fingerprint", "load_documents"]
+__all__ = ["SOURCES", "Document", "Documents", "Stream", "fingerprint", "load_documents"]
 
-# A new reader: a module with `load(config)`, a line here, a YAML in conf/data.
-SOURCES: dict[str, Callable[[Config], list[Document]]] = {
+# A new reader: a module with `load(config)`, a line here, a YAML in conf/data. What has a text in
+# every row needs the YAML only, with `source: hub`.
+SOURCES: dict[str, Callable[[Config], Documents]] = {
+    "hub": texts.load,
+    "mbpp": texts.load,
     "mmlu": mmlu.load,
-    "openwebtext": openwebtext.load,
+    "mmlu_pro": mmlu_pro.load,
+    "openwebtext": texts.load,
     "sample": sample.load,
+    "table": table.load,
     "text": text.load,
+    "truthfulqa": truthfulqa.load,
+    "wikitext": wikitext.load,
 }
 
 
-def load_documents(config: Config) -> list[Document]:
-    """Load the documents of a data set.
+def load_documents(config: Config) -> Documents:
+    """Load the documents of a data set; with `data.streaming` they are read when asked for.
 
     Raises
     ------
@@ -33,11 +40,13 @@ def load_documents(config: Config) -> list[Document]:
         hint = nearest(source, SOURCES) or f"; there are {', '.join(SOURCES)}"
         raise UserError(f"data.source={source} is unknown{hint}")
     documents = SOURCES[source](config)
-    if not documents and config.subject is not None:
+    # Whether a stream is empty would cost a second look at its first file.
+    empty = not isinstance(documents, Stream) and not documents
+    if empty and config.subject is not None:
         raise UserError(
             f"subject={config.subject.name} has no texts in data={data_name(config.data)}; "
             "take another subject or subject=all"
         )
-    if not documents:
+    if empty:
         raise UserError(f"data={data_name(config.data)} has no text that is not empty")
     return documents

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from probe.errors import UserError, nearest
+from probe.errors import UserError
 
 Row = dict[str, Any]
 
@@ -36,30 +36,34 @@ def read_rows(path: Path) -> list[Row]:
         ) from None
 
 
-def read_column(path: Path, column: str) -> list[str]:
-    """Read one column of texts, empty where a row has none.
+def split_files(path: Path, split: str, config: str | None) -> list[Path]:
+    """Return the files of a split in a local copy.
+
+    Parameters
+    ----------
+    path : Path
+        A file, which is taken whole, or a folder laid out as on the Hub.
+    split : str
+        The split, with which a file's name begins.
+    config : str, optional
+        Configuration, the folder that such a file may lie in.
 
     Raises
     ------
     UserError
-        If a row has no such column, or it does not hold text.
+        If a folder has no file of the split.
     """
-    texts = []
-    for number, row in enumerate(read_rows(path), start=1):
-        if column not in row:
-            hint = nearest(column, row) or f"; its columns are {', '.join(row)}"
-            raise UserError(f"{path} has no column '{column}' in row {number}{hint}")
-        if not isinstance(row[column], str | None):
-            kind = type(row[column]).__name__
-            raise UserError(f"{path} holds {kind}, not text, in column '{column}' of row {number}")
-        text = row[column] or ""
-        if not text.isascii() and any("\ud800" <= sign <= "\udfff" for sign in text):
-            raise UserError(
-                f"{path} holds half of a surrogate pair, which is no text, in column '{column}' of "
-                f"row {number}; leave it out"
-            )
-        texts.append(text)
-    return texts
+    if path.is_file():
+        return [path]
+    folders = [config, "data", "."] if config else ["data", "."]
+    patterns = [f"{folder}/{split}-*.parquet".removeprefix("./") for folder in folders]
+    for pattern in patterns:
+        if files := sorted(path.glob(pattern)):
+            return files
+    raise UserError(
+        f"data.path={path} has no {' or '.join(patterns)} for data.split={split}; "
+        "give a file, or a folder laid out so"
+    )
 
 
 def _text(path: Path) -> str:

@@ -2,37 +2,125 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from probe.config import DataConfig
-from probe.errors import UserError
+from probe.data.files import Row
+from probe.errors import UserError, nearest
 
 
-def read_hub(data: DataConfig, files: list[str] | None = None) -> list[dict[str, Any]]:
-    """Read the rows of a split, from only some files of it if wanted.
+@dataclass(frozen=True)
+class HubRows:
+    """Rows of one split, read from the beginning at each iteration.
+
+    Attributes
+    ----------
+    data : DataConfig
+        The data set.
+    rows : datasets.Dataset or datasets.IterableDataset
+        The rows; only as many are fetched as are asked for if `data.streaming`.
+    commit : str
+        The commit that they are read from, even if the branch moves on meanwhile.
+    """
+
+    data: DataConfig
+    rows: Any
+    commit: str
+
+    def __iter__(self) -> Iterator[Row]:
+        """Read; what goes wrong on the way is a `UserError`."""
+        with _told(self.data):
+            yield from self.rows
+
+
+def read_hub(data: DataConfig) -> HubRows:
+    """Open a split, without fetching what belongs to other splits.
 
     Raises
     ------
     UserError
-        If the repository, the split or the files cannot be had.
+        If the repository, the configuration or the split cannot be had.
     """
     import datasets
-    from huggingface_hub.errors import HfHubHTTPError
 
     datasets.disable_progress_bars()
-    try:
-        rows = datasets.load_dataset(
-            data.id,
-            data_files={data.split: files} if files else None,
-            split=data.split,
-            revision=data.revision,
+    with _told(data):
+        builder = datasets.load_dataset_builder(
+            data.id, data.config, revision=data.revision, cache_dir=str(_cache(data))
         )
-    except (OSError, ValueError, HfHubHTTPError, datasets.exceptions.DatasetsError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".")
+        files = builder.config.data_files  # none where it comes from the cache, without the Hub
+        if files is not None and data.split not in files:
+            splits = [str(split) for split in files]
+            hint = nearest(data.split, splits) or f"; its splits are {', '.join(splits)}"
+            raise UserError(f"data {data.id} has no split '{data.split}'{hint}")
+        if data.streaming and files is None:
+            raise ConnectionError("the Hub cannot be reached, which data.streaming=true needs")
+        if data.streaming:
+            rows = builder.as_streaming_dataset(split=data.split)
+        else:
+            if files is not None:
+                kept = {data.split: files[data.split]}
+                builder.config.data_files = datasets.data_files.DataFilesDict(kept)
+            # The numbers of rows that the card promises are those of all splits.
+            builder.download_and_prepare(verification_mode="no_checks")
+            rows = builder.as_dataset(split=data.split)
+    return HubRows(data, rows, str(builder.hash))
+
+
+def download(data: DataConfig, patterns: list[str]) -> Path:
+    """Fetch the files of a data set that match any of the patterns; return their folder.
+
+    Raises
+    ------
+    UserError
+        If the repository cannot be had.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    disable_progress_bars()
+    with _told(data):
+        folder = snapshot_download(
+            str(data.id), repo_type="dataset", revision=data.revision, allow_patterns=patterns
+        )
+    return Path(folder)
+
+
+def _cache(data: DataConfig) -> Path:
+    """Folder in which a split is the whole data set.
+
+    `datasets` takes a prepared data set for complete, and without the Hub takes the latest one
+    whatever the revision: splits and revisions must not meet there.
+    """
+    import datasets
+
+    return (
+        Path(datasets.config.HF_DATASETS_CACHE)
+        / "probe"
+        / f"{data.revision or 'main'}-{data.split}"
+    )
+
+
+@contextmanager
+def _told(data: DataConfig) -> Iterator[None]:
+    """Word what the libraries raise."""
+    from datasets.exceptions import DatasetsError
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        yield
+    except UserError:
+        raise
+    except (OSError, ValueError, RuntimeError, HfHubHTTPError, DatasetsError) as error:
+        # The second line may list the configurations, the third is Python code.
+        reason = " ".join(str(error).strip().splitlines()[:2]).rstrip(".")
         at = f" at {data.revision}" if data.revision else ""
+        part = f" {data.config}," if data.config else ""
         raise UserError(
-            f"data {data.id}{at}, split {data.split}, could not be loaded from the Hub "
+            f"data {data.id}{at},{part} split {data.split}, could not be loaded from the Hub "
             f"({reason}); check name and network, or give a local copy with data.path="
         ) from error
-    listed: list[dict[str, Any]] = rows.to_list()
-    return listed

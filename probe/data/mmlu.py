@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from probe.config import Config
-from probe.data.choices import prompt
+from probe.data.choices import question_document
 from probe.data.document import Document
 from probe.data.files import read_rows
-from probe.data.hub import read_hub
+from probe.data.hub import download
 from probe.errors import UserError
 
 
@@ -18,38 +18,31 @@ def load(config: Config) -> list[Document]:
     subjects = config.subject.mmlu if config.subject else []
     if not subjects:
         return []
-    if config.data.path is not None:
-        rows = {
-            subject: _local(Path(config.data.path), subject, config.data.split)
-            for subject in subjects
-        }
+    data = config.data
+    if data.path is not None:
+        folder, where = Path(data.path), f"data.path={data.path}"
     else:
-        files = [f"{subject}/{config.data.split}-*.parquet" for subject in subjects]
-        rows = {subject: [] for subject in subjects}
-        for row in read_hub(config.data, files):
-            rows[row["subject"]].append(row)
-    for subject in subjects:
-        if not rows[subject] and config.data.path is None:
-            raise UserError(
-                f"data {config.data.id}, split {config.data.split}, has no questions on {subject}"
-            )
+        folder = download(data, [f"{subject}/{data.split}-*.parquet" for subject in subjects])
+        where = f"data {data.id}"
     return [
         _document(f"{subject}/{number}", subject, row)
         for subject in subjects
-        for number, row in enumerate(rows[subject])
+        for number, row in enumerate(
+            row for file in _files(folder, where, subject, data.split) for row in read_rows(file)
+        )
     ]
 
 
-def _local(folder: Path, subject: str, split: str) -> list[dict[str, Any]]:
-    """Rows of a local copy: the Hub's parquet files, or a csv for each subject."""
+def _files(folder: Path, where: str, subject: str, split: str) -> list[Path]:
+    """Files of a subject: the Hub's parquet files, or a csv."""
     files = sorted(folder.glob(f"{subject}/{split}-*.parquet"))
     files = files or [file for file in [folder / f"{subject}_{split}.csv"] if file.is_file()]
     if not files:
         raise UserError(
-            f"data.path={folder} has neither {subject}/{split}-*.parquet nor "
-            f"{subject}_{split}.csv for the subject {subject}"
+            f"{where} has neither {subject}/{split}-*.parquet nor {subject}_{split}.csv for the "
+            f"subject {subject}; check data.split, and the network if they are on the Hub"
         )
-    return [row for file in files for row in read_rows(file)]
+    return files
 
 
 def _document(name: str, subject: str, row: dict[str, Any]) -> Document:
@@ -57,7 +50,7 @@ def _document(name: str, subject: str, row: dict[str, Any]) -> Document:
         choices = row["choices"] if "choices" in row else [row[f"choice{i}"] for i in range(4)]
         if isinstance(choices, str) or int(row["answer"]) not in range(len(choices)):
             raise ValueError
-        return Document(name, prompt(row["question"], choices), subject, int(row["answer"]))
+        return question_document(name, row["question"], choices, int(row["answer"]), subject)
     except (KeyError, TypeError, ValueError):
         raise UserError(
             f"{name} of MMLU has the columns {', '.join(map(str, row))}; wanted are question, "

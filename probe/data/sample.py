@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from probe.config import Config
-from probe.data.choices import prompt
+from probe.data.choices import question_document
 from probe.data.document import Document
 from probe.data.files import read_rows
 from probe.errors import UserError, nearest
@@ -24,7 +24,12 @@ def load(config: Config) -> list[Document]:
     documents = []
     for number, row in enumerate(read_rows(FILE)):
         if row["kind"] == KINDS[split] and row["subject"] in subjects:
-            text = row["text"] if "text" in row else prompt(row["question"], row["choices"])
-            name = f"{row['subject']}/{number}"
-            documents.append(Document(name, text, row["subject"], row.get("answer")))
+            name, subject = f"{row['subject']}/{number}", row["subject"]
+            documents.append(
+                Document(name, row["text"], subject)
+                if "text" in row
+                else question_document(
+                    name, row["question"], row["choices"], row["answer"], subject
+                )
+            )
     return documents

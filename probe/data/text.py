@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from probe.config import Config
+from probe.data.columns import column_texts
 from probe.data.document import Document
-from probe.data.files import read_column
+from probe.data.files import read_rows
 
 
 def load(config: Config) -> list[Document]:
@@ -15,6 +16,6 @@ def load(config: Config) -> list[Document]:
     column = "text" if path.suffix.lower() == ".txt" else config.data.column
     return [
         Document(f"{path.name}/{number}", text)
-        for number, text in enumerate(read_column(path, column))
+        for number, text in enumerate(column_texts(read_rows(path), column, str(path)))
         if text.strip()
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from transformers.utils import logging as transformers_logging
 
 from probe.config import InitConfig, InitKind, ModelConfig, model_name
 from probe.errors import UserError
+from probe.models.failures import failure
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 BUNDLED = "bundled/"
@@ -23,6 +25,9 @@ BUNDLED = "bundled/"
 # report of missing and unused weights would tell is checked below.
 transformers_logging.disable_progress_bar()
 transformers_logging.set_verbosity_error()
+# Where a repository has no safetensors, as some checkpoints of Pythia's training, transformers
+# would have a pull request opened in it that adds them.
+os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "true")
 
 
 @dataclass(frozen=True)
@@ -51,12 +56,8 @@ class Place:
         try:
             return kind.from_pretrained(self.where, **self.options, **more)
         except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-            at = f" at {self.options['revision']}" if "revision" in self.options else ""
-            raise UserError(
-                f"model={self.name}: {self.where}{at} could not be loaded ({reason}); check the "
-                "name and the network, or give a local copy with model.path="
-            ) from error
+            why = failure(self.where, self.options.get("revision"), error)
+            raise UserError(f"model={self.name}: {why}") from error
 
 
 def load_config(model: ModelConfig) -> Any:
@@ -106,23 +107,34 @@ def load_trunk(model: ModelConfig, init: InitConfig, device: torch.device) -> nn
                 config, dtype=dtype, trust_remote_code=model.trust_remote_code
             )
     else:
-        trunk, report = place.open(
-            AutoModel, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True
-        )
-        if report["mismatched_keys"]:
-            name, found, wanted = min(report["mismatched_keys"])
-            raise UserError(
-                f"model={place.name}: the checkpoint's {name} has shape {tuple(found)}, and "
-                f"config.json wants {tuple(wanted)}; take the config.json that belongs to it"
-            )
-        missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
-        if missing:
-            raise UserError(
-                f"model={place.name}: the checkpoint lacks {len(missing)} weights of the model "
-                f"({missing[0]} first); take a whole checkpoint or init=random"
-            )
+        trunk = _pretrained(place, dtype)
     ready: nn.Module = trunk.to(device).eval().requires_grad_(False)
     return ready
+
+
+def _pretrained(place: Place, dtype: torch.dtype) -> Any:
+    """Load the trunk's weights, and refuse a checkpoint that is not whole."""
+    options = {"dtype": dtype, "output_loading_info": True, "ignore_mismatched_sizes": True}
+    trunk, report = place.open(AutoModel, **options)
+    if set(trunk.state_dict()) <= set(report["missing_keys"]):
+        # Before transformers 5 the trunk of Gemma 3 does not know the name that it has in a
+        # language model's checkpoint.
+        trunk, report = place.open(AutoModel, key_mapping={r"^model\.": ""}, **options)
+    if report["mismatched_keys"]:
+        first = min(report["mismatched_keys"])
+        name = first if isinstance(first, str) else first[0]  # transformers 5 adds the shapes
+        wanted = tuple(trunk.state_dict()[name].shape)
+        raise UserError(
+            f"model={place.name}: the checkpoint's {name} has not the shape {wanted} that "
+            "config.json wants; take the config.json that belongs to it"
+        )
+    missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
+    if missing:
+        raise UserError(
+            f"model={place.name}: the checkpoint lacks {len(missing)} weights of the model "
+            f"({missing[0]} first); take a whole checkpoint or init=random"
+        )
+    return trunk
 
 
 def model_fingerprint(model: ModelConfig, init: InitConfig) -> str:

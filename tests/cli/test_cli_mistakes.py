@@ -30,10 +30,11 @@ WORDS = [
     # options
     ("model=gtp2", r"^model=gtp2 is unknown; did you mean 'gpt2'\?$"),
     ("model=GPT2", r"^model=GPT2 is unknown; "),
-    ("model=qwen", r"^model=qwen is unknown; did you mean 'qwen0\.5b'\?$"),
-    ("model=", r"^model= is unknown; there are gpt2, .*tiny$"),
-    ("model=llama", r"^model=llama is unknown; there are gpt2, .*tiny$"),
-    ("model={a:1}", r"^model=\{a:1\} is unknown; there are gpt2"),
+    ("model=qwen", r"^model=qwen is unknown; did you mean 'qwen3-8b'\?$"),
+    ("model=", r"^model= is unknown; there are galactica125m, .*, gpt2, .*tiny$"),
+    ("model=mistral", r"^model=mistral is unknown; there are galactica125m, .*, gpt2, .*tiny$"),
+    ("model=llama", r"^model=llama is unknown; did you mean 'llama3\.2-3b'\?$"),
+    ("model={a:1}", r"^model=\{a:1\} is unknown; there are galactica125m, .*, gpt2"),
     ("data=mmul", r"^data=mmul is unknown; did you mean 'mmlu'\?$"),
     ("data=openwebtxt", r"did you mean 'openwebtext'\?$"),
     ("average=partition", r"did you mean 'partitioned'\?$"),
@@ -47,7 +48,7 @@ WORDS = [
     ("data=mmlu subject=moral_dispute", r"did you mean 'moral_disputes'\?$"),
     ("subject=quantum_gravity", r"^subject=quantum_gravity is unknown; "),
     # groups set to nothing
-    ("model=null", r"^model=null is unknown; there are gpt2"),
+    ("model=null", r"^model=null is unknown; there are galactica125m, .*, gpt2"),
     ("experiment=null", r"^experiment=null is unknown; "),
     # keys
     ("model.pth=x", r"^unknown key 'model\.pth'; did you mean 'model\.path'\?$"),
@@ -62,7 +63,12 @@ WORDS = [
     ("outputs=x", r"did you mean 'output'\?$"),
     ("overwrit=true", r"did you mean 'overwrite'\?$"),
     ("Site=mlp", r"did you mean 'site'\?$"),
-    ("data.zzz=3", r"^unknown key 'data\.zzz'; there are data\.column, data\.cut, .*data\.window$"),
+    (
+        "data.zzz=3",
+        r"^unknown key 'data\.zzz'; there are data\.column, .*, data\.cut, .*data\.window$",
+    ),
+    ("measures.densty=0.1", r"did you mean 'measures\.density'\?$"),
+    ("null.shift=2", r"did you mean 'null\.shifts'\?$"),
     ("model.id.deeper=3", r"did you mean 'model\.id'\?$"),
     ("subject.nme=law", r"did you mean 'subject\.name'\?$"),
     # signs that Hydra has for other programs
@@ -144,6 +150,19 @@ VALUES = [
     ("data.min_tokens=null", r"^data\.min_tokens\S* is no whole number \(Examples with fewer"),
     ("output=null", r"^output\S* is no text \(Folder under which"),
     ("tracking.tags=x", r"^tracking\.tags\S* is no list .*\(More tags for the run\)$"),
+    ("data.perplexity=99", r"^data\.perplexity\S* is no .*\(Keep examples between two"),
+    (
+        "data.perplexity=[99,1]",
+        r"^data\.perplexity=\[99\.0, 1\.0\] is no pair of percentiles from 0 ",
+    ),
+    ("measures.density_rule=pair", r"is none of pairs, paper; did you mean 'pairs'\?$"),
+    (
+        "measures.density=2",
+        r"^measures\.density=2 is no share above 0 and up to 1, or list of shares",
+    ),
+    ("-m measures.density=0.1,2", r"^measures\.density=2 is no share above 0 and up to 1"),
+    ("measures.density=[0.1,0.1]", r"names a density twice; name each once$"),
+    ("null.shifts=-1", r"^null\.shifts=-1 is too small; give 0 or more$"),
     # layers
     (
         "layers=-1",

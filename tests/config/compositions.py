@@ -22,8 +22,8 @@ COMPANIONS = {
     "model/hub": ["model.id=org/name"],
     "data/text": [f"data.path='{TEXT}'"],
     "data/hub": ["data.id=org/name"],
+    "data/table": [f"data.path='{TEXT}'", "data.template='{text}'"],
     "layers/single": ["layers.index=3"],
-    "layers/cross": ["layers.index=[3,7]"],
 }
 
 

@@ -57,6 +57,23 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"data.max_tokens": 15},
         r"data\.max_tokens=15 is below data\.min_tokens=16, so that no example could be kept",
     ),
+    *(
+        (
+            {"data.perplexity": between},
+            r"data\.perplexity=\[.*\] is no pair of percentiles from 0 to 100, the lower first; "
+            r"give e\.g\. data\.perplexity=\[1,99\]",
+        )
+        for between in (
+            [],
+            [50.0],
+            [1.0, 50.0, 99.0],
+            [99.0, 1.0],
+            [5.0, 5.0],
+            [-1.0, 99.0],
+            [1.0, 100.5],
+            [0.0, float("nan")],
+        )
+    ),
     ({"data.window": 64}, r"data\.window=64 needs data\.cut=tokens"),
     (
         SINGLE,
@@ -92,6 +109,18 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     *(
         (
+            {"measures.density": density},
+            r"measures\.density=.* is no share above 0 and up to 1, or list of shares; give e\.g\. "
+            r"measures\.density=0\.1 or measures\.density=\[0\.01,0\.1\]$",
+        )
+        for density in (0, -0.1, 1.5, [], [0.1, 0], [0.1, 2], "much", [None], float("nan"), None)
+    ),
+    (
+        {"measures.density": [0.1, 0.2, 0.1]},
+        r"measures\.density=\[0\.1, 0\.2, 0\.1\] names a density twice; name each once$",
+    ),
+    *(
+        (
             {name: value, "data.cut": Cut.tokens},
             rf"{name}={value} is too small; give {least} or more",
         )
@@ -105,6 +134,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
             ("average.parts", 0, 1),
             ("average.example", -1, 0),
             ("launch.num_processes", 0, 1),
+            ("null.shifts", -1, 0),
+            ("null.seed", -1, 0),
+            ("measures.rewired", -1, 0),
+            ("measures.hubs", 0, 1),
+            ("measures.seed", -1, 0),
             ("runtime.token_budget", 0, 1),
         ]
     ),
@@ -130,6 +164,13 @@ PASSED: list[dict[str, Any]] = [
     {"data.window": 2, "data.cut": Cut.tokens},
     {"data.skip_first": 0, "data.offset": 0, "data.limit": 1},
     {"launch.num_processes": 1, "runtime.token_budget": 1},
+    {"data.perplexity": [0.0, 100.0]},
+    {"data.perplexity": [1, 99]},
+    {"measures.density": 1},
+    {"measures.density": 0.001},
+    {"measures.density": [0.2, 0.1, 1.0]},
+    {"measures.rewired": 0, "measures.hubs": 1, "measures.seed": 0},
+    {"null.shifts": 0, "null.seed": 0},
 ]
 
 
@@ -164,7 +205,7 @@ def test_a_relative_path_is_found_from_the_current_folder(
 def test_no_message_of_the_checks_is_left_untested() -> None:
     source = Path(check.__code__.co_filename).read_text(encoding="utf-8")
     messages = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Yield)]
-    assert len(messages) == 14
+    assert len(messages) == 17
 
 
 @pytest.mark.parametrize(("index", "numbers"), [(12, [12]), ([3, 7], [3, 7]), ([5], [5])])

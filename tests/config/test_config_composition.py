@@ -20,6 +20,7 @@ from probe.config import (
     Config,
     Cut,
     DataConfig,
+    DensityRule,
     DType,
     InitKind,
     Mode,
@@ -45,7 +46,9 @@ from tests.config.compositions import (
 )
 
 SCHEMA = {key.name: key for key in keys(Config)}
-ENUMERATIONS = (Cut, DType, InitKind, Mode, Scheme, Selection, Side, Site, Weight)
+ENUMERATIONS = (
+    Cut, DensityRule, DType, InitKind, Mode, Scheme, Selection, Side, Site, Weight,
+)  # fmt: skip
 ROOT = yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8"))
 each_option = pytest.mark.parametrize("file", OPTIONS, ids=option_name)
 

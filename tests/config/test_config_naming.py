@@ -39,10 +39,15 @@ from tests.config.compositions import TEXT, composed
 
 # Keys that change no matrix. A new key stands in the name of a run unless it is entered here.
 WITHOUT_EFFECT = {
-    *(key.name for key in keys(Config) if key.name.startswith(("tracking.", "launch."))),
+    *(
+        key.name
+        for key in keys(Config)
+        # Measures are redone from the matrices.
+        if key.name.startswith(("tracking.", "launch.", "measures."))
+    ),
     "runtime.device",
-    "runtime.checkpoint_minutes",
     "init.seed",  # where the weights are trained
+    "null.seed",  # where nothing is shifted
     "output",  # a folder above
     "overwrite",
 }
@@ -112,6 +117,16 @@ def test_the_name_covers_the_seed_of_random_weights_only() -> None:
     random = changed(BASE, init__kind=InitKind.random)
     assert folder(changed(random, init__seed=1)) != folder(random)
     assert folder(changed(BASE, init__seed=1)) == folder(BASE)
+
+
+def test_the_name_covers_the_seed_of_shifts_only_where_there_are_shifts() -> None:
+    shifted = changed(BASE, null__shifts=2)
+    assert folder(changed(shifted, null__seed=1)) != folder(shifted)
+    assert folder(changed(BASE, null__seed=1)) == folder(BASE)
+
+
+def test_every_key_without_effect_is_a_key() -> None:
+    assert {key.name for key in keys(Config)} >= WITHOUT_EFFECT
 
 
 def test_output_is_the_folder_above() -> None:

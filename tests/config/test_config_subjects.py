@@ -175,3 +175,47 @@ def test_all_and_the_categories_find_the_samples_subjects() -> None:
 
 def test_options_are_names_that_the_command_line_can_take() -> None:
     assert [option for option in OPTIONS if not option.isidentifier()] == []
+
+
+PRO = {
+    *("biology", "business", "chemistry", "computer science", "economics", "engineering", "health"),
+    *("history", "law", "math", "other", "philosophy", "physics", "psychology"),
+}
+
+
+def mmlu_pro(option: str) -> list[str]:
+    """Return the categories of MMLU-Pro that an option means."""
+    return OPTIONS[option]["mmlu_pro"]
+
+
+@pytest.mark.parametrize("category", sorted(PRO))
+def test_every_category_of_mmlu_pro_has_an_option_of_its_own(category: str) -> None:
+    option = "other_misc" if category == "other" else category.replace(" ", "_")
+    assert mmlu_pro(option) == [category]
+
+
+def test_groups_of_mmlu_mean_the_same_groups_in_mmlu_pro() -> None:
+    assert mmlu_pro("all") == sorted(PRO)
+    assert mmlu_pro("humanities") == ["history", "law", "philosophy"]
+    assert mmlu_pro("social_sciences") == ["economics", "psychology"]
+    assert mmlu_pro("other") == ["business", "health", "other"]
+    groups = [name for group in CATEGORY for name in mmlu_pro(group)]
+    assert sorted(groups) == sorted(PRO)
+
+
+def test_names_for_the_same_subjects_mean_the_same_in_mmlu_pro() -> None:
+    assert mmlu_pro("philosophy") == mmlu_pro("philosophy_all") == ["philosophy"]
+    assert mmlu_pro("mathematics") == mmlu_pro("math")
+    assert mmlu_pro("computing") == mmlu_pro("computer_science")
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["politics", "culture", "geography", "disputes", "electrical_engineering", "macroeconomics"],
+)
+def test_what_mmlu_pro_has_no_category_for_means_nothing_there(option: str) -> None:
+    assert mmlu_pro(option) == []
+
+
+def test_no_single_subject_of_mmlu_but_philosophy_is_a_category_of_mmlu_pro() -> None:
+    assert [subject for subject in TAXONOMY if mmlu_pro(subject)] == ["philosophy"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pyarrow.parquet
 import pytest
 
 from probe.config import Config, DataConfig, SubjectConfig
-from probe.data import Document, fingerprint, load_documents
+from probe.data import Document, Stream, fingerprint, load_documents
 from probe.errors import UserError
 
 TEXTS = ["one né", 'two\nlines, "quoted"', "three\u2028more"]
@@ -188,7 +188,7 @@ def test_a_file_that_only_calls_itself_parquet_is_refused(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("source", "hint"),
-    [("openwebtxt", "did you mean 'openwebtext'?"), ("zzz", "there are mmlu, openwebtext,")],
+    [("openwebtxt", "did you mean 'openwebtext'?"), ("zzz", "there are hub, mbpp, mmlu,")],
 )
 def test_an_unknown_source_is_answered_with_those_there_are(source: str, hint: str) -> None:
     with pytest.raises(UserError, match=re.escape(f"data.source={source} is unknown; {hint}")):
@@ -222,6 +222,8 @@ def test_the_fingerprint_is_the_same_for_the_same_documents() -> None:
         [Document("a/0", "one", None, 1), DOCUMENTS[1]],
         [Document("a/0", "one", "law", 3), DOCUMENTS[1]],
         [Document("a/0", "one", "law", None), DOCUMENTS[1]],
+        [Document("a/0", "one", "law", 1, (("user", "one"),)), DOCUMENTS[1]],
+        [Document("a/0", "one", "law", 1, labels={"year": 1}), DOCUMENTS[1]],
         DOCUMENTS[::-1],
         DOCUMENTS[:1],
         [*DOCUMENTS, DOCUMENTS[1]],
@@ -233,6 +235,8 @@ def test_the_fingerprint_is_the_same_for_the_same_documents() -> None:
         "no subject",
         "answer",
         "no answer",
+        "turns",
+        "labels",
         "order",
         "fewer",
         "more",
@@ -240,3 +244,54 @@ def test_the_fingerprint_is_the_same_for_the_same_documents() -> None:
 )
 def test_the_fingerprint_changes_with_every_part_of_the_documents(changed: list[Document]) -> None:
     assert fingerprint(changed) != fingerprint(DOCUMENTS)
+
+
+def test_what_is_streamed_is_known_by_its_commit_and_not_read_for_it() -> None:
+    def read() -> Iterator[Document]:
+        raise AssertionError("nothing is to be read")
+        yield
+
+    assert fingerprint(Stream(read, "org/name at commit abc")) == "org/name at commit abc"
+
+
+def test_a_document_with_labels_can_stand_in_a_set() -> None:
+    document = Document("a", "b", labels={"year": 1})
+    assert document in {document}
+
+
+@pytest.mark.parametrize("folder", ["data", "train", "."])
+def test_a_folder_is_read_as_the_hub_lays_it_out_split_by_split(
+    tmp_path: Path, folder: str
+) -> None:
+    (tmp_path / folder).mkdir(exist_ok=True)
+    for name in ("train-00001-of-00002", "train-00000-of-00002", "test-00000-of-00001"):
+        rows = [{"code": name}]
+        table = pyarrow.Table.from_pylist(rows)
+        pyarrow.parquet.write_table(table, tmp_path / folder / f"{name}.parquet")
+    data = DataConfig(
+        source="mbpp", name="mbpp", path=str(tmp_path), config="train", split="train", column="code"
+    )
+    assert load_documents(Config(data=data)) == [
+        Document("mbpp/0", "train-00000-of-00002"),
+        Document("mbpp/1", "train-00001-of-00002"),
+    ]
+
+
+def test_a_folder_without_the_split_is_answered_with_the_files_looked_for(tmp_path: Path) -> None:
+    data = DataConfig(source="mbpp", path=str(tmp_path), config="full", split="dev", column="code")
+    with pytest.raises(UserError) as raised:
+        load_documents(Config(data=data))
+    message = str(raised.value)
+    assert "full/dev-*.parquet or data/dev-*.parquet or dev-*.parquet" in message
+    assert str(tmp_path) in message
+
+
+def test_columns_that_do_hold_text_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "chats.jsonl"
+    turns = [{"role": "user", "content": "hello"}]
+    path.write_text(json.dumps({"text": turns, "prompt": "a", "answer": "b"}) + "\n")
+    with pytest.raises(UserError, match=r"holds list, .* of row 1; text is in prompt, answer$"):
+        load(path)
+    path.write_text('{"text": 3}\n')
+    with pytest.raises(UserError, match=r"no column of it holds text$"):
+        load(path)

@@ -51,6 +51,11 @@ def test_a_csv_with_a_header_becomes_the_papers_prompt(tmp_path: Path) -> None:
             text="Question: Which, né?\nA) rib\nB) a, b\nC) hip\nD) toe\nAnswer:",
             subject="anatomy",
             answer=2,
+            turns=(
+                ("system", "You are a helpful assistant."),
+                ("user", "Question: Which, né?\nA) rib\nB) a, b\nC) hip\nD) toe\nAnswer:"),
+            ),
+            labels={"letter": "C", "choices": 4},
         )
     ]
 

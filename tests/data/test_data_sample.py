@@ -39,6 +39,7 @@ def test_passages_have_200_to_500_words_and_cover_exactly_eight_subjects() -> No
     assert min(counts.values()) >= 12
     assert all(200 <= len(passage.text.split()) <= 500 for passage in passages)
     assert {passage.answer for passage in passages} == {None}
+    assert {passage.turns for passage in passages} == {()}
 
 
 def test_there_are_64_questions_whose_answers_are_spread_over_0_to_3() -> None:
@@ -62,7 +63,15 @@ def test_every_question_is_put_as_the_paper_puts_it() -> None:
         for row in rows
         if row["kind"] == "question"
     ]
-    assert [question.text for question in sample("questions")] == expected
+    questions = sample("questions")
+    assert [question.text for question in questions] == expected
+    assert [question.turns for question in questions] == [
+        (("system", "You are a helpful assistant."), ("user", text)) for text in expected
+    ]
+    assert all(question.labels["choices"] == 4 for question in questions)
+    assert [question.labels["letter"] for question in questions] == [
+        "ABCD"[question.answer or 0] for question in questions
+    ]
 
 
 @pytest.mark.parametrize("split", ["passages", "questions"])

@@ -13,16 +13,8 @@ from transformers import LlamaConfig
 from probe.config import InitConfig, InitKind, ModelConfig
 from probe.errors import UserError
 from probe.models import find_attention, find_blocks, find_mlp_output, load_trunk, text_config
-from tests.tiny_models import ARCHITECTURES, ATTENTION, MLP_OUTPUT, save_tiny
+from tests.tiny_models import ARCHITECTURES, ATTENTION, BLOCKS, MLP_OUTPUT, save_tiny
 
-BLOCKS = {
-    "gpt2": "h",
-    "gpt_neox": "layers",
-    "qwen2": "layers",
-    "llama": "layers",
-    "bert": "encoder.layer",
-    "opt": "decoder.layers",
-}
 GIVEN = ModelConfig(path="given")
 
 

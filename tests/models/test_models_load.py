@@ -56,8 +56,10 @@ def test_a_pretrained_trunk_has_the_checkpoints_weights_and_no_head(
 ) -> None:
     folder = save_tiny(architecture, tmp_path)
     trunk = load_trunk(ModelConfig(path=str(folder)), PRETRAINED, CPU)
-    prefix = str(trunk.base_model_prefix) + "."
     saved = load_file(folder / "model.safetensors")
+    first = next(iter(trunk.state_dict()))
+    prefix = next(name for name in saved if name.endswith(first)).removesuffix(first)
+    assert prefix
     stem = {name.removeprefix(prefix): w for name, w in saved.items() if name.startswith(prefix)}
     # BERT's pooler is no part of a language model's checkpoint, and nothing reads it.
     loaded = {n: w for n, w in weights(trunk).items() if not n.startswith("pooler.")}
@@ -152,7 +154,9 @@ def test_a_checkpoint_of_fewer_layers_is_refused(own: Path) -> None:
 
 def test_a_checkpoint_of_another_size_is_refused_in_a_line(own: Path) -> None:
     edit_config(own, intermediate_size=44)
-    with pytest.raises(UserError, match="own"):
+    with pytest.raises(
+        UserError, match=r"=own: .*mlp\.\w+\.weight has not the shape \(\d+, \d+\) that"
+    ):
         load_trunk(ModelConfig(path=str(own)), PRETRAINED, CPU)
 
 

@@ -1,0 +1,48 @@
+"""`python -m experiments.dashboard tracking.entity=TEAM`: make a W&B workspace and a report.
+
+A dashboard is no run: it computes nothing, has no folder to claim, and is meant to be made again
+whenever runs have been added. So it composes a configuration for the keys that say where runs are
+and were tracked (`output`, `tracking.*`), and leaves Hydra's jobs and the run folder alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+
+import experiments.dashboard
+from probe.api import UserError, compose
+
+_KEYS = """
+Keys
+  tracking.entity    W&B user or team; must be given
+  tracking.project   W&B project (probe)
+  tracking.mode      auto saves where there is a login, online saves, offline only checks (auto)
+  output             folder with the project's runs (outputs)
+"""
+
+
+def main(words: Sequence[str]) -> int:
+    """Make the dashboard that the command line asks for, and return the exit code: 0, or 1."""
+    if {"-h", "--help"} & set(words):
+        sys.stdout.write(f"{(experiments.dashboard.__doc__ or '').lstrip()}{_KEYS}")
+        return 0
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s  %(message)s", datefmt="%H:%M:%S")
+    try:
+        flags = [word for word in words if word.startswith("-")]
+        if flags:
+            raise UserError(f"{flags[0]} means nothing here; give key=value, --help lists the keys")
+        config = compose(*words)
+
+        from experiments.dashboard.saving import make_dashboard  # brings W&B, which takes a second
+
+        make_dashboard(config)
+    except UserError as error:
+        sys.stderr.write(f"probe: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

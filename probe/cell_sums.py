@@ -1,0 +1,82 @@
+"""Sums for every cell of the examples, of which the wanted matrices are put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from torch import Tensor
+
+from probe.cells import Wanted
+from probe.correlation import Correlation, Sums
+
+
+class _Key(NamedTuple):
+    scheme: str
+    layers: tuple[int, ...]
+    cell: int
+
+    def __str__(self) -> str:
+        return f"{self.scheme}/{'-'.join(map(str, self.layers))}/{self.cell}"
+
+
+class CellSums:
+    """One `Sums` for each scheme, set of layers and cell that some wanted matrix needs.
+
+    Parameters
+    ----------
+    wanted : iterable of Wanted
+        Matrices to make.
+    make : callable
+        Returns empty sums, given the scheme and the number of layers averaged together.
+    """
+
+    def __init__(self, wanted: Iterable[Wanted], make: Callable[[str, int], Sums]) -> None:
+        self._make = make
+        self.sums: dict[_Key, Sums] = {
+            _Key(matrix.scheme, tuple(matrix.layers), cell): make(matrix.scheme, len(matrix.layers))
+            for matrix in wanted
+            for cell in matrix.cells
+        }
+
+    def update(
+        self, layer: int, cell: int, activations: Tensor, keep: Tensor, weight: Tensor
+    ) -> list[Tensor]:
+        """Add one layer's activations of a batch to every sum that needs them.
+
+        Returns which examples are finite, as every such sum tells it.
+        """
+        return [
+            sums.update(activations, keep, weight, key.layers.index(layer))
+            for key, sums in self.sums.items()
+            if key.cell == cell and layer in key.layers
+        ]
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all sums by name."""
+        return {
+            f"{key}/{name}": tensor
+            for key, sums in self.sums.items()
+            for name, tensor in sums.state().items()
+        }
+
+    def merge(self, state: Mapping[str, Tensor]) -> None:
+        """Add the `state()` of other examples."""
+        for key, sums in self.sums.items():
+            sums.merge(within(state, f"{key}/"))
+
+    def average(self, matrix: Wanted) -> Correlation:
+        """Return the average over a matrix's layers and the union of its cells."""
+        layers = tuple(matrix.layers)
+        members = [self.sums[_Key(matrix.scheme, layers, cell)] for cell in matrix.cells]
+        if len(members) == 1:
+            return members[0].finish()
+        union = self._make(matrix.scheme, len(layers))
+        for sums in members:
+            union.merge(sums.state())
+        return union.finish()
+
+
+def within(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return what stands under a prefix, without it."""
+    return {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}

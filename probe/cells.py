@@ -1,0 +1,165 @@
+"""Cells: the disjoint sets of examples of which every matrix is a union.
+
+Each cell has sums of its own. A matrix over several cells is made by merging their sums, so that
+parts, halves and the whole come from one pass over the texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from probe.examples import Example
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A matrix to make.
+
+    Attributes
+    ----------
+    name : str
+        Its name, e.g. `layer_12_part1`.
+    layers : list of int
+        Layers that it averages over.
+    cells : list of int
+        Cells of examples that it averages over.
+    scheme : str
+        How it averages: mean, fisher or pooled.
+    part, parts : int
+        Part of the examples, from 1, and the number of parts.
+    halves : bool
+        Whether there are two cells and they are halves, to be correlated with each other.
+    """
+
+    name: str
+    layers: list[int]
+    cells: list[int]
+    scheme: str = "mean"
+    part: int = 1
+    parts: int = 1
+    halves: bool = False
+
+
+@dataclass(frozen=True)
+class View:
+    """A matrix of a study: some layers over a contiguous stretch of the examples.
+
+    Attributes
+    ----------
+    name : str
+        Its name, e.g. `layer_12`.
+    layers : tuple of int
+        Layers that it averages over.
+    start, stop : int
+        The first example, and the one after the last.
+    scheme : str
+        How it averages: mean, fisher or pooled.
+    """
+
+    name: str
+    layers: tuple[int, ...]
+    start: int
+    stop: int
+    scheme: str = "mean"
+
+
+def lay_out_views(views: Sequence[View]) -> tuple[list[list[int]], list[Wanted]]:
+    """Return the cells between all borders of the views, and the matrices made of them.
+
+    Examples
+    --------
+    >>> views = [View("all", (0,), 0, 5), View("first", (0,), 0, 1)]
+    >>> cells, wanted = lay_out_views(views)
+    >>> cells
+    [[0], [1, 2, 3, 4]]
+    >>> [matrix.cells for matrix in wanted]
+    [[0, 1], [0]]
+    """
+    borders = sorted({border for view in views for border in (view.start, view.stop)})
+    cells = [list(range(start, stop)) for start, stop in pairwise(borders)]
+    wanted = [
+        Wanted(
+            view.name,
+            list(view.layers),
+            list(range(borders.index(view.start), borders.index(view.stop))),
+            view.scheme,
+        )
+        for view in views
+    ]
+    return cells, wanted
+
+
+def lay_out(
+    groups: Mapping[str, list[int]],
+    examples: Sequence[Example],
+    scheme: str = "mean",
+    parts: int = 1,
+    halves: bool = True,
+) -> tuple[list[list[int]], list[Wanted]]:
+    """Return the cells of a run, as numbers of examples, and the matrices made of them.
+
+    Parameters
+    ----------
+    groups : mapping of str to list of int
+        Layers that a matrix averages over, by the matrix's name.
+    examples : sequence of Example
+        The chosen examples.
+    scheme : {"mean", "fisher", "pooled"}
+        How examples are averaged.
+    parts : int
+        Contiguous parts of the examples, a matrix each.
+    halves : bool
+        Whether to cut every part into two halves, to be correlated with each other.
+    """
+    cells: list[list[int]] = []
+    of_part = []
+    for members in split_parts(len(examples), parts):
+        portions = split_halves(members, examples) if halves else [members]
+        of_part.append(list(range(len(cells), len(cells) + len(portions))))
+        cells += portions
+    wanted = [
+        Wanted(
+            name=f"{name}_part{part}" if parts > 1 else name,
+            layers=layers,
+            cells=numbers,
+            scheme=scheme,
+            part=part,
+            parts=parts,
+            halves=len(numbers) == 2,
+        )
+        for name, layers in groups.items()
+        for part, numbers in enumerate(of_part, start=1)
+    ]
+    return cells, wanted
+
+
+def split_parts(n_examples: int, parts: int) -> list[list[int]]:
+    """Cut the examples into contiguous parts, as equal as `np.array_split` makes them."""
+    return [part.tolist() for part in np.array_split(np.arange(n_examples), parts)]
+
+
+def split_halves(members: Sequence[int], examples: Sequence[Example]) -> list[list[int]]:
+    """Deal the documents out to two halves in turn, so that no document is in both.
+
+    The pieces of one document alone are cut in the middle; one example alone stays whole.
+
+    Examples
+    --------
+    >>> split_halves([0, 1, 2], [Example("a", [1]), Example("a", [2]), Example("b", [3])])
+    [[0, 1], [2]]
+    """
+    order: dict[str, int] = {}
+    for member in members:
+        order.setdefault(examples[member].document, len(order))
+    if len(members) == 1:
+        return [list(members)]
+    if len(order) == 1:
+        return [half.tolist() for half in np.array_split(np.asarray(members), 2)]
+    halves: list[list[int]] = [[], []]
+    for member in members:
+        halves[order[examples[member].document] % 2].append(member)
+    return halves

@@ -1,0 +1,135 @@
+"""How alike the entries of matrices are, over the pairs of neurons that both define."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.topology import Topology
+
+Entries = NDArray[np.float32]
+Defined = NDArray[np.bool_]
+# Entries that are turned to float64 at a time, of every matrix: 24 matrices take 50 MB.
+_CHUNK = 1 << 18
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A pair of neurons and its correlation in two topologies, dimensionless."""
+
+    neurons: tuple[int, int]
+    r: tuple[float, float]
+
+
+def upper_entries(topologies: Sequence[Topology]) -> tuple[Entries, Defined]:
+    """Flatten matrices above their diagonals.
+
+    Returns
+    -------
+    entries : ndarray of float32, shape (n_topologies, n_pairs)
+        Row by row, as `np.triu_indices` has it; 0 where a neuron is undefined.
+    defined : ndarray of bool, shape (n_topologies, n_pairs)
+        Where both neurons of the pair are defined.
+    """
+    n = topologies[0].n_neurons
+    above = ~np.tri(n, dtype=bool)
+    entries = np.empty((len(topologies), n * (n - 1) // 2), dtype=np.float32)
+    defined = np.empty(entries.shape, dtype=bool)
+    for row, topology in enumerate(topologies):
+        neurons = ~np.isin(np.arange(n), topology.undefined)
+        entries[row] = topology.matrix[above]
+        defined[row] = np.logical_and.outer(neurons, neurons)[above]
+    return entries, defined
+
+
+def pearson(entries: NDArray[Any], defined: Defined) -> NDArray[np.float64]:
+    """Correlate every two rows over the columns that both define.
+
+    All the sums over pairs of rows are matrix products, of which a chunk of columns at a time is
+    held in float64. Rows are first shifted by their means, so that the sums lose no digits.
+
+    Parameters
+    ----------
+    entries : ndarray, shape (n_rows, n_columns)
+        Values, dimensionless.
+    defined : ndarray of bool, shape (n_rows, n_columns)
+        Which of them count.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_rows, n_rows)
+        Correlations; NaN where a row is constant, or fewer than two columns count.
+    """
+    rows, columns = entries.shape
+    total = entries.sum(axis=1, dtype=np.float64, where=defined, keepdims=True)
+    mean = total / defined.sum(axis=1, keepdims=True).clip(1)
+    counts, sums, squares, products = np.zeros((4, rows, rows))
+    for start in range(0, columns, _CHUNK):
+        known = defined[:, start : start + _CHUNK].astype(np.float64)
+        values = (entries[:, start : start + _CHUNK] - mean) * known
+        counts += known @ known.T
+        sums += values @ known.T  # of row i over the columns that row j has, too
+        squares += values**2 @ known.T
+        products += values @ values.T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        covariance = products - sums * sums.T / counts
+        variance = squares - sums**2 / counts
+        # What rounding leaves of a constant's variance is no variance.
+        variance = np.where(variance > 1e-12 * squares, variance, np.nan)
+        correlation = covariance / np.sqrt(variance * variance.T)
+    return correlation.clip(-1, 1)
+
+
+def spearman(entries: Entries, defined: Defined) -> NDArray[np.float64]:
+    """Correlate the ranks of every two rows over the columns that both define."""
+    from scipy.stats import rankdata
+
+    if (defined == defined[0]).all():
+        kept = entries[:, defined[0]]
+        return pearson(rankdata(kept, axis=1), np.ones(kept.shape, dtype=bool))
+    found = np.eye(len(entries))
+    for a in range(len(entries)):
+        for b in range(a):
+            both = defined[a] & defined[b]
+            ranks = rankdata(entries[[a, b]][:, both], axis=1)
+            found[a, b] = found[b, a] = pearson(ranks, np.ones(ranks.shape, dtype=bool))[0, 1]
+    return found
+
+
+def differences(
+    entries: Entries, defined: Defined, n_neurons: int, most: int
+) -> tuple[float | None, list[Difference]]:
+    """Root mean square difference of two rows, and the pairs of neurons that differ most.
+
+    Parameters
+    ----------
+    entries, defined : ndarray, shape (2, n_pairs)
+        Of `upper_entries`.
+    n_neurons : int
+        Size of the matrices.
+    most : int
+        How many pairs of neurons to name.
+    """
+    places = np.flatnonzero(defined.all(axis=0))
+    if not places.size:
+        return None, []
+    first, second = entries[:, places].astype(np.float64)
+    size = np.abs(first - second)
+    largest = np.argpartition(-size, min(most, size.size) - 1)[:most]
+    largest = largest[np.argsort(-size[largest], kind="stable")]
+    named = [
+        Difference(_neurons(int(places[at]), n_neurons), (float(first[at]), float(second[at])))
+        for at in largest
+    ]
+    return float(np.sqrt((size**2).mean())), named
+
+
+def _neurons(place: int, n: int) -> tuple[int, int]:
+    """Row and column of a place in the flattened upper triangle."""
+    ends = np.cumsum(np.arange(n - 1, 0, -1))
+    row = int(np.searchsorted(ends, place, side="right"))
+    return row, n - int(ends[row] - place)

@@ -1,0 +1,123 @@
+"""What is compared: every topology of some runs, with its measures and a short label."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from probe.compare.spaces import Space
+from probe.errors import UserError
+from probe.tables import read_numbers
+from probe.topology import MANIFEST, Topology, load_topologies
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One topology of a comparison.
+
+    Attributes
+    ----------
+    label : str
+        Short name, unlike that of any other item.
+    run : Path
+        Folder that it was read from.
+    topology : Topology
+        The matrix.
+    space : Space
+        What its neurons are.
+    hubs : tuple of int
+        Its strongest neurons, as the run's own measures have them.
+    numbers : dict of str to float
+        Its measures.
+    """
+
+    label: str
+    run: Path
+    topology: Topology
+    space: Space
+    hubs: tuple[int, ...]
+    numbers: dict[str, float]
+
+    @property
+    def half_differences(self) -> dict[str, float]:
+        """How far each measure differs between two halves of the documents, where that is known."""
+        reliability = self.topology.reliability
+        if reliability is None or len(reliability.halves) != 2:
+            return {}
+        first, second = reliability.halves
+        return {name: abs(first[name] - second[name]) for name in first if name in second}
+
+
+def load_items(runs: Sequence[str | os.PathLike[str]]) -> list[Item]:
+    """Load every topology of finished runs; a run that is given twice counts once.
+
+    Raises
+    ------
+    UserError
+        If a folder is no finished run, or there is nothing to compare.
+    """
+    found = list(dict.fromkeys(Path(run).resolve() for run in runs))
+    loaded = [load_topologies(run) for run in found]
+    if sum(map(len, loaded)) < 2:
+        raise UserError(
+            f"{runs[0]} has one topology, and a comparison needs two; give another run with it"
+        )
+    labels = _labels(_names(found), [[topology.name for topology in each] for each in loaded])
+    return [
+        item
+        for run, topologies, names in zip(found, loaded, labels, strict=True)
+        for item in _items(run, topologies, names)
+    ]
+
+
+def _items(run: Path, topologies: Sequence[Topology], labels: Sequence[str]) -> Iterator[Item]:
+    numbers = read_numbers(run)
+    try:
+        measures: dict[str, Any] = json.loads((run / "measures.json").read_text())
+    except OSError as error:
+        raise UserError(f"{run} lacks {error.filename}; make the run again") from None
+    config = json.loads((run / MANIFEST).read_text())["config"]
+    for topology, label in zip(topologies, labels, strict=True):
+        yield Item(
+            label=label,
+            run=run,
+            topology=topology,
+            space=Space.of(topology, config),
+            hubs=tuple(neuron for neuron, _ in measures[topology.name]["hubs"]),
+            numbers=numbers[topology.name],
+        )
+
+
+def _labels(runs: Sequence[str], topologies: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Label the topologies of every run by no more than it takes."""
+    if len(runs) == 1:
+        return [list(topologies[0])]
+    if all(len(names) == 1 for names in topologies):
+        return [[run] for run in runs]
+    return [
+        [f"{run}/{name}" for name in names] for run, names in zip(runs, topologies, strict=True)
+    ]
+
+
+def _names(runs: Sequence[Path]) -> list[str]:
+    """Name runs by as little of their paths as tells them apart."""
+
+    def plain(run: Path) -> str:
+        return re.sub(r"-[0-9a-f]{8}$", "", run.name)
+
+    ways: list[Callable[[Path], str]] = [
+        plain,
+        lambda run: f"{run.parent.name}/{plain(run)}",
+        lambda run: f"{run.parent.parent.name}/{run.parent.name}/{plain(run)}",
+        lambda run: run.name,
+    ]
+    for way in ways:
+        names = [way(run) for run in runs]
+        if len(set(names)) == len(runs):
+            return names
+    return [str(run) for run in runs]

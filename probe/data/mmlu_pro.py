@@ -1,0 +1,62 @@
+"""MMLU-Pro: questions of three to ten choices (Wang et al. 2024, arXiv:2406.01574)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+
+from probe.config import Config
+from probe.data.choices import question_document
+from probe.data.document import Document, Documents
+from probe.data.files import Row
+from probe.data.rows import documents_of, origin
+from probe.errors import UserError
+
+# What fills a question up to ten choices in some versions; the authors' own scripts drop it.
+_NO_CHOICE = "N/A"
+
+
+def load(config: Config) -> Documents:
+    """Load the questions of the chosen categories, in the order of the rows."""
+    wanted = config.subject.mmlu_pro if config.subject else []
+    if not wanted:
+        return []
+
+    def documents(rows: Iterable[Row]) -> Iterator[Document]:
+        missing = dict.fromkeys(wanted)
+        for number, row in enumerate(rows):
+            if row.get("category", wanted[0]) in wanted:
+                yield _document(number, row, origin(config.data))
+                missing.pop(row["category"], None)
+        if missing:
+            raise UserError(f"{origin(config.data)} has no questions on {', '.join(missing)}")
+
+    return documents_of(config.data, documents)
+
+
+def _document(number: int, row: Row, where: str) -> Document:
+    try:
+        listed = row["options"]
+        listed = json.loads(listed) if isinstance(listed, str) else listed
+        answer = int(row["answer_index"])
+        if not all(isinstance(text, str) for text in [row["question"], *listed]):
+            raise TypeError
+        if answer not in range(len(listed)) or listed[answer] == _NO_CHOICE:
+            raise ValueError
+        choices = [choice for choice in listed if choice != _NO_CHOICE]
+        answer -= listed[:answer].count(_NO_CHOICE)
+        identity = str(row.get("question_id", number))
+        return question_document(
+            f"{row['category'].replace(' ', '_')}/{identity}",
+            row["question"],
+            choices,
+            answer,
+            row["category"],
+            {"question": identity, "source": row.get("src") or ""},
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise UserError(
+            f"{where} is no MMLU-Pro in row {number + 1}, with the columns "
+            f"{', '.join(map(str, row))}; wanted are question, options (in a csv as a JSON list), "
+            "answer_index (from 0) and category"
+        ) from None

@@ -1,0 +1,24 @@
+"""Data sets with a text in every row: OpenWebText, MBPP, and any other on the Hub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from probe.config import Config
+from probe.data.columns import column_texts
+from probe.data.document import Document, Documents
+from probe.data.files import Row
+from probe.data.rows import documents_of, origin
+
+
+def load(config: Config) -> Documents:
+    """Load a document from the column `data.column` of every row that is not empty there."""
+    data = config.data
+    place = data.id.rpartition("/")[2] if data.source == "hub" and data.id else data.source
+
+    def documents(rows: Iterable[Row]) -> Iterator[Document]:
+        for number, text in enumerate(column_texts(rows, data.column, origin(data))):
+            if text.strip():
+                yield Document(f"{data.name or place}/{number}", text)
+
+    return documents_of(data, documents)

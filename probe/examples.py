@@ -1,0 +1,219 @@
+"""From documents to examples: cut, tokenize, filter, shuffle, limit."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby, islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from probe.config import AverageConfig, Config, Cut, data_name, model_name
+from probe.data import Document
+from probe.errors import UserError
+
+logger = logging.getLogger(__name__)
+# Most texts handed to the tokenizer at a time: it works on them in parallel.
+_TOGETHER = 1000
+
+
+@dataclass(frozen=True)
+class Example:
+    """Token ids of one text, and the document that it was cut from."""
+
+    document: str
+    ids: list[int]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The chosen examples, and how many were left out for which reason."""
+
+    chosen: list[Example]
+    skipped: dict[str, int]
+
+
+@dataclass
+class _Bounds:
+    """Keeps texts of `least` to `most` tokens and counts the others."""
+
+    least: int
+    most: int
+    skipped: Counter[str] = field(default_factory=Counter)
+
+    def __call__(self, examples: Iterable[Example]) -> Iterator[Example]:
+        for example in examples:
+            if len(example.ids) < self.least:
+                self.skipped[f"fewer than {self.least} tokens"] += 1
+            elif len(example.ids) > self.most:
+                self.skipped[f"more than {self.most} tokens"] += 1
+            else:
+                yield example
+
+
+def choose_examples(
+    documents: Iterable[Document],
+    tokenizer: Any,
+    config: Config,
+    context: int,
+    score: Callable[[list[Example]], NDArray[np.float64]] | None = None,
+) -> Examples:
+    """Cut documents into pieces, filter by length and perplexity, shuffle, offset and limit.
+
+    Parameters
+    ----------
+    documents : iterable of Document
+        Raw texts; read only as far as they are needed.
+    tokenizer : transformers tokenizer
+        Turns texts into token ids.
+    config : Config
+        Its `data` says what to choose, `average.example` whether one example is all.
+    context : int
+        Most tokens that the model can read.
+    score : callable, optional
+        Returns the perplexity of every example, for `data.perplexity`.
+
+    Raises
+    ------
+    UserError
+        If no example is left.
+    """
+    data = config.data
+    most = context if data.max_tokens is None else min(data.max_tokens, context)
+    bounds = _Bounds(data.min_tokens + data.skip_first, most)
+    end = None if data.limit is None else data.offset + data.limit
+    # Without a choice over all of them nothing after the last example wanted needs a tokenizer.
+    wanted = None if data.shuffle or data.perplexity else end
+    together = _TOGETHER if wanted is None else min(wanted, _TOGETHER)
+    chosen = list(islice(bounds(_pieces(documents, tokenizer, config, most, together)), wanted))
+    skipped = bounds.skipped
+    if data.perplexity is not None and chosen:
+        assert score is not None, "data.perplexity needs a model"
+        chosen = _between(chosen, score(chosen), data.perplexity, skipped)
+    if data.shuffle:
+        order = np.random.default_rng(data.seed).permutation(len(chosen))
+        chosen = [chosen[i] for i in order]
+    chosen = chosen[data.offset : end]
+    if not chosen:
+        why = ", ".join(f"{count} had {reason}" for reason, count in skipped.items())
+        raise UserError(
+            f"no example is left of data={data_name(data)} ({why or 'offset too large'}); "
+            "change data.min_tokens, data.max_tokens, data.offset, or cut long texts with "
+            "data.cut=tokens"
+        )
+    return Examples(_averaged(chosen, config.average), dict(skipped))
+
+
+def merge_paragraphs(text: str, max_words: int) -> list[str]:
+    r"""Split at blank lines and merge consecutive paragraphs up to a number of words.
+
+    Examples
+    --------
+    >>> merge_paragraphs("a b\n\nc\n\nd e f", max_words=3)
+    ['a b\n\nc', 'd e f']
+    """
+    pieces: list[list[str]] = []
+    words = 0
+    for paragraph in text.split("\n\n"):
+        count = len(paragraph.split())
+        if not pieces or words + count > max_words:
+            pieces.append([])
+            words = 0
+        pieces[-1].append(paragraph)
+        words += count
+    return ["\n\n".join(piece) for piece in pieces]
+
+
+def _pieces(
+    documents: Iterable[Document], tokenizer: Any, config: Config, most: int, together: int
+) -> Iterator[Example]:
+    """Tokenize documents, or their pieces, some of them together."""
+    data = config.data
+    texts = _texts(
+        tqdm(documents, "tokenize", disable=None, leave=False, delay=2), tokenizer, config
+    )
+    while taken := list(islice(texts, together)):
+        for special, portion in groupby(taken, key=lambda text: text[2]):
+            names, pieces, _ = zip(*portion, strict=True)
+            encoded = tokenizer(
+                list(pieces),
+                add_special_tokens=special,
+                return_attention_mask=False,
+                verbose=False,
+            )["input_ids"]
+            for name, ids in zip(names, encoded, strict=True):
+                window = len(ids) if data.cut is not Cut.tokens else min(data.window or most, most)
+                for start in range(0, max(len(ids), 1), max(window, 1)):
+                    yield Example(name, ids[start : start + window])
+
+
+def _texts(
+    documents: Iterable[Document], tokenizer: Any, config: Config
+) -> Iterator[tuple[str, str, bool]]:
+    """Yield every text with its document's name and whether special tokens are to be added."""
+    data = config.data
+    if config.model.chat and tokenizer.chat_template is None:
+        raise UserError(
+            f"model.chat=true needs a tokenizer with a chat template, and "
+            f"{model_name(config.model)} has none; take an instruct model, or model.chat=false"
+        )
+    for document in documents:
+        if config.model.chat and document.turns:
+            # The template brings its special tokens itself.
+            yield document.name, _in_template(document, tokenizer), False
+        elif data.cut is Cut.paragraphs:
+            for piece in merge_paragraphs(document.text, data.max_words):
+                yield document.name, piece, data.special_tokens
+        else:
+            yield document.name, document.text, data.special_tokens
+
+
+def _in_template(document: Document, tokenizer: Any) -> str:
+    turns = [{"role": role, "content": content} for role, content in document.turns]
+    text: str = tokenizer.apply_chat_template(
+        turns,
+        tokenize=False,
+        add_generation_prompt=turns[-1]["role"] == "user",
+        enable_thinking=False,  # Qwen3 would think aloud before it answers
+    )
+    return text
+
+
+def _between(
+    examples: list[Example],
+    perplexity: NDArray[np.float64],
+    percentiles: list[float],
+    skipped: Counter[str],
+) -> list[Example]:
+    """Keep the examples between two percentiles of the perplexity, both included."""
+    low, high = np.percentile(perplexity, percentiles)
+    kept = [
+        example for example, value in zip(examples, perplexity, strict=True) if low <= value <= high
+    ]
+    logger.info("perplexity of %d examples: kept from %.3g to %.3g", len(examples), low, high)
+    if len(kept) < len(examples):
+        span = " to ".join(f"{percentile:g}" for percentile in percentiles)
+        skipped[f"perplexity outside percentiles {span}"] += len(examples) - len(kept)
+    return kept
+
+
+def _averaged(chosen: list[Example], average: AverageConfig) -> list[Example]:
+    """Take the one example that the average is over, if so, and check the number of parts."""
+    if average.example is not None:
+        if average.example >= len(chosen):
+            raise UserError(
+                f"average.example={average.example} is not there: the examples are 0 to "
+                f"{len(chosen) - 1}"
+            )
+        return [chosen[average.example]]
+    if average.parts > len(chosen):
+        raise UserError(
+            f"average.parts={average.parts} is more than the {len(chosen)} examples; "
+            "take fewer parts or more examples"
+        )
+    return chosen

@@ -1,0 +1,80 @@
+"""A graph of the strongest edges, and its parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+Nodes = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """An undirected weighted graph without loops or double edges.
+
+    Attributes
+    ----------
+    n : int
+        Number of nodes, which are numbered from 0.
+    first, second : ndarray of int64, shape (n_edges,)
+        The two ends of every edge, in any order.
+    weight : ndarray of float64, shape (n_edges,)
+        Positive weights, |r| in a topology's graph.
+    """
+
+    n: int
+    first: Nodes
+    second: Nodes
+    weight: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, matrix: NDArray[np.float32]) -> Graph:
+        """Make the graph of a symmetric matrix's entries that are not 0, by their magnitude."""
+        first, second = np.nonzero(np.triu(matrix, k=1))
+        return cls(len(matrix), first, second, np.abs(matrix[first, second], dtype=np.float64))
+
+    @property
+    def edges(self) -> int:
+        """Number of edges."""
+        return len(self.first)
+
+    @cached_property
+    def degrees(self) -> Nodes:
+        """Number of every node's edges, shape (n,)."""
+        return np.bincount(np.concatenate([self.first, self.second]), minlength=self.n)
+
+    def adjacency(self) -> NDArray[np.bool_]:
+        """Return which nodes have an edge between them, shape (n, n)."""
+        adjacent = np.zeros((self.n, self.n), dtype=bool)
+        adjacent[self.first, self.second] = adjacent[self.second, self.first] = True
+        return adjacent
+
+    def components(self) -> Nodes:
+        """Return the number of every node's connected component, shape (n,)."""
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
+        if self.n == 0:
+            return np.zeros(0, dtype=np.int64)
+        entries = (np.ones(self.edges), (self.first, self.second))
+        graph = coo_array(entries, shape=(self.n, self.n))
+        labels: Nodes = connected_components(graph, directed=False)[1].astype(np.int64)
+        return labels
+
+    def largest_component(self) -> Graph:
+        """Return the part that has most nodes (of equals, that of the first node), renumbered."""
+        sizes = np.bincount(labels := self.components())
+        if len(sizes) < 2:
+            return self
+        inside = labels == sizes.argmax()
+        number = np.cumsum(inside) - 1
+        kept = inside[self.first]  # an edge's ends are in the same component
+        return Graph(
+            n=int(inside.sum()),
+            first=number[self.first[kept]],
+            second=number[self.second[kept]],
+            weight=self.weight[kept],
+        )

@@ -1,0 +1,53 @@
+"""What a user is told where a model's files cannot be had."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+
+_OR_LOCAL = "or give a local copy with model.path="
+
+
+def failure(where: str, revision: str | None, error: BaseException) -> str:
+    """Say in one line why a model's files could not be had, and what to do.
+
+    The Hub's answer is looked for behind the error: transformers' own first line leaves it out.
+
+    Examples
+    --------
+    >>> print(failure("Org/Name", "step1", OSError("No such revision.")))
+    Org/Name at step1 could not be loaded (No such revision); check the name and the network, ...
+    """
+    answer, status = _answer(error)
+    if isinstance(answer, GatedRepoError):
+        return (
+            f"{where} is gated; accept its licence at https://huggingface.co/{where} and log in "
+            f"with `hf auth login`, {_OR_LOCAL}"
+        )
+    if isinstance(answer, RepositoryNotFoundError):
+        return (
+            f"{where} is not on the Hub, or is private; check the name, log in with "
+            f"`hf auth login` if it is private, {_OR_LOCAL}"
+        )
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return (
+            f"the Hub refuses {where} to your token ({status}); log in with `hf auth login` and "
+            f"a token that may read it, {_OR_LOCAL}"
+        )
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    at = f" at {revision}" if revision is not None else ""
+    return (
+        f"{where}{at} could not be loaded ({reason}); check the name and the network, {_OR_LOCAL}"
+    )
+
+
+def _answer(error: BaseException | None) -> tuple[HfHubHTTPError | None, int | None]:
+    """Find what the Hub answered, and its status, among the causes of an error."""
+    while error is not None:
+        response = getattr(error, "response", None)
+        # A file that is neither at the Hub nor in the cache is an HTTP error without a response.
+        if isinstance(error, HfHubHTTPError) and response is not None:
+            return error, response.status_code
+        error = error.__cause__ or error.__context__
+    return None, None

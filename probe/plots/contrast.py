@@ -1,0 +1,96 @@
+"""Topologies beside each other: their heat maps and correlations, and how alike they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from probe.measures import edges
+from probe.plots.distributions import chance_said
+from probe.plots.matrix import block_note, draw_matrix, neuron_order
+from probe.plots.style import (
+    COLOURS,
+    MOST_NAMES,
+    SHARES,
+    SIGNED,
+    name_rows_and_columns,
+    title,
+    wrapped,
+    write_values,
+)
+from probe.reliability import BINS
+from probe.topology import Topology
+
+
+def beside(topologies: Sequence[Topology], labels: Sequence[str]) -> Figure:
+    """Draw a few heat maps side by side, and below them the share of pairs at each r.
+
+    Every heat map has its own order, by strength: neurons of unlike models or inits have no names
+    in common.
+    """
+    width = max(3.2 * len(topologies) + 0.8, 6.4)
+    figure = Figure(figsize=(width, 6.6), layout="constrained", dpi=150)
+    figure.suptitle(wrapped(title(*topologies), width), fontsize=9)
+    places = figure.add_gridspec(2, len(topologies), height_ratios=(1.2, 1))
+    above = [figure.add_subplot(places[0, column]) for column in range(len(topologies))]
+    below = figure.add_subplot(places[1, :])
+    for place, (axes, topology, label) in enumerate(zip(above, topologies, labels, strict=True)):
+        image = draw_matrix(axes, topology, neuron_order(topology))
+        note = block_note(topology.n_neurons).strip()
+        name = wrapped(label, 2.8)
+        axes.set_title(f"{name}\n{_mean(topology)}", fontsize=8)
+        axes.set_xlabel(f"neuron, by rank of strength\n{note}".strip(), fontsize=8)
+        r = edges(topology)
+        share = np.histogram(r, bins=BINS)[0] / max(1, r.size)
+        below.stairs(share, BINS, color=COLOURS[place % len(COLOURS)], lw=1.3, label=name)
+    figure.colorbar(image, ax=above, label="correlation r (dimensionless)")
+    if below.dataLim.ymax > 0:
+        below.set_yscale("log")
+        lines = sum(label.count("\n") + 1 for label in below.get_legend_handles_labels()[1])
+        below.set_ylim(None, below.dataLim.ymax * 1.8**lines)  # room for the legend
+    below.legend(fontsize=8, frameon=False, loc="upper right")
+    below.set(xlabel="correlation r (dimensionless)", ylabel="share of pairs of neurons")
+    below.set_xlim(-1, 1)
+    return figure
+
+
+def _mean(topology: Topology) -> str:
+    r = edges(topology)
+    mean = float(np.abs(r, dtype=np.float64).mean()) if r.size else 0.0
+    return f"mean |r| {mean:.3f}\n{chance_said(topology.reliability)}".strip()
+
+
+def comparison(
+    labels: Sequence[str], correlations: ArrayLike, overlaps: ArrayLike, chance_overlap: float
+) -> Figure:
+    """Draw how alike K topologies are: correlations of their entries, and hubs in common.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        Names of the topologies.
+    correlations, overlaps : array, shape (K, K)
+        Correlation between the entries, and share of hubs in common, dimensionless; NaN where
+        there is none, drawn grey.
+    chance_overlap : float
+        Share of hubs that random choices have in common, NaN where it is not known.
+    """
+    side, names = 2.6 + 0.2 * min(len(labels), MOST_NAMES), 0.08 * max(map(len, labels))
+    size = (2 * (side + names + 1), side + 0.75 * names + 0.3)
+    figure = Figure(figsize=size, layout="compressed", dpi=150)
+    figure.suptitle(f"Likeness of {len(labels)} topologies", fontsize=9)
+    known = "" if np.isnan(chance_overlap) else f"; by chance {chance_overlap:.3f}"
+    drawn = (
+        (correlations, SIGNED, -1, "correlation r of entries (dimensionless)"),
+        (overlaps, SHARES, 0, f"share of hubs in common{known}"),
+    )
+    for place, (values, colours, least, label) in enumerate(drawn):
+        axes = figure.add_subplot(1, 2, place + 1)
+        image = axes.imshow(np.asarray(values, np.float64), cmap=colours, vmin=least, vmax=1)
+        write_values(axes, image)
+        name_rows_and_columns(axes, labels)
+        figure.colorbar(image, ax=axes, label=label)
+    return figure

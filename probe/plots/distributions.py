@@ -1,0 +1,134 @@
+"""How strengths, correlations and eigenvalues are distributed, beside what chance gives."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from probe.measures import Measures, edges, strengths
+from probe.plots.style import BLUE, ORANGE, single, title
+from probe.reliability import BINS, Reliability
+from probe.topology import Topology
+
+SIZE = (7.2, 4.2)
+# Eigenvalues of a float32 matrix are rounding errors below this share of the largest.
+RESOLUTION = 1e-6
+
+
+def strength_distribution(topology: Topology, measures: Measures) -> Figure:
+    """Draw the neurons' strengths from the strongest on, hubs marked, the strongest ones named."""
+    strength = np.sort(np.delete(strengths(topology), topology.undefined))[::-1]
+    n, mean = len(strength), measures.strength_mean
+    figure, axes = single(title(topology), SIZE)
+    axes.plot(np.arange(1, n + 1), strength, color=BLUE, lw=1.5)
+    axes.axhline(mean, color=BLUE, ls="--", lw=1, label=f"mean {mean:.1f}")
+    hubs = measures.hubs
+    named = ", ".join(str(neuron) for neuron, _ in hubs[:5]) + (" …" if len(hubs) > 5 else "")
+    axes.plot(
+        np.arange(1, len(hubs) + 1), [value for _, value in hubs], "o",
+        color=ORANGE, ms=3.5, label=f"{len(hubs)} hubs: {named}",
+    )  # fmt: skip
+    if topology.reliability:
+        chance = max(0, n - 1) * topology.reliability.chance_abs_r
+        label = f"white noise {chance:.1f}"
+        axes.axhline(chance, color="black", ls=":", lw=1, label=label)
+    axes.legend(loc="upper right", frameon=False, title=f"Gini {measures.strength_gini:.3f}")
+    axes.set(xlabel="neuron, by rank of strength", ylabel="strength Σ|r| (dimensionless)")
+    axes.set(xlim=(0.5, max(1, n) + 0.5), ylim=(0, None))
+    return figure
+
+
+def histogram(topology: Topology, measures: Measures) -> Figure:
+    """Draw how often each r occurs among the pairs of neurons, beside the same number by chance."""
+    r = edges(topology)
+    figure, axes = single(title(topology), SIZE)
+    axes.hist(r, bins=BINS.tolist(), color=BLUE, alpha=0.75, log=r.size > 0, label="observed")
+    axes.axvline(0, color="0.4", lw=0.8, zorder=0)
+    if topology.reliability and r.size:
+        _chance(axes, topology.reliability, r.size)
+    said = _numbers(topology, measures)
+    axes.text(0.02, 0.97, said, transform=axes.transAxes, va="top", fontsize=9)
+    axes.legend(loc="upper right", frameon=False, fontsize=9)
+    axes.set(xlabel="correlation r (dimensionless)", ylabel="pairs of neurons", xlim=(-1, 1))
+    if r.size:
+        # Room above the highest bin, on a logarithmic axis, for what is written there.
+        axes.set_ylim(0.5, 12 * axes.dataLim.ymax)
+    return figure
+
+
+def _numbers(topology: Topology, measures: Measures) -> str:
+    lines = [f"mean |r| {measures.mean_abs_r:.3f}", chance_said(topology.reliability)]
+    lines.append(f"mean r {measures.mean_r:+.3f}")
+    if measures.split_half is not None:
+        lines.append(f"split-half correlation {measures.split_half:.3f}")
+    return "\n".join(filter(None, lines))
+
+
+def chance_said(reliability: Reliability | None) -> str:
+    """Say which mean |r| chance gives, as far as it is known."""
+    if reliability is None:
+        return ""
+    null = reliability.null
+    shifted = "" if null is None else f", shifted {null.mean_abs_r:.3f}"
+    return f"(white noise {reliability.chance_abs_r:.3f}{shifted})"
+
+
+def _chance(axes: Axes, reliability: Reliability, pairs: int) -> None:
+    """Draw the pairs in each bin that the circular shift gives, or else white noise."""
+    null = reliability.null
+    if null is not None:
+        counts = np.asarray(null.counts, dtype=np.float64)
+        label = f"circularly shifted series ({null.shifts} ×, scaled)"
+        axes.stairs(counts * pairs / counts.sum(), BINS, color=ORANGE, lw=1.2, label=label)
+        return
+    centre, width, variance = (BINS[1:] + BINS[:-1]) / 2, np.diff(BINS), reliability.noise
+    density = np.exp(-(centre**2) / (2 * variance)) / np.sqrt(2 * np.pi * variance)
+    label = f"white noise, normal with SD {np.sqrt(variance):.3f}"
+    axes.plot(centre, pairs * width * density, color=ORANGE, ls="--", lw=1.2, label=label)
+
+
+def spectrum(topology: Topology, measures: Measures) -> Figure:
+    """Draw the eigenvalues by rank on two logarithmic axes, with what white noise can reach.
+
+    Eigenvalues of independent white noise end at `(1 + √(n v))²` (Marchenko and Pastur 1967), where
+    v is the variance of an entry: a mean over examples of one length has, as every token adds to it
+    alike, those of one correlation over 1/v tokens. Where lengths differ they end a few per cent
+    higher. Real series are autocorrelated, and reach higher without being related.
+    """
+    found = measures.spectrum
+    values = np.asarray(found.eigenvalues, dtype=np.float64)
+    zero = RESOLUTION * values.max(initial=0)
+    shown = values > zero
+    figure, axes = single(title(topology), SIZE)
+    rank = np.arange(1, len(values) + 1)
+    axes.plot(rank[shown], values[shown], "o-", color=BLUE, ms=2.5, lw=0.8)
+    lines = _eigenvalues_said(measures, values, zero)
+    if topology.reliability and shown.any():
+        edge = (1 + np.sqrt(measures.neurons * topology.reliability.noise)) ** 2
+        label = f"upper edge of white noise {edge:.2f} (Marchenko–Pastur)"
+        axes.axhline(edge, color=ORANGE, ls="--", lw=1, label=label)
+        lines.append(f"{int((values > edge).sum())} of the eigenvalues above white noise")
+        axes.legend(loc="upper right", frameon=False, fontsize=9)
+    axes.text(0.02, 0.03, "\n".join(lines), transform=axes.transAxes, va="bottom", fontsize=9)
+    if shown.any():
+        axes.set(xscale="log", yscale="log")
+    axes.set(xlabel="eigenvalue, by rank", ylabel="eigenvalue λ (dimensionless)")
+    return figure
+
+
+def _eigenvalues_said(measures: Measures, values: NDArray[np.float64], zero: float) -> list[str]:
+    """Sum up a spectrum in words, and say which eigenvalues are not drawn."""
+    found, n = measures.spectrum, measures.neurons
+    lines = [f"leading share {found.leading_share:.3f}"]
+    if found.effective_rank is not None:
+        lines.append(f"effective rank {found.effective_rank:.1f} of {n}")
+    if len(values) < n:
+        lines.append(f"only the {len(values)} largest of {n} eigenvalues are known")
+    if (void := int((np.abs(values) <= zero).sum())) > 0:
+        lines.append(f"{void} are 0 but for rounding, not drawn")
+    if (negative := int((values < -zero).sum())) > 0:
+        mass = "" if found.negative_mass is None else f" (mass {found.negative_mass:.2g})"
+        lines.append(f"{negative} are negative{mass}, not drawn")
+    return lines

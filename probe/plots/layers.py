@@ -1,0 +1,98 @@
+"""Figures of all layers of a run: measures from layer to layer, and hubs that layers share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from probe.measures import Measures
+from probe.plots.panels import (
+    COLUMNS,
+    SIZE,
+    Panel,
+    by_place,
+    chance_known,
+    count_layers,
+    draw_curve,
+    dress,
+    present,
+)
+from probe.plots.style import (
+    BLUE,
+    ORANGE,
+    SHARES,
+    grid,
+    name_rows_and_columns,
+    single,
+    title,
+    write_values,
+)
+from probe.topology import Topology
+
+Measured = Sequence[tuple[Topology, Measures]]
+
+
+def measures_by_layer(measured: Measured) -> Figure:
+    """Draw the main measures of topologies of single layers, beside what chance gives.
+
+    Lines are means over the parts of the examples. Bands are the range over parts and over the
+    halves of the documents, where there are such; halves are noisier than the whole, so that the
+    band of a measure of noise lies beside the line.
+    """
+    rows = [(topology.layers[0], measures.numbers()) for topology, measures in measured]
+    halves = [
+        (topology.layers[0], numbers)
+        for topology, _ in measured
+        for numbers in (topology.reliability.halves if topology.reliability else [])
+    ]
+    parts = [row for row, (topology, _) in zip(rows, measured, strict=True) if topology.parts > 1]
+    bands = " and ".join(["parts"] * bool(parts) + ["halves of the documents"] * bool(halves))
+    said = title(*(topology for topology, _ in measured))
+    said += f"; bands: range over {bands}" if bands else ""
+    panels = present(numbers for _, numbers in rows)
+    figure, every = grid(said, len(panels), COLUMNS, SIZE)
+    for axes, panel in zip(every, panels, strict=True):
+        spread = by_place(parts + halves, panel.key)
+        draw_curve(axes, by_place(rows, panel.key), spread, color=BLUE)
+        _draw_chance(axes, panel, rows)
+        dress(axes, panel)
+        count_layers(axes)
+    return figure
+
+
+def _draw_chance(axes: Axes, panel: Panel, rows: Sequence[tuple[int, dict[str, float]]]) -> None:
+    known = chance_known(panel, [numbers for _, numbers in rows])
+    for (key, label), dashes in zip(known.items(), ("--", ":"), strict=False):
+        draw_curve(axes, by_place(rows, key), {}, color=ORANGE, ls=dashes, marker="", label=label)
+    if known:
+        axes.legend(fontsize=7, frameon=False)
+
+
+def hub_overlap(measured: Measured) -> Figure:
+    """Draw the share of hubs that two layers have in common, the mean over parts.
+
+    Two random choices of h among n neurons have h²/n in common: h/n of the hubs.
+    """
+    hubs = {
+        (topology.layers[0], topology.part): {neuron for neuron, _ in measures.hubs}
+        for topology, measures in measured
+    }
+    names = sorted({layer for layer, _ in hubs})
+    parts = sorted({part for _, part in hubs})
+    share = np.full((len(names), len(names)), np.nan)
+    for i, j in np.ndindex(share.shape):
+        pairs = [(hubs[names[i], part], hubs[names[j], part]) for part in parts]
+        if i != j and all(first and second for first, second in pairs):
+            share[i, j] = np.mean([len(a & b) / min(len(a), len(b)) for a, b in pairs])
+    h, n = len(measured[0][1].hubs), measured[0][1].neurons
+    figure, axes = single(title(*(topology for topology, _ in measured)), (6.4, 5.4))
+    image = axes.imshow(share, cmap=SHARES, vmin=0, vmax=1)
+    write_values(axes, image)
+    name_rows_and_columns(axes, names)
+    axes.set(xlabel="layer", ylabel="layer")
+    chance = f"; by chance {h}/{n} = {h / n:.3f}" if n else ""
+    figure.colorbar(image, ax=axes, label=f"share of {h} hubs in common{chance}")
+    return figure

@@ -1,0 +1,108 @@
+"""Heat maps of a topology, its neurons in an order that shows its structure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from numpy.typing import NDArray
+
+from probe.measures import Measures, strengths
+from probe.plots.style import COLOURS, GREY, SIGNED, single, title
+from probe.topology import Topology
+
+# Beyond this a heat map is drawn from means of blocks: no screen has the pixels.
+MOST_NODES = 4096
+# Communities with a smaller share of the neurons are too thin to be numbered.
+LEAST_SHARE = 0.02
+
+
+def heatmap(topology: Topology, measures: Measures | None = None) -> Figure:
+    """Draw the matrix from -1 to 1, grey where r says nothing.
+
+    Neurons stand by community, the largest first, and by strength within; by strength alone where
+    no communities are known.
+    """
+    numbers = measures.communities if measures else []
+    order = neuron_order(topology, numbers)
+    figure, axes = single(title(topology), (7.6, 6.2))
+    image = draw_matrix(axes, topology, order)
+    note = block_note(topology.n_neurons)
+    axes.set(xlabel=f"neuron, by rank of strength{note}", ylabel="neuron, by rank of strength")
+    if numbers and measures:
+        grey = _mark(axes, [numbers[neuron] for neuron in order])
+        below = _quality(measures) + ("; grey: smaller ones" if grey else "")
+        by = "neuron, by community and strength"
+        axes.set(xlabel=f"{by}{note}\n{below}", ylabel=by)
+    figure.colorbar(image, ax=axes, label="correlation r (dimensionless)")
+    return figure
+
+
+def _quality(measures: Measures) -> str:
+    """Say how far the communities are more than what any graph of these degrees has."""
+    graph = measures.graphs[0]
+    modularity = "" if graph.modularity is None else f", modularity {graph.modularity:.2f}"
+    null = "" if graph.modularity_null is None else f" (rewired {graph.modularity_null:.2f})"
+    return f"communities at density {graph.density:g}{modularity}{null}"
+
+
+def neuron_order(topology: Topology, communities: Sequence[int] = ()) -> NDArray[np.int64]:
+    """Order neurons by community, then by falling strength; those of none (-1) come last."""
+    rank = np.asarray(communities if len(communities) else np.zeros(topology.n_neurons, dtype=int))
+    rank = np.where(rank < 0, rank.max() + 1, rank)
+    return np.lexsort((-strengths(topology), rank)).astype(np.int64)
+
+
+def draw_matrix(axes: Axes, topology: Topology, order: NDArray[np.int64]) -> AxesImage:
+    """Draw a topology's matrix in an order of its neurons, blank on the diagonal."""
+    matrix = topology.matrix[np.ix_(order, order)].astype(np.float32)
+    np.fill_diagonal(matrix, np.nan)
+    undefined = np.isin(order, topology.undefined)
+    matrix[undefined], matrix[:, undefined] = np.nan, np.nan
+    n = len(matrix)
+    return axes.imshow(_blocks(matrix, _step(n)), cmap=SIGNED, vmin=-1, vmax=1, extent=(0, n, n, 0))
+
+
+def block_note(n: int) -> str:
+    """Say where a heat map of n neurons does not show each of them."""
+    step = _step(n)
+    return "" if step == 1 else f" (means of blocks of {step} by {step})"
+
+
+def _step(n: int) -> int:
+    return -(-n // MOST_NODES)
+
+
+def _blocks(matrix: NDArray[np.float32], step: int) -> NDArray[np.float32]:
+    if step == 1:
+        return matrix
+    starts = np.arange(0, len(matrix), step)
+    total = np.add.reduceat(np.add.reduceat(np.nan_to_num(matrix), starts, 0), starts, 1)
+    counted = np.isfinite(matrix).astype(np.float32)
+    count = np.add.reduceat(np.add.reduceat(counted, starts, 0), starts, 1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _mark(axes: Axes, numbers: list[int]) -> bool:
+    """Bound communities, number the larger ones at the side, and say whether there are others."""
+    n = len(numbers)
+    starts = [i for i in range(n) if i == 0 or numbers[i] != numbers[i - 1]]
+    strip = axes.inset_axes((1.012, 0, 0.022, 1))
+    strip.set(xlim=(0, 1), ylim=(n, 0))
+    strip.set_axis_off()
+    strip.bar(0.5, n, width=1, color=GREY)
+    rest = n
+    for start, stop in zip(starts, [*starts[1:], n], strict=True):
+        number, size = numbers[start], stop - start
+        if number < 0 or size < max(2, LEAST_SHARE * n):
+            continue
+        rest -= size
+        strip.bar(0.5, size, width=1, bottom=start, color=COLOURS[number % len(COLOURS)])
+        strip.text(1.5, start + size / 2, str(number), fontsize=7, va="center")
+        if stop < n:
+            axes.axhline(stop, color="black", lw=0.5)
+            axes.axvline(stop, color="black", lw=0.5)
+    return rest > 0

@@ -1,0 +1,118 @@
+"""From a configuration and its texts to a request: examples, layers, matrices, batches."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+import numpy as np
+
+from probe.batches import form_batches
+from probe.cells import View, Wanted, lay_out, lay_out_views
+from probe.config import Config, Selection, data_name, layer_numbers, model_name
+from probe.data import Document
+from probe.errors import UserError
+from probe.examples import Example, Examples, choose_examples
+from probe.models import load_config, load_tokenizer
+from probe.perplexity import perplexities
+from probe.request import Request
+
+logger = logging.getLogger(__name__)
+# Correlations over fewer tokens than this are mostly noise.
+_FEW_TOKENS = 64
+_MOST = 1 << 62  # tokens of a model without a limit
+# Called with the numbers of examples and of the model's layers.
+Views = Callable[[int, int], Sequence[View]]
+
+
+def prepare(
+    config: Config, documents: Iterable[Document], views: Views | None = None
+) -> tuple[Request, Examples]:
+    """Choose examples, layers and matrices, and form the batches.
+
+    Parameters
+    ----------
+    config : Config
+        The run.
+    documents : iterable of Document
+        Its raw texts.
+    views : callable, optional
+        Says which matrices to make, instead of `layers` and `average` of the configuration.
+
+    Raises
+    ------
+    UserError
+        If no example is left, or a layer is not in the model.
+    """
+    text = load_config(config.model).get_text_config()
+    tokenizer = load_tokenizer(config.model)
+    # RoBERTa has two positions more than tokens that it can read; its tokenizer knows.
+    positions = getattr(text, "max_position_embeddings", None) or _MOST
+    context = min(positions, tokenizer.model_max_length)
+    if views is None:
+        resolve_layers(config, text.num_hidden_layers)  # a mistake is told before any work
+    score = partial(perplexities, config=config)
+    examples = choose_examples(documents, tokenizer, config, context, score)
+    _tell(config, examples)
+    if views is None:
+        cells, wanted = _matrices(config, text.num_hidden_layers, examples.chosen)
+    else:
+        cells, wanted = lay_out_views(views(len(examples.chosen), text.num_hidden_layers))
+    request = Request(
+        config=config,
+        layers=sorted({layer for matrix in wanted for layer in matrix.layers}),
+        batches=form_batches(examples.chosen, config.runtime.token_budget, cells),
+        names=[example.document for example in examples.chosen],
+        run=str(time.monotonic_ns()),
+        wanted=wanted,
+    )
+    return request, examples
+
+
+def _matrices(
+    config: Config, n_layers: int, examples: Sequence[Example]
+) -> tuple[list[list[int]], list[Wanted]]:
+    layers, average = resolve_layers(config, n_layers), config.average
+    groups = {f"layer_{layer}": [layer] for layer in layers}
+    if config.layers.selection is Selection.all:
+        groups = {"all_layers": layers}
+    return lay_out(groups, examples, average.scheme.value, average.parts, average.halves)
+
+
+def resolve_layers(config: Config, n_layers: int) -> list[int]:
+    """Turn the selection into layer numbers, from 0.
+
+    Raises
+    ------
+    UserError
+        If a layer is not in the model.
+    """
+    selection = config.layers.selection
+    if selection is Selection.middle:
+        return [n_layers // 2]
+    if selection is not Selection.single:
+        return list(range(n_layers))
+    for layer in layer_numbers(config):
+        if layer >= n_layers:
+            raise UserError(
+                f"layer {layer} is not in {model_name(config.model)}, whose layers are 0 to "
+                f"{n_layers - 1}; the nearest is {n_layers - 1}"
+            )
+    return sorted(layer_numbers(config))
+
+
+def _tell(config: Config, examples: Examples) -> None:
+    """Say what was chosen, and warn of short texts."""
+    tokens = [len(example.ids) for example in examples.chosen]
+    logger.info(
+        "%s on %s: %d examples of %d to %d tokens (%d in all)%s",
+        model_name(config.model), data_name(config.data), len(tokens), min(tokens), max(tokens),
+        sum(tokens), "".join(f", {n} left out: {why}" for why, n in examples.skipped.items()),
+    )  # fmt: skip
+    if np.median(tokens) < _FEW_TOKENS:
+        logger.warning(
+            "half of the examples have fewer than %d tokens: over 60 tokens unrelated neurons "
+            "have a mean |r| of 0.10", _FEW_TOKENS,
+        )  # fmt: skip

@@ -1,0 +1,106 @@
+"""Write the page: templates, figures inside it, and a policy that forbids it the network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from tqdm import tqdm
+
+from probe.errors import UserError
+from probe.report.glossary import FIGURES
+from probe.report.images import ROOM, Images
+from probe.report.images import shown as shown_figures
+from probe.report.reading import read
+from probe.report.records import Run, Sweep
+from probe.report.tables import halves_table, headlines, run_tables, shown, sweep_tables
+from probe.topology import replacing
+
+_HERE = Path(__file__).parent / "template"
+
+
+def write_report(folder: Path, output: Path | None = None) -> Path:
+    """Write the page of a run or a sweep, and return where it is.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of a finished run or sweep.
+    output : Path, optional
+        The page; `report.html` in the folder if not given.
+
+    Raises
+    ------
+    UserError
+        If the folder is neither, lacks a file, or the page cannot be written.
+    """
+    page = folder / "report.html" if output is None else output
+    html = render(read(folder))
+    try:
+        if page.is_dir():
+            raise UserError(f"{page} is a folder; give a file, --output {page / 'report.html'}")
+        with replacing(page) as unfinished:
+            unfinished.write_text(html, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise UserError(
+            f"{page} cannot be written ({error.strerror}); give another file with --output"
+        ) from None
+    return page
+
+
+def render(found: Run | Sweep, room: int = ROOM) -> str:
+    """Return the page of what was read, as HTML."""
+    environment = Environment(
+        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"shown": shown, "flat": flat, "figure_kind": figure_kind}
+    style, script = ((_HERE / file).read_text("utf-8") for file in ("page.css", "page.js"))
+    policy = (
+        "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; "
+        f"style-src 'sha256-{_digest(style)}'; script-src 'sha256-{_digest(script)}'"
+    )
+    template = environment.get_template("run.html" if isinstance(found, Run) else "sweep.html")
+    files = shown_figures(found)
+    with tqdm(total=len(files), desc="figures", disable=None, leave=False, delay=2) as progress:
+        return template.render(
+            found=found,
+            tables=run_tables(found) if isinstance(found, Run) else sweep_tables(found),
+            headlines=headlines,
+            halves_table=halves_table,
+            images=Images(files, room, progress),
+            captions=FIGURES,
+            style=style,
+            script=script,
+            policy=policy,
+        )
+
+
+def flat(content: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Write nested content as pairs of a dotted key and a value.
+
+    Examples
+    --------
+    >>> list(flat({"a": {"b": [1, 2], "c": None}, "d": {}}))
+    [('a.b', '1, 2'), ('a.c', '–'), ('d', 'none')]
+    """
+    if isinstance(content, dict) and content:
+        for key, value in content.items():
+            yield from flat(value, f"{name}.{key}" if name else str(key))
+    elif isinstance(content, list | dict):
+        yield name, ", ".join(map(str, content)) or "none"
+    else:
+        yield name, "–" if content is None else str(content)
+
+
+def figure_kind(figure: Path, topology: str = "") -> str:
+    """Return what a figure shows, `heatmap` for `layer_3_heatmap.png`."""
+    return figure.stem.removeprefix(topology + "_")
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")

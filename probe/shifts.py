@@ -1,0 +1,66 @@
+"""Circular shifts: the same series, but no longer at the same time as each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def draw_shifts(
+    seed: int, repetition: int, examples: Sequence[int], lengths: Tensor, n_neurons: int
+) -> Tensor:
+    """Draw how far every neuron's series is shifted in every example.
+
+    The draw depends on the numbers of the examples alone, not on batches or ranks, and is the same
+    for all layers, so that what a neuron has in common with itself across layers stays.
+
+    Parameters
+    ----------
+    seed, repetition : int
+        Of the run, and of the null topology.
+    examples : sequence of int
+        Numbers of the batch's examples.
+    lengths : Tensor of int64, shape (n_examples,)
+        Tokens that count.
+    n_neurons : int
+        Number of neurons.
+
+    Returns
+    -------
+    Tensor of int64, shape (n_examples, n_neurons)
+        From 1 to one less than the example's tokens.
+    """
+    drawn = [
+        np.random.default_rng([seed, repetition, example]).integers(1, length, n_neurons)
+        for example, length in zip(examples, lengths.tolist(), strict=True)
+    ]
+    return torch.from_numpy(np.stack(drawn))
+
+
+def shift(activations: Tensor, keep: Tensor, shifts: Tensor) -> Tensor:
+    """Shift every series circularly over the tokens that count.
+
+    Parameters
+    ----------
+    activations : Tensor, shape (n_examples, n_tokens, n_neurons)
+        Activations of a batch.
+    keep : Tensor of bool, shape (n_examples, n_tokens)
+        Tokens that count, without a gap in any row.
+    shifts : Tensor of int64, shape (n_examples, n_neurons)
+        How far, in tokens.
+
+    Examples
+    --------
+    >>> x = torch.tensor([[[0.0], [1.0], [2.0], [3.0]]])
+    >>> keep = torch.tensor([[False, True, True, True]])
+    >>> shift(x, keep, torch.tensor([[1]])).flatten()
+    tensor([0., 3., 1., 2.])
+    """
+    place = torch.arange(keep.shape[1], device=keep.device)
+    start = keep.int().argmax(dim=1)[:, None, None]
+    length = keep.sum(dim=1)[:, None, None]
+    source = start + (place[:, None] - start - shifts[:, None, :]) % length
+    return activations.gather(1, torch.where(keep[..., None], source, place[:, None]))

@@ -1,0 +1,90 @@
+"""One table, one figure and one W&B run over all the jobs of a sweep."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from probe.config import Config
+from probe.plots import beside
+from probe.plots import sweep as draw_sweep
+from probe.sweep.jobs import Job, failed, read_jobs, varied
+from probe.sweep.rows import Row, sweep_rows
+from probe.sweep.twins import twins
+from probe.tables import aligned, write_csv
+from probe.topology import replacing
+from probe.tracking import SweepRecord, track_sweep
+
+logger = logging.getLogger(__name__)
+# Numbers for the console, each under a short name, where the rows have it.
+_COLUMNS = {
+    "mean_abs_r": "mean |r|",
+    "chance_abs_r": "chance |r|",
+    "split_half": "split-half r",
+    "strength_gini": "Gini",
+    "participation_ratio": "n²/‖R‖²",
+    "modularity": "modularity",
+}
+_SHOWN = 40
+
+
+def summarise(sweep: Path, config: Config) -> None:
+    """Sum a sweep up: `summary.csv`, `summary.png`, the console and W&B.
+
+    Parameters
+    ----------
+    sweep : Path
+        Folder with the jobs' notes.
+    config : Config
+        One of its jobs', for how W&B is to be used.
+    """
+    jobs = read_jobs(sweep)
+    keys = varied(jobs)
+    rows = sweep_rows(jobs, keys)
+    if not rows:
+        logger.warning("no run of the sweep left a topology, so that there is no table of it")
+        return
+    write_csv(sweep / "summary.csv", rows)
+    images = _draw(sweep, jobs, rows, keys)
+    _show(rows, keys)
+    worked = len(jobs) - len(failed(jobs))
+    if worked < len(jobs):
+        logger.warning("%d of %d runs worked; the summary is of these", worked, len(jobs))
+    logger.info("summary of the sweep: %s", sweep)
+    facts = {"jobs": len(jobs), "failed": len(jobs) - worked}
+    values = {key: list(dict.fromkeys(job.values.get(key, "") for job in jobs)) for key in keys}
+    record = SweepRecord(sweep.name, rows, values, images, facts)
+    where = track_sweep(config, sweep, record)
+    if where is not None:
+        logger.info("W&B run of the summary: %s", where)
+
+
+def _draw(sweep: Path, jobs: Sequence[Job], rows: list[Row], keys: list[str]) -> dict[str, Path]:
+    drawn = {"summary": draw_sweep(rows, keys)}
+    pairs = twins(jobs, keys)
+    if pairs:
+        labels, topologies = zip(*pairs, strict=True)
+        drawn["pretrained_random"] = beside(topologies, labels)
+    images = {name: sweep / f"{name}.png" for name in drawn}
+    for name, figure in drawn.items():
+        with replacing(images[name]) as unfinished:
+            figure.savefig(unfinished, format="png")
+    return images
+
+
+def _show(rows: Sequence[Row], keys: Sequence[str]) -> None:
+    columns = {name: title for name, title in _COLUMNS.items() if any(name in row for row in rows)}
+    header = ["topology", *keys, *columns.values()]
+    cells = [
+        [
+            row["topology"],
+            *(row[key] for key in keys),
+            *(f"{row[name]:.4g}" if name in row else "-" for name in columns),
+        ]
+        for row in rows[:_SHOWN]
+    ]
+    for line in aligned(header, cells):
+        logger.info("%s", line)
+    if len(rows) > _SHOWN:
+        logger.info("and %d rows more in summary.csv", len(rows) - _SHOWN)

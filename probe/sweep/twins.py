@@ -1,0 +1,45 @@
+"""Pretrained and random weights of a sweep, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from probe.sweep.jobs import Job
+from probe.tables import read_numbers
+from probe.topology import Topology, load_topology
+
+Twins = list[tuple[str, Topology]]  # labelled
+
+
+def twins(jobs: Sequence[Job], varied: Sequence[str], most: int = 4) -> Twins:
+    """Load topologies of pretrained weights, each followed by the same of random ones.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+        Of a sweep; two are twins if they differ in `init` alone.
+    varied : sequence of str
+        Keys that differ between the jobs.
+    most : int
+        Topologies to load; where there are more, spread evenly from the first to the last.
+    """
+    others = [key for key in varied if key != "init"]
+    runs: dict[str, dict[str, Path]] = {}
+    for job in jobs:
+        if job.run is not None:
+            same = " ".join(job.values.get(key, "") for key in others)
+            runs.setdefault(same, {}).setdefault(job.values.get("init", ""), Path(job.run))
+    pairs = [
+        (both, name, same)
+        for same, both in runs.items()
+        if {"pretrained", "random"} <= both.keys()
+        for name in read_numbers(both["pretrained"])
+    ]
+    n = min(most // 2, len(pairs))
+    chosen = [pairs[place * (len(pairs) - 1) // max(1, n - 1)] for place in range(n)]
+    return [
+        (f"{init} {name}\n{same}".strip(), load_topology(both[init], name))
+        for both, name, same in chosen
+        for init in ("pretrained", "random")
+    ]

@@ -1,0 +1,6 @@
+"""Weights & Biases: the only importer of wandb. A run never fails because of it."""
+
+from probe.tracking.run import Record, track
+from probe.tracking.sweep import SweepRecord, track_sweep
+
+__all__ = ["Record", "SweepRecord", "track", "track_sweep"]

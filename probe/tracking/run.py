@@ -1,0 +1,144 @@
+"""What W&B is told of a run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from probe.config import Config, to_plain
+from probe.measures import Measures, edges, strengths
+from probe.reliability import BINS
+from probe.topology import Topology
+from probe.tracking.writer import curves_over_layers, images, table, tags, write
+
+# Eigenvalues that are logged of each topology; beyond them spectra are flat and tables long.
+_LEADING = 100
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is sent to W&B of a run.
+
+    Attributes
+    ----------
+    name : str
+        Name of the run.
+    group : str or None
+        The sweep it belongs to.
+    topologies : sequence of (Topology, Measures)
+        Results.
+    images : mapping of str to Path
+        Figures, by a name such as `layer_3/heatmap`.
+    matrices : sequence of Path
+        Files for the artifact.
+    facts : mapping
+        Numbers about the run itself: examples, tokens, seconds, ranks.
+    """
+
+    name: str
+    group: str | None
+    topologies: Sequence[tuple[Topology, Measures]]
+    images: Mapping[str, Path]
+    matrices: Sequence[Path]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def track(config: Config, run: Path, record: Record) -> str | None:
+    """Log a finished run to W&B, and return where it is: an address, a folder, or nothing."""
+
+    def log(writer: Any) -> None:
+        _log_curves(writer, record)
+        _log_media(writer, record)
+        _log_summary(writer, record)
+        if config.tracking.upload:
+            _log_matrices(writer, record)
+
+    about = {
+        "name": record.name,
+        "group": record.group,
+        "job_type": "correlate",
+        "tags": _tags(config, record.topologies[0][0]),
+        "config": to_plain(config),
+    }
+    return write(config.tracking, run, about, log)
+
+
+def _tags(config: Config, topology: Topology) -> list[str]:
+    found = [topology.model, topology.data, topology.subject, topology.init, topology.scheme]
+    return tags(*found, *config.tracking.tags)
+
+
+def _log_curves(writer: Any, record: Record) -> None:
+    curves_over_layers(writer)
+    for topology, measures in record.topologies:
+        if topology.layer is not None:
+            part = f"part{topology.part}/" if topology.parts > 1 else ""
+            curves = {f"layers/{part}{key}": value for key, value in measures.numbers().items()}
+            writer.log({"layer": topology.layer, **curves})
+
+
+def _log_media(writer: Any, record: Record) -> None:
+    import wandb
+
+    hubs = [
+        [topology.name, rank, neuron, strength]
+        for topology, measures in record.topologies
+        for rank, (neuron, strength) in enumerate(measures.hubs, start=1)
+    ]
+    spectrum = [
+        [topology.name, rank, eigenvalue]
+        for topology, measures in record.topologies
+        for rank, eigenvalue in enumerate(measures.spectrum.eigenvalues[:_LEADING], start=1)
+    ]
+    media = images(record.images) | {
+        "hubs": table(["topology", "rank", "neuron", "strength"], hubs),
+        "spectrum": table(["topology", "rank", "eigenvalue"], spectrum),
+    }
+    for topology, _ in record.topologies:
+        counts, bounds = np.histogram(edges(topology), bins=100, range=(-1, 1))
+        histogram = (counts.tolist(), bounds.tolist())
+        media[f"r/{topology.name}"] = wandb.Histogram(np_histogram=histogram)
+        media[f"strength/{topology.name}"] = wandb.Histogram(
+            np.delete(strengths(topology), topology.undefined).tolist()
+        )
+        null = topology.reliability.null if topology.reliability else None
+        if null is not None:
+            shifted: Any = (null.counts, BINS.tolist())
+            media[f"r_shifted/{topology.name}"] = wandb.Histogram(np_histogram=shifted)
+    writer.log(media)
+
+
+def _log_summary(writer: Any, record: Record) -> None:
+    for topology, measures in record.topologies:
+        # One topology's numbers stand by themselves, so that runs line up in a table.
+        prefix = "" if len(record.topologies) == 1 else f"{topology.name}/"
+        numbers = measures.numbers() | _noise(topology)
+        writer.summary.update({prefix + key: value for key, value in numbers.items()})
+    writer.summary.update(dict(record.facts))
+
+
+def _noise(topology: Topology) -> dict[str, float]:
+    """Return what the measures do not have of a topology's noise."""
+    reliability = topology.reliability
+    if reliability is None:
+        return {}
+    agreement = {f"layer_agreement/{k}": v for k, v in reliability.layer_agreement.items()}
+    full = {} if reliability.full_length is None else {"full_length": reliability.full_length}
+    null = reliability.null
+    quantiles = {f"null_abs_r_q{q}": value for q, value in null.quantiles.items()} if null else {}
+    return full | quantiles | agreement
+
+
+def _log_matrices(writer: Any, record: Record) -> None:
+    import wandb
+
+    name = re.sub(r"[^A-Za-z0-9_.-]", "-", record.name)[-128:]  # what W&B allows
+    artifact = wandb.Artifact(name, type="topology")
+    for matrix in record.matrices:
+        artifact.add_file(str(matrix.resolve()), name=matrix.name, policy="immutable")
+    writer.log_artifact(artifact)

@@ -1,0 +1,123 @@
+"""A template makes a text of every row of a table; columns that it names must be there."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from probe.config import Config, DataConfig
+from probe.data import Document, load_documents
+from probe.errors import UserError
+
+WHEN = "When was the release date of {creator}'s {title}?"
+ART = 'title,creator,release_date\nIt,Stephen King,1986-09-15\n"Catch-22, né",Heller,\n'
+
+
+def load(path: Path, template: str) -> list[Document]:
+    data = DataConfig(source="table", path=str(path), template=template)
+    return list(load_documents(Config(data=data)))
+
+
+def table(folder: Path, *rows: dict[str, Any]) -> Path:
+    path = folder / "mine.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_a_row_becomes_a_text_and_its_columns_labels(tmp_path: Path) -> None:
+    path = tmp_path / "art.csv"
+    path.write_text(ART, encoding="utf-8")
+    labels = {"title": "It", "creator": "Stephen King", "release_date": "1986-09-15"}
+    assert load(path, WHEN) == [
+        Document("art.csv/0", "When was the release date of Stephen King's It?", labels=labels),
+        Document(
+            "art.csv/1",
+            "When was the release date of Heller's Catch-22, né?",
+            labels={"title": "Catch-22, né", "creator": "Heller"},
+        ),
+    ]
+
+
+def test_labels_of_other_kinds_keep_their_kind_where_they_can(tmp_path: Path) -> None:
+    path = tmp_path / "places.parquet"
+    row = {"name": "Sembuwatta", "latitude": 7.5, "people": 3, "open": True, "also": ["a"]}
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([row]), path)
+    (document,) = load(path, "{name} has {people} people at {latitude}.")
+    assert document.text == "Sembuwatta has 3 people at 7.5."
+    assert document.labels == {**row, "also": "['a']"}
+
+
+def test_a_cell_is_never_read_as_a_template(tmp_path: Path) -> None:
+    path = table(tmp_path, {"a": "{b}", "b": "{a.__class__}"})
+    assert load(path, "{a}{b}{{a}}")[0].text == "{b}{a.__class__}{a}"
+
+
+def test_names_of_columns_may_hold_anything_but_a_templates_signs(tmp_path: Path) -> None:
+    path = table(tmp_path, {"Best Answer": "x", "a.b": "y", "a": "z"})
+    assert load(path, "{Best Answer} {a.b}")[0].text == "x y"
+
+
+def test_rows_with_an_empty_cell_in_the_template_are_left_out_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = table(
+        tmp_path,
+        *({"a": value, "b": ""} for value in ["one", "", None, " ", 0]),
+        {"b": "no a at all"},
+    )
+    with caplog.at_level(logging.INFO):
+        documents = load(path, "{a}!")
+    assert [(document.name, document.text) for document in documents] == [
+        ("mine.jsonl/0", "one!"),
+        ("mine.jsonl/4", "0!"),
+    ]
+    assert "4 of 6 rows left out: an empty cell" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("{creater}?", "a column 'creater' that .* has not; did you mean 'creator'"),
+        ("{zzz}?", "a column 'zzz' that .* has not; its columns are title, creator"),
+        ("{title.__class__}", r"a column 'title.__class__' that .* has not"),
+        ("{title[0]}", r"a column 'title\[0\]' that .* has not"),
+        (
+            "{}",
+            r"braces around something else than a column's plain name \(''\); write e.g. {title}",
+        ),
+        ("{0}", r"plain name \('0'\)"),
+        ("{title!r}", r"plain name \('title', formatted\)"),
+        ("{title:>99999999999}", r"plain name \('title', formatted\)"),
+        ("{title", "is no template: expected '}'"),
+        ("title}", "is no template: Single '}'"),
+        ("What is it?", "names no column"),
+        ("", "names no column"),
+    ],
+)
+def test_a_bad_template_is_refused_in_a_line(tmp_path: Path, template: str, said: str) -> None:
+    path = tmp_path / "art.csv"
+    path.write_text(ART, encoding="utf-8")
+    with pytest.raises(UserError, match=said) as raised:
+        load(path, template)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("value", [["a"], {"b": 1}])
+def test_a_cell_that_is_no_text_is_placed(tmp_path: Path, value: Any) -> None:
+    path = table(tmp_path, {"a": "x"}, {"a": value})
+    kind = type(value).__name__
+    with pytest.raises(UserError, match=f"holds {kind} in column 'a' of row 2"):
+        load(path, "{a}")
+
+
+def test_a_table_without_rows_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "art.csv"
+    path.write_text("title,creator\n")
+    with pytest.raises(UserError, match="data=art has no text that is not empty"):
+        load(path, "{title}")

@@ -1,0 +1,113 @@
+"""Communities are those that were planted, and modularity is what it is defined to be."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import networkx as nx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from probe.measures import Graph
+from probe.measures.communities import STARTS, communities, louvain, modularity
+
+
+def graph_of(known: nx.Graph) -> Graph:
+    return Graph.of(nx.to_numpy_array(known, dtype=np.float32))
+
+
+def weighted(n: int, share: float, seed: int) -> nx.Graph:
+    known = nx.gnp_random_graph(n, share, seed=seed)
+    rng = np.random.default_rng(seed)
+    for *_, edge in known.edges(data=True):
+        edge["weight"] = float(np.float32(rng.uniform(0.1, 1)))
+    return known
+
+
+def groups(labels: np.ndarray) -> list[set[int]]:
+    return [set(np.flatnonzero(labels == label).tolist()) for label in np.unique(labels)]
+
+
+def start() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@given(st.integers(2, 30), st.sampled_from([0.1, 0.3, 1]), st.integers(0, 1000))
+@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+def test_modularity_is_its_sum_over_pairs_and_networkx_s(n: int, share: float, seed: int) -> None:
+    known = weighted(n, share, seed)
+    if known.number_of_edges() == 0:
+        return
+    labels = np.random.default_rng(seed).integers(4, size=n)
+    matrix = nx.to_numpy_array(known)
+    strength, total = matrix.sum(axis=1), matrix.sum()
+    same = labels[:, None] == labels
+    by_pairs = ((matrix - np.outer(strength, strength) / total) * same).sum() / total
+    found = modularity(graph_of(known), labels)
+    assert found == pytest.approx(by_pairs, abs=1e-9)
+    assert found == pytest.approx(nx.community.modularity(known, groups(labels)), abs=1e-9)
+
+
+def test_two_cliques_with_one_edge_between_are_two_communities() -> None:
+    cliques = nx.barbell_graph(6, 0)
+    labels, score = communities(graph_of(cliques), start())
+    assert labels.tolist() == [0] * 6 + [1] * 6
+    # 15 of 31 edges in each, whose nodes have half of all ends.
+    assert score == pytest.approx(2 * (15 / 31 - 1 / 4))
+
+
+def test_a_planted_partition_is_recovered() -> None:
+    sizes = [40, 30, 20, 10]
+    inside = np.where(np.eye(4, dtype=bool), 0.6, 0.04)
+    labels, _ = communities(graph_of(nx.stochastic_block_model(sizes, inside, seed=3)), start())
+    assert labels.tolist() == np.repeat(range(4), sizes).tolist()
+
+
+def test_the_karate_club_reaches_the_best_modularity_there_is() -> None:
+    """0.4198 is the largest possible (Brandes et al. 2008)."""
+    karate = nx.karate_club_graph()
+    for *_, edge in karate.edges(data=True):
+        edge["weight"] = 1
+    labels, score = communities(graph_of(karate), start())
+    assert score is not None
+    assert 0.415 < score <= 0.4198 + 1e-4
+    assert max(labels) == 3
+
+
+def test_the_best_of_several_orders_is_taken() -> None:
+    graph, rng = graph_of(weighted(150, 0.1, seed=3)), start()
+    scores = [modularity(graph, louvain(graph, rng)) for _ in range(STARTS)]
+    labels, best = communities(graph, start())
+    assert len(set(scores)) > 1
+    assert best == max(scores) == pytest.approx(modularity(graph, labels), abs=1e-12)
+
+
+def test_no_two_communities_would_be_better_as_one() -> None:
+    graph = graph_of(weighted(60, 0.1, seed=5))
+    labels = louvain(graph, start())
+    score = modularity(graph, labels)
+    assert max(labels) > 2
+    for one, other in combinations(range(max(labels) + 1), 2):
+        assert modularity(graph, np.where(labels == one, other, labels)) <= score + 1e-9
+
+
+def test_weights_decide_where_edges_are_all_there() -> None:
+    matrix = np.full((9, 9), 0.1, dtype=np.float32)
+    for group in ([0, 3, 6], [1, 4, 7], [2, 5, 8]):
+        matrix[np.ix_(group, group)] = 0.9
+    np.fill_diagonal(matrix, 0)
+    assert communities(Graph.of(matrix), start())[0].tolist() == [0, 1, 2] * 3
+
+
+def test_communities_are_numbered_by_size_then_by_their_first_node() -> None:
+    known = nx.disjoint_union_all([nx.empty_graph(1), *map(nx.complete_graph, (2, 4, 3, 2))])
+    labels, _ = communities(graph_of(known), start())
+    assert labels.tolist() == [4] + [2, 2] + [0] * 4 + [1] * 3 + [3, 3]
+
+
+def test_without_edges_every_node_is_alone() -> None:
+    labels, score = communities(graph_of(nx.empty_graph(3)), start())
+    assert labels.tolist() == [0, 1, 2]
+    assert score is None

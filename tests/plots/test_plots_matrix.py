@@ -1,0 +1,150 @@
+"""The heat map shows the matrix, its neurons by community and strength, from -1 to 1."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+
+from probe.config import MeasuresConfig
+from probe.measures import Measures, measure, strengths
+from probe.plots import heatmap, matrix
+from probe.plots.style import COLOURS, GREY
+from tests.plots.drawn import make, pixels, undefine
+from tests.topologies import topology_of
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+def measured(communities: list[int], modularity_null: float | None = 0.2) -> Measures:
+    found = measure(make(len(communities)), MeasuresConfig(rewired=0))
+    graph = replace(found.graphs[0], modularity=0.314, modularity_null=modularity_null)
+    return replace(found, communities=communities, graphs=[graph])
+
+
+def strip(axes: Axes) -> list[tuple[float, float, str]]:
+    """Return the coloured pieces beside a heat map: where, how long, which colour."""
+    (side,) = axes.child_axes
+    return [(bar.get_y(), bar.get_height(), to_hex(bar.get_facecolor())) for bar in side.patches]
+
+
+def test_the_heat_map_has_a_colour_bar_from_minus_one_to_one() -> None:
+    figure = heatmap(make())
+    (image,) = figure.axes[0].images
+    assert image.get_clim() == (-1, 1)
+    assert (image.colorbar.vmin, image.colorbar.vmax) == (-1, 1)
+    assert image.colorbar.ax in figure.axes
+    assert image.colorbar.ax.get_ylabel() == "correlation r (dimensionless)"
+
+
+def test_no_correlation_is_the_middle_of_the_colours_and_nothing_is_grey() -> None:
+    (image,) = heatmap(make()).axes[0].images
+    low, none, high = image.cmap(image.norm([-1.0, 0.0, 1.0]))
+    assert min(none[:3]) > 0.9, "0 is pale"
+    assert high[0] > high[2], "positive is red"
+    assert low[2] > low[0], "negative is blue"
+    red, green, blue, _ = image.cmap(np.ma.masked)
+    assert red == green == blue < 0.8, "what is not there is not the colour of 0"
+
+
+def test_without_communities_the_order_is_by_strength_and_the_diagonal_blank() -> None:
+    topology = make()
+    order = sorted(range(10), key=lambda neuron: -strengths(topology)[neuron])
+    expected = topology.matrix.astype(np.float64)[order][:, order]
+    np.fill_diagonal(expected, np.nan)
+    axes = heatmap(topology).axes[0]
+    np.testing.assert_array_equal(pixels(axes), expected)
+    assert order != list(range(10)), "the test needs another order than the model's"
+    assert axes.get_xlabel() == axes.get_ylabel() == "neuron, by rank of strength"
+    assert not axes.child_axes
+    assert not axes.lines
+
+
+def test_neurons_stand_by_community_and_by_strength_within() -> None:
+    topology = make()
+    communities = [1, 0, 0, 1, 0, 2, 0, 1, 2, 0]
+    strength = strengths(topology)
+    order = sorted(range(10), key=lambda neuron: (communities[neuron], -strength[neuron]))
+    expected = topology.matrix.astype(np.float64)[order][:, order]
+    np.fill_diagonal(expected, np.nan)
+    axes = heatmap(topology, measured(communities)).axes[0]
+    np.testing.assert_array_equal(pixels(axes), expected)
+
+
+def test_undefined_neurons_stand_behind_defined_ones_without_any_correlation() -> None:
+    topology = undefine(topology_of(np.eye(3)), 0)
+    assert matrix.neuron_order(topology, [-1, 0, 0]).tolist() == [1, 2, 0]
+
+
+def test_communities_are_bounded_coloured_and_numbered() -> None:
+    axes = heatmap(make(), measured([1, 0, 0, 1, 0, 2, 0, 1, 2, 0])).axes[0]
+    across = [line.get_ydata()[0] for line in axes.lines if line.get_ydata()[0] > 1]
+    down = [line.get_xdata()[0] for line in axes.lines if line.get_xdata()[0] > 1]
+    assert across == down == [5, 8]
+    assert strip(axes)[1:] == [
+        (0, 5, COLOURS[0].lower()),
+        (5, 3, COLOURS[1].lower()),
+        (8, 2, COLOURS[2].lower()),
+    ]
+    written = [(text.get_text(), text.get_position()[1]) for text in axes.child_axes[0].texts]
+    assert written == [("0", 2.5), ("1", 6.5), ("2", 9)]
+    assert axes.child_axes[0].get_ylim() == axes.get_ylim() == (10, 0)
+    assert axes.get_xlabel() == (
+        "neuron, by community and strength\n"
+        "communities at density 0.1, modularity 0.31 (rewired 0.20)"
+    )
+
+
+def test_small_communities_and_neurons_of_none_come_last_and_are_grey() -> None:
+    topology = undefine(make(), 0, 4)
+    communities = [-1, 0, 0, 1, -1, 0, 0, 2, 0, 0]
+    axes = heatmap(topology, measured(communities, modularity_null=None)).axes[0]
+    shown = pixels(axes)
+    assert np.isnan(shown[8:]).all()
+    assert np.isnan(shown[:, 8:]).all()
+    assert np.isfinite(shown[:8, :8][~np.eye(8, dtype=bool)]).all()
+    grey = f"#{round(float(GREY) * 255):02x}" + 2 * f"{round(float(GREY) * 255):02x}"
+    assert strip(axes) == [(0, 10, grey), (0, 6, COLOURS[0].lower())]
+    assert [text.get_text() for text in axes.child_axes[0].texts] == ["0"]
+    assert axes.get_xlabel().endswith("modularity 0.31; grey: smaller ones")
+
+
+def test_more_communities_than_colours_begin_anew() -> None:
+    n = len(COLOURS) + 1
+    matrix_ = np.eye(2 * n)
+    axes = heatmap(topology_of(matrix_), measured(sorted([*range(n)] * 2))).axes[0]
+    colours = [colour for _, _, colour in strip(axes)[1:]]
+    assert colours == [colour.lower() for colour in (*COLOURS, COLOURS[0])]
+
+
+def test_a_large_heat_map_shows_means_of_blocks_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(matrix, "MOST_NODES", 4)
+    topology = make()
+    order = np.argsort(-strengths(topology))
+    sorted_matrix = topology.matrix.astype(np.float64)[order][:, order]
+    np.fill_diagonal(sorted_matrix, np.nan)
+    starts = [0, 3, 6, 9]
+    expected = np.full((4, 4), np.nan)
+    for row, i in enumerate(starts):
+        for column, j in enumerate(starts):
+            block = sorted_matrix[i : i + 3, j : j + 3]
+            if not np.isnan(block).all():
+                expected[row, column] = np.nanmean(block)
+    axes = heatmap(topology).axes[0]
+    np.testing.assert_allclose(pixels(axes), expected, atol=1e-6)
+    assert np.isnan(pixels(axes)[3, 3]), "a block of diagonal only is blank"
+    assert "means of blocks of 3 by 3" in axes.get_xlabel()
+    assert axes.get_xlim() == (0, 10), "the axis counts neurons, not blocks"
+    assert "blocks of 3 by 3" in heatmap(topology, measured([0] * 10)).axes[0].get_xlabel()
+
+
+def test_a_heat_map_that_fits_is_not_averaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrix, "MOST_NODES", 10)
+    axes = heatmap(make()).axes[0]
+    assert pixels(axes).shape == (10, 10)
+    assert "means" not in axes.get_xlabel()

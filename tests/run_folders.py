@@ -1,0 +1,44 @@
+"""Folders as finished runs leave them, made without a model and without figures."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from probe.config import Config, InitConfig, InitKind, MeasuresConfig, ModelConfig, to_plain
+from probe.measures import measure
+from probe.topology import Topology
+
+QUICK = MeasuresConfig(rewired=0)
+
+
+def config_of(model: str | None = "org/tiny", init: str = "pretrained", seed: int = 0) -> Config:
+    """Configure a run by what its neurons depend on."""
+    return replace(
+        Config(), model=ModelConfig(id=model), init=InitConfig(kind=InitKind(init), seed=seed)
+    )
+
+
+def save_run(folder: Path, *topologies: Topology, config: Config | None = None) -> Path:
+    """Write topologies with their measures and a manifest."""
+    measured = {topology.name: measure(topology, QUICK) for topology in topologies}
+    for topology in topologies:
+        topology.save(folder)
+    (folder / "measures.json").write_text(json.dumps({k: asdict(m) for k, m in measured.items()}))
+    rows: list[dict[str, Any]] = [
+        {"topology": t.name, "layer": t.layer, "part": t.part, **measured[t.name].numbers()}
+        for t in topologies
+    ]
+    with (folder / "measures_by_layer.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)))
+        table.writeheader()
+        table.writerows(rows)
+    manifest = {
+        "config": to_plain(config or config_of(init=topologies[0].init)),
+        "topologies": [topology.record() for topology in topologies],
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder

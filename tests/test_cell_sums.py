@@ -1,0 +1,113 @@
+"""Sums are made once for what several matrices share, and put together without being changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from probe.cell_sums import CellSums, within
+from probe.cells import Wanted
+from probe.correlation import Correlation, make_sums
+from tests import reference
+
+CPU = torch.device("cpu")
+NEURONS = 5
+# Twelve cells of one example each: cell 1 is no part of the name of cell 11.
+SERIES = np.random.default_rng(0).standard_normal((12, 2, 20, NEURONS)).astype(np.float32)
+KEEP = torch.ones(1, 20, dtype=torch.bool)
+WANTED = [
+    Wanted("whole", [0, 1], list(range(12))),
+    Wanted("some", [0, 1], [1, 11]),
+    Wanted("layer", [1], [1, 11]),
+    Wanted("fisher", [1], [2, 3], "fisher"),
+    Wanted("pooled", [0, 1], [2, 3, 4], "pooled"),
+]
+
+
+class Heard:
+    """Sums that remember what they were given."""
+
+    def __init__(self) -> None:
+        self.layers: list[int] = []
+
+    def update(self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int = 0) -> None:
+        self.layers.append(layer)
+
+    def merge(self, state: Mapping[str, Tensor]) -> None:
+        raise AssertionError
+
+    def state(self) -> dict[str, Tensor]:
+        return {"heard": torch.tensor(self.layers)}
+
+    def finish(self) -> Correlation:
+        raise AssertionError
+
+
+def fill(sums: CellSums, cells: range) -> CellSums:
+    for cell in cells:
+        for layer in (0, 1):
+            x = torch.from_numpy(SERIES[cell, layer])[None]
+            sums.update(layer, cell, x, KEEP, torch.ones(1, dtype=torch.float64))
+    return sums
+
+
+def make() -> CellSums:
+    return CellSums(WANTED, lambda scheme, layers: make_sums(scheme, False, NEURONS, layers, CPU))
+
+
+def expected(matrix: Wanted) -> np.ndarray:
+    series = [[SERIES[cell, layer] for cell in matrix.cells] for layer in matrix.layers]
+    return reference.topology(series, matrix.scheme, "example")
+
+
+def test_matrices_share_the_sums_of_the_cells_that_they_have_in_common() -> None:
+    held = sorted((key.scheme, len(key.layers)) for key in make().sums)
+    assert held == [
+        *[("fisher", 1)] * 2, *[("mean", 1)] * 2, *[("mean", 2)] * 12, *[("pooled", 2)] * 3,
+    ]  # fmt: skip
+
+
+def test_sums_hear_of_their_own_cell_and_layers_only() -> None:
+    sums = CellSums(
+        [Wanted("a", [7, 3], [0]), Wanted("b", [3], [1])], lambda scheme, layers: Heard()
+    )
+    for layer in (3, 5, 7):
+        for cell in (0, 1):
+            sums.update(layer, cell, torch.empty(0), KEEP, torch.ones(1))
+    heard = {name: tensor.tolist() for name, tensor in sums.state().items()}
+    # Layers are counted in the order in which the matrix names them.
+    assert heard == {"mean/7-3/0/heard": [1, 0], "mean/3/1/heard": [0]}
+
+
+@pytest.mark.parametrize("matrix", WANTED, ids=lambda matrix: matrix.name)
+def test_a_matrix_is_the_average_over_the_union_of_its_cells(matrix: Wanted) -> None:
+    sums = fill(make(), range(12))
+    found = sums.average(matrix)
+    np.testing.assert_allclose(found.matrix.numpy(), expected(matrix), atol=1e-6)
+
+
+def test_putting_a_matrix_together_leaves_the_sums_as_they_were() -> None:
+    sums = fill(make(), range(12))
+    before = {name: tensor.clone() for name, tensor in sums.state().items()}
+    for matrix in WANTED:
+        sums.average(matrix)
+    after = sums.state()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_states_of_other_examples_are_added_each_to_its_own() -> None:
+    sums = fill(make(), range(0, 12, 2))
+    sums.merge(fill(make(), range(1, 12, 2)).state())
+    for matrix in WANTED:
+        found = sums.average(matrix)
+        np.testing.assert_allclose(found.matrix.numpy(), expected(matrix), atol=1e-6)
+
+
+def test_a_prefix_is_taken_off() -> None:
+    state = {"a/b/c": torch.zeros(1), "ab/c": torch.ones(1), "a": torch.ones(2)}
+    assert list(within(state, "a/")) == ["b/c"]
