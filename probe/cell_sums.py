@@ -33,11 +33,12 @@ class CellSums:
 
     def __init__(self, wanted: Iterable[Wanted], make: Callable[[str, int], Sums]) -> None:
         self._make = make
-        self.sums: dict[_Key, Sums] = {
-            _Key(matrix.scheme, tuple(matrix.layers), cell): make(matrix.scheme, len(matrix.layers))
+        keys = dict.fromkeys(
+            _Key(matrix.scheme, tuple(matrix.layers), cell)
             for matrix in wanted
             for cell in matrix.cells
-        }
+        )
+        self.sums: dict[_Key, Sums] = {key: make(key.scheme, len(key.layers)) for key in keys}
 
     def update(
         self, layer: int, cell: int, activations: Tensor, keep: Tensor, weight: Tensor

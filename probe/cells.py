@@ -6,12 +6,14 @@ parts, halves and the whole come from one pass over the texts.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
+from probe.errors import UserError
 from probe.examples import Example
 
 
@@ -67,30 +69,65 @@ class View:
     scheme: str = "mean"
 
 
-def lay_out_views(views: Sequence[View]) -> tuple[list[list[int]], list[Wanted]]:
-    """Return the cells between all borders of the views, and the matrices made of them.
+def lay_out_views(
+    views: Sequence[View], n_examples: int, n_layers: int
+) -> tuple[list[list[int]], list[Wanted]]:
+    """Return the cells between the borders of all views, and the matrices made of them.
+
+    Examples that no view has are in no cell.
+
+    Raises
+    ------
+    UserError
+        If a view has no layer or no example, has one that is not there, or another's name.
 
     Examples
     --------
     >>> views = [View("all", (0,), 0, 5), View("first", (0,), 0, 1)]
-    >>> cells, wanted = lay_out_views(views)
+    >>> cells, wanted = lay_out_views(views, n_examples=5, n_layers=1)
     >>> cells
     [[0], [1, 2, 3, 4]]
     >>> [matrix.cells for matrix in wanted]
     [[0, 1], [0]]
     """
+    _check(views, n_examples, n_layers)
     borders = sorted({border for view in views for border in (view.start, view.stop)})
-    cells = [list(range(start, stop)) for start, stop in pairwise(borders)]
+    stretches = [
+        (start, stop)
+        for start, stop in pairwise(borders)
+        if any(view.start <= start < view.stop for view in views)
+    ]
     wanted = [
         Wanted(
             view.name,
             list(view.layers),
-            list(range(borders.index(view.start), borders.index(view.stop))),
+            [c for c, (start, _) in enumerate(stretches) if view.start <= start < view.stop],
             view.scheme,
         )
         for view in views
     ]
-    return cells, wanted
+    return [list(range(start, stop)) for start, stop in stretches], wanted
+
+
+def _check(views: Sequence[View], n_examples: int, n_layers: int) -> None:
+    if not views:
+        raise UserError("no view is given, so that there is nothing to extract; give one or more")
+    for name, count in Counter(view.name for view in views).items():
+        if count > 1:
+            raise UserError(f"{count} views are named '{name}'; give each a name of its own")
+    for view in views:
+        if not 0 <= view.start < view.stop <= n_examples:
+            raise UserError(
+                f"view '{view.name}' goes from example {view.start} up to {view.stop}, and there "
+                f"are {n_examples}; give a start and a later stop from 0 to {n_examples}"
+            )
+        if not view.layers or not set(view.layers) <= set(range(n_layers)):
+            raise UserError(
+                f"view '{view.name}' has layers {list(view.layers)}; give one or more of 0 to "
+                f"{n_layers - 1}"
+            )
+        if len(set(view.layers)) < len(view.layers):
+            raise UserError(f"view '{view.name}' names a layer twice; name each once")
 
 
 def lay_out(

@@ -68,15 +68,15 @@ def run(config: Config, overrides: Sequence[str] = (), group: str | None = None)
 
 def _find_again(folder: RunFolder, overrides: Sequence[str], group: str | None) -> None:
     """Show a finished run; measures and figures are redone where their options have changed."""
-    topologies, before = load_topologies(folder.path), folder.manifest()
+    before = folder.manifest()
     if before["config"].get("measures") == to_plain(folder.config)["measures"]:
         logger.info("%s is finished already; overwrite=true does it again", folder.path)
-        show(topologies, folder.config.measures)
+        show(folder.path)
         return
     logger.info("%s is finished already; its measures and figures are done again", folder.path)
     facts = {key: before[key] for key in _FACTS if key in before}
     with folder.claimed(overrides):
-        write(folder, topologies, facts, group)
+        write(folder, load_topologies(folder.path), facts, group)
 
 
 def load(config: Config) -> tuple[Iterable[Document], dict[str, str]]:

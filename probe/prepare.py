@@ -44,7 +44,7 @@ def prepare(
     Raises
     ------
     UserError
-        If no example is left, or a layer is not in the model.
+        If no example is left, or a layer is not in the model, or a view cannot be.
     """
     text = load_config(config.model).get_text_config()
     tokenizer = load_tokenizer(config.model)
@@ -59,7 +59,8 @@ def prepare(
     if views is None:
         cells, wanted = _matrices(config, text.num_hidden_layers, examples.chosen)
     else:
-        cells, wanted = lay_out_views(views(len(examples.chosen), text.num_hidden_layers))
+        counts = len(examples.chosen), text.num_hidden_layers
+        cells, wanted = lay_out_views(views(*counts), *counts)
     request = Request(
         config=config,
         layers=sorted({layer for matrix in wanted for layer in matrix.layers}),

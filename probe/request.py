@@ -42,8 +42,8 @@ class Request:
 
     @property
     def n_examples(self) -> int:
-        """Number of examples."""
-        return len(self.names)
+        """Number of examples in the batches; of the chosen ones, views may leave some out."""
+        return sum(len(batch.members) for batch in self.batches)
 
     def to_bytes(self) -> bytes:
         """Pack the request."""

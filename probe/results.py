@@ -18,10 +18,11 @@ from probe.plots import figures, run_figures
 from probe.run_folder import RunFolder
 from probe.summary import tell
 from probe.tables import write_csv
-from probe.topology import Topology, replacing
+from probe.topology import Topology, load_topologies, replacing
 from probe.tracking import Record, track
 
 logger = logging.getLogger(__name__)
+_MEASURES = "measures.json"
 Measured = list[tuple[Topology, Measures]]
 
 
@@ -63,9 +64,10 @@ def write(
         logger.info("W&B run: %s", where)
 
 
-def show(topologies: Sequence[Topology], settings: MeasuresConfig) -> None:
-    """Show the summary table of topologies made before."""
-    tell(_measure(topologies, settings))
+def show(run: Path) -> None:
+    """Show the summary table of a finished run."""
+    records = json.loads((run / _MEASURES).read_text())
+    tell([(t, Measures.from_record(records[t.name])) for t in load_topologies(run)])
 
 
 def _measure(topologies: Sequence[Topology], settings: MeasuresConfig) -> Measured:
@@ -92,7 +94,7 @@ def _save(figure: Figure, file: Path) -> Path:
 
 def _write_measures(run: Path, measured: Measured, facts: dict[str, Any]) -> None:
     norms = dict(zip(facts["layers"], facts.get("first_token_norm", []), strict=False))
-    with replacing(run / "measures.json") as unfinished:
+    with replacing(run / _MEASURES) as unfinished:
         summary = {topology.name: asdict(measures) for topology, measures in measured}
         unfinished.write_text(json.dumps(summary, indent=1) + "\n")
     rows = [

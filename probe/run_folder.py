@@ -120,6 +120,8 @@ class RunFolder:
             shutil.rmtree(self.work, ignore_errors=True)
         try:
             self.work.mkdir(parents=True, exist_ok=True)
+            for unfinished in self.work.rglob(".*.part"):
+                unfinished.unlink()  # of a process that was killed
         except OSError as error:
             raise UserError(
                 f"{self.path} cannot be written ({error.strerror}); "

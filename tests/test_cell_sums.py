@@ -65,8 +65,14 @@ def expected(matrix: Wanted) -> np.ndarray:
 
 
 def test_matrices_share_the_sums_of_the_cells_that_they_have_in_common() -> None:
-    held = sorted((key.scheme, len(key.layers)) for key in make().sums)
-    assert held == [
+    made: list[tuple[str, int]] = []
+
+    def make(scheme: str, layers: int) -> Heard:
+        made.append((scheme, layers))
+        return Heard()
+
+    CellSums(WANTED, make)
+    assert sorted(made) == [
         *[("fisher", 1)] * 2, *[("mean", 1)] * 2, *[("mean", 2)] * 12, *[("pooled", 2)] * 3,
     ]  # fmt: skip
 

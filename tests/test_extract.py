@@ -216,3 +216,15 @@ def test_views_that_overlap_are_what_separate_extractions_are(config: Config) ->
         assert known(topology).layer_agreement == pytest.approx(
             known(alone).layer_agreement, abs=1e-3
         )
+
+
+def test_views_may_leave_examples_out(config: Config, captured: Captured) -> None:
+    [first, last], facts = api.extract_views(
+        config, lambda n, _: [View("first", (0,), 1, 3), View("last", (0,), n - 2, n)]
+    )
+    series = captured["residual"][0]
+    assert facts["examples"] == 4
+    assert facts["tokens"] == sum(len(series[b]) for b in (1, 2, 5, 6))
+    for topology, members in ((first, [1, 2]), (last, [5, 6])):
+        expected = reference.topology([[series[b] for b in members]], "mean")
+        np.testing.assert_allclose(topology.matrix, expected, atol=1e-6)

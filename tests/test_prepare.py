@@ -191,3 +191,41 @@ def test_parts_without_a_text_are_refused(config: Config) -> None:
     asked = replace(config, average=AverageConfig(parts=6))
     with pytest.raises(UserError, match="is more than the 5 examples"):
         prepare(asked, DOCUMENTS)
+
+
+VIEW = View("x", (0,), 0, 5)
+
+
+@pytest.mark.parametrize(
+    ("views", "message"),
+    [
+        ([], "no view is given, so that there is nothing to extract; give one or more"),
+        ([VIEW, View("y", (1,), 0, 5), View("x", (1,), 1, 2)],
+         "2 views are named 'x'; give each a name of its own"),
+        *(
+            ([VIEW, View("y", (0,), start, stop)],
+             f"view 'y' goes from example {start} up to {stop}, and there are 5; give a start and "
+             "a later stop from 0 to 5")
+            for start, stop in ((0, 6), (-1, 3), (2, 2), (3, 2))
+        ),
+        *(
+            ([View("y", layers, 0, 5)],
+             f"view 'y' has layers {list(layers)}; give one or more of 0 to 2")
+            for layers in ((), (3,), (0, -1))
+        ),
+        ([View("y", (2, 1, 2), 0, 5)], "view 'y' names a layer twice; name each once"),
+    ],
+)  # fmt: skip
+def test_views_that_cannot_be_are_refused(views: list[View], message: str, config: Config) -> None:
+    with pytest.raises(UserError) as caught:
+        prepare(config, DOCUMENTS, lambda *_: views)
+    assert str(caught.value) == message
+
+
+def test_examples_that_no_view_has_are_not_read(config: Config) -> None:
+    views = [View("a", (0,), 1, 2), View("b", (0,), 3, 4)]
+    request, _ = prepare(config, DOCUMENTS, lambda *_: views)
+    assert sorted(m for batch in request.batches for m in batch.members) == [1, 3]
+    assert [matrix.cells for matrix in request.wanted] == [[0], [1]]
+    assert request.n_examples == 2
+    assert len(request.names) == 5

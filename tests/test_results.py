@@ -188,10 +188,16 @@ def test_figures_of_the_run_are_drawn_of_all_its_measures(
     assert seen == [[(topology, measure(topology, SETTINGS)) for topology in LAYERS]]
 
 
-def test_topologies_made_before_are_measured_and_shown(caplog: pytest.LogCaptureFixture) -> None:
-    show(LAYERS, SETTINGS)
-    assert [line.split()[0] for line in caplog.messages] == ["topology", "layer_0", "layer_3"]
-    assert f"{measure(LAYERS[0], SETTINGS).graphs[0].modularity:.2f}" in caplog.messages[1]
+def test_a_finished_run_is_shown_as_it_was_measured(
+    folder: RunFolder, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder, LAYERS, FACTS, None)
+    told = [line for line in caplog.messages if line.startswith(("topology", "layer_"))]
+    caplog.clear()
+    monkeypatch.setattr(results, "measure", None)  # nothing is measured again
+    show(folder.path)
+    assert caplog.messages == told
+    assert f"{measure(LAYERS[0], SETTINGS).graphs[0].modularity:.2f}" in told[1]
 
 
 def test_the_console_says_how_much_was_done_and_where_it_is(

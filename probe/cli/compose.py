@@ -19,7 +19,9 @@ from probe.cli.keys import keys
 from probe.config import CONF, Config, check, group_options, registered
 from probe.errors import UserError, nearest
 
-_NO_SUBJECTS = "this data set has no subjects; leave subject= out, or take data=mmlu, mmlu_pro or sample"
+_NO_SUBJECTS = (
+    "this data set has no subjects; leave subject= out, or take data=mmlu, mmlu_pro or sample"
+)
 
 
 def compose_config(

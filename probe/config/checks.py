@@ -81,9 +81,7 @@ def _data_mistakes(config: Config) -> Iterator[str]:
             "so that no example could be kept"
         )
     between = data.perplexity
-    if between is not None and (
-        len(between) != 2 or not 0 <= between[0] < between[1] <= 100
-    ):
+    if between is not None and (len(between) != 2 or not 0 <= between[0] < between[1] <= 100):
         yield (
             f"data.perplexity={list(between)} is no pair of percentiles from 0 to 100, the lower "
             "first; give e.g. data.perplexity=[1,99]"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +77,17 @@ class Measures:
     graphs: list[GraphMeasures]
     communities: list[int]
     skipped: dict[str, str]
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Measures:
+        """Rebuild from what `dataclasses.asdict` made, as read from measures.json."""
+        rest = dict(record)
+        return cls(
+            hubs=[(neuron, strength) for neuron, strength in rest.pop("hubs")],
+            spectrum=Spectrum(**rest.pop("spectrum")),
+            graphs=[GraphMeasures(**graph) for graph in rest.pop("graphs")],
+            **rest,
+        )
 
     def numbers(self) -> dict[str, float]:
         """Return the single numbers that exist, by name; `_at_0.05` where there are densities."""

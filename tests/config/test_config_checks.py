@@ -19,10 +19,13 @@ from probe.config import (
     layer_numbers,
 )
 from probe.errors import UserError
-from tests.config.compositions import ASSETS, TINY, composed
+from tests.config.compositions import ASSETS, TEXT, TINY, composed
 
 BASE = composed()
 SINGLE = {"layers.selection": Selection.single}
+STREAMED = {
+    "data.source": "hub", "data.id": "org/name", "data.streaming": True, "data.limit": 9,
+}  # fmt: skip
 
 
 def with_values(values: dict[str, Any]) -> Config:
@@ -52,7 +55,42 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"data.source": "text"},
         r"data=text needs a file; give data\.path=FILE \(\.txt, \.jsonl, \.csv or \.parquet\)",
     ),
+    *(
+        (
+            {"data.source": "table", "data.path": path, "data.template": template},
+            r"data=table needs a file and a template; give data\.path=FILE and "
+            r"'data\.template=\"Who wrote \{title\}\?\"'$",
+        )
+        for path, template in ((None, "{title}"), (str(TEXT), None), (str(TEXT), ""))
+    ),
+    ({"data.template": "{title}"}, r"data\.template needs data=table$"),
+    ({"data.source": "hub"}, r"data=hub needs a data set; give data\.id=ORG/NAME$"),
     ({"data.path": "no/such.txt"}, r"data\.path=no/such\.txt does not exist"),
+    *(
+        (
+            STREAMED | values,
+            r"data\.streaming=true reads from the Hub row by row, which neither data\.path nor "
+            rf"data={source} can; leave it out$",
+        )
+        for source, values in (
+            ("hub", {"data.path": str(TEXT)}),
+            ("mmlu", {"data.source": "mmlu"}),
+            ("sample", {"data.source": "sample"}),
+            ("text", {"data.source": "text", "data.path": str(TEXT)}),
+        )
+    ),
+    *(
+        (
+            STREAMED | values,
+            r"data\.streaming=true reads no more than data\.limit needs, without data\.shuffle and "
+            r"data\.perplexity, which choose among all rows; give data\.limit=N alone$",
+        )
+        for values in (
+            {"data.limit": None},
+            {"data.shuffle": True},
+            {"data.perplexity": [1.0, 99.0]},
+        )
+    ),
     (
         {"data.max_tokens": 15},
         r"data\.max_tokens=15 is below data\.min_tokens=16, so that no example could be kept",
@@ -164,6 +202,10 @@ PASSED: list[dict[str, Any]] = [
     {"data.window": 2, "data.cut": Cut.tokens},
     {"data.skip_first": 0, "data.offset": 0, "data.limit": 1},
     {"launch.num_processes": 1, "runtime.token_budget": 1},
+    {"data.source": "table", "data.path": str(TEXT), "data.template": "{text}"},
+    {"data.source": "hub", "data.id": "org/name"},
+    {"data.source": "hub", "data.path": str(ASSETS)},
+    STREAMED,
     {"data.perplexity": [0.0, 100.0]},
     {"data.perplexity": [1, 99]},
     {"measures.density": 1},
@@ -205,7 +247,7 @@ def test_a_relative_path_is_found_from_the_current_folder(
 def test_no_message_of_the_checks_is_left_untested() -> None:
     source = Path(check.__code__.co_filename).read_text(encoding="utf-8")
     messages = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Yield)]
-    assert len(messages) == 17
+    assert len(messages) == 22
 
 
 @pytest.mark.parametrize(("index", "numbers"), [(12, [12]), ([3, 7], [3, 7]), ([5], [5])])

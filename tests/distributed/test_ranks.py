@@ -25,7 +25,8 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node"]
 @pytest.fixture(scope="module")
 def request_of_seven() -> Request:
     """Seven examples in three batches, so that one of four ranks has none."""
-    words = ["data.limit=7", "layers=each", "runtime.token_budget=2400", "data.max_tokens=800"]
+    words = ["data.limit=7", "layers=each", "runtime.token_budget=2400", "data.max_tokens=800",
+             "average.halves=false"]  # fmt: skip
     request = _request(words)
     assert request.n_examples == 7
     assert len(request.batches) == 3
@@ -48,8 +49,8 @@ def test_any_number_of_ranks_gives_the_same_sums(request_of_seven: Request, tmp_
         assert ranks["examples"] == alone["examples"] == 7
         assert ranks["tokens"] == alone["tokens"]
         for layer in range(6):
-            difference = ranks[f"layer_{layer}/0/matrix"] - alone[f"layer_{layer}/0/matrix"]
-            assert difference.abs().max() < 1e-12
+            difference = ranks[f"layer_{layer}/matrix"] - alone[f"layer_{layer}/matrix"]
+            assert difference.abs().max() < 1e-7  # equal sums, rounded to float32
 
 
 def test_ranks_collect_and_count_together() -> None:

@@ -406,7 +406,8 @@ def configured(inputs: Inputs, output: Path, **settings: Any) -> PublishedTopolo
         layer=LAYER, texts=TEXTS, many=MANY, perplexity=PERCENTILES, mmlu_path=str(inputs.mmlu),
         openwebtext_path=str(inputs.openwebtext),
     )  # fmt: skip
-    return PublishedTopologiesConfig(**vars(composed(*plain)), study=replace(study, **settings))
+    shared = vars(plain) | {"output": str(output)}
+    return PublishedTopologiesConfig(**shared, study=replace(study, **settings))
 
 
 def test_changed_weights_make_all_passes_anew_even_that_of_random_weights(
@@ -425,6 +426,23 @@ def test_changed_weights_make_all_passes_anew_even_that_of_random_weights(
     tree_module.build(configured(own, tmp_path), tmp_path / "tree")
     # The trained ones choose the texts that the random ones read.
     assert len(set(noted)) == 2 * len(PASSES)
+
+
+def test_a_record_is_gone_before_its_files_are_replaced(
+    own: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or, the texts changed back, it would vouch for files of others."""
+    record = tmp_path / "tree" / "passes" / "mmlu-disputes.json"
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"files": {}, "fingerprints": {}}))
+
+    def lose(*_: object) -> None:
+        raise SystemExit(143)
+
+    monkeypatch.setattr(tree_module, "extract_views", lose)
+    with pytest.raises(SystemExit):
+        tree_module.build(configured(own, tmp_path), tmp_path / "tree")
+    assert not record.exists()
 
 
 def views(config: PublishedTopologiesConfig, name: str, n_examples: int) -> list[View]:

@@ -188,3 +188,10 @@ def test_importing_measures_loads_neither_scipy_nor_networkx() -> None:
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     assert done.stdout.split() == ["[]"]
+
+
+def test_measures_are_rebuilt_from_their_record() -> None:
+    found = measure(make(), MeasuresConfig(density=[0.1, 0.3], rewired=1))
+    again = Measures.from_record(json.loads(json.dumps(asdict(found))))
+    assert again == found
+    assert again.numbers() == found.numbers()

@@ -90,7 +90,7 @@ def test_the_null_is_scaled_to_as_many_pairs() -> None:
     np.testing.assert_allclose(heights[[99, 100, 130]], [22.5, 15, 7.5])
     assert heights.sum() == pytest.approx(45) == bars(axes).sum()
     np.testing.assert_array_equal(edges, BINS)
-    assert "circularly shifted series (2 shifts, scaled)" in texts(axes)
+    assert "circularly shifted series (2 ×, scaled)" in texts(axes)
     assert "normal" not in texts(axes)
     assert "(white noise 0.080, shifted 0.071)" in texts(axes)
     assert "split-half correlation 0.900" in texts(axes)
