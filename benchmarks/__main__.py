@@ -1,128 +1,141 @@
-"""`python -m benchmarks [ROUNDS]`: all layers' topology beside a bare forward pass, in one run.
+"""Topologies beside a bare forward pass, a plain PyTorch script and the published way.
 
-Random weights at the shape of Qwen2.5-0.5B, 16 texts of 256 tokens, one batch at the default
-budget. The two are timed in turn, so that what else the machine does hits both; reported are
-medians, their ratio, and the CPU time.
+python -m benchmarks                                     # 0.5B shape, float32, GPU if there is one
+python -m benchmarks --shape 7b --dtype bfloat16 --examples 4 --device cuda
+python -m benchmarks --rounds 3 --only "floor" "mean, all layers"
+
+Random weights, texts of random tokens, one batch. The ways are timed in turn; reported are medians
+over the rounds, the ratios to the floor, and the CPU time of all processes.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 import os
-import platform
 import statistics
-import sys
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import AutoModel, Qwen2Config
 
-from probe.activations import Reader
+from benchmarks import others
+from benchmarks.ours import Ours
+from benchmarks.shapes import SHAPES, make_model
+from benchmarks.timing import Timing, describe, interleave
 from probe.batches import Batch
-from probe.cells import Wanted
-from probe.config import Config, DataConfig, ModelConfig, Side, Site
-from probe.request import Request
-from probe.totals import Totals
 
 logger = logging.getLogger("benchmarks")
 RESULTS = Path(__file__).resolve().parent / "results"
-EXAMPLES, TOKENS = 16, 256
-SHAPE = {
-    "hidden_size": 896,
-    "intermediate_size": 4864,
-    "num_hidden_layers": 24,
-    "num_attention_heads": 14,
-    "num_key_value_heads": 2,
-    "vocab_size": 151936,
-}
+FLOOR = "floor: bare trunk forward"
 
 
-@dataclass
-class Timing:
-    """Seconds of wall and of CPU time, a number for each round."""
-
-    wall: list[float] = field(default_factory=list)
-    cpu: list[float] = field(default_factory=list)
-
-    def add(self, work: Callable[[], object]) -> None:
-        """Time one round."""
-        wall, cpu = time.perf_counter(), time.process_time()
-        work()
-        self.wall.append(time.perf_counter() - wall)
-        self.cpu.append(time.process_time() - cpu)
-
-
-def main(rounds: int) -> None:
-    """Time both, in turn, and write the results."""
-    torch.manual_seed(0)
-    trunk = AutoModel.from_config(Qwen2Config(**SHAPE), dtype=torch.float32).eval()
-    config = Config(model=ModelConfig(padding_side=Side.left), data=DataConfig(source="text"))
-    vocabulary = torch.randint(SHAPE["vocab_size"], (EXAMPLES, TOKENS))
-    batch = Batch(list(range(EXAMPLES)), vocabulary.tolist())
-    layers = list(range(SHAPE["num_hidden_layers"]))
-    wanted = [Wanted("all_layers", layers, [0])]
-    request = Request(config, layers, [batch], ["random"] * EXAMPLES, "benchmark", wanted)
-    reader = Reader(trunk, config.model, layers, Site.residual)
-    tensors = batch.tensors(0, Side.left, 0)
-    totals = Totals(request, SHAPE["hidden_size"], torch.device("cpu"))
-
-    def floor() -> None:
-        with torch.inference_mode():
-            trunk(input_ids=tensors.tokens, use_cache=False)
-
-    def topology() -> None:
-        reader.read(tensors, partial(totals.consume, batch, tensors))
-
-    timings = {"bare trunk forward": Timing(), "layers=all, average=mean": Timing()}
-    for number in range(rounds + 1):
-        for timing, work in zip(timings.values(), (floor, topology), strict=True):
-            (Timing() if number == 0 else timing).add(work)  # the first round warms up
-        logger.info("round %d of %d", number, rounds)
-    write(timings, rounds)
-
-
-def write(timings: dict[str, Timing], rounds: int) -> None:
-    """Write and show medians and ratios over the first, beside the machine."""
-    machine = {
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "load": os.getloadavg()[0],
-        "torch": torch.__version__,
-        "python": platform.python_version(),
+def main() -> None:
+    """Time what was asked for and write the results."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s  %(message)s", datefmt="%H:%M:%S")
+    asked = _arguments()
+    torch.set_float32_matmul_precision("highest")
+    device = torch.device(asked.device)
+    with others.pool(asked.processes) as executor:
+        ways = make_ways(asked, device, executor)
+        chosen = {name: ways[name] for name in ways if _wanted(name, asked.only)}
+        timings = interleave(chosen, asked.rounds, device)
+    facts = describe(device) | {
+        name: getattr(asked, name)
+        for name in ("shape", "dtype", "examples", "tokens", "rounds", "processes")
     }
-    base, *_ = timings.values()
-    lines = [f"# All layers' topology beside a bare forward pass, {rounds} rounds", ""]
-    lines += [f"Qwen2.5-0.5B's shape, {EXAMPLES} texts of {TOKENS} tokens, float32.", ""]
-    lines += [", ".join(f"{name}: {value}" for name, value in machine.items()), ""]
-    lines += ["| | wall s | over the floor | CPU s | over the floor |", "|---|---|---|---|---|"]
-    for name, timing in timings.items():
-        # A round's ratio has the same neighbours on the machine above and below the line.
-        wall = statistics.median(a / b for a, b in zip(timing.wall, base.wall, strict=True))
-        cpu = statistics.median(a / b for a, b in zip(timing.cpu, base.cpu, strict=True))
+    write(timings, facts, f"{device.type}-{asked.shape}-{asked.dtype}")
+
+
+def make_ways(
+    asked: argparse.Namespace, device: torch.device, executor: ProcessPoolExecutor
+) -> dict[str, Callable[[], float]]:
+    """Return what can be timed, by name, the floor first."""
+    model = make_model(asked.shape, getattr(torch, asked.dtype), device)
+    trunk = model.get_submodule("model")
+    size = (asked.examples, asked.tokens)
+    tokens = torch.randint(SHAPES[asked.shape]["vocab_size"], size)
+    batch = Batch(list(range(asked.examples)), tokens.tolist())
+    tokens = tokens.to(device)
+    every = list(range(SHAPES[asked.shape]["num_hidden_layers"]))
+    middle = [len(every) // 2]
+
+    def published(layers: list[int]) -> float:
+        return others.published(model, tokens, layers, executor)[1]
+
+    def plain(layers: list[int]) -> float:
+        others.plain(model, tokens, layers)
+        return 0.0
+
+    def floor() -> float:
+        others.forward(trunk, tokens)
+        return 0.0
+
+    ours = {
+        f"{scheme}, {name}": Ours(trunk, batch, layers, selection, scheme).run
+        for scheme in ("mean", "fisher", "pooled")
+        for name, layers, selection in (
+            ("all layers", every, "all"), ("each layer", every, "each"),
+            ("middle layer", middle, "all"),
+        )
+    }  # fmt: skip
+    return {
+        FLOOR: floor,
+        **ours,
+        "plain PyTorch, all layers": partial(plain, every),
+        "plain PyTorch, middle layer": partial(plain, middle),
+        "published way, all layers": partial(published, every),
+        "published way, middle layer": partial(published, middle),
+    }
+
+
+def write(timings: dict[str, Timing], facts: dict[str, Any], name: str) -> None:
+    """Write and show medians and ratios over the floor, beside the machine."""
+    base = timings[FLOOR]
+    lines = [f"# Topologies beside a bare forward pass: {name}", ""]
+    lines += [", ".join(f"{key}: {value}" for key, value in facts.items() if value is not None)]
+    lines += ["", "| | wall s | over the floor | CPU s | over the floor |", "|---|---|---|---|---|"]
+    for way, timing in timings.items():
+        wall, cpu = timing.over(base)
         medians = statistics.median(timing.wall), statistics.median(timing.cpu)
-        lines.append(f"| {name} | {medians[0]:.2f} | {wall:.3f} | {medians[1]:.2f} | {cpu:.3f} |")
-    raw = {name: vars(timing) for name, timing in timings.items()}
-    content = {"machine": machine, "examples": EXAMPLES, "tokens": TOKENS, "timings": raw}
-    (RESULTS / "forward.json").write_text(json.dumps(content, indent=1) + "\n")
-    (RESULTS / "forward.md").write_text("\n".join(lines) + "\n")
+        lines.append(f"| {way} | {medians[0]:.4g} | {wall:.3f} | {medians[1]:.4g} | {cpu:.3f} |")
+    for layers in ("all layers", "middle layer"):
+        pair = [timings.get(f"{way}, {layers}") for way in ("published way", "mean")]
+        if pair[0] is not None and pair[1] is not None:
+            wall, cpu = pair[0].over(pair[1])
+            ratios = f"{wall:.1f} times the wall and {cpu:.1f} times the CPU time"
+            lines += ["", f"The published way takes {ratios} of mean, {layers}."]
+    raw = {way: vars(timing) for way, timing in timings.items()}
+    RESULTS.mkdir(exist_ok=True)
+    content = json.dumps({"facts": facts, "timings": raw}, indent=1)
+    (RESULTS / f"{name}.json").write_text(content + "\n")
+    (RESULTS / f"{name}.md").write_text("\n".join(lines) + "\n")
     logger.info("\n".join(["", *lines]))
 
 
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
+def _wanted(name: str, only: list[str] | None) -> bool:
+    return only is None or name == FLOOR or any(word in name for word in only)
+
+
+def _arguments() -> argparse.Namespace:
+    assert __doc__ is not None
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--shape", choices=sorted(SHAPES), default="0.5b")
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--examples", type=int, default=16)
+    parser.add_argument("--tokens", type=int, default=256, help="tokens of each example")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="published way's")
+    parser.add_argument("--only", nargs="+", metavar="WORDS", help="ways whose name has the words")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s  %(message)s", datefmt="%H:%M:%S")
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
+    main()

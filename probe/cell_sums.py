@@ -42,11 +42,16 @@ class CellSums:
 
     def update(
         self, layer: int, cell: int, activations: Tensor, keep: Tensor, weight: Tensor
-    ) -> None:
-        """Add one layer's activations of a batch to every sum that needs them."""
-        for key, sums in self.sums.items():
-            if key.cell == cell and layer in key.layers:
-                sums.update(activations, keep, weight, key.layers.index(layer))
+    ) -> list[Tensor]:
+        """Add one layer's activations of a batch to every sum that needs them.
+
+        Returns which examples are finite, as every such sum tells it.
+        """
+        return [
+            sums.update(activations, keep, weight, key.layers.index(layer))
+            for key, sums in self.sums.items()
+            if key.cell == cell and layer in key.layers
+        ]
 
     def state(self) -> dict[str, Tensor]:
         """Return all sums by name."""

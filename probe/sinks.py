@@ -16,15 +16,17 @@ class FirstTokenNorm:
     ----------
     layers : list of int
         Layers that will be read.
+    device : torch.device
+        Where the sums live; it must have float64.
     """
 
-    def __init__(self, layers: list[int]) -> None:
+    def __init__(self, layers: list[int], device: torch.device | None = None) -> None:
         self._row = {layer: row for row, layer in enumerate(layers)}
-        self.total = torch.zeros(len(layers), dtype=torch.float64)
+        self.total = torch.zeros(len(layers), dtype=torch.float64, device=device)
 
     def update(self, layer: int, activations: Tensor, keep: Tensor) -> None:
         """Add a batch: `activations` (n_examples, n_tokens, n_neurons), `keep` the real tokens."""
         norms = torch.linalg.vector_norm(activations, dim=-1, dtype=torch.float32)
         first = norms.gather(1, keep.int().argmax(dim=1, keepdim=True)).squeeze(1)
         median = norms.masked_fill(~keep, torch.nan).nanmedian(dim=1).values
-        self.total[self._row[layer]] += (first / median).sum().cpu()
+        self.total[self._row[layer]] += (first / median).sum().to(self.total.device)

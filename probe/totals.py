@@ -13,7 +13,7 @@ from probe.batches import Batch, Tensors
 from probe.cell_sums import CellSums, within
 from probe.cells import Wanted
 from probe.config import Site, Weight
-from probe.correlation import NonFiniteError, make_sums
+from probe.correlation import make_sums
 from probe.errors import UserError
 from probe.reliability import correlate_entries
 from probe.request import Request
@@ -48,7 +48,8 @@ class Totals:
         self.sampled = torch.from_numpy(np.sort(chosen)).to(device)
         layers = [layer for matrix in request.wanted for layer in _layers(matrix)]
         self.layers = self._cell_sums(layers, len(chosen))
-        self.first_token = FirstTokenNorm(request.layers)
+        self.first_token = FirstTokenNorm(request.layers, device)
+        self._finite: dict[int, Tensor] = {}
         self.counts = torch.zeros(2, dtype=torch.long)
 
     def _cell_sums(self, wanted: list[Wanted], n_neurons: int, std: bool = False) -> CellSums:
@@ -68,17 +69,12 @@ class Totals:
         if self.device.type != activations.device.type:
             # The formula needs float64, which the model's device (MPS) does not have.
             activations, keep = activations.to(self.device), keep.to(self.device)
-        tokens = keep.sum(dim=1).cpu()
+        # Not from `keep`, which may be on a GPU that would have to be waited for.
+        tokens = torch.tensor([len(ids) - config.data.skip_first for ids in batch.ids])
         by_token = config.average.weight is Weight.token
         weight = tokens.double() if by_token else torch.ones(len(tokens), dtype=torch.float64)
-        try:
-            self.matrices.update(layer, batch.cell, activations, keep, weight)
-        except NonFiniteError as error:
-            example = batch.members[error.row]
-            raise UserError(
-                f"example {example} ({self.request.names[example]}) has an activation that is "
-                f"not finite in layer {layer}; leave it out, or take model.dtype=float32"
-            ) from None
+        for finite in self.matrices.update(layer, batch.cell, activations, keep, weight):
+            self._finite[layer] = finite
         for repetition, null in enumerate(self.nulls):
             shifts = draw_shifts(
                 config.null.seed, repetition, batch.members, tokens, activations.shape[-1]
@@ -90,7 +86,20 @@ class Totals:
         if config.site is Site.residual:
             self.first_token.update(layer, activations, keep)
         if layer == self.request.layers[-1]:
+            if self._finite:  # no matrix needs a text between the views of a study
+                self._refuse_non_finite(batch)
             self.counts += torch.tensor([len(tokens), int(tokens.sum())])
+
+    def _refuse_non_finite(self, batch: Batch) -> None:
+        """Look at all layers at once: a GPU stands still while the CPU waits for its answer."""
+        layers = list(self._finite)
+        finite = [self._finite.pop(layer).to(self.device) for layer in layers]
+        for place, row in (~torch.stack(finite)).nonzero()[:1].tolist():
+            example = batch.members[row]
+            raise UserError(
+                f"example {example} ({self.request.names[example]}) has an activation that is "
+                f"not finite in layer {layers[place]}; leave it out, or take model.dtype=float32"
+            )
 
     def _parts(self) -> dict[str, CellSums]:
         nulls = {f"null{repetition}": null for repetition, null in enumerate(self.nulls)}

@@ -12,13 +12,14 @@ from probe.correlation.by_example import ExampleSums
 from probe.correlation.correlation import Correlation
 from probe.correlation.mean import MeanSums
 from probe.correlation.pooled import PooledSums
-from probe.correlation.standardise import NonFiniteError, standardise
+from probe.correlation.product import Matmul
+from probe.correlation.standardise import standardise
 
 __all__ = [
     "Correlation",
     "ExampleSums",
+    "Matmul",
     "MeanSums",
-    "NonFiniteError",
     "PooledSums",
     "Sums",
     "make_sums",
@@ -29,8 +30,27 @@ __all__ = [
 class Sums(Protocol):
     """Running sums that become one correlation matrix."""
 
-    def update(self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int = 0) -> None:
-        """Add one layer's activations of a batch; `layer` counts the layers averaged together."""
+    def update(self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int = 0) -> Tensor:
+        """Add one layer's activations of a batch.
+
+        Nothing is read back from the activations' device, so that it is never kept waiting.
+
+        Parameters
+        ----------
+        activations : Tensor, shape (n_examples, n_tokens, n_neurons)
+            Activations of a batch, in any floating type.
+        keep : Tensor of bool, shape (n_examples, n_tokens)
+            Tokens that count.
+        weight : Tensor of float64, shape (n_examples,)
+            Weight of every example.
+        layer : int
+            Number of the layer among those averaged together.
+
+        Returns
+        -------
+        Tensor of bool, shape (n_examples,)
+            False where an example's activations are not all finite. It spoils the sums.
+        """
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the `state()` of sums over other examples."""
@@ -42,7 +62,14 @@ class Sums(Protocol):
         """Turn the sums into the average."""
 
 
-def make_sums(scheme: str, std: bool, n_neurons: int, layers: int, device: torch.device) -> Sums:
+def make_sums(
+    scheme: str,
+    std: bool,
+    n_neurons: int,
+    layers: int,
+    device: torch.device,
+    matmul: Matmul = "fp32",
+) -> Sums:
     """Return empty sums for an averaging scheme.
 
     Parameters
@@ -57,9 +84,11 @@ def make_sums(scheme: str, std: bool, n_neurons: int, layers: int, device: torch
         Number of layers averaged together.
     device : torch.device
         Where the sums live; it must have float64.
+    matmul : {"fp32", "tf32", "bf16x3"}
+        Precision of the products, see `product.multiply`.
     """
     if scheme == "pooled":
-        return PooledSums(n_neurons, device, layers)
+        return PooledSums(n_neurons, device, layers, matmul)
     if scheme == "fisher" or std:
-        return ExampleSums(n_neurons, device, scheme == "fisher", std, layers)
-    return MeanSums(n_neurons, device)
+        return ExampleSums(n_neurons, device, scheme == "fisher", std, layers, matmul)
+    return MeanSums(n_neurons, device, matmul)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
 
 from probe.correlation.correlation import Correlation, divide, finish
 from probe.correlation.coverage import Coverage
-from probe.correlation.product import gram
+from probe.correlation.product import Matmul, in_order, multiply
 from probe.correlation.standardise import standardise
+from probe.correlation.steep import Steep
 
-CLIP = 1 - 1e-7
-# Beyond this |r| a rounding error of a float32 product would be amplified by arctanh.
-STEEP = 0.9
-# Pairs redone one by one while they are fewer than this share of all; else the whole product.
-_FEW = 1 / 32
+# Bytes of correlations of all examples that are worked on together: on a CPU what its cache holds,
+# elsewhere enough to keep a GPU busy.
+_CPU_STRIP, _GPU_STRIP = 1 << 22, 1 << 28
+# Examples added up in float32, before the sum goes to float64: more would cost digits.
+_ADDED = 16
 
 
 class ExampleSums:
@@ -39,52 +40,72 @@ class ExampleSums:
     fisher : bool
         Average arctanh r and map back.
     std : bool
-        Also keep what the standard error needs: three more matrices of sums, and while a batch
+        Also keep what the standard error needs: four more matrices of sums, and while a batch
         goes through `layers` layers one matrix for each of its examples.
     layers : int
         Updates, one a layer, that every batch will bring.
+    matmul : {"fp32", "tf32", "bf16x3"}
+        Precision of the products, see `product.multiply`.
+
+    Attributes
+    ----------
+    total : Tensor of float64, shape (n_neurons, n_neurons)
+        Weighted sum of the values; only what is above the diagonal is filled.
+    coverage : Coverage
+        Sum of the weights, for the examples in which an entry was defined.
     """
 
     def __init__(
-        self, n_neurons: int, device: torch.device, fisher: bool, std: bool, layers: int = 1
+        self,
+        n_neurons: int,
+        device: torch.device,
+        fisher: bool,
+        std: bool,
+        layers: int = 1,
+        matmul: Matmul = "fp32",
     ) -> None:
-        self.fisher, self.layers = fisher, layers
+        self.fisher, self.layers, self.matmul = fisher, layers, matmul
         self.total = torch.zeros(n_neurons, n_neurons, dtype=torch.float64, device=device)
         self.coverage = Coverage(n_neurons, device)
         self.squares = _Squares(n_neurons, device) if std else None
-        self._values: list[Tensor] = []
+        self._values: Tensor | None = None
         self._defined: list[Tensor] = []
 
-    def update(self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int = 0) -> None:
-        """Add a batch: `activations` (n_examples, n_tokens, n_neurons), see `standardise`."""
-        series, defined = standardise(activations, keep)
-        values = []
-        for row, (z, w) in enumerate(zip(series, weight.tolist(), strict=True)):
-            r = gram(z)
-            value = fisher_z(r, activations[row][keep[row]]) if self.fisher else r.double()
-            value.diagonal().zero_()
-            value[~defined[row]] = 0
-            value[:, ~defined[row]] = 0
-            value = value.to(self.total.device)
-            self.total.add_(value, alpha=w)
-            if self.squares is not None:
-                values.append(value)
-        self.coverage.add(defined.cpu(), weight)
+    def update(self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int = 0) -> Tensor:
+        """Add a batch: `activations` (n_examples, n_tokens, n_neurons), see `Sums.update`."""
+        weight = weight.to(activations.device)
+        series, defined, finite = standardise(activations, keep)
+        series = in_order(series)
+        steep = Steep(activations, keep) if self.fisher else None
+        if self.squares is not None and self._values is None:
+            self._values = self.total.new_zeros(len(series), *self.total.shape)
+        for rows, columns in _strips(series):
+            # The series, and so the values, of a neuron that is constant are zero.
+            values = multiply(series[..., rows], series[..., columns], self.matmul)
+            height = values.shape[1]
+            values[..., :height] *= values.new_ones(height, height).triu_(diagonal=1)
+            if steep is not None:
+                values = steep.arctanh(values, rows.start)
+            if self._values is not None:
+                self._values[:, rows, columns] += values.to(self._values.device)
+            w = weight.to(values.dtype)
+            for first in range(0, len(w), _ADDED):
+                some = values[first : first + _ADDED]
+                total = (w[first : first + _ADDED] @ some.flatten(1)).view(some.shape[1:])
+                self.total[rows, columns] += total.to(self.total.device)
+        self.coverage.add(defined, weight)
         if self.squares is not None:
-            self._hold(values, defined.double().to(self.total.device), weight)
+            self._square(defined, weight)
+        return finite
 
-    def _hold(self, values: list[Tensor], defined: Tensor, weight: Tensor) -> None:
-        """Add up each example's values over the layers; square them after the last layer."""
+    def _square(self, defined: Tensor, weight: Tensor) -> None:
+        """Square each example's sum over the layers, after the last of them."""
         assert self.squares is not None
-        self._defined.append(defined)
-        if len(self._defined) == 1:
-            self._values = values
-        else:
-            for held, value in zip(self._values, values, strict=True):
-                held += value
+        assert self._values is not None
+        self._defined.append(defined.to(self.total.device, torch.float64))
         if len(self._defined) == self.layers:
             self.squares.add(self._values, torch.stack(self._defined, dim=1), weight)
-            self._values, self._defined = [], []
+            self._values, self._defined = None, []
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the sums of other examples."""
@@ -101,7 +122,7 @@ class ExampleSums:
     def finish(self) -> Correlation:
         """Divide the sums and map them back."""
         weight = self.coverage.matrix()
-        ratio = divide(self.total, weight)
+        ratio = divide(self.total + self.total.T, weight)
         error = None if self.squares is None else self.squares.error(ratio, weight)
         if self.fisher:
             ratio = torch.tanh(ratio)
@@ -118,8 +139,11 @@ class _Squares:
             for name in ("value_squared", "value_count", "count_squared", "examples")
         }
 
-    def add(self, values: list[Tensor], defined: Tensor, weight: Tensor) -> None:
-        """Add examples: a matrix each, `defined` (n_examples, n_layers, n_neurons)."""
+    def add(self, values: Tensor, defined: Tensor, weight: Tensor) -> None:
+        """Add examples: `values` (n_examples, n_neurons, n_neurons), filled above the diagonal.
+
+        `defined` is (n_examples, n_layers, n_neurons).
+        """
         for value, indicator, w in zip(values, defined, weight.tolist(), strict=True):
             count = indicator.T @ indicator
             self.sums["value_squared"].add_(value**2, alpha=w * w)
@@ -133,53 +157,21 @@ class _Squares:
 
     def error(self, ratio: Tensor, weight: Tensor) -> Tensor:
         n = self.sums["examples"]
-        residual = (
-            self.sums["value_squared"]
-            - 2 * ratio * self.sums["value_count"]
-            + ratio**2 * self.sums["count_squared"]
+        squared, product = (
+            above + above.T for above in (self.sums["value_squared"], self.sums["value_count"])
         )
+        residual = squared - 2 * ratio * product + ratio**2 * self.sums["count_squared"]
         variance = torch.where(n > 1, n / (n - 1) * residual.clamp(min=0) / weight**2, torch.nan)
         error = variance.sqrt()
         error.diagonal().zero_()
         return error
 
 
-def fisher_z(r: Tensor, activations: Tensor) -> Tensor:
-    """Return arctanh of one example's correlations, exact to float64 where arctanh is steep.
-
-    Parameters
-    ----------
-    r : Tensor, shape (n_neurons, n_neurons)
-        Correlations from a float32 product.
-    activations : Tensor, shape (n_tokens, n_neurons)
-        Activations of the example, of which entries with |r| above 0.9 are computed again.
-
-    Returns
-    -------
-    Tensor of float64, shape (n_neurons, n_neurons)
-        Fisher's z, with |r| clipped to 1 - 1e-7; the diagonal has no meaning.
-    """
-    rows, columns = torch.nonzero(torch.triu(r.abs() > STEEP, diagonal=1), as_tuple=True)
-    if len(rows) > _FEW * r.numel():
-        exact = _unit(activations.double())
-        return torch.arctanh((exact.T @ exact).clamp_(-CLIP, CLIP))
-    z = torch.arctanh(r.clamp(-CLIP, CLIP)).double()
-    if len(rows):
-        involved, where = torch.unique(torch.cat([rows, columns]), return_inverse=True)
-        exact = _unit(activations[:, involved].double())
-        left, right = where.chunk(2)
-        # As many pairs at a time as take some 30 MB.
-        portion = max(1, (1 << 22) // len(activations))
-        for i, j, a, b in zip(
-            *(v.split(portion) for v in (rows, columns, left, right)), strict=True
-        ):
-            pair = (exact[:, a] * exact[:, b]).sum(dim=0).clamp_(-CLIP, CLIP)
-            z[i, j] = z[j, i] = torch.arctanh(pair)
-    return z
-
-
-def _unit(activations: Tensor) -> Tensor:
-    centred = activations - activations.mean(dim=0)
-    centred -= centred.mean(dim=0)
-    norm = torch.linalg.vector_norm(centred, dim=0)
-    return centred * torch.where(norm > 0, 1 / norm, 0)
+def _strips(series: Tensor) -> Iterator[tuple[slice, slice]]:
+    """Cut what is on and above the diagonal into rows and columns that are worked on together."""
+    n_examples, _, n = series.shape
+    limit = _CPU_STRIP if series.device.type == "cpu" else _GPU_STRIP
+    number = min(n, -(-n_examples * n * n * series.element_size() // limit))
+    height = -(-n // number)
+    for start in range(0, n, height):
+        yield slice(start, start + height), slice(start, n)

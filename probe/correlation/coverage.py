@@ -7,12 +7,16 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+# Examples that are looked at together.
+_TOGETHER = 512
+
 
 class Coverage:
     """Sum of example weights behind every entry of an average.
 
     A correlation is undefined where either neuron is constant over the example. That is rare, so
     the examples without a constant neuron share one number and only the others add to a matrix.
+    Which are which is asked for many examples at once, as a GPU's queue runs dry meanwhile.
 
     Attributes
     ----------
@@ -26,24 +30,36 @@ class Coverage:
         self.n_neurons, self.device = n_neurons, device
         self.everywhere = 0.0
         self.elsewhere: Tensor | None = None
+        self._waiting: list[tuple[Tensor, Tensor]] = []
 
     def add(self, defined: Tensor, weight: Tensor) -> None:
         """Count examples: `defined` (n_examples, n_neurons), `weight` (n_examples,) float64."""
+        self._waiting.append((defined, weight))
+        if sum(len(defined) for defined, _ in self._waiting) >= _TOGETHER:
+            self._count()
+
+    def _count(self) -> None:
+        if not self._waiting:
+            return
+        defined, weight = (torch.cat(tensors) for tensors in zip(*self._waiting, strict=True))
+        self._waiting = []
         whole = defined.all(dim=1)
         self.everywhere += float(weight[whole].sum())
         if not whole.all():
-            indicator = defined[~whole].double().to(self.device)
+            indicator = defined[~whole].to(self.device, torch.float64)
             product = indicator.T @ (indicator * weight[~whole, None].to(self.device))
             self.elsewhere = product if self.elsewhere is None else self.elsewhere + product
 
     def matrix(self) -> Tensor:
         """Return the weight behind every entry, shape (n_neurons, n_neurons), float64."""
+        self._count()
         shape = (self.n_neurons, self.n_neurons)
         weight = torch.full(shape, self.everywhere, dtype=torch.float64, device=self.device)
         return weight if self.elsewhere is None else weight.add_(self.elsewhere)
 
     def state(self) -> dict[str, Tensor]:
         """Return the sums by name."""
+        self._count()
         state = {"everywhere": torch.tensor(self.everywhere, dtype=torch.float64)}
         return state if self.elsewhere is None else state | {"elsewhere": self.elsewhere}
 

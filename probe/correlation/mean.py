@@ -9,7 +9,7 @@ from torch import Tensor
 
 from probe.correlation.correlation import Correlation, divide, finish
 from probe.correlation.coverage import Coverage
-from probe.correlation.product import gram
+from probe.correlation.product import Matmul, add_gram
 from probe.correlation.standardise import standardise
 
 
@@ -23,20 +23,23 @@ class MeanSums:
     Attributes
     ----------
     total : Tensor of float64, shape (n_neurons, n_neurons)
-        Sum of the weighted correlations.
+        A matrix whose symmetric part is the sum of the weighted correlations, see `add_gram`.
     coverage : Coverage
         Sum of the weights, for the examples in which an entry was defined.
     """
 
-    def __init__(self, n_neurons: int, device: torch.device) -> None:
+    def __init__(self, n_neurons: int, device: torch.device, matmul: Matmul = "fp32") -> None:
+        self.matmul = matmul
         self.total = torch.zeros(n_neurons, n_neurons, dtype=torch.float64, device=device)
         self.coverage = Coverage(n_neurons, device)
 
-    def update(self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int = 0) -> None:
-        """Add a batch: `activations` (n_examples, n_tokens, n_neurons), see `standardise`."""
-        series, defined = standardise(activations, keep, weight.sqrt().to(activations.device))
-        self.total += gram(series.flatten(0, 1)).to(self.total.device)
-        self.coverage.add(defined.cpu(), weight)
+    def update(self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int = 0) -> Tensor:
+        """Add a batch: `activations` (n_examples, n_tokens, n_neurons), see `Sums.update`."""
+        weight = weight.to(activations.device)
+        series, defined, finite = standardise(activations, keep, weight.sqrt())
+        add_gram(self.total, series.flatten(0, 1), self.matmul)
+        self.coverage.add(defined, weight)
+        return finite
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the sums of other examples."""

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from probe.correlation.correlation import Correlation, finish
-from probe.correlation.product import gram
-from probe.correlation.standardise import centre, refuse_non_finite
+from probe.correlation.product import Matmul, add_gram
+from probe.correlation.standardise import centre
 
 
 class PooledSums:
@@ -32,9 +32,19 @@ class PooledSums:
         Where the sums live.
     layers : int
         Updates, one a layer, that every batch will bring.
+    matmul : {"fp32", "tf32", "bf16x3"}
+        Precision of the products, see `product.multiply`.
     """
 
-    def __init__(self, n_neurons: int, device: torch.device, layers: int = 1) -> None:
+    def __init__(
+        self,
+        n_neurons: int,
+        device: torch.device,
+        layers: int = 1,
+        matmul: Matmul = "fp32",
+    ) -> None:
+        self.matmul = matmul
+
         def zeros(*shape: int) -> Tensor:
             return torch.zeros(layers, *shape, dtype=torch.float64, device=device)
 
@@ -45,45 +55,46 @@ class PooledSums:
         self.high = torch.full_like(self.mean, -torch.inf)
         self.varied = zeros(n_neurons)
 
-    def update(self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int = 0) -> None:
+    def update(self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int = 0) -> Tensor:
         """Add a batch of one layer: `activations` (n_examples, n_tokens, n_neurons)."""
         series = torch.empty_like(activations, dtype=torch.float32)
         spread, about = centre(activations, keep, out=series)
-        refuse_non_finite(spread)
         tokens = keep.sum(dim=1, keepdim=True)
         # The mean of what is left over: the centre was rounded.
         rest = series.sum(dim=1, dtype=torch.float64) / tokens
         w = weight.to(about.device).unsqueeze(1)
         series *= (w / tokens).sqrt().float().unsqueeze(2)
-        within = gram(series.flatten(0, 1)).double() - rest.T @ (w * rest)
-        means = about + rest
+        add_gram(self.moment[layer], series.flatten(0, 1), self.matmul)
+        means, w, rest = self._here(about + rest, w, rest)
         mean = (w * means).sum(dim=0) / w.sum()
-        between = (means - mean).T @ (w * (means - mean))
-        self._merge(layer, *self._here(w.sum(), mean, within + between))
+        between = means - mean
+        left, right = torch.cat([rest, between]), torch.cat([-w * rest, w * between])
+        self.moment[layer].addmm_(left.T, right)
+        self._move(layer, w.sum(), mean)
         low, high, varied = self._here(about.amin(0), about.amax(0), (spread > 0).any(0).double())
         self.low[layer] = torch.minimum(self.low[layer], low)
         self.high[layer] = torch.maximum(self.high[layer], high)
         self.varied[layer] = torch.maximum(self.varied[layer], varied)
+        return spread.isfinite().all(dim=1)
 
     def _here(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         return tuple(tensor.to(self.mean.device) for tensor in tensors)
 
-    def _merge(self, layer: int, weight: Tensor, mean: Tensor, moment: Tensor) -> None:
+    def _move(self, layer: int, weight: Tensor, mean: Tensor) -> None:
+        """Move to the mean that other tokens bring, whose own moment has been added."""
         together = self.weight[layer] + weight
-        if together == 0:
-            return
+        share = torch.where(together > 0, weight / together, 0)
         step = mean - self.mean[layer]
-        self.moment[layer] += moment
-        self.moment[layer] += torch.outer(step, step) * (self.weight[layer] * weight / together)
-        self.mean[layer] += step * (weight / together)
+        self.moment[layer].addr_(step, step * (self.weight[layer] * share))
+        self.mean[layer] += step * share
         self.weight[layer] = together
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Merge the moments of other examples."""
         other = {name: tensor.to(self.mean.device) for name, tensor in state.items()}
         for layer in range(len(self.weight)):
-            moments = (other[name][layer] for name in ("weight", "mean", "moment"))
-            self._merge(layer, *moments)
+            self.moment[layer] += other["moment"][layer]
+            self._move(layer, other["weight"][layer], other["mean"][layer])
         self.low = torch.minimum(self.low, other["low"])
         self.high = torch.maximum(self.high, other["high"])
         self.varied = torch.maximum(self.varied, other["varied"])

@@ -2,34 +2,119 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
-# Up to this many neurons a BLAS on the CPU splits the sum over tokens between its threads.
-_SPLIT = 512
+# Precision of the products on a device that has several. See `multiply`.
+Matmul = Literal["fp32", "tf32", "bf16x3"]
+
+# Up to so many neurons a BLAS on the CPU splits the sum over tokens between its threads; with more
+# it does so beyond so many tokens.
+_SMALL, _TOKENS = 512, 512
 # Strips of the product on a CPU: what lies below the diagonal is mirrored, not computed.
-_STRIPS = 4
+_STRIPS = 8
 
 
-def gram(series: Tensor) -> Tensor:
-    """Return `series.T @ series`, shape (n_neurons, n_neurons).
+def add_gram(total: Tensor, series: Tensor, matmul: Matmul = "fp32") -> None:
+    """Add to `total` a matrix whose symmetric part `(A + Aᵀ) / 2` is `series.T @ series`.
 
-    The product is float32, but float64 where the number of CPU threads, and so the number of
-    ranks on a machine, would show in the order of the sums; there it costs little.
+    Which matrix that is depends on what is least work; adding to a float64 total in place saves
+    passes over matrices that are as large as the product itself.
 
     Parameters
     ----------
+    total : Tensor of float64, shape (n_neurons, n_neurons)
+        Receives the product. Only its symmetric part has a meaning.
     series : Tensor of float32, shape (n_tokens, n_neurons)
         Standardised (or centred) series, all examples stacked.
+    matmul : {"fp32", "tf32", "bf16x3"}
+        Precision of the product, see `multiply`.
     """
-    if series.device.type != "cpu":
-        return series.T @ series
+    series = in_order(series)
     n = series.shape[1]
-    if n <= _SPLIT:
-        series = series.double()
-        return series.T @ series
-    product = series.new_zeros(n, n)
-    for strip in torch.arange(n).chunk(_STRIPS):
-        start, end = int(strip[0]), int(strip[-1]) + 1
-        torch.mm(series[:, start:end].T, series[:, start:], out=product[start:end, start:])
-    return product.triu_() + product.triu(diagonal=1).T
+    if series.device.type != "cpu" or n <= _SMALL:
+        halves = matmul == "bf16x3" and series.dtype == torch.float32
+        product = gram_of_halves(series) if halves else multiply(series, series, matmul)
+        total += product.to(total.device)
+        return
+    step = -(-n // _STRIPS)
+    for start in range(0, n, step):
+        end = start + step
+        product = multiply(series[:, start:end], series[:, start:], matmul)
+        total[start:end, start:end] += product[:, :step]
+        total[start:end, end:].add_(product[:, step:], alpha=2)
+
+
+def gram_of_halves(series: Tensor) -> Tensor:
+    """Return a matrix whose symmetric part is `series.T @ series` to the precision of bf16x3.
+
+    With `h + l` for the series, `hᵀh + hᵀl + lᵀh` is the symmetric part of `hᵀh + 2 hᵀl`: two
+    products instead of three.
+    """
+    high, low = _halves(series)
+    return _from_bfloat16(torch.cat([high, high]), torch.cat([high, 2 * low]))
+
+
+def in_order(series: Tensor) -> Tensor:
+    """Return the series in float64 where the order of a product's sums cannot be fixed.
+
+    There the number of CPU threads, and so the number of ranks on a machine, would show in a
+    float32 product. It is so for few neurons, where float64 costs little.
+    """
+    small = series.device.type == "cpu" and series.shape[-1] <= _SMALL
+    return series.double() if small else series
+
+
+def multiply(left: Tensor, right: Tensor, matmul: Matmul = "fp32") -> Tensor:
+    """Return `left.mT @ right`.
+
+    `fp32` takes the factors as they are. `tf32` rounds them to 11 bits, on a GPU that can.
+    `bf16x3` writes each as the sum of two factors of 8 bits, `h + l`, and leaves out `lᵀl` (Henry,
+    Tang and Heinecke 2019, arXiv:1904.06376). Factors in float64 are always multiplied in it.
+
+    Parameters
+    ----------
+    left, right : Tensor, shape (..., n_tokens, n_left) and (..., n_tokens, n_right)
+        Series, float32 or float64.
+    matmul : {"fp32", "tf32", "bf16x3"}
+        Precision of the product of float32 factors, whose sums are float32. On a CPU the sums do
+        not depend on the number of threads.
+    """
+    if matmul == "bf16x3" and left.dtype == torch.float32:
+        (high, low), (other_high, other_low) = _halves(left), _halves(right)
+        return _from_bfloat16(
+            torch.cat([high, high, low], dim=-2),
+            torch.cat([other_high, other_low, other_high], dim=-2),
+        )
+    if matmul == "tf32" and left.device.type == "cuda":
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("high")
+        try:
+            return left.mT @ right
+        finally:
+            torch.set_float32_matmul_precision(before)
+    if left.device.type != "cpu":
+        return left.mT @ right
+    product = left[..., :_TOKENS, :].mT @ right[..., :_TOKENS, :]
+    for start in range(_TOKENS, left.shape[-2], _TOKENS):
+        tokens = slice(start, start + _TOKENS)
+        product += left[..., tokens, :].mT @ right[..., tokens, :]
+    return product
+
+
+def _halves(series: Tensor) -> tuple[Tensor, Tensor]:
+    """Write float32 numbers as sums of two bfloat16 numbers, to 16 of their 24 bits."""
+    high = series.bfloat16()
+    return high, (series - high).bfloat16()
+
+
+def _from_bfloat16(left: Tensor, right: Tensor) -> Tensor:
+    """Return `left.mT @ right` of bfloat16 factors, whose products are exact in float32."""
+    if left.device.type != "cuda":
+        return left.float().mT @ right.float()
+    product: Tensor = (torch.bmm if left.ndim == 3 else torch.mm)(
+        left.mT, right, out_dtype=torch.float32
+    )
+    return product

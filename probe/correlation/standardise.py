@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -9,17 +11,26 @@ from torch import Tensor
 _PIECE = 1 << 19
 
 
-class NonFiniteError(ArithmeticError):
-    """An activation is infinite or not a number."""
+class Standardised(NamedTuple):
+    """What `standardise` makes of a batch.
 
-    def __init__(self, row: int) -> None:
-        super().__init__(f"non-finite activation in row {row} of the batch")
-        self.row = row
+    Attributes
+    ----------
+    series : Tensor of float32, shape (n_examples, n_tokens, n_neurons)
+        Standardised series, zero at tokens that do not count and for constant neurons.
+    defined : Tensor of bool, shape (n_examples, n_neurons)
+        False where a neuron is constant (its largest and smallest activation are equal).
+    finite : Tensor of bool, shape (n_examples,)
+        False where an activation that counts is infinite or not a number. It stays on the
+        device: looking at it makes the CPU wait until all that was asked for before is done.
+    """
+
+    series: Tensor
+    defined: Tensor
+    finite: Tensor
 
 
-def standardise(
-    activations: Tensor, keep: Tensor, length: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
+def standardise(activations: Tensor, keep: Tensor, length: Tensor | None = None) -> Standardised:
     """Centre every neuron over each example's tokens and scale it to a given length.
 
     With `Z` the result of one example, stacked as (n_tokens, n_neurons), `Z.T @ Z` is its Pearson
@@ -34,52 +45,52 @@ def standardise(
     length : Tensor, shape (n_examples,), optional
         Euclidean length of each series, 1 by default; the root of the example's weight.
 
-    Returns
-    -------
-    series : Tensor of float32, shape (n_examples, n_tokens, n_neurons)
-        Standardised series, zero at tokens that do not count and for constant neurons.
-    defined : Tensor of bool, shape (n_examples, n_neurons)
-        False where a neuron is constant (its largest and smallest activation are equal).
-
-    Raises
-    ------
-    NonFiniteError
-        If an activation that counts is infinite or not a number.
-
     Examples
     --------
     >>> x = torch.tensor([[[1.0, 5.0], [2.0, 5.0], [3.0, 5.0]]])
-    >>> series, defined = standardise(x, torch.ones(1, 3, dtype=torch.bool))
+    >>> series, defined, finite = standardise(x, torch.ones(1, 3, dtype=torch.bool))
     >>> series[0, :, 0]
     tensor([-0.7071,  0.0000,  0.7071])
-    >>> defined
-    tensor([[ True, False]])
+    >>> defined, finite
+    (tensor([[ True, False]]), tensor([True]))
     """
     n_examples, n_tokens, n_neurons = activations.shape
     series = activations.new_empty(activations.shape, dtype=torch.float32)
-    defined = keep.new_empty((n_examples, n_neurons))
+    spread = series.new_empty((n_examples, n_neurons))
     piece = n_examples
     if activations.device.type == "cpu":
         piece = max(1, _PIECE // (n_tokens * n_neurons))
     for start in range(0, n_examples, piece):
         rows = slice(start, start + piece)
-        spread, _ = centre(activations[rows], keep[rows], out=series[rows])
-        refuse_non_finite(spread, start)
-        norm = torch.linalg.vector_norm(series[rows], dim=1, keepdim=True, dtype=torch.float64)
+        spread[rows], _ = centre(activations[rows], keep[rows], out=series[rows])
+        scale = 1 / _norm(series[rows])
         if length is not None:
-            norm /= length[rows, None, None]
-        # A deviation too small for a normal float32 is none: its inverse would be infinite.
-        defined[rows] = spread > torch.finfo(torch.float32).tiny
-        scale = torch.where(defined[rows], 1 / norm.squeeze(1), 0)
+            scale *= length[rows, None]
+        scale.masked_fill_(~_varies(spread[rows]), 0)
         series[rows] *= scale.float().unsqueeze(1)
-    return series, defined
+    return Standardised(series, _varies(spread), spread.isfinite().all(dim=1))
 
 
-def refuse_non_finite(spread: Tensor, start: int = 0) -> None:
-    """Raise `NonFiniteError` for the first example whose spread (n_examples, n_neurons) is not."""
-    finite = torch.isfinite(spread).all(dim=1)
-    if not finite.all():
-        raise NonFiniteError(start + int((~finite).int().argmax()))
+def _norm(series: Tensor) -> Tensor:
+    """Return the length of every series, float64: its errors do not grow with the tokens."""
+    if series.device.type == "cpu":
+        # Much faster there than a norm, which does not take rows of neurons at a time.
+        return series.double().square_().sum(dim=1).sqrt_()
+    norm: Tensor = torch.linalg.vector_norm(series, dim=1, dtype=torch.float64)
+    return norm
+
+
+def _largest(series: Tensor) -> Tensor:
+    """Return the largest absolute value of every series."""
+    if series.device.type == "cpu":
+        return torch.maximum(series.amax(dim=1), -series.amin(dim=1))
+    largest: Tensor = torch.linalg.vector_norm(series, ord=torch.inf, dim=1)
+    return largest
+
+
+def _varies(spread: Tensor) -> Tensor:
+    """Tell which neurons vary; a deviation too small for a normal float32 is none."""
+    return spread > torch.finfo(torch.float32).tiny
 
 
 def centre(activations: Tensor, keep: Tensor, out: Tensor) -> tuple[Tensor, Tensor]:
@@ -105,11 +116,13 @@ def centre(activations: Tensor, keep: Tensor, out: Tensor) -> tuple[Tensor, Tens
     """
     first = keep.int().argmax(dim=1)
     anchor = activations[torch.arange(len(keep), device=keep.device), first].float()
-    torch.sub(activations.float(), anchor.unsqueeze(1), out=out)
-    padding = None if keep.all() else ~keep.unsqueeze(-1)
+    torch.sub(activations, anchor.unsqueeze(1), out=out)
+    # On a GPU asking whether there is any padding costs more than masking none.
+    masked = keep.device.type != "cpu" or not keep.all()
+    padding = ~keep.unsqueeze(-1) if masked else None
     if padding is not None:
         out.masked_fill_(padding, 0)
-    spread: Tensor = torch.linalg.vector_norm(out, ord=torch.inf, dim=1)
+    spread = _largest(out)
     mean = out.sum(dim=1) / keep.sum(dim=1, keepdim=True)
     out -= mean.unsqueeze(1)
     if padding is not None:

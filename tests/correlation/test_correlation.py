@@ -12,7 +12,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probe.correlation import Correlation, NonFiniteError, Sums, make_sums, product, standardise
+from probe.correlation import Correlation, Matmul, Sums, make_sums, product, standardise
+from probe.sinks import FirstTokenNorm
 from tests import reference
 
 SCHEMES = ("mean", "fisher", "pooled")
@@ -24,7 +25,7 @@ Layers = list[list[np.ndarray]]
 def products(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small matrices take the product of large ones, too."""
     if request.param == "float32 product":
-        monkeypatch.setattr(product, "_SPLIT", 0)
+        monkeypatch.setattr(product, "_SMALL", 0)
 
 
 def activations(
@@ -234,7 +235,8 @@ def test_a_neuron_is_constant_exactly_where_its_maximum_is_its_minimum(
     x = torch.full((1, tokens, 1), value)
     if change:
         x[0, tokens // 2] = torch.nextafter(x[0, 0], torch.tensor(2e6))
-    series, defined = standardise(x, torch.ones(1, tokens, dtype=torch.bool))
+    series, defined, finite = standardise(x, torch.ones(1, tokens, dtype=torch.bool))
+    assert finite
     smallest = torch.finfo(torch.float32).tiny  # what is less is no deviation in float32
     assert bool(defined) == bool(x.max() - x.min() > smallest)
     assert torch.isfinite(series).all()
@@ -242,16 +244,15 @@ def test_a_neuron_is_constant_exactly_where_its_maximum_is_its_minimum(
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
-def test_a_non_finite_activation_is_refused_with_its_row(scheme: str, bad: float) -> None:
+def test_an_example_with_a_non_finite_activation_is_told(scheme: str, bad: float) -> None:
     x = torch.randn(3, 20, 4)
     keep = torch.ones(3, 20, dtype=torch.bool)
     keep[0, 5:] = False
     x[0, 7, 1] = torch.nan  # padding: does not count
     x[2, 11, 3] = bad
     sums = make_sums(scheme, False, 4, 1, CPU)
-    with pytest.raises(NonFiniteError) as caught:
-        sums.update(x, keep, torch.ones(3, dtype=torch.float64))
-    assert caught.value.row == 2
+    finite = sums.update(x, keep, torch.ones(3, dtype=torch.float64))
+    assert finite.tolist() == [True, True, False]
 
 
 def test_activations_are_not_changed() -> None:
@@ -281,3 +282,70 @@ def test_steep_correlations_are_redone_whether_they_are_few_or_many() -> None:
         expected = reference.topology(layers, "fisher")
         z, z_expected = np.arctanh(np.clip([ours, expected], -1 + 1e-7, 1 - 1e-7))
         np.testing.assert_allclose(z, z_expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("scheme", ["mean", "pooled"])
+@pytest.mark.parametrize("matmul", ["fp32", "tf32", "bf16x3"])
+def test_a_gpu_is_asked_for_nothing_while_a_batch_goes_through(scheme: str, matmul: Matmul) -> None:
+    # On the meta device there are no numbers: to look at one, or to mix devices, is an error.
+    meta = torch.device("meta")
+    sums = make_sums(scheme, False, 24, 2, meta, matmul)
+    keep = torch.ones(3, 20, dtype=torch.bool, device=meta)
+    for layer in range(2):
+        x = torch.empty(3, 20, 24, dtype=torch.bfloat16, device=meta)
+        finite = sums.update(x, keep, torch.ones(3, dtype=torch.float64), layer)
+        assert finite.device == meta
+    FirstTokenNorm([0], meta).update(0, x, keep)
+
+
+def test_the_number_of_threads_does_not_show() -> None:
+    # More neurons than take float64 products, more tokens than one thread adds up in order.
+    x = torch.randn(2, 700, 600, generator=torch.Generator().manual_seed(0))
+    keep = torch.ones(2, 700, dtype=torch.bool)
+    results: dict[str, list[torch.Tensor]] = {scheme: [] for scheme in SCHEMES}
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            for scheme in SCHEMES:
+                sums = make_sums(scheme, False, 600, 1, CPU)
+                sums.update(x, keep, torch.ones(2, dtype=torch.float64))
+                results[scheme].append(sums.finish().matrix)
+    finally:
+        torch.set_num_threads(before)
+    for first, *others in results.values():
+        for other in others:
+            torch.testing.assert_close(other, first, atol=1e-12, rtol=0)
+
+
+def to_tf32(x: torch.Tensor) -> torch.Tensor:
+    """Round float32 numbers to 11 bits, as a GPU does before a tf32 product."""
+    return ((x.view(torch.int32) + (1 << 12)) & ~0x1FFF).view(torch.float32)
+
+
+def test_the_error_of_every_product_is_that_of_its_digits() -> None:
+    series = standardise(*drawn_batch(tokens=256)).series
+    exact = series.double().mT @ series.double()
+    multiplied = {
+        "fp32": product.multiply(series, series),
+        "bf16x3": product.multiply(series, series, "bf16x3"),
+        "tf32": to_tf32(series).mT @ to_tf32(series),
+    }
+    error = {name: float((r - exact).abs().max()) for name, r in multiplied.items()}
+    assert error["fp32"] < 2e-6
+    assert 2e-6 < error["bf16x3"] < 1e-5
+    assert 1e-5 < error["tf32"] < 5e-4
+
+
+def test_two_products_of_halves_have_the_symmetric_part_of_three() -> None:
+    series = standardise(*drawn_batch(tokens=64)).series.flatten(0, 1)
+    two = product.gram_of_halves(series)
+    three = product.multiply(series, series, "bf16x3")
+    torch.testing.assert_close((two + two.T) / 2, three, atol=1e-5, rtol=0)
+
+
+def drawn_batch(tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, tokens, 600, generator=generator)
+    x += 2 * torch.randn(2, tokens, 1, generator=generator)
+    return x, torch.ones(2, tokens, dtype=torch.bool)

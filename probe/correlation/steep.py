@@ -1,0 +1,92 @@
+"""Fisher's z where it is steep: exact to float64."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+CLIP = 1 - 1e-7
+# Beyond this |r| a rounding error of a float32 product would be amplified by arctanh.
+STEEP = 0.9
+# Pairs are redone one by one while they are fewer than this share of all; else the whole product.
+_FEW = 1 / 128
+# Elements that the pairs redone together may take.
+_PORTION = 1 << 22
+
+
+class Steep:
+    """Redoes in float64 the correlations of a batch that lie beyond 0.9.
+
+    Parameters
+    ----------
+    activations : Tensor, shape (n_examples, n_tokens, n_neurons)
+        Activations of the batch.
+    keep : Tensor of bool, shape (n_examples, n_tokens)
+        Tokens that count.
+    """
+
+    def __init__(self, activations: Tensor, keep: Tensor) -> None:
+        self.activations, self.keep = activations, keep
+        self._whole: Tensor | None = None
+
+    def arctanh(self, r: Tensor, start: int = 0) -> Tensor:
+        """Return Fisher's z of rows of every example's correlations.
+
+        Parameters
+        ----------
+        r : Tensor, shape (n_examples, n_rows, n_neurons - start)
+            Correlations of neurons `start` and on with neurons `start` and on, from a float32
+            product.
+        start : int
+            First neuron.
+
+        Returns
+        -------
+        Tensor, shape (n_examples, n_rows, n_neurons - start)
+            arctanh r, with |r| clipped to 1 - 1e-7.
+        """
+        steep = r.abs() > STEEP
+        pairs = steep.nonzero()
+        # Not `arctanh`: where it ends, each CPU thread's share is computed by another formula.
+        z = (1 + r).div_(1 - r).log_().mul_(0.5)
+        if len(pairs) > _FEW * r.numel():
+            whole = self._standardised()
+            exact = whole[..., start : start + r.shape[1]].mT @ whole[..., start:]
+            return torch.where(steep, _fisher_z(exact).to(z.dtype), z)
+        if len(pairs):
+            z[pairs.unbind(dim=1)] = _fisher_z(self._products(pairs, start)).to(z.dtype)
+        return z
+
+    def _standardised(self) -> Tensor:
+        if self._whole is None:
+            self._whole = _unit(self.activations, self.keep.unsqueeze(2))
+        return self._whole
+
+    def _products(self, pairs: Tensor, start: int) -> Tensor:
+        """Correlate pairs of neurons, `pairs` (n_pairs, 3) of example, row and column."""
+        n = self.activations.shape[2]
+        example, row, column = pairs.unbind(dim=1)
+        keys = torch.cat([row, column]) + start + n * example.repeat(2)
+        involved, where = torch.unique(keys, return_inverse=True)
+        example = involved // n
+        series = _unit(self.activations[example, :, involved % n], self.keep[example])
+        portion = max(1, _PORTION // series.shape[1])
+        left, right = (side.split(portion) for side in where.chunk(2))
+        return torch.cat(
+            [(series[i] * series[j]).sum(dim=1) for i, j in zip(left, right, strict=True)]
+        )
+
+
+def _fisher_z(r: Tensor) -> Tensor:
+    return r.clamp_(-CLIP, CLIP).arctanh_()
+
+
+def _unit(activations: Tensor, keep: Tensor) -> Tensor:
+    """Standardise over dimension 1, in float64."""
+    tokens = keep.sum(dim=1, keepdim=True)
+    centred = activations.double().masked_fill_(~keep, 0)
+    for _ in range(2):
+        centred -= centred.sum(dim=1, keepdim=True) / tokens
+        centred.masked_fill_(~keep, 0)
+    norm = torch.linalg.vector_norm(centred, dim=1, keepdim=True)
+    return centred.mul_(torch.where(norm > 0, 1 / norm, 0))
