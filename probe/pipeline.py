@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from probe.assemble import assemble
+from probe.batches import padding_share
 from probe.config import Config, check, to_plain
 from probe.data import Document, fingerprint, load_documents
 from probe.distributed import n_ranks, run_ranks
@@ -24,7 +25,7 @@ logger = logging.getLogger(__name__)
 # What a manifest says of an extraction, and not of its measures.
 _FACTS = (
     "ranks", "examples", "tokens", "layers", "first_token_norm", "seconds", "skipped",
-    "fingerprints",
+    "fingerprints", "padding",
 )  # fmt: skip
 
 
@@ -111,6 +112,7 @@ def extract_topologies(
         "tokens": int(result["tokens"]),
         "layers": request.layers,
         "skipped": examples.skipped,
+        "padding": round(padding_share(request.batches), 4),
     }
     if "first_token" in result:
         facts["first_token_norm"] = [round(float(ratio), 4) for ratio in result["first_token"]]

@@ -24,7 +24,7 @@ class Request:
     layers : list of int
         Layers to read.
     batches : list of Batch
-        All batches; batch `i` is done by rank `i % n_ranks`.
+        All batches; `batches.deal` says which rank does which.
     names : list of str
         Name of every example, to say where something went wrong.
     run : str
