@@ -64,7 +64,7 @@ def share(request: Request, ranks: Ranks, module: nn.Module) -> Iterator[tuple[B
 
 def fetch(payload: bytes) -> None:
     """Fetch the model that `extract` is going to load; called once on every machine."""
-    config = Request.from_bytes(payload).config
+    config = Request.config_of(payload)
     fetch_model(config.model, config.init)
 
 

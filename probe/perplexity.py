@@ -84,7 +84,7 @@ def perplexities(examples: Sequence[Example], config: Config) -> NDArray[np.floa
 
 def fetch(payload: bytes) -> None:
     """Fetch the model that `score` is going to load; called once on every machine."""
-    fetch_model(Request.from_bytes(payload).config.model, InitConfig(), AutoModelForCausalLM)
+    fetch_model(Request.config_of(payload).model, InitConfig(), AutoModelForCausalLM)
 
 
 def score(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:

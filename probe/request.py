@@ -65,6 +65,12 @@ class Request:
         )
         return stream.getvalue()
 
+    @staticmethod
+    def config_of(packed: bytes) -> Config:
+        """Unpack the configuration alone."""
+        with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
+            return from_plain(json.loads(arrays["rest"].tobytes())["config"])
+
     @classmethod
     def from_bytes(cls, packed: bytes) -> Request:
         """Unpack a request."""

@@ -233,7 +233,7 @@ class RuntimeConfig:
     device: str = key("auto", "auto, cpu, cuda, cuda:1, mps.")
     token_budget: int = key(4096, "Tokens of a batch, padding included.")
     matmul: Matmul = key(
-        Matmul.fp32, "Precision of the correlations; the others are faster, on a GPU only."
+        Matmul.fp32, "Precision of the correlations' products; the others are faster on a GPU."
     )
 
 
