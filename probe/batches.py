@@ -31,6 +31,11 @@ class Batch:
     ids: list[list[int]]
     cell: int = 0
 
+    @property
+    def padded_tokens(self) -> int:
+        """Number of tokens that the model computes, padding included."""
+        return len(self.ids) * max(map(len, self.ids))
+
     def tensors(self, pad: int, side: Side, skip_first: int) -> Tensors:
         """Pad to the longest example."""
         lengths = [len(ids) for ids in self.ids]
@@ -87,6 +92,34 @@ def form_batches(
             group.append(member)
         batches.append(_batch(group, examples, cell))
     return batches
+
+
+def deal(batches: Sequence[Batch], hands: int) -> list[list[Batch]]:
+    """Deal batches out so that all hands get about as many padded tokens.
+
+    The batch with the most tokens goes first, each to the hand that has the fewest so far (Graham
+    1969, doi:10.1137/0117039), so that two hands differ by no more than one batch. A hand keeps the
+    order of the batches, and may stay empty.
+
+    Examples
+    --------
+    >>> batches = [Batch([i], [[0] * n]) for i, n in enumerate([5, 4, 3, 2])]
+    >>> [[batch.members[0] for batch in hand] for hand in deal(batches, 2)]
+    [[0, 3], [1, 2]]
+    """
+    tokens = [0] * hands
+    dealt: list[list[int]] = [[] for _ in range(hands)]
+    for number in sorted(range(len(batches)), key=lambda i: (-batches[i].padded_tokens, i)):
+        least = tokens.index(min(tokens))
+        tokens[least] += batches[number].padded_tokens
+        dealt[least].append(number)
+    return [[batches[number] for number in sorted(hand)] for hand in dealt]
+
+
+def padding_share(batches: Sequence[Batch]) -> float:
+    """Return the share of padding in all tokens that the model computes, from 0 to 1."""
+    padded = sum(batch.padded_tokens for batch in batches)
+    return 1 - sum(len(ids) for batch in batches for ids in batch.ids) / padded
 
 
 def _batch(group: list[int], examples: Sequence[Example], cell: int) -> Batch:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from probe.activations import Reader
-from probe.batches import Batch, Tensors
+from probe.batches import Batch, Tensors, deal
 from probe.distributed import Ranks
-from probe.models import load_tokenizer, load_trunk, text_config
+from probe.models import fetch_model, load_tokenizer, load_trunk, text_config
 from probe.progress import Progress
 from probe.request import Request
 from probe.totals import Totals
@@ -55,11 +55,17 @@ def share(request: Request, ranks: Ranks, module: nn.Module) -> Iterator[tuple[B
     # Padding is masked, but a token that was added to the tokenizer alone has no embedding.
     pad = pad if pad is not None and pad < text_config(module).vocab_size else 0
     with Progress(request.n_examples, ranks.main) as progress:
-        for batch in request.batches[ranks.index :: ranks.size]:
+        for batch in deal(request.batches, ranks.size)[ranks.index]:
             padded = batch.tensors(pad, model.padding_side, request.config.data.skip_first)
             yield batch, padded.to(ranks.device)
-            done = ranks.count(len(batch.members), request.run)
-            progress.update(done, int(padded.attended.sum()))
+            tokens = sum(map(len, batch.ids))
+            progress.update(*ranks.count(len(batch.members), tokens, request.run))
+
+
+def fetch(payload: bytes) -> None:
+    """Fetch the model that `extract` is going to load; called once on every machine."""
+    config = Request.config_of(payload)
+    fetch_model(config.model, config.init)
 
 
 def extract(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
+from transformers import AutoModelForCausalLM
 
 from probe.activations import model_inputs
 from probe.batches import form_batches
@@ -23,7 +24,7 @@ from probe.distributed import Ranks, run_ranks
 from probe.errors import UserError
 from probe.examples import Example
 from probe.extract import share
-from probe.models import load_config, load_language_model, model_fingerprint
+from probe.models import fetch_model, load_config, load_language_model, model_fingerprint
 from probe.request import Request
 from probe.topology import replacing
 
@@ -79,6 +80,11 @@ def perplexities(examples: Sequence[Example], config: Config) -> NDArray[np.floa
         np.save(stream, np.exp(loss), allow_pickle=False)
     scored: NDArray[np.float64] = np.exp(loss)
     return scored
+
+
+def fetch(payload: bytes) -> None:
+    """Fetch the model that `score` is going to load; called once on every machine."""
+    fetch_model(Request.config_of(payload).model, InitConfig(), AutoModelForCausalLM)
 
 
 def score(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from probe.assemble import assemble
+from probe.batches import padding_share
 from probe.config import Config, check, to_plain
 from probe.data import Document, fingerprint, load_documents
 from probe.distributed import n_ranks, run_ranks
@@ -24,8 +25,10 @@ logger = logging.getLogger(__name__)
 # What a manifest says of an extraction, and not of its measures.
 _FACTS = (
     "ranks", "examples", "tokens", "layers", "first_token_norm", "seconds", "skipped",
-    "fingerprints",
+    "fingerprints", "padding",
 )  # fmt: skip
+# Share of padding from which on it is worth a word.
+_MUCH_PADDING = 0.1
 
 
 def run(config: Config, overrides: Sequence[str] = (), group: str | None = None) -> Path:
@@ -103,6 +106,12 @@ def extract_topologies(
         Says which matrices to make, see `prepare`.
     """
     request, examples = prepare(config, documents, views)
+    padding = padding_share(request.batches)
+    if padding > _MUCH_PADDING:
+        logger.info(
+            "%.0f %% of the tokens that the model computes are padding; a smaller "
+            "runtime.token_budget leaves less", 100 * padding,
+        )  # fmt: skip
     launch, device = config.launch.num_processes, config.runtime.device
     result = run_ranks("probe.extract:extract", request.to_bytes(), launch, device)
     facts: dict[str, Any] = {
@@ -111,6 +120,7 @@ def extract_topologies(
         "tokens": int(result["tokens"]),
         "layers": request.layers,
         "skipped": examples.skipped,
+        "padding": round(padding, 4),
     }
     if "first_token" in result:
         facts["first_token_norm"] = [round(float(ratio), 4) for ratio in result["first_token"]]

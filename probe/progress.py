@@ -30,19 +30,18 @@ class Progress:
             total=examples, unit=" examples", disable=None if shown else True, leave=False
         )
         self._started = self._said = time.monotonic()
-        self._examples, self._tokens = examples, 0
+        self._examples = examples
 
     def update(self, done: int, tokens: int) -> None:
-        """Say how many examples all ranks have done, and the tokens that this one has added."""
-        self._tokens += tokens
+        """Say how many examples and tokens all ranks have done so far."""
         seconds = time.monotonic() - self._started
-        speed = self._tokens / max(seconds, 1e-9)
+        speed = tokens / max(seconds, 1e-9)
         self._bar.set_postfix_str(f"{speed:,.0f} tokens/s", refresh=False)
         self._bar.update(done - self._bar.n)
         if self._shown and self._bar.disable and time.monotonic() - self._said > self.EVERY:
             left = seconds * (self._examples / done - 1)
             logger.info(
-                "%d of %d examples, %s tokens/s a rank, %.0f s left",
+                "%d of %d examples, %s tokens/s, %.0f s left",
                 done, self._examples, f"{speed:,.0f}", left,
             )  # fmt: skip
             self._said = time.monotonic()

@@ -24,7 +24,7 @@ class Request:
     layers : list of int
         Layers to read.
     batches : list of Batch
-        All batches; batch `i` is done by rank `i % n_ranks`.
+        All batches; `batches.deal` says which rank does which.
     names : list of str
         Name of every example, to say where something went wrong.
     run : str
@@ -64,6 +64,12 @@ class Request:
             lengths=np.array([len(ids) for ids in series]),
         )
         return stream.getvalue()
+
+    @staticmethod
+    def config_of(packed: bytes) -> Config:
+        """Unpack the configuration alone."""
+        with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
+            return from_plain(json.loads(arrays["rest"].tobytes())["config"])
 
     @classmethod
     def from_bytes(cls, packed: bytes) -> Request:

@@ -13,7 +13,7 @@ from probe.batches import Batch, Tensors
 from probe.cell_sums import CellSums, within
 from probe.cells import Wanted
 from probe.config import Site, Weight
-from probe.correlation import make_sums
+from probe.correlation import Matmul, make_sums
 from probe.errors import UserError
 from probe.reliability import correlate_entries
 from probe.request import Request
@@ -53,8 +53,10 @@ class Totals:
         self.counts = torch.zeros(2, dtype=torch.long)
 
     def _cell_sums(self, wanted: list[Wanted], n_neurons: int, std: bool = False) -> CellSums:
+        matmul: Matmul = self.request.config.runtime.matmul.value
         return CellSums(
-            wanted, lambda scheme, layers: make_sums(scheme, std, n_neurons, layers, self.device)
+            wanted,
+            lambda scheme, layers: make_sums(scheme, std, n_neurons, layers, self.device, matmul),
         )
 
     def consume(self, batch: Batch, tensors: Tensors, layer: int, activations: Tensor) -> None:

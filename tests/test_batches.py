@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probe.batches import Batch, form_batches
+from probe.batches import Batch, deal, form_batches, padding_share
 from probe.cells import split_parts
 from probe.config import Side
 from probe.examples import Example
@@ -88,6 +88,33 @@ def test_batches_depend_on_lengths_and_budget_alone(
     np.random.seed(seed % 2**32)
     again = form_batches(examples_of(lengths, token=7), budget, split_parts(len(lengths), parts))
     assert [(b.members, b.cell) for b in again] == [(b.members, b.cell) for b in expected]
+
+
+@steady
+@given(plans(), st.integers(1, 9))
+def test_hands_share_the_batches_and_differ_by_no_more_than_one(
+    plan: tuple[list[int], int, int], hands: int
+) -> None:
+    lengths, budget, parts = plan
+    batches = form_batches(examples_of(lengths), budget, split_parts(len(lengths), parts))
+    dealt = deal(batches, hands)
+    assert len(dealt) == hands
+    numbers = [[batches.index(batch) for batch in hand] for hand in dealt]
+    assert sorted(number for hand in numbers for number in hand) == list(range(len(batches)))
+    assert all(hand == sorted(hand) for hand in numbers)
+    padded = [batch.tensors(0, Side.left, 0).tokens.numel() for batch in batches]
+    loads = [sum(padded[number] for number in hand) for hand in numbers]
+    assert max(loads) - min(loads) <= max(padded)
+    assert max(loads) - min(loads) <= max(padded[number] for number in numbers[np.argmax(loads)])
+
+
+@steady
+@given(plans())
+def test_the_share_of_padding_is_that_of_the_tensors(plan: tuple[list[int], int, int]) -> None:
+    lengths, budget, parts = plan
+    batches = form_batches(examples_of(lengths), budget, split_parts(len(lengths), parts))
+    attended = torch.cat([b.tensors(0, Side.left, 0).attended.flatten() for b in batches])
+    assert padding_share(batches) == pytest.approx(float((~attended).double().mean()), abs=1e-12)
 
 
 def test_a_batch_is_padded_on_the_side_asked_for() -> None:

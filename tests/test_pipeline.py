@@ -27,6 +27,7 @@ from probe.config import (
 )
 from probe.errors import UserError
 from probe.measures import measure
+from probe.models import load_tokenizer
 from probe.topology import Topology, load_topologies
 
 WORDS = [
@@ -209,6 +210,32 @@ def test_the_sweep_and_the_words_are_handed_on(
     folder = pipeline.run(short, ["layers=all"], "2026-11-20_12-00-00")
     assert told == [(folder, 1, 4, "2026-11-20_12-00-00")]
     assert (folder / "overrides.yaml").read_text() == "- layers=all\n"
+
+
+def test_the_manifest_says_how_much_of_the_work_was_padding(
+    config: Config, run: Path, short: Config, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="probe")
+    # Batches of one text each, and one batch of four texts, padded to the longest.
+    runtime = replace(config.runtime, token_budget=1)
+    alone = pipeline.run(replace(config, runtime=runtime, output=str(tmp_path)))
+    assert manifest_of(alone)["padding"] == 0
+    assert "padding" not in caplog.text
+    text = Path(str(short.data.path))
+    text.write_text("\n".join(json.dumps({"text": "sand " * n}) for n in (20, 30, 40, 100)))
+    uneven = pipeline.run(replace(short, average=AverageConfig(halves=False)))
+    padding = manifest_of(uneven)["padding"]
+    assert padding == pytest.approx(
+        1 - manifest_of(uneven)["tokens"] / (4 * _longest(short)), abs=1e-4
+    )
+    assert f"{100 * padding:.0f} % of the tokens that the model computes are padding" in caplog.text
+    assert "a smaller runtime.token_budget leaves less" in caplog.text
+
+
+def _longest(config: Config) -> int:
+    lines = Path(str(config.data.path)).read_text().splitlines()
+    tokenizer = load_tokenizer(config.model)
+    return max(len(tokenizer(json.loads(line)["text"])["input_ids"]) for line in lines)
 
 
 # What is said.

@@ -49,10 +49,10 @@ def test_without_a_terminal_a_line_says_how_far_it_is(
         clock.now += 2
         bar.update(2, 3000)
         clock.now += 2
-        bar.update(6, 1000)
+        bar.update(6, 4000)
     assert caplog.messages == [
-        "2 of 8 examples, 1,500 tokens/s a rank, 6 s left",
-        "6 of 8 examples, 1,000 tokens/s a rank, 1 s left",
+        "2 of 8 examples, 1,500 tokens/s, 6 s left",
+        "6 of 8 examples, 1,000 tokens/s, 1 s left",
     ]
     assert {record.name for record in caplog.records} == {"probe.progress"}
     assert sys.stderr.getvalue() == ""
@@ -92,12 +92,13 @@ def test_the_bar_counts_what_all_ranks_have_done(
     with Progress(8, shown=True) as bar:
         for done in (3, 7):
             clock.now += 2
-            bar.update(done, 3000)
+            bar.update(done, 1000 * done)
             bar._bar.refresh()
     drawn = sys.stderr.getvalue()
     assert "3/8" in drawn
     assert "7/8" in drawn
-    assert "1,500 tokens/s" in drawn
+    assert "1,500 tokens/s" in drawn  # 3 000 in two seconds
+    assert "1,750 tokens/s" in drawn  # 7 000 in four
 
 
 @pytest.mark.parametrize("stream", [io.StringIO, Terminal])

@@ -60,6 +60,7 @@ REQUEST = Request(CONFIG, [3, 7], BATCHES, ["a/0", "né", "c\n", "", "e"], "17",
 def test_a_request_survives_being_packed(request_made: Request) -> None:
     again = Request.from_bytes(request_made.to_bytes())
     assert again == request_made
+    assert Request.config_of(request_made.to_bytes()) == request_made.config
     # Equality of a text and an enum of texts says nothing of their types.
     assert type(again.config.site) is Site
     assert type(again.config.model.dtype) is DType

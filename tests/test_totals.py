@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 
 from probe.batches import Batch, form_batches
 from probe.cells import Wanted, lay_out
-from probe.config import AverageConfig, Config, DataConfig, NullConfig, Scheme, Side, Weight
+from probe.config import (
+    AverageConfig,
+    Config,
+    DataConfig,
+    Matmul,
+    NullConfig,
+    RuntimeConfig,
+    Scheme,
+    Side,
+    Weight,
+)
+from probe.correlation import product
 from probe.examples import Example
 from probe.request import Request
 from probe.shifts import draw_shifts
@@ -160,3 +171,29 @@ def test_ranks_that_merge_their_states_know_all_that_one_would() -> None:
     assert alone.keys() == together.keys()
     for name, tensor in alone.items():
         torch.testing.assert_close(together[name], tensor, atol=1e-7, rtol=0)
+
+
+@pytest.mark.parametrize("scheme", list(Scheme))
+def test_products_have_the_precision_asked_for(
+    scheme: Scheme, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(product, "_SMALL", 0)  # so few neurons would be multiplied in float64
+    texts = Texts([40, 50, 60])
+    cells, wanted = lay_out({"all": LAYERS}, texts.examples, scheme.value, halves=False)
+    batches = form_batches(texts.examples, 120, cells)
+    weight = Weight.token if scheme is Scheme.pooled else Weight.example
+    expected = texts.expected(LAYERS, [0, 1, 2], scheme.value, weight.value)
+    error = {}
+    for matmul in Matmul:
+        request = texts.request(
+            wanted,
+            batches,
+            average=AverageConfig(scheme=scheme, weight=weight),
+            runtime=RuntimeConfig(matmul=matmul),
+        )
+        result = texts.sum_up(request, batches).finish()
+        error[matmul] = np.abs(result["all/matrix"].numpy() - expected).max()
+    assert error[Matmul.fp32] <= 1e-6
+    assert error[Matmul.fp32] < error[Matmul.bf16x3] <= 7e-6
+    # A CPU multiplies in nothing between: it is more exact than asked for.
+    assert error[Matmul.tf32] == error[Matmul.fp32]

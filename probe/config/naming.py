@@ -14,6 +14,7 @@ from probe.config.schema import (
     Config,
     DataConfig,
     InitKind,
+    Matmul,
     ModelConfig,
     Scheme,
     Site,
@@ -64,6 +65,7 @@ def computed(config: Config) -> dict[str, Any]:
         initial = asdict(config.init)
     else:
         initial = {"kind": InitKind.pretrained}
+    matmul = config.runtime.matmul
     return {
         "model": model,
         "data": data,
@@ -74,6 +76,7 @@ def computed(config: Config) -> dict[str, Any]:
         "null": asdict(config.null) if config.null.shifts else None,
         "site": config.site,
         "token_budget": config.runtime.token_budget,
+        **({"matmul": matmul} if matmul is not Matmul.fp32 else {}),
     }
 
 

@@ -64,6 +64,14 @@ class Cut(StrEnum):
     tokens = "tokens"
 
 
+class Matmul(StrEnum):
+    """Precision of the products that the correlations are made of."""
+
+    fp32 = "fp32"
+    tf32 = "tf32"
+    bf16x3 = "bf16x3"
+
+
 class DensityRule(StrEnum):
     """Which entries of a matrix `measures.density` is a share of."""
 
@@ -224,6 +232,9 @@ class RuntimeConfig:
 
     device: str = key("auto", "auto, cpu, cuda, cuda:1, mps.")
     token_budget: int = key(4096, "Tokens of a batch, padding included.")
+    matmul: Matmul = key(
+        Matmul.fp32, "Precision of the correlations' products; the others are faster on a GPU."
+    )
 
 
 @dataclass

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
 from probe.distributed.ranks import join, leave, this_rank, world_size
-from probe.distributed.work import Result, find_work
+from probe.distributed.work import Result, fetch, find_work
 from probe.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -29,6 +29,9 @@ def follows() -> bool:
 
 def follow() -> None:
     """Do what rank 0 says until it says to stop."""
+    if not _fetches():
+        # Read when transformers is imported, which only the work does.
+        os.environ["HF_HUB_OFFLINE"] = "1"
     while message := _broadcast(b""):
         name, device, payload = message.split(b"\0", 2)
         _run(name.decode(), payload, device.decode())
@@ -36,7 +39,11 @@ def follow() -> None:
 
 
 def lead(name: str, payload: bytes, device: str) -> Result:
-    """Tell the followers to run a function, run it too, and return this rank's result."""
+    """Tell the followers to run a function, run it too, and return this rank's result.
+
+    What all need is fetched before: if it cannot be had, the followers never hear of the work.
+    """
+    fetch(name, payload)
     _broadcast(b"\0".join([name.encode(), device.encode(), payload]))
     return _run(name, payload, device)
 
@@ -48,8 +55,16 @@ def release() -> None:
         leave()
 
 
+def _fetches() -> bool:
+    """Whether this is the rank that fetches for all on its machine."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
 def _run(name: str, payload: bytes, device: str) -> Result:
     try:
+        if follows() and _fetches():
+            fetch(name, payload)
+        dist.barrier(group=join())
         return find_work(name)(payload, this_rank(device))
     except Exception as error:
         # The other ranks wait inside a collective: only ending the process ends the launch.

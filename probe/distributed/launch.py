@@ -19,7 +19,7 @@ from pathlib import Path
 import torch.distributed as dist
 from safetensors.torch import load_file
 
-from probe.distributed.work import Result
+from probe.distributed.work import Result, fetch
 from probe.errors import RankError, UserError
 
 # After the first death, the time for the others to report theirs.
@@ -30,13 +30,16 @@ _POLL = 0.05
 def launch(name: str, payload: bytes, size: int, device: str) -> Result:
     """Run `name` on `size` new local processes and return the result of rank 0.
 
+    What they need is fetched first: a network is asked once, and its refusal told once.
+
     Raises
     ------
     UserError
-        If a rank raised one.
+        If a rank raised one, or what they need cannot be had.
     RankError
         If a rank failed otherwise, or was killed.
     """
+    fetch(name, payload)
     with tempfile.TemporaryDirectory(prefix="probe-ranks-") as folder:
         place = Path(folder)
         (place / "payload").write_bytes(payload)
@@ -89,6 +92,7 @@ def _environment(rank: int, size: int, port: int) -> dict[str, str]:
         "OMP_NUM_THREADS": str(threads),
         "GLOO_SOCKET_IFNAME": "lo0" if sys.platform == "darwin" else "lo",
         **os.environ,
+        "HF_HUB_OFFLINE": "1",
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
         "WORLD_SIZE": str(size),

@@ -59,20 +59,21 @@ class Ranks:
     index: int
     size: int
     device: torch.device
-    _done: int = 0
+    _done: tuple[int, int] = (0, 0)
 
     @property
     def main(self) -> bool:
         """Whether this is the rank that writes."""
         return self.index == 0
 
-    def count(self, examples: int, run: str) -> int:
-        """Report examples done here and return how many all ranks have done so far."""
+    def count(self, examples: int, tokens: int, run: str) -> tuple[int, int]:
+        """Report examples and tokens done here; return how many all ranks have done so far."""
         if self.size == 1:
-            self._done += examples
+            self._done = self._done[0] + examples, self._done[1] + tokens
             return self._done
         store = dist.distributed_c10d._get_default_store()
-        return int(store.add(f"probe/{run}", examples))
+        done = store.add(f"probe/{run}/examples", examples)
+        return int(done), int(store.add(f"probe/{run}/tokens", tokens))
 
     def collect(self, state: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
         """Yield on rank 0 what every other rank passes, in the order of the ranks."""

@@ -1,4 +1,8 @@
-"""Names of functions that ranks run, and the running of one."""
+"""Names of functions that ranks run.
+
+A module of such a function may also have `fetch(payload)`. It is called once on every machine,
+before its ranks start to work, and leaves in the cache whatever they would ask a network for.
+"""
 
 from __future__ import annotations
 
@@ -20,3 +24,10 @@ def find_work(name: str) -> Work:
     module, function = name.split(":")
     work: Work = getattr(import_module(module), function)
     return work
+
+
+def fetch(name: str, payload: bytes) -> None:
+    """Fetch what work of this name needs, where its module says how."""
+    module = import_module(name.partition(":")[0])
+    if hasattr(module, "fetch"):
+        module.fetch(payload)

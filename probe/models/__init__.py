@@ -1,10 +1,12 @@
 """Models: the trunk without its LM head, its blocks, its tokenizer."""
 
 from probe.models.blocks import find_attention, find_blocks, find_mlp_output, text_config
+from probe.models.fetch import fetch_model
 from probe.models.language_model import load_language_model
 from probe.models.load import load_config, load_tokenizer, load_trunk, model_fingerprint
 
 __all__ = [
+    "fetch_model",
     "find_attention",
     "find_blocks",
     "find_mlp_output",

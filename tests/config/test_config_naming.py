@@ -23,6 +23,7 @@ from probe.config import (
     DataConfig,
     InitKind,
     LayersConfig,
+    Matmul,
     ModelConfig,
     Scheme,
     Selection,
@@ -35,6 +36,7 @@ from probe.config import (
     model_name,
     run_folder,
 )
+from probe.config.naming import computed
 from tests.config.compositions import TEXT, composed
 
 # Keys that change no matrix. A new key stands in the name of a run unless it is entered here.
@@ -123,6 +125,13 @@ def test_the_name_covers_the_seed_of_shifts_only_where_there_are_shifts() -> Non
     shifted = changed(BASE, null__shifts=2)
     assert folder(changed(shifted, null__seed=1)) != folder(shifted)
     assert folder(changed(BASE, null__seed=1)) == folder(BASE)
+
+
+def test_the_name_covers_the_precision_of_products_only_where_it_is_not_the_usual_one() -> None:
+    usual, tf32, bf16x3 = (changed(BASE, runtime__matmul=matmul) for matmul in Matmul)
+    assert len({folder(config) for config in (usual, tf32, bf16x3)}) == 3
+    # Results from before there was a choice are found again.
+    assert "matmul" not in computed(usual)
 
 
 def test_every_key_without_effect_is_a_key() -> None:

@@ -17,9 +17,12 @@ from probe.errors import UserError
 def add_up(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     """Collect every rank's number, and count with all."""
     own = {"sum": torch.tensor(float(payload) + ranks.index)}
-    done = ranks.count(1, "run")
+    done, tokens = ranks.count(1, 100, "run")
     assert 1 <= done <= ranks.size
-    return {"sum": own["sum"] + sum(state["sum"] for state in ranks.collect(own))}
+    assert 100 <= tokens <= 100 * ranks.size
+    total = own["sum"] + sum(state["sum"] for state in ranks.collect(own))
+    # Nobody is behind the collection: all have counted.
+    return {"sum": total, "done": torch.tensor(ranks.count(0, 0, "run"))}
 
 
 def fail(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:

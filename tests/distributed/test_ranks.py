@@ -1,9 +1,10 @@
-"""Ranks are real processes here: two started by the program, three by torchrun."""
+"""Ranks are real processes here: started by the program, or by torchrun as if on two machines."""
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from probe.errors import RankError, UserError
 from probe.request import Request
 
 WORK = "tests.distributed.failing_work"
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 
 
 @pytest.fixture(scope="module")
@@ -36,15 +37,24 @@ def request_of_seven() -> Request:
 def test_any_number_of_ranks_gives_the_same_sums(request_of_seven: Request, tmp_path: Path) -> None:
     payload = request_of_seven.to_bytes()
     (tmp_path / "payload").write_bytes(payload)
-    torchrun = subprocess.Popen(
-        [*TORCHRUN, "3", "-m", "tests.distributed.extract_under_torchrun",
-         str(tmp_path / "payload"), str(tmp_path / "result")],
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        meeting = f"127.0.0.1:{free.getsockname()[1]}"
+    # As on two machines that meet, each with a rank.
+    machines = [
+        subprocess.Popen(
+            [*TORCHRUN, "--nnodes", "2", "--nproc-per-node", "1", "--local-addr", "127.0.0.1",
+             "--rdzv-backend", "c10d", "--rdzv-endpoint", meeting,
+             "-m", "tests.distributed.extract_under_torchrun",
+             str(tmp_path / "payload"), str(tmp_path / "result")],
+            stderr=subprocess.PIPE, text=True,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
     alone = run_ranks("probe.extract:extract", payload, 1, "cpu")
     launched = run_ranks("probe.extract:extract", payload, 4, "cpu")
-    _, said = torchrun.communicate(timeout=120)
-    assert torchrun.returncode == 0, said
+    for machine in machines:
+        _, said = machine.communicate(timeout=120)
+        assert machine.returncode == 0, said
     for ranks in (launched, load_file(tmp_path / "result")):
         assert ranks["examples"] == alone["examples"] == 7
         assert ranks["tokens"] == alone["tokens"]
@@ -54,8 +64,10 @@ def test_any_number_of_ranks_gives_the_same_sums(request_of_seven: Request, tmp_
 
 
 def test_ranks_collect_and_count_together() -> None:
-    assert run_ranks(f"{WORK}:add_up", b"10", 2, "cpu")["sum"] == 10 + 11
-    assert run_ranks(f"{WORK}:add_up", b"10", 1, "cpu")["sum"] == 10
+    for ranks, total in ((2, 10 + 11), (1, 10)):
+        result = run_ranks(f"{WORK}:add_up", b"10", ranks, "cpu")
+        assert result["sum"] == total
+        assert result["done"].tolist() == [ranks, 100 * ranks]
 
 
 @pytest.mark.parametrize(

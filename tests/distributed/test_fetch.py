@@ -1,0 +1,93 @@
+"""The Hub is asked once, whatever the number of ranks, and its refusals are told before any."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from http import HTTPStatus
+from pathlib import Path
+
+import numpy as np
+import pytest
+from transformers import AutoModelForCausalLM
+
+from tests.hub import Hub, HubError, hub_environment
+from tests.tiny_models import save_tiny
+
+# One process for everything: its imports are what takes time.
+SCRIPT = """
+import json
+import subprocess
+
+from probe.batches import Batch
+from probe.cells import Wanted
+from probe.config import Config, DataConfig, ModelConfig
+from probe.distributed import run_ranks
+from probe.errors import UserError
+from probe.request import Request
+
+found = {}
+for name, ranks in [("alone", 1), ("together", 2), ("refused", 2)]:
+    config = Config(model=ModelConfig(id=f"Org/{name}"), data=DataConfig(source="text"))
+    batches = [Batch([member], [[5, 3, 8, 1 + member] * 8]) for member in range(2)]
+    request = Request(config, [0, 1], batches, ["a", "b"], name, [Wanted("both", [0, 1], [0])])
+    if name == "refused":
+        subprocess.Popen = None  # no process may be started
+    try:
+        result = run_ranks("probe.extract:extract", request.to_bytes(), ranks, "cpu")
+        found[name] = result["both/matrix"].tolist()
+    except UserError as error:
+        found[name] = str(error)
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, object], list[str]]:
+    """Extract with one rank and with two; the second part is what the Hub was asked."""
+    root = tmp_path_factory.mktemp("hub")
+    for name in ("alone", "together", "refused"):
+        _cut(save_tiny("llama", root / "models/Org" / name / "main"))
+    with Hub(root) as hub:
+        hub.refused["Org/refused"] = HubError(HTTPStatus.FORBIDDEN, "GatedRepo", "Ask for it.")
+        output = subprocess.run(
+            [sys.executable, "-c", SCRIPT],
+            env=hub_environment(hub, tmp_path_factory.mktemp("cache")),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            timeout=120,
+        ).stdout
+    return json.loads(output.splitlines()[-1]), hub.requests
+
+
+def _cut(folder: Path) -> None:
+    """Save the weights again, in several files, as large models are."""
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    (folder / "model.safetensors").unlink()
+    model.save_pretrained(folder, max_shard_size="20KB")
+    assert len(list(folder.glob("model-*.safetensors"))) > 1
+
+
+def test_two_ranks_ask_the_hub_for_what_one_does(
+    answers: tuple[dict[str, object], list[str]],
+) -> None:
+    found, requests = answers
+    np.testing.assert_allclose(found["together"], found["alone"], atol=1e-7, rtol=0)
+    alone, together = (
+        [word.replace(name, "") for word in requests if name in word]
+        for name in ("Org/alone", "Org/together")
+    )
+    assert sorted(together) == sorted(alone)
+    weights = [word for word in together if word.startswith("GET") and "safetensors" in word]
+    assert len(weights) == len(set(weights)) > 1
+
+
+def test_a_refusal_is_told_once_and_no_rank_is_started(
+    answers: tuple[dict[str, object], list[str]],
+) -> None:
+    found, _ = answers
+    message = str(found["refused"])
+    assert message.startswith("model=refused: Org/refused is gated; accept its licence")
+    assert "rank" not in message
