@@ -143,7 +143,7 @@ def test_neurons_that_are_the_same(one: Space, other: Space) -> None:
         ),
         (
             space(make("layer_1", site="mlp")), space(make("layer_2", site="mlp")),
-            "every layer has MLP neurons of its own",
+            "every layer has neurons of its own",
         ),
         (space(make(n=8)), space(make(n=9)), "there are 8 neurons and 9"),
         (
