@@ -329,5 +329,5 @@ def test_a_model_of_one_layer_has_nothing_to_join(tmp_path: Path) -> None:
 
 
 def test_a_layer_to_join_must_be_in_the_model(words: list[str]) -> None:
-    with pytest.raises(UserError, match="layer 7 is not in .*, whose layers are 0 to 2"):
+    with pytest.raises(UserError, match=r"layer 7 is not in .*, whose layers are 0 to 2"):
         api.extract(*words, "layers=full", "layers.index=[0,7]")

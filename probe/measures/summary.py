@@ -13,7 +13,7 @@ from probe.measures.cross import cross_basic, strongest
 from probe.measures.entries import THRESHOLDS, basic, defined, defined_part, matrix_strengths
 from probe.measures.graph import Nodes
 from probe.measures.graphs import GraphMeasures, graph_measures
-from probe.measures.spectrum import Spectrum
+from probe.measures.spectrum import MOST, Spectrum
 from probe.reliability import Reliability, debiased_r2
 from probe.topology import Topology
 
@@ -149,6 +149,8 @@ def measure(topology: Topology, settings: MeasuresConfig | None = None) -> Measu
     numbers = basic(part)
     hubs = max(round(HUB_SHARE * len(kept)), 1) if settings.hubs is None else settings.hubs
     graphs, labels, skipped = _graphs(part, hubs, settings)
+    if len(part) > MOST:
+        skipped["spectrum"] = f"{len(part):,} neurons are more than {MOST:,}"
     return Measures(
         neurons=len(kept),
         **_of_entries(numbers, topology.reliability),
@@ -156,7 +158,7 @@ def measure(topology: Topology, settings: MeasuresConfig | None = None) -> Measu
         strength_gini=numbers["strength_gini"],
         participation_ratio=numbers["participation_ratio"],
         hubs=_strongest(part, kept, hubs),
-        spectrum=Spectrum.of(part),
+        spectrum=None if "spectrum" in skipped else Spectrum.of(part),
         graphs=graphs,
         communities=_for_all_neurons(labels, kept, topology.n_neurons),
         skipped=skipped,

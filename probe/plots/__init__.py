@@ -45,12 +45,14 @@ def figures(topology: Topology, measures: Measures) -> dict[str, Figure]:
             "heatmap": heatmap(topology, measures),
             "histogram": histogram(topology, measures),
         }
-    return {
+    found = {
         "heatmap": heatmap(topology, measures),
         "strength": strength_distribution(topology, measures),
         "histogram": histogram(topology, measures),
-        "spectrum": spectrum(topology, measures),
     }
+    return (
+        found if measures.spectrum is None else found | {"spectrum": spectrum(topology, measures)}
+    )
 
 
 def run_figures(measured: Sequence[tuple[Topology, Measures]]) -> dict[str, Figure]:

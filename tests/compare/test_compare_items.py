@@ -166,7 +166,7 @@ def test_neurons_that_are_not(one: Space, other: Space, reason: str) -> None:
 def test_matrices_between_layers_are_refused(tmp_path: Path) -> None:
     crossed = make("cross_layer_0_1", kind="cross", layers=(0, 1))
     run = save_run(tmp_path / "run", crossed, replace(crossed, name="cross_layer_0_2"))
-    with pytest.raises(UserError, match="has matrices between two layers, .* give runs of layers="):
+    with pytest.raises(UserError, match=r"has matrices between two layers, .* layers="):
         load_items([run])
 
 

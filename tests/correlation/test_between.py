@@ -155,3 +155,14 @@ def test_an_example_that_is_not_finite_is_told() -> None:
     for fisher in (False, True):
         held = hold(x, torch.ones(2, 9, dtype=torch.bool), one, fisher)
         assert held.finite.tolist() == [True, False]
+
+
+@pytest.mark.parametrize("scheme", ["mean", "fisher"])
+def test_deviations_that_float32_cannot_hold_are_none(scheme: str) -> None:
+    layers = draw(5)
+    for series in layers[1]:
+        series[:, 3] = 0
+        series[::2, 3] = 1e-40
+    ours = average(layers, scheme)
+    assert ours.undefined.nonzero().flatten().tolist() == [NEURONS + 3]
+    assert not ours.matrix[:, 3].any()

@@ -10,6 +10,7 @@ import pytest
 
 from probe.measures import Measures, cross_basic, edges, measure
 from probe.measures.cross import strongest
+from probe.plots import figures
 from probe.reliability import Reliability
 from probe.topology import Topology
 from tests.topologies import topology_of
@@ -74,3 +75,17 @@ def test_no_defined_neuron_leaves_no_entry() -> None:
 def test_a_record_comes_back() -> None:
     found = measure(crossed())
     assert Measures.from_record(json.loads(json.dumps(asdict(found)))) == found
+
+
+def test_the_spectrum_of_very_many_neurons_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix = (MATRIX + MATRIX.T) / 4 + np.eye(6) / 2
+    np.fill_diagonal(matrix, 1)
+    whole = topology_of(matrix, name="full", layers=(0, 1), kind="full")
+    assert measure(whole).spectrum is not None
+    monkeypatch.setattr("probe.measures.summary.MOST", 5)
+    found = measure(whole)
+    assert found.spectrum is None
+    assert found.skipped["spectrum"] == "6 neurons are more than 5"
+    assert "leading_share" not in found.numbers()
+    assert "participation_ratio" in found.numbers()
+    assert "spectrum" not in figures(whole, found)
