@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from probe.cell_sums import within
 from probe.cells import Wanted
 from probe.config import AverageConfig, Weight, data_name, model_name
-from probe.measures import basic
+from probe.joined import join_blocks
+from probe.measures import basic, cross_basic, cross_part
 from probe.reliability import Null, Reliability, correlate_entries, white_noise
 from probe.request import Request
-from probe.topology import Topology
+from probe.topology import Topology, matrix_file
 
 # Degrees of freedom of a correlation that its tokens do not give: of r, and of Fisher's z.
 _LOST = {"mean": 1, "fisher": 3, "pooled": 0}
 
 
-def assemble(request: Request, result: dict[str, Tensor]) -> list[Topology]:
+def assemble(
+    request: Request, result: dict[str, Tensor], run: Path | None = None
+) -> list[Topology]:
     """Make the topologies that were wanted.
 
     Parameters
@@ -27,13 +33,18 @@ def assemble(request: Request, result: dict[str, Tensor]) -> list[Topology]:
         What was extracted.
     result : dict of str to Tensor
         What `extract` returned on rank 0.
+    run : Path, optional
+        Folder into which the matrix of several layers' neurons is written, block by block.
     """
     return [
-        _topology(request, matrix, within(result, f"{matrix.name}/")) for matrix in request.wanted
+        _topology(request, matrix, within(result, f"{matrix.name}/"), run)
+        for matrix in request.wanted
     ]
 
 
-def _topology(request: Request, matrix: Wanted, found: dict[str, Tensor]) -> Topology:
+def _topology(
+    request: Request, matrix: Wanted, found: dict[str, Tensor], run: Path | None
+) -> Topology:
     config = request.config
     tokens = np.array(
         [
@@ -44,8 +55,12 @@ def _topology(request: Request, matrix: Wanted, found: dict[str, Tensor]) -> Top
         ]
     )
     error = found.get("standard_error")
+    if matrix.kind == "full":
+        array, undefined = _full(matrix, found, run)
+    else:
+        array, undefined = _array(found["matrix"]), _numbers(found["undefined"])
     return Topology(
-        matrix=_array(found["matrix"]),
+        matrix=array,
         name=matrix.name,
         layers=tuple(matrix.layers),
         scheme=matrix.scheme,
@@ -53,7 +68,7 @@ def _topology(request: Request, matrix: Wanted, found: dict[str, Tensor]) -> Top
         part=matrix.part,
         parts=matrix.parts,
         examples=len(tokens),
-        undefined=tuple(_numbers(found["undefined"])),
+        undefined=tuple(undefined),
         site=config.site.value,
         model=model_name(config.model),
         data=data_name(config.data),
@@ -61,7 +76,19 @@ def _topology(request: Request, matrix: Wanted, found: dict[str, Tensor]) -> Top
         init=config.init.kind.value,
         standard_error=None if error is None else _array(error),
         reliability=_reliability(config.average, matrix, found, tokens),
+        kind=matrix.kind,
     )
+
+
+def _full(
+    matrix: Wanted, found: dict[str, Tensor], run: Path | None
+) -> tuple[NDArray[np.float32], list[int]]:
+    """Join the blocks between layers, and number the undefined neurons on from layer to layer."""
+    block = {pair: within(found, f"block/{pair[0]}-{pair[1]}/") for pair in matrix.pairs}
+    file = None if run is None else run / matrix_file(matrix.name)
+    joined = join_blocks({pair: one["matrix"] for pair, one in block.items()}, file)
+    own = [block[layer, layer]["undefined"].chunk(2)[0] for layer in sorted(matrix.layers)]
+    return joined, _numbers(torch.cat(own))
 
 
 def _reliability(
@@ -69,9 +96,12 @@ def _reliability(
 ) -> Reliability:
     weights = tokens.astype(float) if average.weight is Weight.token else np.ones(len(tokens))
     agreement = found["agreement"].tolist() if "agreement" in found else []
-    undefined = _numbers(found["undefined"])
-    nulls = [_entries(found[key], undefined) for key in sorted(found) if key.startswith("null")]
-    split_half, halves = _halves(found) if matrix.halves else (None, [])
+    nulls = [
+        _entries(found[key], _numbers(found["undefined"]))
+        for key in sorted(found)
+        if key.startswith("null")
+    ]
+    split_half, halves = _halves(found, matrix.kind) if matrix.halves else (None, [])
     return Reliability(
         tokens=int(tokens.sum()),
         noise=white_noise(np.maximum(tokens - _LOST[matrix.scheme], 1), weights),
@@ -86,13 +116,18 @@ def _reliability(
     )
 
 
-def _halves(found: dict[str, Tensor]) -> tuple[float | None, list[dict[str, float]]]:
+def _halves(found: dict[str, Tensor], kind: str) -> tuple[float | None, list[dict[str, float]]]:
     """Correlate the two halves' entries, and sum up each half."""
     undefined = [_numbers(found[f"undefined{half}"]) for half in (0, 1)]
     # Neurons that are constant in one half have nothing to be compared with there.
     either = sorted({*undefined[0], *undefined[1]})
-    first, second = (_entries(found[f"half{half}"], either) for half in (0, 1))
-    numbers = [basic(_array(found[f"half{half}"]), undefined[half]) for half in (0, 1)]
+    both = [found[f"half{half}"] for half in (0, 1)]
+    if kind == "cross":
+        first, second = (cross_part(_array(half), either).ravel().astype(float) for half in both)
+    else:
+        first, second = (_entries(half, either) for half in both)
+    sum_up = cross_basic if kind == "cross" else basic
+    numbers = [sum_up(_array(both[half]), undefined[half]) for half in (0, 1)]
     return correlate_entries(first, second), numbers
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations_with_replacement, pairwise
 
 import numpy as np
 
@@ -26,7 +26,7 @@ class Wanted:
     name : str
         Its name, e.g. `layer_12_part1`.
     layers : list of int
-        Layers that it averages over.
+        Layers that it averages over, or whose neurons it joins, see `kind`.
     cells : list of int
         Cells of examples that it averages over.
     scheme : str
@@ -35,6 +35,9 @@ class Wanted:
         Part of the examples, from 1, and the number of parts.
     halves : bool
         Whether there are two cells and they are halves, to be correlated with each other.
+    kind : str
+        `layer`: neurons of a layer (or the mean over some) with each other; `cross`: of the first
+        of two layers with those of the second; `full`: of all the layers with each other.
     """
 
     name: str
@@ -44,6 +47,16 @@ class Wanted:
     part: int = 1
     parts: int = 1
     halves: bool = False
+    kind: str = "layer"
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """The two layers of every block that it is made of."""
+        if self.kind == "layer":
+            return []
+        if self.kind == "cross":
+            return [(self.layers[0], self.layers[1])]
+        return list(combinations_with_replacement(self.layers, 2))
 
 
 @dataclass(frozen=True)
@@ -136,13 +149,14 @@ def lay_out(
     scheme: str = "mean",
     parts: int = 1,
     halves: bool = True,
+    kind: str = "layer",
 ) -> tuple[list[list[int]], list[Wanted]]:
     """Return the cells of a run, as numbers of examples, and the matrices made of them.
 
     Parameters
     ----------
     groups : mapping of str to list of int
-        Layers that a matrix averages over, by the matrix's name.
+        Layers of a matrix, by the matrix's name.
     examples : sequence of Example
         The chosen examples.
     scheme : {"mean", "fisher", "pooled"}
@@ -151,6 +165,8 @@ def lay_out(
         Contiguous parts of the examples, a matrix each.
     halves : bool
         Whether to cut every part into two halves, to be correlated with each other.
+    kind : {"layer", "cross", "full"}
+        What becomes of the layers, see `Wanted`.
     """
     cells: list[list[int]] = []
     of_part = []
@@ -167,6 +183,7 @@ def lay_out(
             part=part,
             parts=parts,
             halves=len(numbers) == 2,
+            kind=kind,
         )
         for name, layers in groups.items()
         for part, numbers in enumerate(of_part, start=1)

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from probe.activations import Reader
 from probe.batches import Batch, Tensors, deal
+from probe.config import Selection
 from probe.distributed import Ranks
 from probe.models import fetch_model, load_tokenizer, load_trunk, text_config
+from probe.pair_sums import PairSums
 from probe.progress import Progress
 from probe.request import Request
 from probe.totals import Totals
@@ -68,6 +70,20 @@ def fetch(payload: bytes) -> None:
     fetch_model(config.model, config.init)
 
 
+def _tell_of_pairs(request: Request, pairs: PairSums, device: torch.device) -> None:
+    """Say what the sums between layers will take at most."""
+    tokens = max(len(batch.ids) * max(map(len, batch.ids)) for batch in request.batches)
+    blocks, n = len(pairs.sums), pairs.n_neurons
+    logger.info(
+        "sums between layers: %d blocks × %d² × 8 bytes = %.3g GB (up to twice that if neurons are "
+        "constant in some examples) and %.3g GB of series of a batch of %d tokens, all %d layers",
+        blocks, n, blocks * n**2 * 8 / 1e9,
+        pairs.held_bytes(tokens, device) / 1e9, tokens, len(pairs.layers),
+    )  # fmt: skip
+    if request.config.layers.selection is Selection.cross and not request.config.average.halves:
+        logger.info("halves are not compared; average.halves=true does it, with twice the sums")
+
+
 def extract(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     """Extract the topologies that a request asks for.
 
@@ -104,6 +120,8 @@ def extract(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
         ranks.device, ranks.size, "s" if ranks.size > 1 else "", neurons, len(request.wanted),
         "ces" if len(request.wanted) > 1 else "x", size / 1e6,
     )  # fmt: skip
+    if totals.pairs.sums:
+        _tell_of_pairs(request, totals.pairs, ranks.device)
     for _ in loop.batches(totals.consume):
         continue
     for state in ranks.collect(totals.state()):

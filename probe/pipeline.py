@@ -60,9 +60,9 @@ def run(config: Config, overrides: Sequence[str] = (), group: str | None = None)
         if folder.finished(fingerprints):
             _find_again(folder, overrides, group)
             return folder.path
-        with folder.claimed(overrides):
+        with folder.claimed(overrides) as work:
             started = time.monotonic()
-            topologies, facts = extract_topologies(config, documents)
+            topologies, facts = extract_topologies(config, documents, run=work)
             facts["seconds"] = round(time.monotonic() - started, 3)
             facts["fingerprints"] = fingerprints
             write(folder, topologies, facts, group)
@@ -92,7 +92,10 @@ def load(config: Config) -> tuple[Iterable[Document], dict[str, str]]:
 
 
 def extract_topologies(
-    config: Config, documents: Iterable[Document], views: Views | None = None
+    config: Config,
+    documents: Iterable[Document],
+    views: Views | None = None,
+    run: Path | None = None,
 ) -> tuple[list[Topology], dict[str, Any]]:
     """Run the extraction on every rank; return the topologies and what is known of them.
 
@@ -104,6 +107,8 @@ def extract_topologies(
         Its raw texts.
     views : callable, optional
         Says which matrices to make, see `prepare`.
+    run : Path, optional
+        Folder for what would be too large to be held in memory.
     """
     request, examples = prepare(config, documents, views)
     padding = padding_share(request.batches)
@@ -125,7 +130,7 @@ def extract_topologies(
     if "first_token" in result:
         facts["first_token_norm"] = [round(float(ratio), 4) for ratio in result["first_token"]]
         _tell_of_sinks(request, facts["first_token_norm"])
-    return assemble(request, result), facts
+    return assemble(request, result, run), facts
 
 
 def _tell_of_sinks(request: Request, ratios: list[float]) -> None:

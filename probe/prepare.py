@@ -6,12 +6,13 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import combinations
 
 import numpy as np
 
 from probe.batches import form_batches
 from probe.cells import View, Wanted, lay_out, lay_out_views
-from probe.config import Config, Selection, data_name, layer_numbers, model_name
+from probe.config import JOINT, Config, Selection, data_name, layer_numbers, model_name
 from probe.data import Document
 from probe.errors import UserError
 from probe.examples import Example, Examples, choose_examples
@@ -76,10 +77,16 @@ def _matrices(
     config: Config, n_layers: int, examples: Sequence[Example]
 ) -> tuple[list[list[int]], list[Wanted]]:
     layers, average = resolve_layers(config, n_layers), config.average
+    selection, kind = config.layers.selection, "layer"
     groups = {f"layer_{layer}": [layer] for layer in layers}
-    if config.layers.selection is Selection.all:
+    if selection is Selection.all:
         groups = {"all_layers": layers}
-    return lay_out(groups, examples, average.scheme.value, average.parts, average.halves)
+    elif selection is Selection.cross:
+        groups = {f"cross_layer_{i}_{j}": [i, j] for i, j in combinations(layers, 2)}
+        kind = "cross"
+    elif selection is Selection.full:
+        groups, kind = {"full": layers}, "full"
+    return lay_out(groups, examples, average.scheme.value, average.parts, average.halves, kind)
 
 
 def resolve_layers(config: Config, n_layers: int) -> list[int]:
@@ -93,7 +100,12 @@ def resolve_layers(config: Config, n_layers: int) -> list[int]:
     selection = config.layers.selection
     if selection is Selection.middle:
         return [n_layers // 2]
-    if selection is not Selection.single:
+    if selection in JOINT and n_layers < 2:
+        raise UserError(
+            f"layers={selection} joins two layers or more, and {model_name(config.model)} has "
+            f"{n_layers}; take layers=each"
+        )
+    if not layer_numbers(config):
         return list(range(n_layers))
     for layer in layer_numbers(config):
         if layer >= n_layers:

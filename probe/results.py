@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from probe.config import MeasuresConfig
 from probe.measures import Measures, measure
-from probe.plots import figures, run_figures
+from probe.plots import MOST_PAIRS, figures, run_figures
 from probe.run_folder import RunFolder
 from probe.summary import tell
 from probe.tables import write_csv
@@ -77,7 +77,15 @@ def _measure(topologies: Sequence[Topology], settings: MeasuresConfig) -> Measur
 
 def _draw(folder: Path, measured: Measured) -> dict[str, Path]:
     images = {}
+    pairs = sum(topology.kind == "cross" for topology, _ in measured)
+    if pairs > MOST_PAIRS:
+        logger.info(
+            "%d matrices between two layers are more than %d: none has figures of its own",
+            pairs, MOST_PAIRS,
+        )  # fmt: skip
     for topology, measures in tqdm(measured, desc="figures", disable=None, leave=False, delay=2):
+        if topology.kind == "cross" and pairs > MOST_PAIRS:
+            continue
         for kind, figure in figures(topology, measures).items():
             file = folder / f"{topology.name}_{kind}.png"
             images[f"{topology.name}/{kind}"] = _save(figure, file)

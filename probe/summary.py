@@ -12,16 +12,21 @@ from probe.topology import Topology
 logger = logging.getLogger(__name__)
 # Below this correlation between the halves more than half of a matrix's variance is noise.
 _UNRELIABLE = 0.5
+# Pairs of layers in the table; a model of 24 layers has 276.
+_MOST_PAIRS = 40
 Pair = tuple[Topology, Measures]
 
 
 def tell(measured: Sequence[Pair]) -> None:
     """Log the table, and a warning for every topology that is mostly noise."""
-    columns = {name: [cell(pair) for pair in measured] for name, cell in _COLUMNS.items()}
+    told = [pair for pair in measured if pair[0].kind != "cross"] or measured[:_MOST_PAIRS]
+    columns = {name: [cell(pair) for pair in told] for name, cell in _COLUMNS.items()}
     shown = {name: cells for name, cells in columns.items() if any(cells)}
     for line in aligned(list(shown), zip(*shown.values(), strict=True)):
         logger.info("%s", line)
-    for topology, measures in measured:
+    if len(measured) > len(told):
+        logger.info("and %d pairs of layers more in measures.json", len(measured) - len(told))
+    for topology, measures in told:
         _warn(topology, measures)
 
 
@@ -83,8 +88,8 @@ _COLUMNS: dict[str, Callable[[Pair], str]] = {
     "chance": lambda pair: _number(pair[1].chance_abs_r, 4),
     "shifted": lambda pair: _null(pair[0]),
     "halves": lambda pair: _split_half(pair[0]),
-    "Gini": lambda pair: f"{pair[1].strength_gini:.3f}",
-    "n²/‖R‖²": lambda pair: f"{pair[1].participation_ratio:.1f}",
+    "Gini": lambda pair: _number(pair[1].strength_gini, 3),
+    "n²/‖R‖²": lambda pair: _number(pair[1].participation_ratio, 1),
     "modularity": lambda pair: _modularity(pair[1]),
     "hubs": lambda pair: " ".join(str(neuron) for neuron, _ in pair[1].hubs[:5]),
 }

@@ -7,18 +7,19 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
-from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from probe.errors import UserError, nearest
 from probe.reliability import Reliability
+from probe.sparsify import sparsify as sparsify
 
 FOLDER = "topology"
 MANIFEST = "manifest.json"
+_LARGE = 1 << 28  # bytes of a file
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +29,12 @@ class Topology:
     Attributes
     ----------
     matrix : ndarray of float32, shape (n_neurons, n_neurons)
-        Correlations, dimensionless, symmetric, diagonal 1; 0 in rows of undefined neurons.
+        Correlations, dimensionless; 0 in rows of undefined neurons. Symmetric with a diagonal of
+        1, unless `kind` is `cross`.
     name : str
-        `all_layers` or `layer_12`, with `_part1` where there are parts.
+        `all_layers`, `layer_12`, `cross_layer_3_7` or `full`, with `_part1` where there are parts.
     layers : tuple of int
-        Layers averaged over, counted from 0 as decoder blocks.
+        Layers averaged over or, see `kind`, joined, counted from 0 as decoder blocks.
     scheme, weight : str
         How examples were averaged: mean, fisher or pooled; each example or each token the same.
     part, parts : int
@@ -40,7 +42,8 @@ class Topology:
     examples : int
         Examples in the part.
     undefined : tuple of int
-        Neurons that were constant in every example.
+        Neurons that were constant in every example; with kind `cross` those of the columns are
+        counted on from those of the rows.
     site : str
         Where neurons were read: residual, mlp or attention.
     model, data, subject, init : str
@@ -49,6 +52,11 @@ class Topology:
         Standard error of every edge, NaN where fewer than two examples defined it.
     reliability : Reliability or None
         What is known of its noise.
+    kind : str
+        `layer`: neurons of a layer, or the mean over some, with each other; `cross`: the rows are
+        neurons of the first of two layers, the columns of the second; `full`: neurons of all
+        layers with each other, those of a layer together, so that of n neurons a layer neuron k
+        of the p-th layer is number p·n + k.
     """
 
     matrix: NDArray[np.float32]
@@ -67,10 +75,11 @@ class Topology:
     init: str
     standard_error: NDArray[np.float32] | None = None
     reliability: Reliability | None = None
+    kind: str = "layer"
 
     @property
     def n_neurons(self) -> int:
-        """Number of nodes."""
+        """Number of nodes, or of rows."""
         return len(self.matrix)
 
     @property
@@ -85,9 +94,9 @@ class Topology:
         rest = {name: value for name, value in rest.items() if name not in arrays}
         if self.reliability is not None:
             rest["reliability"] = asdict(self.reliability)
-        files = {"file": _file(self.name), "standard_error_file": None}
+        files = {"file": matrix_file(self.name), "standard_error_file": None}
         if self.standard_error is not None:
-            files["standard_error_file"] = _file(self.name, "_stderr")
+            files["standard_error_file"] = matrix_file(self.name, "_stderr")
         return rest | files
 
     def save(self, run: Path) -> list[Path]:
@@ -95,10 +104,16 @@ class Topology:
         written = []
         for key, array in (("", self.matrix), ("_stderr", self.standard_error)):
             if array is not None:
-                path = run / _file(self.name, key)
+                path = run / matrix_file(self.name, key)
+                written.append(path)
+                if (
+                    isinstance(array, np.memmap)
+                    and path.is_file()
+                    and path.samefile(str(array.filename))
+                ):
+                    continue  # read from there
                 with replacing(path) as unfinished, unfinished.open("wb") as stream:
                     np.save(stream, array, allow_pickle=False)
-                written.append(path)
         return written
 
 
@@ -130,83 +145,6 @@ def load_topology(run: str | os.PathLike[str], name: str | None = None) -> Topol
     return _load(Path(run), found[name])
 
 
-def sparsify(
-    matrix: NDArray[np.float32], density: float, rule: str = "pairs"
-) -> NDArray[np.float32]:
-    """Keep the strongest correlations as the weighted edges of a graph.
-
-    Parameters
-    ----------
-    matrix : ndarray of float32, shape (n_neurons, n_neurons)
-        Correlations, symmetric.
-    density : float
-        Share to keep, above 0 and up to 1.
-    rule : str
-        `pairs`: the `round(density · n(n-1)/2)` pairs of different neurons with the largest |r|.
-        Of pairs that tie for the last places, those of smaller first, then second, neuron stay.
-        `paper`: entries whose |r| reaches the (100 - 100 density)th percentile of all n² entries,
-        the diagonal included (Zheng et al. 2025), so that somewhat fewer pairs stay.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_neurons, n_neurons)
-        r where it was kept, 0 elsewhere and on the diagonal; symmetric. A correlation of exactly 0
-        is no edge at any density.
-
-    Raises
-    ------
-    UserError
-        If there is no such rule or density.
-
-    Examples
-    --------
-    >>> sparsify(np.array([[1, 0.2, -0.9], [0.2, 1, 0.5], [-0.9, 0.5, 1]], np.float32), 2 / 3)
-    array([[ 0. ,  0. , -0.9],
-           [ 0. ,  0. ,  0.5],
-           [-0.9,  0.5,  0. ]], dtype=float32)
-    """
-    if rule not in _RULES:
-        raise UserError(
-            f"no density rule '{rule}'{nearest(rule, _RULES)}; give one of {', '.join(_RULES)}"
-        )
-    if not 0 < density <= 1:
-        raise UserError(f"a density is above 0 and up to 1, not {density:g}")
-    upper = ~np.tri(len(matrix), dtype=bool)
-    pairs = matrix[upper]
-    keep = _RULES[rule](matrix, np.abs(pairs), density)
-    kept = np.zeros_like(matrix, dtype=np.float32)
-    kept[upper] = np.where(keep, pairs, 0)
-    kept += kept.T
-    return kept
-
-
-def _strongest_pairs(
-    _: NDArray[np.float32], pairs: NDArray[np.float32], density: float
-) -> NDArray[np.bool_]:
-    count = round(density * len(pairs))
-    if count == 0:
-        return np.zeros(len(pairs), dtype=bool)
-    last = np.partition(pairs, len(pairs) - count)[len(pairs) - count]
-    keep: NDArray[np.bool_] = pairs > last
-    keep[np.flatnonzero(pairs == last)[: count - np.count_nonzero(keep)]] = True
-    return keep
-
-
-def _above_percentile(
-    matrix: NDArray[np.float32], pairs: NDArray[np.float32], density: float
-) -> NDArray[np.bool_]:
-    if not len(pairs):
-        return np.zeros(0, dtype=bool)
-    # What reaches a percentile between two entries is the larger one and what is above it.
-    # Rounding keeps the float error of a density like 0.825 from passing over an entry.
-    rank = ceil(round((1 - density) * (matrix.size - 1), 6))
-    reaches: NDArray[np.bool_] = pairs >= np.partition(np.abs(matrix), rank, axis=None)[rank]
-    return reaches
-
-
-_RULES = {"pairs": _strongest_pairs, "paper": _above_percentile}
-
-
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path that takes the place of `path` once it is written whole."""
@@ -219,9 +157,17 @@ def replacing(path: Path) -> Iterator[Path]:
         unfinished.unlink(missing_ok=True)
 
 
-def _file(name: str, key: str = "") -> str:
+def matrix_file(name: str, key: str = "") -> str:
+    """Name the file of a topology's matrix in its run's folder."""
     group, _, part = name.partition("_part")
     return f"{FOLDER}/{group}_avg_corr{key}{'_part' + part if part else ''}.npy"
+
+
+def load_matrix(file: Path) -> NDArray[np.float32]:
+    """Load a matrix; a large one stays on disk, and only what is looked at is read."""
+    mode: Literal["r"] | None = "r" if file.stat().st_size > _LARGE else None
+    matrix: NDArray[np.float32] = np.load(file, mmap_mode=mode, allow_pickle=False)
+    return matrix
 
 
 def _records(run: Path) -> list[dict[str, Any]]:
@@ -245,7 +191,7 @@ def _load(run: Path, record: dict[str, Any]) -> Topology:
     rest["reliability"] = Reliability.from_record(rest.get("reliability"))
     arrays = {"matrix": record["file"], "standard_error": record["standard_error_file"]}
     try:
-        loaded = {k: np.load(run / f, allow_pickle=False) for k, f in arrays.items() if f}
+        loaded: dict[str, Any] = {k: load_matrix(run / file) for k, file in arrays.items() if file}
     except OSError as error:
         raise UserError(f"{run} lacks {error.filename}; make the run again") from None
     return Topology(**rest, **loaded)

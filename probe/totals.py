@@ -15,6 +15,7 @@ from probe.cells import Wanted
 from probe.config import Site, Weight
 from probe.correlation import Matmul, make_sums
 from probe.errors import UserError
+from probe.pair_sums import PairSums
 from probe.reliability import correlate_entries
 from probe.request import Request
 from probe.shifts import draw_shifts, shift
@@ -40,13 +41,13 @@ class Totals:
 
     def __init__(self, request: Request, n_neurons: int, device: torch.device) -> None:
         self.request, self.device = request, device
-        self.matrices = self._cell_sums(request.wanted, n_neurons, request.config.average.std)
-        self.nulls = [
-            self._cell_sums(request.wanted, n_neurons) for _ in range(request.config.null.shifts)
-        ]
+        alone = [matrix for matrix in request.wanted if not matrix.pairs]
+        self.matrices = self._cell_sums(alone, n_neurons, request.config.average.std)
+        self.pairs = PairSums(request.wanted, n_neurons, device)
+        self.nulls = [self._cell_sums(alone, n_neurons) for _ in range(request.config.null.shifts)]
         chosen = np.random.default_rng(0).permutation(n_neurons)[:_SAMPLE]
         self.sampled = torch.from_numpy(np.sort(chosen)).to(device)
-        layers = [layer for matrix in request.wanted for layer in _layers(matrix)]
+        layers = [layer for matrix in alone for layer in _layers(matrix)]
         self.layers = self._cell_sums(layers, len(chosen))
         self.first_token = FirstTokenNorm(request.layers, device)
         self._finite: dict[int, Tensor] = {}
@@ -75,8 +76,9 @@ class Totals:
         tokens = torch.tensor([len(ids) - config.data.skip_first for ids in batch.ids])
         by_token = config.average.weight is Weight.token
         weight = tokens.double() if by_token else torch.ones(len(tokens), dtype=torch.float64)
-        for finite in self.matrices.update(layer, batch.cell, activations, keep, weight):
-            self._finite[layer] = finite
+        for sums in (self.matrices, self.pairs):
+            for finite in sums.update(layer, batch.cell, activations, keep, weight):
+                self._finite[layer] = finite
         for repetition, null in enumerate(self.nulls):
             shifts = draw_shifts(
                 config.null.seed, repetition, batch.members, tokens, activations.shape[-1]
@@ -103,9 +105,9 @@ class Totals:
                 f"not finite in layer {layers[place]}; leave it out, or take model.dtype=float32"
             )
 
-    def _parts(self) -> dict[str, CellSums]:
+    def _parts(self) -> dict[str, CellSums | PairSums]:
         nulls = {f"null{repetition}": null for repetition, null in enumerate(self.nulls)}
-        return {"matrices": self.matrices, "layers": self.layers, **nulls}
+        return {"matrices": self.matrices, "pairs": self.pairs, "layers": self.layers, **nulls}
 
     def state(self) -> dict[str, Tensor]:
         """Return all sums and counts by name."""
@@ -122,7 +124,10 @@ class Totals:
             sums.merge(within(state, f"{part}/"))
 
     def finish(self) -> dict[str, Tensor]:
-        """Turn the sums into averages, once every example has been counted."""
+        """Turn the sums into averages, once every example has been counted.
+
+        Sums between layers are given up meanwhile.
+        """
         examples, tokens = self.counts
         assert examples == self.request.n_examples, (
             f"{examples} examples were summed, not {self.request.n_examples}"
@@ -131,7 +136,7 @@ class Totals:
         if self.request.config.site is Site.residual:
             result["first_token"] = self.first_token.total / examples
         for matrix in self.request.wanted:
-            found = self._finish(matrix)
+            found = self._finish_pairs(matrix) if matrix.pairs else self._finish(matrix)
             result |= {f"{matrix.name}/{name}": tensor for name, tensor in found.items()}
         return result
 
@@ -151,6 +156,18 @@ class Totals:
             found["agreement"] = torch.tensor(
                 [_agreement(self.layers.average(layer).matrix, whole) for layer in _layers(matrix)]
             )
+        return found
+
+    def _finish_pairs(self, matrix: Wanted) -> dict[str, Tensor]:
+        """Average a matrix between layers, or each block of the matrix of several."""
+        found = {}
+        for pair in matrix.pairs:
+            block = "" if matrix.kind == "cross" else f"block/{pair[0]}-{pair[1]}/"
+            average, *halves = self.pairs.take(matrix, pair)
+            for key, one in (("", average), *((str(n), half) for n, half in enumerate(halves))):
+                name = "half" if key else "matrix"
+                found[f"{block}{name}{key}"] = one.matrix.float()
+                found[f"{block}undefined{key}"] = one.undefined
         return found
 
 

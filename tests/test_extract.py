@@ -26,6 +26,7 @@ from probe.config import (
     Weight,
 )
 from probe.data import load_documents
+from probe.errors import UserError
 from probe.pipeline import extract_topologies
 from probe.reliability import Reliability
 from probe.topology import Topology
@@ -228,3 +229,105 @@ def test_views_may_leave_examples_out(config: Config, captured: Captured) -> Non
     for topology, members in ((first, [1, 2]), (last, [5, 6])):
         expected = reference.topology([[series[b] for b in members]], "mean")
         np.testing.assert_allclose(topology.matrix, expected, atol=1e-6)
+
+
+# Several layers' neurons.
+
+
+def together(captured: Captured, site: str, layers: list[int]) -> list[np.ndarray]:
+    """Put the layers of each text side by side."""
+    return [
+        np.concatenate(text, axis=1)
+        for text in zip(*(captured[site][k] for k in layers), strict=True)
+    ]
+
+
+@pytest.mark.parametrize("side", list(Side))
+@pytest.mark.parametrize("scheme", [Scheme.mean, Scheme.fisher])
+@pytest.mark.parametrize("site", list(Site))
+def test_layers_are_joined_by_definition(
+    config: Config, captured: Captured, site: Site, scheme: Scheme, side: Side
+) -> None:
+    changed: dict[str, Any] = {
+        "site": site,
+        "average": AverageConfig(scheme=scheme, weight=Weight.token, halves=False),
+        "model": replace(config.model, padding_side=side),
+    }
+    crossed = extract(config, "cross", **changed)
+    assert [topology.layers for topology in crossed] == [(0, 1), (0, 2), (1, 2)]
+    for topology in crossed:
+        series = together(captured, site, list(topology.layers))
+        expected = reference.topology([series], scheme, "token")
+        n = len(expected) // 2
+        np.testing.assert_allclose(topology.matrix, expected[:n, n:], atol=1e-6, rtol=0)
+    [full] = extract(config, "full", **changed)
+    expected = reference.topology([together(captured, site, [0, 1, 2])], scheme, "token")
+    np.testing.assert_allclose(full.matrix, expected, atol=1e-6, rtol=0)
+    assert (full.layers, full.kind) == ((0, 1, 2), "full")
+
+
+def test_some_layers_are_joined_part_by_part(words: list[str], captured: Captured) -> None:
+    chosen = ["layers.index=[2,0]", "average.parts=2", "runtime.token_budget=70"]
+    parts = np.array_split(np.arange(len(TEXTS)), 2)
+    series = together(captured, "residual", [0, 2])
+    for kind in ("cross", "full"):
+        found = api.extract(*words, f"layers={kind}", *chosen)
+        for topology, members in zip(found, parts, strict=True):
+            expected = reference.topology([[series[b] for b in members]], "mean")
+            n = len(expected) // 2
+            expected = expected[:n, n:] if kind == "cross" else expected
+            np.testing.assert_allclose(topology.matrix, expected, atol=1e-6, rtol=0)
+            assert topology.layers == (0, 2)
+
+
+def test_what_is_joined_is_found_again_with_measures_and_figures(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = ["tracking=none", f"output={tmp_path}", "measures.rewired=0"]
+    run = api.run(*words, *plain, "layers=cross")
+    assert sorted(file.name for file in (run / "topology").iterdir()) == [
+        "cross_layer_0_1_avg_corr.npy",
+        "cross_layer_0_2_avg_corr.npy",
+        "cross_layer_1_2_avg_corr.npy",
+    ]
+    assert {file.name for file in (run / "figures").iterdir()} == {
+        "cross_layers.png",
+        *(f"cross_layer_{pair}_{kind}.png"
+          for pair in ("0_1", "0_2", "1_2") for kind in ("heatmap", "histogram")),
+    }  # fmt: skip
+    between = api.load_topology(run, "cross_layer_0_2")
+    assert (between.kind, between.layers, between.layer) == ("cross", (0, 2), None)
+    assert api.run(*words, *plain, "layers=cross") == run  # found again
+    monkeypatch.setattr("probe.topology._LARGE", 100)
+    run = api.run(*words, *plain, "layers=full")
+    full = api.load_topology(run)
+    assert isinstance(full.matrix, np.memmap)
+    [expected] = api.extract(*words, "layers=full")
+    assert not isinstance(expected.matrix, np.memmap)
+    np.testing.assert_array_equal(full.matrix, expected.matrix)
+    again = api.run(*words, *plain, "layers=full", "measures.hubs=2")
+    assert again == run
+    np.testing.assert_array_equal(api.load_topology(run).matrix, expected.matrix)
+
+
+def test_memory_between_layers_is_said_before_the_run(
+    words: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    api.extract(*words, "layers=cross", "average=fisher")
+    said = "\n".join(caplog.messages)
+    assert "sums between layers: 3 blocks × 16² × 8 bytes" in said
+    assert "all 3 layers" in said
+    assert "average.halves=true does it, with twice the sums" in said
+
+
+def test_a_model_of_one_layer_has_nothing_to_join(tmp_path: Path) -> None:
+    model = save_tiny("llama", tmp_path / "one", num_hidden_layers=1)
+    for kind in ("cross", "full"):
+        with pytest.raises(UserError, match=f"layers={kind} joins two layers or more, and one has"):
+            api.extract("model=local", f"model.path={model}", f"layers={kind}")
+
+
+def test_a_layer_to_join_must_be_in_the_model(words: list[str]) -> None:
+    with pytest.raises(UserError, match=r"layer 7 is not in .*, whose layers are 0 to 2"):
+        api.extract(*words, "layers=full", "layers.index=[0,7]")

@@ -162,3 +162,16 @@ def test_measures_that_were_left_out_are_said_with_the_reason(
 ) -> None:
     tell([make("layer_0", 1, skipped={"modularity": "too many edges"}), make("layer_1", 2)])
     assert caplog.messages[3:] == ["layer_0: modularity left out: too many edges"]
+
+
+def test_of_many_pairs_of_layers_some_are_shown(caplog: pytest.LogCaptureFixture) -> None:
+    matrix = random_correlations(6, 0)
+    crossed = [
+        topology_of(matrix, name=f"cross_layer_0_{k}", layers=(0, k), kind="cross", undefined=(2,))
+        for k in range(1, 43)
+    ]
+    tell([(topology, measure(topology)) for topology in crossed])
+    assert caplog.messages[0].split() == ["topology", "neurons", "mean", "|r|"]
+    assert caplog.messages[40].startswith("cross_layer_0_40 ")
+    assert caplog.messages[41] == "and 2 pairs of layers more in measures.json"
+    assert len(warnings_of(caplog)) == 40

@@ -63,6 +63,12 @@ def load_items(runs: Sequence[str | os.PathLike[str]]) -> list[Item]:
     """
     found = list(dict.fromkeys(Path(run).resolve() for run in runs))
     loaded = [load_topologies(run) for run in found]
+    for run, topologies in zip(found, loaded, strict=True):
+        if any(topology.kind == "cross" for topology in topologies):
+            raise UserError(
+                f"{run} has matrices between two layers, which have no graphs and hubs to compare; "
+                "give runs of layers=each or layers=full"
+            )
     if sum(map(len, loaded)) < 2:
         raise UserError(
             f"{runs[0]} has one topology, and a comparison needs two; give another run with it"

@@ -12,7 +12,7 @@ _REASONS = {
     "model": "{} and {} are different models",
     "init": "{} and {} weights began differently",
     "site": "{} and {} are different neurons",
-    "layers": "every layer has MLP neurons of its own",
+    "layers": "every layer has neurons of its own",
     "neurons": "there are {} neurons and {}",
 }
 
@@ -55,7 +55,7 @@ class Space:
             model=config["model"]["id"] or config["model"]["name"] or config["model"]["path"],
             init=f"random (seed {seed})" if topology.init == "random" else topology.init,
             site=topology.site,
-            layers=topology.layers if topology.site == "mlp" else None,
+            layers=topology.layers if topology.site == "mlp" or topology.kind == "full" else None,
             neurons=topology.n_neurons,
         )
 
@@ -64,5 +64,5 @@ class Space:
         for name, reason in _REASONS.items():
             values = getattr(self, name), getattr(other, name)
             if values[0] != values[1]:
-                return reason.format(*sorted(values))
+                return reason.format(*sorted(values, key=str))
         return None

@@ -1,6 +1,6 @@
 """Configuration: the schema, where conf/ is, checks, and the name of a run."""
 
-from probe.config.checks import check, layer_numbers
+from probe.config.checks import JOINT, check, layer_numbers
 from probe.config.naming import (
     average_name,
     data_name,
@@ -40,6 +40,7 @@ from probe.config.store import CONF, group_options, registered
 
 __all__ = [
     "CONF",
+    "JOINT",
     "AverageConfig",
     "Config",
     "Cut",

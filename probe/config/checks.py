@@ -8,6 +8,9 @@ from pathlib import Path
 from probe.config.schema import Config, Cut, DataConfig, Scheme, Selection, Site
 from probe.errors import UserError
 
+# Selections of which a matrix joins the neurons of several layers.
+JOINT = (Selection.cross, Selection.full)
+
 
 def check(config: Config) -> None:
     """Raise `UserError` for the first value that cannot work."""
@@ -16,10 +19,10 @@ def check(config: Config) -> None:
 
 
 def layer_numbers(config: Config) -> list[int]:
-    """Return the layers that are asked for by number; none unless the selection is single."""
-    if config.layers.selection is not Selection.single:
-        return []
+    """Return the layers that are asked for by number; none where the selection needs none."""
     index = config.layers.index
+    if index is None or config.layers.selection not in (Selection.single, *JOINT):
+        return []
     return list(index) if isinstance(index, list) else [index]
 
 
@@ -27,6 +30,7 @@ def _mistakes(config: Config) -> Iterator[str]:
     yield from _model_mistakes(config)
     yield from _data_mistakes(config)
     yield from _layer_mistakes(config)
+    yield from _joint_mistakes(config)
     yield from _average_mistakes(config)
     yield from _measure_mistakes(config)
     least = {
@@ -111,21 +115,48 @@ def _streaming_mistakes(data: DataConfig) -> Iterator[str]:
 
 
 def _layer_mistakes(config: Config) -> Iterator[str]:
-    if config.layers.selection is Selection.single:
+    selection, index = config.layers.selection, config.layers.index
+    if selection is Selection.single and index is None:
+        yield "layers=single needs layers; give them at once, e.g. layers=12 or layers=[3,7]"
+    elif selection in (Selection.single, *JOINT) and index is not None:
         numbers = layer_numbers(config)
-        if config.layers.index is None:
-            yield "layers=single needs layers; give them at once, e.g. layers=12 or layers=[3,7]"
-        elif not numbers or not all(type(number) is int and number >= 0 for number in numbers):
+        if not numbers or not all(type(number) is int and number >= 0 for number in numbers):
             yield (
-                f"layers.index={config.layers.index} is no layer number or list of numbers "
+                f"layers.index={index} is no layer number or list of numbers "
                 "from 0 up, e.g. layers=12 or layers=[3,7]"
             )
         elif len(set(numbers)) < len(numbers):
-            yield f"layers.index={config.layers.index} names a layer twice; name each once"
+            yield f"layers.index={index} names a layer twice; name each once"
+        elif selection in JOINT and len(numbers) < 2:
+            yield (
+                f"layers={selection} joins two layers or more, and layers.index={index} is one; "
+                "give e.g. layers.index=[3,7], or leave it out for all layers"
+            )
     if config.layers.selection is Selection.all and config.site is Site.mlp:
         yield (
             "layers=all with site=mlp would average over unrelated neurons, as every layer's MLP "
             "has its own; take layers=each or single layers"
+        )
+
+
+def _joint_mistakes(config: Config) -> Iterator[str]:
+    """Refuse what has no sums between layers."""
+    joint = f"layers={config.layers.selection}"
+    if config.layers.selection not in JOINT:
+        return
+    if config.average.scheme is Scheme.pooled:
+        yield f"{joint} averages over examples; take average=mean or average=fisher"
+    if config.average.std:
+        yield f"{joint} has no standard errors; leave average.std=true out, or take layers=each"
+    if config.null.shifts:
+        yield (
+            f"{joint} has no circular-shift null; leave null.shifts={config.null.shifts} out, or "
+            "take layers=each"
+        )
+    if config.layers.selection is Selection.full and config.average.halves:
+        yield (
+            "layers=full compares no halves, which would double its sums; leave "
+            "average.halves=true out, or take layers=cross"
         )
 
 

@@ -48,10 +48,10 @@ def average_name(average: AverageConfig) -> str:
 
 
 def layers_name(config: Config) -> str:
-    """Short name of the layers, e.g. `layer12`, with the site where it is not the residual."""
+    """Short name of the layers, e.g. `layer12`, `cross3-7` or, of the MLP, `each-mlp`."""
     name = config.layers.selection.value
-    if name == "single":
-        name = "layer" + "-".join(str(number) for number in layer_numbers(config))
+    name = "layer" if name == "single" else name
+    name += "-".join(str(number) for number in layer_numbers(config))
     return name if config.site is Site.residual else f"{name}-{config.site.value}"
 
 

@@ -39,6 +39,8 @@ class Selection(StrEnum):
     each = "each"
     middle = "middle"
     single = "single"
+    cross = "cross"
+    full = "full"
 
 
 class Scheme(StrEnum):
@@ -162,8 +164,8 @@ class SubjectConfig:
 class LayersConfig:
     """The layers, counted from 0 as decoder blocks."""
 
-    selection: Selection = key(Selection.all, "all, each, middle or single.")
-    index: Any = key(None, "Layer number, or a list of numbers (selection single).")
+    selection: Selection = key(Selection.all, "all, each, middle, single, cross or full.")
+    index: Any = key(None, "Layer number or list of numbers (single, and perhaps cross, full).")
 
 
 @dataclass

@@ -8,20 +8,26 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from probe.correlation.between import Between, BetweenSums, Held, hold
 from probe.correlation.by_example import ExampleSums
-from probe.correlation.correlation import Correlation
+from probe.correlation.correlation import Correlation, finish
 from probe.correlation.mean import MeanSums
 from probe.correlation.pooled import PooledSums
 from probe.correlation.product import Matmul
 from probe.correlation.standardise import standardise
 
 __all__ = [
+    "Between",
+    "BetweenSums",
     "Correlation",
     "ExampleSums",
+    "Held",
     "Matmul",
     "MeanSums",
     "PooledSums",
     "Sums",
+    "finish",
+    "hold",
     "make_sums",
     "standardise",
 ]

@@ -12,12 +12,7 @@ from probe.correlation.coverage import Coverage
 from probe.correlation.product import Matmul, in_order, multiply
 from probe.correlation.standardise import standardise
 from probe.correlation.steep import Steep
-
-# Bytes of correlations of all examples that are worked on together: on a CPU what its cache holds,
-# elsewhere enough to keep a GPU busy.
-_CPU_STRIP, _GPU_STRIP = 1 << 22, 1 << 28
-# Examples added up in float32, before the sum goes to float64: more would cost digits.
-_ADDED = 16
+from probe.correlation.strips import add_weighted, strip_height
 
 
 class ExampleSums:
@@ -88,11 +83,7 @@ class ExampleSums:
                 values = steep.arctanh(values, rows.start)
             if self._values is not None:
                 self._values[:, rows, columns] += values.to(self._values.device)
-            w = weight.to(values.dtype)
-            for first in range(0, len(w), _ADDED):
-                some = values[first : first + _ADDED]
-                total = (w[first : first + _ADDED] @ some.flatten(1)).view(some.shape[1:])
-                self.total[rows, columns] += total.to(self.total.device)
+            add_weighted(self.total[rows, columns], values, weight)
         self.coverage.add(defined, weight)
         if self.squares is not None:
             self._square(defined, weight)
@@ -169,9 +160,6 @@ class _Squares:
 
 def _strips(series: Tensor) -> Iterator[tuple[slice, slice]]:
     """Cut what is on and above the diagonal into rows and columns that are worked on together."""
-    n_examples, _, n = series.shape
-    limit = _CPU_STRIP if series.device.type == "cpu" else _GPU_STRIP
-    number = min(n, -(-n_examples * n * n * series.element_size() // limit))
-    height = -(-n // number)
+    n, height = series.shape[2], strip_height(series)
     for start in range(0, n, height):
         yield slice(start, start + height), slice(start, n)

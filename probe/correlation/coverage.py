@@ -30,24 +30,29 @@ class Coverage:
         self.n_neurons, self.device = n_neurons, device
         self.everywhere = 0.0
         self.elsewhere: Tensor | None = None
-        self._waiting: list[tuple[Tensor, Tensor]] = []
+        self._waiting: list[tuple[Tensor, Tensor, Tensor]] = []
 
-    def add(self, defined: Tensor, weight: Tensor) -> None:
-        """Count examples: `defined` (n_examples, n_neurons), `weight` (n_examples,) float64."""
-        self._waiting.append((defined, weight))
-        if sum(len(defined) for defined, _ in self._waiting) >= _TOGETHER:
+    def add(self, defined: Tensor, weight: Tensor, columns: Tensor | None = None) -> None:
+        """Count examples: `defined` (n_examples, n_neurons), `weight` (n_examples,) float64.
+
+        `columns`, like `defined`, is of other neurons, where the entries are between the two.
+        """
+        self._waiting.append((defined, weight, defined if columns is None else columns))
+        if sum(len(defined) for defined, _, _ in self._waiting) >= _TOGETHER:
             self._count()
 
     def _count(self) -> None:
         if not self._waiting:
             return
-        defined, weight = (torch.cat(tensors) for tensors in zip(*self._waiting, strict=True))
+        rows, weight, columns = (torch.cat(tensors) for tensors in zip(*self._waiting, strict=True))
         self._waiting = []
-        whole = defined.all(dim=1)
+        whole = rows.all(dim=1) & columns.all(dim=1)
         self.everywhere += float(weight[whole].sum())
         if not whole.all():
-            indicator = defined[~whole].to(self.device, torch.float64)
-            product = indicator.T @ (indicator * weight[~whole, None].to(self.device))
+            left, right = (
+                defined[~whole].to(self.device, torch.float64) for defined in (rows, columns)
+            )
+            product = left.T @ (right * weight[~whole, None].to(self.device))
             self.elsewhere = product if self.elsewhere is None else self.elsewhere + product
 
     def matrix(self) -> Tensor:

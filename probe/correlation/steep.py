@@ -9,9 +9,9 @@ CLIP = 1 - 1e-7
 # Beyond this |r| a rounding error of a float32 product would be amplified by arctanh.
 STEEP = 0.9
 # Pairs are redone one by one while they are fewer than this share of all; else the whole product.
-_FEW = 1 / 128
+FEW = 1 / 128
 # Elements that the pairs redone together may take.
-_PORTION = 1 << 22
+PORTION = 1 << 22
 
 
 class Steep:
@@ -47,19 +47,18 @@ class Steep:
         """
         steep = r.abs() > STEEP
         pairs = steep.nonzero()
-        # Not `arctanh`: where it ends, each CPU thread's share is computed by another formula.
-        z = (1 + r).div_(1 - r).log_().mul_(0.5)
-        if len(pairs) > _FEW * r.numel():
+        z = rough_z(r)
+        if len(pairs) > FEW * r.numel():
             whole = self._standardised()
             exact = whole[..., start : start + r.shape[1]].mT @ whole[..., start:]
-            return torch.where(steep, _fisher_z(exact).to(z.dtype), z)
+            return torch.where(steep, fisher_z(exact).to(z.dtype), z)
         if len(pairs):
-            z[pairs.unbind(dim=1)] = _fisher_z(self._products(pairs, start)).to(z.dtype)
+            z[pairs.unbind(dim=1)] = fisher_z(self._products(pairs, start)).to(z.dtype)
         return z
 
     def _standardised(self) -> Tensor:
         if self._whole is None:
-            self._whole = _unit(self.activations, self.keep.unsqueeze(2))
+            self._whole = unit(self.activations, self.keep.unsqueeze(2))
         return self._whole
 
     def _products(self, pairs: Tensor, start: int) -> Tensor:
@@ -69,19 +68,26 @@ class Steep:
         keys = torch.cat([row, column]) + start + n * example.repeat(2)
         involved, where = torch.unique(keys, return_inverse=True)
         example = involved // n
-        series = _unit(self.activations[example, :, involved % n], self.keep[example])
-        portion = max(1, _PORTION // series.shape[1])
+        series = unit(self.activations[example, :, involved % n], self.keep[example])
+        portion = max(1, PORTION // series.shape[1])
         left, right = (side.split(portion) for side in where.chunk(2))
         return torch.cat(
             [(series[i] * series[j]).sum(dim=1) for i, j in zip(left, right, strict=True)]
         )
 
 
-def _fisher_z(r: Tensor) -> Tensor:
+def fisher_z(r: Tensor) -> Tensor:
+    """Replace r, float64, by arctanh r, with |r| clipped to 1 - 1e-7."""
     return r.clamp_(-CLIP, CLIP).arctanh_()
 
 
-def _unit(activations: Tensor, keep: Tensor) -> Tensor:
+def rough_z(r: Tensor) -> Tensor:
+    """Return arctanh r as float32 has it, whatever the number of CPU threads."""
+    # Not `arctanh`: where it ends, each CPU thread's share is computed by another formula.
+    return (1 + r).div_(1 - r).log_().mul_(0.5)
+
+
+def unit(activations: Tensor, keep: Tensor) -> Tensor:
     """Standardise over dimension 1, in float64."""
     tokens = keep.sum(dim=1, keepdim=True)
     centred = activations.double().masked_fill_(~keep, 0)

@@ -10,6 +10,7 @@ weights |r|. Undefined neurons are left out of everything. None stands for what 
 the path length of a graph without edges, or was not computed (see `Measures.skipped`).
 """
 
+from probe.measures.cross import cross_basic, cross_part
 from probe.measures.entries import THRESHOLDS, basic, edges, gini, strengths
 from probe.measures.graph import Graph
 from probe.measures.graphs import GraphMeasures
@@ -23,6 +24,8 @@ __all__ = [
     "Measures",
     "Spectrum",
     "basic",
+    "cross_basic",
+    "cross_part",
     "edges",
     "gini",
     "measure",

@@ -40,6 +40,10 @@ def strengths(topology: Topology) -> Vector:
 
 def edges(topology: Topology) -> NDArray[np.float32]:
     """Return r of every pair of different defined neurons, once each."""
+    if topology.kind == "cross":
+        from probe.measures.cross import cross_part
+
+        return cross_part(topology.matrix, topology.undefined).ravel()
     return _pairs(defined_part(topology.matrix, topology.undefined))
 
 
@@ -78,18 +82,27 @@ def basic(matrix: NDArray[np.float32], undefined: Sequence[int] = ()) -> dict[st
     """
     part = defined_part(matrix, undefined)
     n, r = len(part), _pairs(part)
+    numbers, strength = of_entries(r), matrix_strengths(part)
+    squares = numbers["mean_r2"] * len(r)
+    return {
+        **numbers,
+        "strength_mean": _mean(strength),
+        "strength_gini": gini(strength) if n else 0.0,
+        "participation_ratio": n**2 / (n + 2 * squares) if n else 0.0,
+        "neurons": float(n),
+    }
+
+
+def of_entries(r: NDArray[np.float32]) -> dict[str, float]:
+    """Sum up correlations, shape (n,), which are overwritten, see `basic`."""
     mean_r, squares = _mean(r), float(np.einsum("i,i->", r, r, dtype=np.float64))
-    magnitude, strength = np.abs(r, out=r), matrix_strengths(part)
+    magnitude = np.abs(r, out=r)
     return {
         "mean_abs_r": _mean(magnitude),
         "mean_r": mean_r,
         "mean_r2": squares / max(len(r), 1),
         # A threshold in double precision: in single, 0.1 is a little more.
         **{f"share_above_{t}": _mean(magnitude > np.float64(t)) for t in THRESHOLDS},
-        "strength_mean": _mean(strength),
-        "strength_gini": gini(strength) if n else 0.0,
-        "participation_ratio": n**2 / (n + 2 * squares) if n else 0.0,
-        "neurons": float(n),
     }
 
 

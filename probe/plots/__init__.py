@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from probe.measures import Measures
 from probe.plots.contrast import beside, comparison
+from probe.plots.cross import cross_layers
 from probe.plots.distributions import histogram, spectrum, strength_distribution
 from probe.plots.layers import hub_overlap, measures_by_layer
 from probe.plots.matrix import MOST_NODES, heatmap
@@ -17,8 +18,10 @@ from probe.topology import Topology
 
 __all__ = [
     "MOST_NODES",
+    "MOST_PAIRS",
     "beside",
     "comparison",
+    "cross_layers",
     "figures",
     "heatmap",
     "histogram",
@@ -31,22 +34,35 @@ __all__ = [
     "title",
 ]
 
+# Pairs of layers up to which each has figures of its own.
+MOST_PAIRS = 10
+
 
 def figures(topology: Topology, measures: Measures) -> dict[str, Figure]:
     """Draw every figure of a topology, by name."""
-    return {
+    if topology.kind == "cross":
+        return {
+            "heatmap": heatmap(topology, measures),
+            "histogram": histogram(topology, measures),
+        }
+    found = {
         "heatmap": heatmap(topology, measures),
         "strength": strength_distribution(topology, measures),
         "histogram": histogram(topology, measures),
-        "spectrum": spectrum(topology, measures),
     }
+    return (
+        found if measures.spectrum is None else found | {"spectrum": spectrum(topology, measures)}
+    )
 
 
 def run_figures(measured: Sequence[tuple[Topology, Measures]]) -> dict[str, Figure]:
-    """Draw what compares a run's layers, by name; nothing where there is one layer only.
+    """Draw what compares a run's layers, or pairs of layers, by name; nothing where there is one.
 
     Layers do not share hubs where their neurons are not of one residual stream (`site=mlp`).
     """
+    crossed = [pair for pair in measured if pair[0].kind == "cross"]
+    if len({topology.layers for topology, _ in crossed}) > 1:
+        return {"cross_layers": cross_layers(crossed)}
     layers = [pair for pair in measured if pair[0].layer is not None]
     if len({topology.layer for topology, _ in layers}) < 2:
         return {}

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from probe.measures import Measures, edges, strengths
+from probe.measures import Measures, Spectrum, edges, strengths
 from probe.plots.style import BLUE, ORANGE, single, title
 from probe.reliability import BINS, Reliability
 from probe.topology import Topology
@@ -20,7 +20,7 @@ RESOLUTION = 1e-6
 def strength_distribution(topology: Topology, measures: Measures) -> Figure:
     """Draw the neurons' strengths from the strongest on, hubs marked, the strongest ones named."""
     strength = np.sort(np.delete(strengths(topology), topology.undefined))[::-1]
-    n, mean = len(strength), measures.strength_mean
+    n, mean = len(strength), measures.strength_mean or 0.0
     figure, axes = single(title(topology), SIZE)
     axes.plot(np.arange(1, n + 1), strength, color=BLUE, lw=1.5)
     axes.axhline(mean, color=BLUE, ls="--", lw=1, label=f"mean {mean:.1f}")
@@ -43,6 +43,7 @@ def strength_distribution(topology: Topology, measures: Measures) -> Figure:
 def histogram(topology: Topology, measures: Measures) -> Figure:
     """Draw how often each r occurs among the pairs of neurons, beside the same number by chance."""
     r = edges(topology)
+    between = topology.kind == "cross"
     figure, axes = single(title(topology), SIZE)
     axes.hist(r, bins=BINS.tolist(), color=BLUE, alpha=0.75, log=r.size > 0, label="observed")
     axes.axvline(0, color="0.4", lw=0.8, zorder=0)
@@ -51,7 +52,8 @@ def histogram(topology: Topology, measures: Measures) -> Figure:
     said = _numbers(topology, measures)
     axes.text(0.02, 0.97, said, transform=axes.transAxes, va="top", fontsize=9)
     axes.legend(loc="upper right", frameon=False, fontsize=9)
-    axes.set(xlabel="correlation r (dimensionless)", ylabel="pairs of neurons", xlim=(-1, 1))
+    axes.set(xlabel="correlation r (dimensionless)", xlim=(-1, 1))
+    axes.set_ylabel("pairs of neurons, one of each layer" if between else "pairs of neurons")
     if r.size:
         # Room above the highest bin, on a logarithmic axis, for what is written there.
         axes.set_ylim(0.5, 12 * axes.dataLim.ymax)
@@ -98,13 +100,14 @@ def spectrum(topology: Topology, measures: Measures) -> Figure:
     higher. Real series are autocorrelated, and reach higher without being related.
     """
     found = measures.spectrum
+    assert found is not None, topology.name
     values = np.asarray(found.eigenvalues, dtype=np.float64)
     zero = RESOLUTION * values.max(initial=0)
     shown = values > zero
     figure, axes = single(title(topology), SIZE)
     rank = np.arange(1, len(values) + 1)
     axes.plot(rank[shown], values[shown], "o-", color=BLUE, ms=2.5, lw=0.8)
-    lines = _eigenvalues_said(measures, values, zero)
+    lines = _eigenvalues_said(found, measures.neurons, values, zero)
     if topology.reliability and shown.any():
         edge = (1 + np.sqrt(measures.neurons * topology.reliability.noise)) ** 2
         label = f"upper edge of white noise {edge:.2f} (Marchenko–Pastur)"
@@ -118,9 +121,10 @@ def spectrum(topology: Topology, measures: Measures) -> Figure:
     return figure
 
 
-def _eigenvalues_said(measures: Measures, values: NDArray[np.float64], zero: float) -> list[str]:
+def _eigenvalues_said(
+    found: Spectrum, n: int, values: NDArray[np.float64], zero: float
+) -> list[str]:
     """Sum up a spectrum in words, and say which eigenvalues are not drawn."""
-    found, n = measures.spectrum, measures.neurons
     lines = [f"leading share {found.leading_share:.3f}"]
     if found.effective_rank is not None:
         lines.append(f"effective rank {found.effective_rank:.1f} of {n}")

@@ -16,6 +16,8 @@ from probe.topology import Topology
 
 # Beyond this a heat map is drawn from means of blocks: no screen has the pixels.
 MOST_NODES = 4096
+# Rows of a matrix that are drawn at a time.
+_ROWS = 1024
 # Communities with a smaller share of the neurons are too thin to be numbered.
 LEAST_SHARE = 0.02
 
@@ -24,8 +26,10 @@ def heatmap(topology: Topology, measures: Measures | None = None) -> Figure:
     """Draw the matrix from -1 to 1, grey where r says nothing.
 
     Neurons stand by community, the largest first, and by strength within; by strength alone where
-    no communities are known.
+    no communities are known; by number where those of several layers meet.
     """
+    if topology.kind != "layer":
+        return _joint_heatmap(topology)
     numbers = measures.communities if measures else []
     order = neuron_order(topology, numbers)
     figure, axes = single(title(topology), (7.6, 6.2))
@@ -41,6 +45,34 @@ def heatmap(topology: Topology, measures: Measures | None = None) -> Figure:
     return figure
 
 
+def _joint_heatmap(topology: Topology) -> Figure:
+    """Draw a matrix between layers, or of all their neurons with a line between layers."""
+    figure, axes = single(title(topology), (7.6, 6.2))
+    n = topology.n_neurons
+    image = draw_matrix(axes, topology, neuron_order(topology))
+    note = block_note(n)
+    if topology.kind == "cross":
+        rows, columns = topology.layers
+        axes.set(xlabel=f"neuron of layer {columns}{note}", ylabel=f"neuron of layer {rows}")
+    else:
+        _name_layers(axes, topology)
+        axes.set(xlabel=f"neuron, by layer{note}", ylabel="neuron, by layer")
+    figure.colorbar(image, ax=axes, label="correlation r (dimensionless)")
+    return figure
+
+
+def _name_layers(axes: Axes, topology: Topology) -> None:
+    """Draw a line between the neurons of two layers, and name the layers at the side."""
+    height = topology.n_neurons / len(topology.layers)
+    for border in range(1, len(topology.layers)):
+        axes.axhline(border * height, color="black", lw=0.5)
+        axes.axvline(border * height, color="black", lw=0.5)
+    centres = [(place + 0.5) * height for place in range(len(topology.layers))]
+    axes.set_xticks(centres, [str(layer) for layer in topology.layers])
+    axes.set_yticks(centres, [str(layer) for layer in topology.layers])
+    axes.tick_params(labelsize=7, length=0)
+
+
 def _quality(measures: Measures) -> str:
     """Say how far the communities are more than what any graph of these degrees has."""
     graph = measures.graphs[0]
@@ -50,7 +82,12 @@ def _quality(measures: Measures) -> str:
 
 
 def neuron_order(topology: Topology, communities: Sequence[int] = ()) -> NDArray[np.int64]:
-    """Order neurons by community, then by falling strength; those of none (-1) come last."""
+    """Order neurons by community, then by falling strength; those of none (-1) come last.
+
+    Where neurons of several layers meet they stay in their places.
+    """
+    if topology.kind != "layer":
+        return np.arange(topology.n_neurons)
     rank = np.asarray(communities if len(communities) else np.zeros(topology.n_neurons, dtype=int))
     rank = np.where(rank < 0, rank.max() + 1, rank)
     return np.lexsort((-strengths(topology), rank)).astype(np.int64)
@@ -58,12 +95,33 @@ def neuron_order(topology: Topology, communities: Sequence[int] = ()) -> NDArray
 
 def draw_matrix(axes: Axes, topology: Topology, order: NDArray[np.int64]) -> AxesImage:
     """Draw a topology's matrix in an order of its neurons, blank on the diagonal."""
-    matrix = topology.matrix[np.ix_(order, order)].astype(np.float32)
-    np.fill_diagonal(matrix, np.nan)
-    undefined = np.isin(order, topology.undefined)
-    matrix[undefined], matrix[:, undefined] = np.nan, np.nan
-    n = len(matrix)
-    return axes.imshow(_blocks(matrix, _step(n)), cmap=SIGNED, vmin=-1, vmax=1, extent=(0, n, n, 0))
+    n = topology.n_neurons
+    step = _step(n)
+    # Some rows at a time: a large matrix is in memory no second time.
+    height = step * max(1, _ROWS // step)
+    drawn = np.concatenate(
+        [
+            _blocks(_rows(topology, order, start, start + height), step)
+            for start in range(0, n, height)
+        ]
+    )
+    return axes.imshow(drawn, cmap=SIGNED, vmin=-1, vmax=1, extent=(0, n, n, 0))
+
+
+def _rows(
+    topology: Topology, order: NDArray[np.int64], start: int, stop: int
+) -> NDArray[np.float32]:
+    """Return some rows in an order of the neurons, NaN where r says nothing."""
+    rows = topology.matrix[np.ix_(order[start:stop], order)].astype(np.float32)
+    undefined = np.asarray(topology.undefined, dtype=np.int64)
+    columns = undefined
+    if topology.kind == "cross":
+        columns = undefined[undefined >= topology.n_neurons] - topology.n_neurons
+    else:
+        rows[np.arange(len(rows)), np.arange(start, start + len(rows))] = np.nan
+    rows[np.isin(order[start:stop], undefined)] = np.nan
+    rows[:, np.isin(order, columns)] = np.nan
+    return rows
 
 
 def block_note(n: int) -> str:
@@ -79,10 +137,10 @@ def _step(n: int) -> int:
 def _blocks(matrix: NDArray[np.float32], step: int) -> NDArray[np.float32]:
     if step == 1:
         return matrix
-    starts = np.arange(0, len(matrix), step)
-    total = np.add.reduceat(np.add.reduceat(np.nan_to_num(matrix), starts, 0), starts, 1)
+    rows, columns = (np.arange(0, length, step) for length in matrix.shape)
+    total = np.add.reduceat(np.add.reduceat(np.nan_to_num(matrix), rows, 0), columns, 1)
     counted = np.isfinite(matrix).astype(np.float32)
-    count = np.add.reduceat(np.add.reduceat(counted, starts, 0), starts, 1)
+    count = np.add.reduceat(np.add.reduceat(counted, rows, 0), columns, 1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 

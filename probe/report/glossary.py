@@ -162,6 +162,7 @@ FIGURES = {
     "spectrum": "Eigenvalues of the matrix from the largest on: how many directions share it.",
     "measures_by_layer": "How the measures change from layer to layer.",
     "hub_overlap": "How many of their hubs two layers share.",
+    "cross_layers": "Mean |r| between the neurons of every two layers.",
     "summary": "The runs of the sweep beside each other.",
 }
 

@@ -93,6 +93,7 @@ def _log_media(writer: Any, record: Record) -> None:
     spectrum = [
         [topology.name, rank, eigenvalue]
         for topology, measures in record.topologies
+        if measures.spectrum is not None
         for rank, eigenvalue in enumerate(measures.spectrum.eigenvalues[:_LEADING], start=1)
     ]
     media = images(record.images) | {
@@ -103,9 +104,10 @@ def _log_media(writer: Any, record: Record) -> None:
         counts, bounds = np.histogram(edges(topology), bins=100, range=(-1, 1))
         histogram = (counts.tolist(), bounds.tolist())
         media[f"r/{topology.name}"] = wandb.Histogram(np_histogram=histogram)
-        media[f"strength/{topology.name}"] = wandb.Histogram(
-            np.delete(strengths(topology), topology.undefined).tolist()
-        )
+        if topology.kind != "cross":
+            media[f"strength/{topology.name}"] = wandb.Histogram(
+                np.delete(strengths(topology), topology.undefined).tolist()
+            )
         null = topology.reliability.null if topology.reliability else None
         if null is not None:
             shifted: Any = (null.counts, BINS.tolist())

@@ -70,7 +70,8 @@ def test_a_sweep_over_kinds_of_layers_stays_one_of_options() -> None:
 
 def test_a_pattern_finds_the_kinds_of_layers() -> None:
     assert read("-m layers=glob(*) layers.index=3").jobs == [
-        [f"layers={kind}", "layers.index=3"] for kind in ("all", "each", "middle", "single")
+        [f"layers={kind}", "layers.index=3"]
+        for kind in ("all", "cross", "each", "full", "middle", "single")
     ]
 
 

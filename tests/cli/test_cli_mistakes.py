@@ -129,8 +129,11 @@ WORDS = [
     ("-m layers=interval(0,1)", r"layers=interval\(0,1\)"),
     # layers
     ("layers=midle", r"^layers=midle is unknown; did you mean 'middle'\?$"),
-    ("layers=last", r"^layers=last is unknown; there are all, each, middle, single$|did you mean"),
-    ("layers=", r"^layers= is unknown; there are all, each, middle, single$"),
+    (
+        "layers=last",
+        r"^layers=last is unknown; there are all, cross, each, full, middle, single$|did you mean",
+    ),
+    ("layers=", r"^layers= is unknown; there are all, cross, each, full, middle, single$"),
     ("-m layers=0,3,middle", r"^layers=0,3,middle mixes numbers and middle; sweep over one kind"),
     ("-m layers=each,[0,1]", r"mixes numbers and each; sweep over one kind at a time$"),
     ("layers=010", r"^layers=010 is no number or list of numbers from 0 up$"),

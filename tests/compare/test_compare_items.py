@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -145,9 +146,14 @@ def test_neurons_that_are_the_same(one: Space, other: Space) -> None:
         ),
         (
             space(make("layer_1", site="mlp")), space(make("layer_2", site="mlp")),
-            "every layer has MLP neurons of its own",
+            "every layer has neurons of its own",
         ),
         (space(make(n=8)), space(make(n=9)), "there are 8 neurons and 9"),
+        (
+            space(make(kind="full", layers=(0, 1))), space(make(kind="full", layers=(0, 2))),
+            "every layer has neurons of its own",
+        ),
+        (space(make(kind="full")), space(make()), "every layer has neurons of its own"),
         (
             space(make(model="mine"), None), space(make(model="yours"), None),
             "mine and yours are different models",
@@ -162,3 +168,17 @@ def test_neurons_that_are_the_same(one: Space, other: Space) -> None:
 def test_neurons_that_are_not(one: Space, other: Space, reason: str) -> None:
     assert one != other
     assert one.unlike(other) == other.unlike(one) == reason
+
+
+def test_matrices_between_layers_are_refused(tmp_path: Path) -> None:
+    crossed = make("cross_layer_0_1", kind="cross", layers=(0, 1))
+    run = save_run(tmp_path / "run", crossed, replace(crossed, name="cross_layer_0_2"))
+    with pytest.raises(UserError, match=r"has matrices between two layers, .* layers="):
+        load_items([run])
+
+
+def test_matrices_of_all_layers_are_compared(tmp_path: Path) -> None:
+    whole = make("full", kind="full", layers=(0, 1))
+    runs = [save_run(tmp_path / name, whole) for name in ("a", "b")]
+    one, other = load_items(runs)
+    assert one.space == other.space

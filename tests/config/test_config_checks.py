@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from probe.config import (
+    JOINT,
     Config,
     Cut,
     Scheme,
@@ -128,6 +129,45 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         SINGLE | {"layers.index": [3, 7, 3]},
         r"layers\.index=\[3, 7, 3\] names a layer twice; name each once",
     ),
+    *(
+        (
+            {"layers.selection": kind, "average.halves": False, "layers.index": index},
+            rf"layers={kind} joins two layers or more, and layers\.index=.* is one; give e\.g\. "
+            r"layers\.index=\[3,7\], or leave it out for all layers$",
+        )
+        for kind in JOINT
+        for index in (3, [3])
+    ),
+    *(
+        (
+            {"layers.selection": kind, "average.halves": False, "layers.index": [1, 1]},
+            r"layers\.index=\[1, 1\] names a layer twice; name each once",
+        )
+        for kind in JOINT
+    ),
+    *(
+        ({"layers.selection": kind, "average.halves": False} | values, rf"layers={kind} {message}$")
+        for kind in JOINT
+        for values, message in (
+            (
+                {"average.scheme": Scheme.pooled},
+                r"averages over examples; take average=mean or average=fisher",
+            ),
+            (
+                {"average.std": True},
+                r"has no standard errors; leave average\.std=true out, or take layers=each",
+            ),
+            (
+                {"null.shifts": 2},
+                r"has no circular-shift null; leave null\.shifts=2 out, or take layers=each",
+            ),
+        )
+    ),
+    (
+        {"layers.selection": Selection.full},
+        r"layers=full compares no halves, which would double its sums; leave average\.halves=true "
+        r"out, or take layers=cross$",
+    ),
     (
         {"site": Site.mlp},
         r"layers=all with site=mlp would average over unrelated neurons, as every layer's MLP has "
@@ -193,6 +233,9 @@ PASSED: list[dict[str, Any]] = [
     {"site": Site.mlp, "layers.selection": Selection.each},
     {"site": Site.mlp, "layers.selection": Selection.single, "layers.index": 2},
     {"site": Site.attention},
+    {"layers.selection": Selection.cross, "site": Site.mlp},
+    {"layers.selection": Selection.cross, "layers.index": [3, 7], "average.parts": 2},
+    {"layers.selection": Selection.full, "average.halves": False, "layers.index": [7, 3]},
     {"average.std": True, "average.scheme": Scheme.fisher},
     {"average.std": True},
     {"average.example": 0, "average.parts": 1},
@@ -247,7 +290,7 @@ def test_a_relative_path_is_found_from_the_current_folder(
 def test_no_message_of_the_checks_is_left_untested() -> None:
     source = Path(check.__code__.co_filename).read_text(encoding="utf-8")
     messages = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Yield)]
-    assert len(messages) == 23
+    assert len(messages) == 28
 
 
 @pytest.mark.parametrize(("index", "numbers"), [(12, [12]), ([3, 7], [3, 7]), ([5], [5])])
@@ -262,3 +305,13 @@ def test_layer_numbers_are_a_list_of_their_own(index: Any, numbers: list[int]) -
 def test_the_first_mistake_is_the_one_that_is_said() -> None:
     with pytest.raises(UserError, match="the model has neither"):
         check(with_values({"model.id": None, "data.limit": 0}))
+
+
+@pytest.mark.parametrize("kind", ["cross", "full"])
+def test_joined_layers_take_numbers_or_all_and_no_halves_unless_asked(kind: str) -> None:
+    every = composed(f"layers={kind}")
+    assert (layer_numbers(every), every.average.halves) == ([], False)
+    some = composed(f"layers={kind}", "layers.index=[3,7]", "average=fisher")
+    assert (layer_numbers(some), some.average.halves) == ([3, 7], False)
+    assert composed("layers=cross", "average.halves=true").average.halves
+    assert composed("layers=each").average.halves

@@ -1,0 +1,155 @@
+"""Averages of the correlations between the neurons of two layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from probe.correlation.correlation import divide
+from probe.correlation.coverage import Coverage
+from probe.correlation.product import Matmul, in_order, multiply
+from probe.correlation.standardise import standardise
+from probe.correlation.steep import FEW, PORTION, STEEP, fisher_z, rough_z, unit
+from probe.correlation.strips import add_weighted, strip_height
+
+
+class Held(NamedTuple):
+    """One layer's standardised series of a batch, kept for the layers that come after it.
+
+    Attributes
+    ----------
+    series : Tensor of float32 or float64, shape (n_examples, n_tokens, n_neurons)
+        Float64 where every digit is needed: for Fisher's z, and for few neurons on a CPU.
+    defined : Tensor of bool, shape (n_examples, n_neurons)
+        False where a neuron is constant.
+    finite : Tensor of bool, shape (n_examples,)
+        False where an activation is not.
+    """
+
+    series: Tensor
+    defined: Tensor
+    finite: Tensor
+
+
+class Between(NamedTuple):
+    """An averaged correlation matrix between two layers, neither symmetric nor unit-diagonal.
+
+    Attributes
+    ----------
+    matrix : Tensor of float64, shape (n_neurons, n_neurons)
+        Correlations of the first layer's neurons (rows) with the second's, dimensionless; 0 where
+        no example defined them.
+    undefined : Tensor of bool, shape (2 n_neurons,)
+        Neurons that were constant in every example, the first layer's before the second's.
+    """
+
+    matrix: Tensor
+    undefined: Tensor
+
+
+def hold(activations: Tensor, keep: Tensor, weight: Tensor, fisher: bool) -> Held:
+    """Standardise one layer's activations of a batch, see `Sums.update`, to be kept.
+
+    Series have length 1 for Fisher's z, else the root of the example's weight.
+    """
+    length = None if fisher else weight.to(activations.device).sqrt()
+    series, defined, finite = standardise(activations, keep, length)
+    if fisher:
+        series = unit(activations, keep.unsqueeze(2)).mul_(defined.unsqueeze(1))
+    return Held(in_order(series), defined, finite)
+
+
+class BetweenSums:
+    r"""Weighted mean of the examples' correlations between two layers, or of their Fisher z.
+
+    With `X` and `Y` the standardised series of the two layers, an example's correlations are
+    `Xᵀ Y`, so the sum over a batch is one product of all its tokens stacked, as in `MeanSums`;
+    Fisher's z needs every example's own product, as in `ExampleSums`.
+
+    Parameters
+    ----------
+    n_neurons : int
+        Neurons of each layer.
+    device : torch.device
+        Where the sums live; it must have float64.
+    fisher : bool
+        Average arctanh r and map back.
+    matmul : {"fp32", "tf32", "bf16x3"}
+        Precision of the products, see `product.multiply`.
+
+    Attributes
+    ----------
+    total : Tensor of float64, shape (n_neurons, n_neurons)
+        Weighted sum of the values.
+    coverage : Coverage
+        Sum of the weights, for the examples in which an entry was defined.
+    varied : Tensor of float64, shape (2, n_neurons)
+        Weight of the examples in which each neuron of the two layers was defined.
+    """
+
+    def __init__(
+        self, n_neurons: int, device: torch.device, fisher: bool = False, matmul: Matmul = "fp32"
+    ) -> None:
+        self.fisher, self.matmul = fisher, matmul
+        self.total = torch.zeros(n_neurons, n_neurons, dtype=torch.float64, device=device)
+        self.coverage = Coverage(n_neurons, device)
+        self.varied = torch.zeros(2, n_neurons, dtype=torch.float64, device=device)
+
+    def update(self, left: Held, right: Held, weight: Tensor) -> None:
+        """Add a batch: two layers' series, and the `weight` (n_examples,), float64, of each."""
+        weight = weight.to(left.series.device)
+        if self.fisher:
+            self._add_each(left.series, right.series, weight)
+        else:
+            rows, columns = left.series.flatten(0, 1), right.series.flatten(0, 1)
+            self.total += multiply(rows, columns, self.matmul).to(self.total.device)
+        self.coverage.add(left.defined, weight, right.defined)
+        varied = torch.stack([weight @ side.defined.double() for side in (left, right)])
+        self.varied += varied.to(self.varied.device)
+
+    def _add_each(self, left: Tensor, right: Tensor, weight: Tensor) -> None:
+        """Add every example's Fisher z, some rows of all examples at a time."""
+        height = strip_height(right)
+        for start in range(0, left.shape[2], height):
+            rows = slice(start, start + height)
+            add_weighted(self.total[rows], self._values(left[..., rows], right), weight)
+
+    def _values(self, left: Tensor, right: Tensor) -> Tensor:
+        """Return every example's Fisher z from a float32 product, the steep ones from float64."""
+        r = multiply(in_order(left.float()), in_order(right.float()), self.matmul)
+        steep = r.abs() > STEEP
+        pairs = steep.nonzero()
+        z = rough_z(r)
+        if len(pairs) > FEW * r.numel():
+            return torch.where(steep, fisher_z(left.mT @ right).to(z.dtype), z)
+        if len(pairs):
+            portions = torch.split(pairs, max(1, PORTION // left.shape[1]))
+            exact = torch.cat([_products(left, right, portion) for portion in portions])
+            z[pairs.unbind(dim=1)] = fisher_z(exact).to(z.dtype)
+        return z
+
+    def merge(self, state: Mapping[str, Tensor]) -> None:
+        """Add the sums of other examples."""
+        self.total += state["total"].to(self.total.device)
+        self.varied += state["varied"].to(self.varied.device)
+        self.coverage.merge(state)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the sums by name."""
+        return {"total": self.total, "varied": self.varied} | self.coverage.state()
+
+    def finish(self) -> Between:
+        """Divide the sums and map them back."""
+        matrix = divide(self.total, self.coverage.matrix())
+        if self.fisher:
+            matrix = torch.tanh(matrix)
+        return Between(matrix.clamp_(-1, 1), self.varied.flatten() == 0)
+
+
+def _products(left: Tensor, right: Tensor, pairs: Tensor) -> Tensor:
+    """Correlate pairs of neurons, `pairs` (n_pairs, 3) of example, row and column."""
+    example, row, column = pairs.unbind(dim=1)
+    return (left[example, :, row] * right[example, :, column]).sum(dim=1)

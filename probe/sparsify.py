@@ -1,0 +1,87 @@
+"""From correlations to the edges of a graph: the strongest ones."""
+
+from __future__ import annotations
+
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.errors import UserError, nearest
+
+
+def sparsify(
+    matrix: NDArray[np.float32], density: float, rule: str = "pairs"
+) -> NDArray[np.float32]:
+    """Keep the strongest correlations as the weighted edges of a graph.
+
+    Parameters
+    ----------
+    matrix : ndarray of float32, shape (n_neurons, n_neurons)
+        Correlations, symmetric.
+    density : float
+        Share to keep, above 0 and up to 1.
+    rule : str
+        `pairs`: the `round(density · n(n-1)/2)` pairs of different neurons with the largest |r|.
+        Of pairs that tie for the last places, those of smaller first, then second, neuron stay.
+        `paper`: entries whose |r| reaches the (100 - 100 density)th percentile of all n² entries,
+        the diagonal included (Zheng et al. 2025), so that somewhat fewer pairs stay.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_neurons, n_neurons)
+        r where it was kept, 0 elsewhere and on the diagonal; symmetric. A correlation of exactly 0
+        is no edge at any density.
+
+    Raises
+    ------
+    UserError
+        If there is no such rule or density.
+
+    Examples
+    --------
+    >>> sparsify(np.array([[1, 0.2, -0.9], [0.2, 1, 0.5], [-0.9, 0.5, 1]], np.float32), 2 / 3)
+    array([[ 0. ,  0. , -0.9],
+           [ 0. ,  0. ,  0.5],
+           [-0.9,  0.5,  0. ]], dtype=float32)
+    """
+    if rule not in _RULES:
+        raise UserError(
+            f"no density rule '{rule}'{nearest(rule, _RULES)}; give one of {', '.join(_RULES)}"
+        )
+    if not 0 < density <= 1:
+        raise UserError(f"a density is above 0 and up to 1, not {density:g}")
+    upper = ~np.tri(len(matrix), dtype=bool)
+    pairs = matrix[upper]
+    keep = _RULES[rule](matrix, np.abs(pairs), density)
+    kept = np.zeros_like(matrix, dtype=np.float32)
+    kept[upper] = np.where(keep, pairs, 0)
+    kept += kept.T
+    return kept
+
+
+def _strongest_pairs(
+    _: NDArray[np.float32], pairs: NDArray[np.float32], density: float
+) -> NDArray[np.bool_]:
+    count = round(density * len(pairs))
+    if count == 0:
+        return np.zeros(len(pairs), dtype=bool)
+    last = np.partition(pairs, len(pairs) - count)[len(pairs) - count]
+    keep: NDArray[np.bool_] = pairs > last
+    keep[np.flatnonzero(pairs == last)[: count - np.count_nonzero(keep)]] = True
+    return keep
+
+
+def _above_percentile(
+    matrix: NDArray[np.float32], pairs: NDArray[np.float32], density: float
+) -> NDArray[np.bool_]:
+    if not len(pairs):
+        return np.zeros(0, dtype=bool)
+    # What reaches a percentile between two entries is the larger one and what is above it.
+    # Rounding keeps the float error of a density like 0.825 from passing over an entry.
+    rank = ceil(round((1 - density) * (matrix.size - 1), 6))
+    reaches: NDArray[np.bool_] = pairs >= np.partition(np.abs(matrix), rank, axis=None)[rank]
+    return reaches
+
+
+_RULES = {"pairs": _strongest_pairs, "paper": _above_percentile}
