@@ -43,7 +43,7 @@ class Totals:
         self.request, self.device = request, device
         alone = [matrix for matrix in request.wanted if not matrix.pairs]
         self.matrices = self._cell_sums(alone, n_neurons, request.config.average.std)
-        self.pairs = PairSums(request.wanted, n_neurons, device)
+        self.pairs = PairSums(request.wanted, n_neurons, device, self._matmul)
         self.nulls = [self._cell_sums(alone, n_neurons) for _ in range(request.config.null.shifts)]
         chosen = np.random.default_rng(0).permutation(n_neurons)[:_SAMPLE]
         self.sampled = torch.from_numpy(np.sort(chosen)).to(device)
@@ -53,8 +53,13 @@ class Totals:
         self._finite: dict[int, Tensor] = {}
         self.counts = torch.zeros(2, dtype=torch.long)
 
-    def _cell_sums(self, wanted: list[Wanted], n_neurons: int, std: bool = False) -> CellSums:
+    @property
+    def _matmul(self) -> Matmul:
         matmul: Matmul = self.request.config.runtime.matmul.value
+        return matmul
+
+    def _cell_sums(self, wanted: list[Wanted], n_neurons: int, std: bool = False) -> CellSums:
+        matmul = self._matmul
         return CellSums(
             wanted,
             lambda scheme, layers: make_sums(scheme, std, n_neurons, layers, self.device, matmul),

@@ -168,7 +168,7 @@ def test_the_manifest_describes_every_topology(finished: tuple[Path, Config]) ->
     assert len(known["halves"]) == 2
     assert known["null"] is None
     assert record == {
-        "name": "layer_3", "layers": [3], "scheme": "mean", "weight": "example",
+        "name": "layer_3", "kind": "layer", "layers": [3], "scheme": "mean", "weight": "example",
         "part": 1, "parts": 1, "examples": 4, "undefined": [], "site": "residual",
         "model": "tiny", "data": "text", "subject": None, "init": "pretrained",
         "file": "topology/layer_3_avg_corr.npy", "standard_error_file": None,
@@ -541,7 +541,7 @@ def test_the_lock_is_held_during_the_run_and_free_after_a_failure(
 ) -> None:
     folder = RunFolder(job)
 
-    def look(*_: object) -> None:
+    def look(*_: object, **__: object) -> None:
         with pytest.raises(UserError, match="another process"), folder.locked():
             pass
         fail()
