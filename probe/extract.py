@@ -75,10 +75,10 @@ def _tell_of_pairs(request: Request, pairs: PairSums, device: torch.device) -> N
     tokens = max(len(batch.ids) * max(map(len, batch.ids)) for batch in request.batches)
     blocks, n = len(pairs.sums), pairs.n_neurons
     logger.info(
-        "sums between layers: %d blocks × %d² × 8 bytes = %.3g GB (up to twice that if neurons are "
-        "constant in some examples) and %.3g GB of series of a batch of %d tokens, all %d layers",
-        blocks, n, blocks * n**2 * 8 / 1e9,
-        pairs.held_bytes(tokens, device) / 1e9, tokens, len(pairs.layers),
+        "sums between layers: %d blocks × %d² × 8 bytes = %.1f MB (up to twice that if neurons are "
+        "constant in some examples) and %.1f MB of series of a batch of %d tokens, all %d layers",
+        blocks, n, blocks * n**2 * 8 / 1e6,
+        pairs.held_bytes(tokens, device) / 1e6, tokens, len(pairs.layers),
     )  # fmt: skip
     if request.config.layers.selection is Selection.cross and not request.config.average.halves:
         logger.info("halves are not compared; average.halves=true does it, with twice the sums")
