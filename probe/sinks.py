@@ -30,3 +30,7 @@ class FirstTokenNorm:
         first = norms.gather(1, keep.int().argmax(dim=1, keepdim=True)).squeeze(1)
         median = norms.masked_fill(~keep, torch.nan).nanmedian(dim=1).values
         self.total[self._row[layer]] += (first / median).sum().to(self.total.device)
+
+    def merge(self, total: Tensor) -> None:
+        """Add the `total` of another rank, which has come through the host."""
+        self.total += total.to(self.total.device)

@@ -124,7 +124,7 @@ class Totals:
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the `state()` of another rank."""
         self.counts += state["counts"]
-        self.first_token.total += state["first_token"]
+        self.first_token.merge(state["first_token"])
         for part, sums in self._parts().items():
             sums.merge(within(state, f"{part}/"))
 

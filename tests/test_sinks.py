@@ -81,3 +81,10 @@ def test_the_sums_are_of_double_precision() -> None:
     sinks.update(1, *padded(draw(0), Side.left, 0))
     assert sinks.total.dtype is torch.float64
     assert sinks.total.shape == (2,)
+
+
+def test_what_another_rank_has_found_is_added() -> None:
+    here = FirstTokenNorm([0, 3])
+    here.total += torch.tensor([1.0, 2.0])
+    here.merge(torch.tensor([0.5, 4.0], dtype=torch.float64))
+    assert here.total.tolist() == [1.5, 6.0]

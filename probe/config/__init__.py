@@ -1,6 +1,19 @@
 """Configuration: the schema, where conf/ is, checks, and the name of a run."""
 
 from probe.config.checks import JOINT, check, layer_numbers
+from probe.config.choices import (
+    Cut,
+    DensityRule,
+    DType,
+    InitKind,
+    Matmul,
+    Mode,
+    Scheme,
+    Selection,
+    Side,
+    Site,
+    Weight,
+)
 from probe.config.naming import (
     average_name,
     data_name,
@@ -13,27 +26,16 @@ from probe.config.plain import from_plain, to_plain
 from probe.config.schema import (
     AverageConfig,
     Config,
-    Cut,
     DataConfig,
-    DensityRule,
-    DType,
     InitConfig,
-    InitKind,
     LaunchConfig,
     LayersConfig,
-    Matmul,
     MeasuresConfig,
-    Mode,
     ModelConfig,
     NullConfig,
     RuntimeConfig,
-    Scheme,
-    Selection,
-    Side,
-    Site,
     SubjectConfig,
     TrackingConfig,
-    Weight,
     key,
 )
 from probe.config.store import CONF, group_options, registered

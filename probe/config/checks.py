@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from probe.config.schema import Config, Cut, DataConfig, Scheme, Selection, Site
+from probe.config.choices import Cut, Scheme, Selection, Site
+from probe.config.schema import (
+    Config,
+    DataConfig,
+)
 from probe.errors import UserError
 
 # Selections of which a matrix joins the neurons of several layers.

@@ -9,16 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from probe.config.checks import layer_numbers
+from probe.config.choices import InitKind, Matmul, Scheme, Site, Weight
 from probe.config.schema import (
     AverageConfig,
     Config,
     DataConfig,
-    InitKind,
-    Matmul,
     ModelConfig,
-    Scheme,
-    Site,
-    Weight,
 )
 
 

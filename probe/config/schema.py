@@ -3,97 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 from omegaconf import MISSING
 
-
-class DType(StrEnum):
-    """Precision in which a model computes."""
-
-    float32 = "float32"
-    bfloat16 = "bfloat16"
-    float16 = "float16"
-
-
-class Side(StrEnum):
-    """Side on which short examples of a batch are padded."""
-
-    left = "left"
-    right = "right"
-
-
-class Site(StrEnum):
-    """Place in a decoder block where neurons are read."""
-
-    residual = "residual"
-    mlp = "mlp"
-    attention = "attention"
-
-
-class Selection(StrEnum):
-    """Which layers are correlated and what becomes of them."""
-
-    all = "all"
-    each = "each"
-    middle = "middle"
-    single = "single"
-    cross = "cross"
-    full = "full"
-
-
-class Scheme(StrEnum):
-    """How the correlations of the examples become one matrix."""
-
-    mean = "mean"
-    fisher = "fisher"
-    pooled = "pooled"
-
-
-class Weight(StrEnum):
-    """What counts the same in the average: every example or every token."""
-
-    example = "example"
-    token = "token"
-
-
-class Cut(StrEnum):
-    """How a document becomes examples."""
-
-    whole = "whole"
-    paragraphs = "paragraphs"
-    tokens = "tokens"
-
-
-class Matmul(StrEnum):
-    """Precision of the products that the correlations are made of."""
-
-    fp32 = "fp32"
-    tf32 = "tf32"
-    bf16x3 = "bf16x3"
-
-
-class DensityRule(StrEnum):
-    """Which entries of a matrix `measures.density` is a share of."""
-
-    pairs = "pairs"
-    paper = "paper"
-
-
-class InitKind(StrEnum):
-    """Where the weights come from."""
-
-    pretrained = "pretrained"
-    random = "random"
-
-
-class Mode(StrEnum):
-    """Whether W&B talks to its server."""
-
-    auto = "auto"
-    online = "online"
-    offline = "offline"
+from probe.config.choices import (
+    Cut,
+    DensityRule,
+    DType,
+    InitKind,
+    Matmul,
+    Mode,
+    Scheme,
+    Selection,
+    Side,
+    Site,
+    Weight,
+)
 
 
 def key(default: Any, sentence: str) -> Any:
