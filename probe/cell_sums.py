@@ -9,6 +9,7 @@ from torch import Tensor
 
 from probe.cells import Wanted
 from probe.correlation import Correlation, Sums
+from probe.journal import Journal
 
 
 class _Key(NamedTuple):
@@ -28,30 +29,50 @@ class CellSums:
     wanted : iterable of Wanted
         Matrices to make.
     make : callable
-        Returns empty sums, given the scheme and the number of layers averaged together.
+        Returns empty sums, given the scheme and the layers averaged together.
     """
 
-    def __init__(self, wanted: Iterable[Wanted], make: Callable[[str, int], Sums]) -> None:
+    def __init__(
+        self, wanted: Iterable[Wanted], make: Callable[[str, tuple[int, ...]], Sums]
+    ) -> None:
         self._make = make
         keys = dict.fromkeys(
             _Key(matrix.scheme, tuple(matrix.layers), cell)
             for matrix in wanted
             for cell in matrix.cells
         )
-        self.sums: dict[_Key, Sums] = {key: make(key.scheme, len(key.layers)) for key in keys}
+        self.sums: dict[_Key, Sums] = {key: make(key.scheme, key.layers) for key in keys}
+        self._journal = Journal()
 
     def update(
         self, layer: int, cell: int, activations: Tensor, keep: Tensor, weight: Tensor
     ) -> list[Tensor]:
         """Add one layer's activations of a batch to every sum that needs them.
 
-        Returns which examples are finite, as every such sum tells it.
+        Sums that have them already are left alone, see `halve`. Returns which examples are finite,
+        as every sum tells it that is not.
         """
-        return [
-            sums.update(activations, keep, weight, key.layers.index(layer))
-            for key, sums in self.sums.items()
-            if key.cell == cell and layer in key.layers
-        ]
+        finite = []
+        for key, sums in self.sums.items():
+            wants = key.cell == cell and layer in key.layers
+            if wants and self._journal.todo((key, layer)):
+                finite.append(sums.update(activations, keep, weight, key.layers.index(layer)))
+                self._journal.note((key, layer))
+        return finite
+
+    def halve(self, cell: int, rows: int) -> None:
+        """Hear that a batch ran out of memory: its first `rows` come again, then the others."""
+        self._journal.halve()
+        for key, sums in self.sums.items():
+            if key.cell == cell:
+                sums.halve(rows)
+
+    def go_on(self, cell: int) -> None:
+        """Hear that all layers of a batch, or of a half of one, are done."""
+        self._journal.go_on()
+        for key, sums in self.sums.items():
+            if key.cell == cell:
+                sums.go_on()
 
     def state(self) -> dict[str, Tensor]:
         """Return all sums by name."""
@@ -72,7 +93,7 @@ class CellSums:
         members = [self.sums[_Key(matrix.scheme, layers, cell)] for cell in matrix.cells]
         if len(members) == 1:
             return members[0].finish()
-        union = self._make(matrix.scheme, len(layers))
+        union = self._make(matrix.scheme, layers)
         for sums in members:
             union.merge(sums.state())
         return union.finish()

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 # What a manifest says of an extraction, and not of its measures.
 _FACTS = (
     "ranks", "examples", "tokens", "layers", "first_token_norm", "seconds", "skipped",
-    "fingerprints",
+    "out_of_memory", "fingerprints",
 )  # fmt: skip
 
 
@@ -103,14 +103,15 @@ def extract_topologies(
         Says which matrices to make, see `prepare`.
     """
     request, examples = prepare(config, documents, views)
-    launch, device = config.launch.num_processes, config.runtime.device
-    result = run_ranks("probe.extract:extract", request.to_bytes(), launch, device)
+    device = config.runtime.device
+    result = run_ranks("probe.extract:extract", request.to_bytes(), request.processes, device)
     facts: dict[str, Any] = {
-        "ranks": n_ranks(launch, device),
+        "ranks": n_ranks(request.processes, device),
         "examples": int(result["examples"]),
         "tokens": int(result["tokens"]),
         "layers": request.layers,
         "skipped": examples.skipped,
+        "out_of_memory": int(result["out_of_memory"]),
     }
     if "first_token" in result:
         facts["first_token_norm"] = [round(float(ratio), 4) for ratio in result["first_token"]]

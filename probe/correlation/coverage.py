@@ -33,22 +33,29 @@ class Coverage:
         self._waiting: list[tuple[Tensor, Tensor]] = []
 
     def add(self, defined: Tensor, weight: Tensor) -> None:
-        """Count examples: `defined` (n_examples, n_neurons), `weight` (n_examples,) float64."""
-        self._waiting.append((defined, weight))
+        """Count examples: `defined` (n_examples, n_neurons), `weight` (n_examples,) float64.
+
+        Where that fails, nothing has been counted.
+        """
         if sum(len(defined) for defined, _ in self._waiting) >= _TOGETHER:
             self._count()
+        self._waiting.append((defined, weight))
 
     def _count(self) -> None:
         if not self._waiting:
             return
-        defined, weight = (torch.cat(tensors) for tensors in zip(*self._waiting, strict=True))
-        self._waiting = []
+        # Layers that are averaged together may live on several devices.
+        defined, weight = (
+            torch.cat([tensor.to(self.device) for tensor in tensors])
+            for tensors in zip(*self._waiting, strict=True)
+        )
         whole = defined.all(dim=1)
-        self.everywhere += float(weight[whole].sum())
+        everywhere = self.everywhere + float(weight[whole].sum())
         if not whole.all():
-            indicator = defined[~whole].to(self.device, torch.float64)
-            product = indicator.T @ (indicator * weight[~whole, None].to(self.device))
+            indicator = defined[~whole].double()
+            product = indicator.T @ (indicator * weight[~whole, None])
             self.elsewhere = product if self.elsewhere is None else self.elsewhere + product
+        self.everywhere, self._waiting = everywhere, []
 
     def matrix(self) -> Tensor:
         """Return the weight behind every entry, shape (n_neurons, n_neurons), float64."""

@@ -7,6 +7,7 @@ import torch
 from probe.distributed.external import follow, follows, lead, release
 from probe.distributed.launch import launch
 from probe.distributed.ranks import Ranks, find_device, this_rank, world_size
+from probe.distributed.spread import spread
 from probe.distributed.work import Result, find_work
 from probe.errors import UserError
 
@@ -18,6 +19,7 @@ __all__ = [
     "n_ranks",
     "release",
     "run_ranks",
+    "spread",
     "this_rank",
 ]
 

@@ -2,7 +2,14 @@
 
 from probe.models.blocks import find_attention, find_blocks, find_mlp_output, text_config
 from probe.models.language_model import load_language_model
-from probe.models.load import load_config, load_tokenizer, load_trunk, model_fingerprint
+from probe.models.load import (
+    load_config,
+    load_tokenizer,
+    load_trunk,
+    model_fingerprint,
+    weights_bytes,
+)
+from probe.models.spread import refuse_disk, settle
 
 __all__ = [
     "find_attention",
@@ -13,5 +20,8 @@ __all__ = [
     "load_tokenizer",
     "load_trunk",
     "model_fingerprint",
+    "refuse_disk",
+    "settle",
     "text_config",
+    "weights_bytes",
 ]
