@@ -82,9 +82,10 @@ class ExampleSums:
         steep = Steep(activations, keep) if self.fisher else None
         with self._undone_on_failure():
             self._add(series, weight, steep)
-            self.coverage.add(defined, weight)
             if self.squares is not None:
                 self._square(defined, weight)
+            # Last: it is not undone.
+            self.coverage.add(defined, weight)
         return finite
 
     @contextmanager
