@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from probe.distributed.dispatch import spread
 from probe.distributed.external import follow, follows, lead, release
 from probe.distributed.launch import launch
 from probe.distributed.ranks import Ranks, find_device, this_rank, world_size
-from probe.distributed.spread import spread
 from probe.distributed.work import Result, find_work
 from probe.errors import UserError
 
