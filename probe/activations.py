@@ -96,12 +96,18 @@ class Reader:
 
     def n_neurons(self) -> int:
         """Count the neurons of a layer by reading one token."""
-        found: list[int] = []
+        return self.one_token()[self.layers[0]].shape[-1]
+
+    def one_token(self) -> dict[int, Tensor]:
+        """Read one token: how many neurons the layers have, and where, is seen in their tensors."""
+        found: dict[int, Tensor] = {}
         device = next(self.trunk.parameters()).device
+        # Weights that wait in host memory are on no device; their hooks move what comes in.
+        device = torch.device("cpu") if device.type == "meta" else device
         one = torch.ones(1, 1, dtype=torch.bool, device=device)
         token = torch.zeros(1, 1, dtype=torch.long, device=device)
-        self.read(Tensors(token, one, one), lambda _, x: found.append(x.shape[-1]))
-        return found[0]
+        self.read(Tensors(token, one, one), lambda layer, x: found.update({layer: x}))
+        return found
 
 
 def model_inputs(module: nn.Module, model: ModelConfig, batch: Tensors) -> dict[str, Any]:

@@ -49,6 +49,10 @@ class Batch:
             keep[row, start + skip_first : start + len(ids)] = True
         return Tensors(*map(torch.from_numpy, (tokens, attended, keep)))
 
+    def part(self, rows: slice) -> Batch:
+        """Return some of the examples."""
+        return Batch(self.members[rows], self.ids[rows], self.cell)
+
 
 @dataclass(frozen=True)
 class Tensors:
@@ -71,6 +75,10 @@ class Tensors:
     def to(self, device: torch.device) -> Tensors:
         """Move to a device."""
         return Tensors(self.tokens.to(device), self.attended.to(device), self.keep.to(device))
+
+    def part(self, rows: slice) -> Tensors:
+        """Return some of the examples, as long as they are here."""
+        return Tensors(self.tokens[rows], self.attended[rows], self.keep[rows])
 
 
 def form_batches(

@@ -9,12 +9,14 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from probe import memory
 from probe.activations import Reader
 from probe.batches import Batch, Tensors, deal
-from probe.config import Selection
-from probe.distributed import Ranks
+from probe.config import InitKind
+from probe.distributed import Ranks, spread
+from probe.errors import UserError
+from probe.halving import Halve, in_halves
 from probe.models import fetch_model, load_tokenizer, load_trunk, text_config
-from probe.pair_sums import PairSums
 from probe.progress import Progress
 from probe.request import Request
 from probe.totals import Totals
@@ -33,19 +35,66 @@ class Loop:
         Model, layers, site and batches.
     ranks : Ranks
         This process among the ranks.
+
+    Attributes
+    ----------
+    devices : list of torch.device
+        What the model may take.
+    free : int or None
+        Bytes that they had free before the model was loaded.
+    halved : int
+        Batches that ran out of memory.
+
+    Raises
+    ------
+    UserError
+        If the model cannot be loaded, or is larger than the memory there is.
     """
 
     def __init__(self, request: Request, ranks: Ranks) -> None:
-        self.request, self.ranks = request, ranks
-        model = request.config.model
-        trunk = load_trunk(model, request.config.init, ranks.device)
+        self.request, self.ranks, self.halved = request, ranks, 0
+        model, init = request.config.model, request.config.init
+        if model.device_map is not None and ranks.size > 1:
+            raise UserError(
+                f"model.device_map=auto spreads one model over all devices, and {ranks.size} "
+                "processes were started; start one"
+            )
+        self.devices = memory.devices(ranks.device, model.device_map is not None)
+        self.free = memory.free(self.devices)
+        memory.refuse_weights(request, self.devices)
+        trunk = load_trunk(model, init, ranks.device)
+        if model.device_map is not None and init.kind is InitKind.random:
+            trunk = spread(trunk, ranks.device)
         self.reader = Reader(trunk, model, request.layers, request.config.site)
 
-    def batches(self, consume: BatchConsumer) -> Iterator[tuple[Batch, Tensors]]:
-        """Forward the batches one by one, yielding each when all its layers are consumed."""
-        for batch, tensors in share(self.request, self.ranks, self.reader.trunk):
+    def batches(
+        self, consume: BatchConsumer, halve: Halve | None = None
+    ) -> Iterator[tuple[Batch, Tensors]]:
+        """Forward the batches one by one, yielding each when all its layers are consumed.
+
+        One that runs out of memory is read again, and yielded, in parts. `halve` is called before;
+        the consumer is then given all layers of each part, also those that it has consumed.
+        """
+
+        def read(batch: Batch, tensors: Tensors) -> None:
             self.reader.read(tensors, partial(consume, batch, tensors))
-            yield batch, tensors
+
+        for batch, tensors in share(self.request, self.ranks, self.reader.trunk):
+            parts = 0
+            for part in in_halves(batch, tensors, read, halve):
+                parts += 1
+                yield part
+            if parts > 1:
+                self._tell_halved(parts, tensors)
+
+    def _tell_halved(self, parts: int, tensors: Tensors) -> None:
+        self.halved += 1
+        if self.halved == 1:
+            logger.warning(
+                "a batch of %d × %d tokens ran out of memory and was read in %d parts, as others "
+                "will be; the matrices stay the same, a smaller runtime.token_budget is quicker",
+                *tensors.tokens.shape, parts,
+            )  # fmt: skip
 
 
 def share(request: Request, ranks: Ranks, module: nn.Module) -> Iterator[tuple[Batch, Tensors]]:
@@ -70,20 +119,6 @@ def fetch(payload: bytes) -> None:
     fetch_model(config.model, config.init)
 
 
-def _tell_of_pairs(request: Request, pairs: PairSums, device: torch.device) -> None:
-    """Say what the sums between layers will take at most."""
-    tokens = max(len(batch.ids) * max(map(len, batch.ids)) for batch in request.batches)
-    blocks, n = len(pairs.sums), pairs.n_neurons
-    logger.info(
-        "sums between layers: %d blocks × %d² × 8 bytes = %.1f MB (up to twice that if neurons are "
-        "constant in some examples) and %.1f MB of series of a batch of %d tokens, all %d layers",
-        blocks, n, blocks * n**2 * 8 / 1e6,
-        pairs.held_bytes(tokens, device) / 1e6, tokens, len(pairs.layers),
-    )  # fmt: skip
-    if request.config.layers.selection is Selection.cross and not request.config.average.halves:
-        logger.info("halves are not compared; average.halves=true does it, with twice the sums")
-
-
 def extract(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     """Extract the topologies that a request asks for.
 
@@ -100,8 +135,9 @@ def extract(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
         On rank 0 for each wanted matrix `name/matrix` (float32), `…/undefined`, perhaps
         `…/standard_error`, its two halves (`…/half0`, `…/undefined0`, …), its nulls
         (`…/null0`, …) and each layer's correlation with it (`…/agreement`); further `examples`,
-        `tokens` (int64) and at site residual `first_token` (the first token's norm over the
-        median, a number a layer); nothing on the other ranks.
+        `tokens`, `out_of_memory` (int64, the last one counts batches) and at site residual
+        `first_token` (the first token's norm over the median, a number a layer); nothing on the
+        other ranks.
 
     Raises
     ------
@@ -110,20 +146,26 @@ def extract(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     """
     request = Request.from_bytes(payload)
     loop = Loop(request, ranks)
+    one_token = loop.reader.one_token()
+    neurons = one_token[request.layers[0]].shape[-1]
+    needs = memory.estimate(loop.reader.trunk, request, neurons)
+    memory.tell(needs, loop.devices, loop.free)
+    memory.refuse_sums(needs, loop.devices)
+    place = memory.Placement({layer: x.device for layer, x in one_token.items()}, needs.batch)
     # MPS has no float64.
     device = ranks.device if ranks.device.type != "mps" else torch.device("cpu")
-    neurons = loop.reader.n_neurons()
-    totals = Totals(request, neurons, device)
-    size = sum(tensor.nbytes for tensor in totals.state().values())
+    totals = Totals(request, neurons, device, place)
+    place.tell()
     logger.info(
-        "%s on %d rank%s; %d neurons a layer, %d matri%s, %.1f MB of sums a rank",
+        "%s on %d rank%s; %d neurons a layer, %d matri%s",
         ranks.device, ranks.size, "s" if ranks.size > 1 else "", neurons, len(request.wanted),
-        "ces" if len(request.wanted) > 1 else "x", size / 1e6,
+        "ces" if len(request.wanted) > 1 else "x",
     )  # fmt: skip
     if totals.pairs.sums:
-        _tell_of_pairs(request, totals.pairs, ranks.device)
-    for _ in loop.batches(totals.consume):
+        memory.tell_of_pairs(request, neurons, ranks.device)
+    for _ in loop.batches(totals.consume, totals.halve):
         continue
+    totals.counts[2] = loop.halved
     for state in ranks.collect(totals.state()):
         totals.merge(state)
     return totals.finish() if ranks.main else {}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from probe.cell_sums import within
+from probe.cell_sums import KeyedSums
 from probe.cells import Wanted
 from probe.correlation import Between, BetweenSums, Held, Matmul, finish, hold
 
@@ -21,7 +21,7 @@ class _Key(NamedTuple):
         return f"{self.layers[0]}-{self.layers[1]}/{self.cell}"
 
 
-class PairSums:
+class PairSums(KeyedSums[_Key, BetweenSums]):
     """One `BetweenSums` for each pair of layers and cell that some wanted matrix needs.
 
     Memory is that of the sums, 8 bytes for each of a pair's n² entries (twice that for a pair of
@@ -33,8 +33,8 @@ class PairSums:
         Matrices to make, all by one scheme; those that join no layers are passed over.
     n_neurons : int
         Neurons of a layer.
-    device : torch.device
-        Where the sums live; it must have float64.
+    place : callable
+        Says where a pair's sums live, given its layers; the device must have float64.
     matmul : {"fp32", "tf32", "bf16x3"}
         Precision of the products.
     """
@@ -43,22 +43,19 @@ class PairSums:
         self,
         wanted: Iterable[Wanted],
         n_neurons: int,
-        device: torch.device,
+        place: Callable[[tuple[int, int]], torch.device],
         matmul: Matmul = "fp32",
     ) -> None:
         joined = [matrix for matrix in wanted if matrix.pairs]
         schemes = {matrix.scheme for matrix in joined}
         assert len(schemes) <= 1, schemes
-        self.n_neurons, self.fisher = n_neurons, "fisher" in schemes
-        self.sums = {
-            key: BetweenSums(n_neurons, device, self.fisher, matmul)
-            for key in dict.fromkeys(
-                _Key(pair, cell)
-                for matrix in joined
-                for pair in matrix.pairs
-                for cell in matrix.cells
-            )
-        }
+        self.fisher = "fisher" in schemes
+        keys = dict.fromkeys(
+            _Key(pair, cell) for matrix in joined for pair in matrix.pairs for cell in matrix.cells
+        )
+        super().__init__(
+            {key: BetweenSums(n_neurons, place(key.layers), self.fisher, matmul) for key in keys}
+        )
         self.layers = sorted({layer for key in self.sums for layer in key.layers})
         self._held: dict[int, Held] = {}
 
@@ -67,40 +64,26 @@ class PairSums:
     ) -> list[Tensor]:
         """Add one layer's activations of a batch, whose layers come in order.
 
-        Returns which examples are finite; nothing where no matrix needs the layer.
+        Sums that have them already are left alone, see `halve`. Returns which examples are finite;
+        nothing where no matrix needs the layer.
         """
         if layer not in self.layers:
             return []
         held = self._held[layer] = hold(activations, keep, weight, self.fisher)
         for key, sums in self.sums.items():
-            if key.cell == cell and key.layers[1] == layer:
+            wants = key.cell == cell and key.layers[1] == layer
+            if wants and self.journal.todo(key):
                 sums.update(self._held[key.layers[0]], held, weight)
+                self.journal.note(key)
         if layer == self.layers[-1]:
             self._held.clear()
         return [held.finite]
 
-    def held_bytes(self, token_budget: int, device: torch.device) -> int:
-        """Return what the series of a batch of all layers take."""
-        few = hold(
-            torch.zeros(1, 2, self.n_neurons, device=device),
-            torch.ones(1, 2, dtype=torch.bool, device=device),
-            torch.ones(1, dtype=torch.float64),
-            self.fisher,
-        )
-        return len(self.layers) * token_budget * self.n_neurons * few.series.element_size()
-
-    def state(self) -> dict[str, Tensor]:
-        """Return all sums by name."""
-        return {
-            f"{key}/{name}": tensor
-            for key, sums in self.sums.items()
-            for name, tensor in sums.state().items()
-        }
-
-    def merge(self, state: Mapping[str, Tensor]) -> None:
-        """Add the `state()` of other examples."""
-        for key, sums in self.sums.items():
-            sums.merge(within(state, f"{key}/"))
+    def halve(self, cell: int, rows: int) -> None:
+        """Hear that a batch ran out of memory: its first `rows` come again, then the others."""
+        super().halve(cell, rows)
+        # All layers come again, and the series may be what was too much.
+        self._held.clear()
 
     def take(self, matrix: Wanted, pair: tuple[int, int]) -> list[Between]:
         """Return the average over a matrix's cells, then each half's if it has such.

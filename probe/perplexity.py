@@ -18,12 +18,13 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM
 
 from probe.activations import model_inputs
-from probe.batches import form_batches
+from probe.batches import Batch, Tensors, form_batches
 from probe.config import Config, InitConfig, NullConfig
 from probe.distributed import Ranks, run_ranks
 from probe.errors import UserError
 from probe.examples import Example
 from probe.extract import share
+from probe.halving import in_halves
 from probe.models import fetch_model, load_config, load_language_model, model_fingerprint
 from probe.request import Request
 from probe.topology import replacing
@@ -68,7 +69,7 @@ def perplexities(examples: Sequence[Example], config: Config) -> NDArray[np.floa
         wanted=[],
     )
     payload, device = request.to_bytes(), config.runtime.device
-    result = run_ranks("probe.perplexity:score", payload, config.launch.num_processes, device)
+    result = run_ranks("probe.perplexity:score", payload, request.processes, device)
     loss = result["loss"].numpy()
     wrong = np.flatnonzero(~np.isfinite(loss))
     if wrong.size:
@@ -92,7 +93,8 @@ def score(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     request = Request.from_bytes(payload)
     model = load_language_model(request.config.model, ranks.device)
     loss = torch.zeros(request.n_examples, dtype=torch.float64)
-    for batch, tensors in share(request, ranks, model):
+
+    def read(batch: Batch, tensors: Tensors) -> None:
         with torch.inference_mode():
             logits = model(**model_inputs(model, request.config.model, tensors)).logits
         for row, member in enumerate(batch.members):
@@ -101,6 +103,10 @@ def score(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
             loss[member] = functional.cross_entropy(
                 logits[row][attended][:-1].float(), ids[1:]
             ).cpu()
+
+    for batch, tensors in share(request, ranks, model):
+        for _ in in_halves(batch, tensors, read):
+            continue
     for state in ranks.collect({"loss": loss}):
         loss += state["loss"]
     return {"loss": loss} if ranks.main else {}
@@ -109,6 +115,7 @@ def score(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
 def _key(examples: Sequence[Example], config: Config) -> str:
     """Hash all that the perplexities depend on."""
     model = asdict(config.model) | {"at": model_fingerprint(config.model, InitConfig())}
+    del model["device_map"]  # where a model is changes nothing
     digest = hashlib.sha256(json.dumps(model, sort_keys=True).encode())
     for example in examples:
         digest.update(np.array([len(example.ids), *example.ids], dtype=np.int64).tobytes())

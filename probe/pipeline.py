@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 # What a manifest says of an extraction, and not of its measures.
 _FACTS = (
     "ranks", "examples", "tokens", "layers", "first_token_norm", "seconds", "skipped",
-    "fingerprints", "padding",
+    "out_of_memory", "fingerprints", "padding",
 )  # fmt: skip
 # Share of padding from which on it is worth a word.
 _MUCH_PADDING = 0.1
@@ -117,7 +117,7 @@ def extract_topologies(
             "%.0f %% of the tokens that the model computes are padding; a smaller "
             "runtime.token_budget leaves less", 100 * padding,
         )  # fmt: skip
-    launch, device = config.launch.num_processes, config.runtime.device
+    launch, device = request.processes, config.runtime.device
     result = run_ranks("probe.extract:extract", request.to_bytes(), launch, device)
     facts: dict[str, Any] = {
         "ranks": n_ranks(launch, device),
@@ -126,6 +126,7 @@ def extract_topologies(
         "layers": request.layers,
         "skipped": examples.skipped,
         "padding": round(padding, 4),
+        "out_of_memory": int(result["out_of_memory"]),
     }
     if "first_token" in result:
         facts["first_token_norm"] = [round(float(ratio), 4) for ratio in result["first_token"]]

@@ -41,6 +41,12 @@ class Request:
     wanted: list[Wanted]
 
     @property
+    def processes(self) -> int | None:
+        """Ranks to ask for; one where a model takes all devices."""
+        config = self.config
+        return config.launch.num_processes if config.model.device_map is None else 1
+
+    @property
     def n_examples(self) -> int:
         """Number of examples in the batches; of the chosen ones, views may leave some out."""
         return sum(len(batch.members) for batch in self.batches)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,8 +13,9 @@ from probe.batches import Batch, Tensors
 from probe.cell_sums import CellSums, within
 from probe.cells import Wanted
 from probe.config import Site, Weight
-from probe.correlation import Matmul, make_sums
+from probe.correlation import Matmul, Sums, make_sums, pair_bytes, sums_bytes
 from probe.errors import UserError
+from probe.journal import Journal
 from probe.pair_sums import PairSums
 from probe.reliability import correlate_entries
 from probe.request import Request
@@ -23,7 +24,8 @@ from probe.sinks import FirstTokenNorm
 
 # Neurons over which every layer is compared with the mean over layers: a matrix a layer would
 # cost more memory than the answer is worth.
-_SAMPLE = 48
+SAMPLE = 48
+Place = Callable[[Sequence[int], int], torch.device]
 
 
 class Totals:
@@ -37,21 +39,28 @@ class Totals:
         Neurons of a layer.
     device : torch.device
         Where the sums live; it must have float64.
+    place : callable, optional
+        Says where else the sums of some layers live, given these and the sums' bytes.
     """
 
-    def __init__(self, request: Request, n_neurons: int, device: torch.device) -> None:
-        self.request, self.device = request, device
+    def __init__(
+        self, request: Request, n_neurons: int, device: torch.device, place: Place | None = None
+    ) -> None:
+        self.request, self.device, self._n_neurons = request, device, n_neurons
+        self._place = place or (lambda _layers, _size: device)
         alone = [matrix for matrix in request.wanted if not matrix.pairs]
         self.matrices = self._cell_sums(alone, n_neurons, request.config.average.std)
-        self.pairs = PairSums(request.wanted, n_neurons, device, self._matmul)
+        self.pairs = PairSums(request.wanted, n_neurons, self._device_of_pair, self._matmul)
         self.nulls = [self._cell_sums(alone, n_neurons) for _ in range(request.config.null.shifts)]
-        chosen = np.random.default_rng(0).permutation(n_neurons)[:_SAMPLE]
+        chosen = np.random.default_rng(0).permutation(n_neurons)[:SAMPLE]
         self.sampled = torch.from_numpy(np.sort(chosen)).to(device)
         layers = [layer for matrix in alone for layer in _layers(matrix)]
         self.layers = self._cell_sums(layers, len(chosen))
         self.first_token = FirstTokenNorm(request.layers, device)
         self._finite: dict[int, Tensor] = {}
-        self.counts = torch.zeros(2, dtype=torch.long)
+        # Examples, tokens, and batches that ran out of memory.
+        self.counts = torch.zeros(3, dtype=torch.long)
+        self._journal = Journal()
 
     @property
     def _matmul(self) -> Matmul:
@@ -59,14 +68,20 @@ class Totals:
         return matmul
 
     def _cell_sums(self, wanted: list[Wanted], n_neurons: int, std: bool = False) -> CellSums:
-        matmul = self._matmul
-        return CellSums(
-            wanted,
-            lambda scheme, layers: make_sums(scheme, std, n_neurons, layers, self.device, matmul),
-        )
+        def make(scheme: str, layers: tuple[int, ...]) -> Sums:
+            device = self._place(layers, sums_bytes(scheme, std, n_neurons, len(layers)))
+            return make_sums(scheme, std, n_neurons, len(layers), device, self._matmul)
+
+        return CellSums(wanted, make)
+
+    def _device_of_pair(self, pair: tuple[int, int]) -> torch.device:
+        # The later layer's: its series are there when they are added.
+        return self._place(pair[1:], pair_bytes(self._n_neurons))
 
     def consume(self, batch: Batch, tensors: Tensors, layer: int, activations: Tensor) -> None:
-        """Add one layer's activations of a batch.
+        """Add one layer's activations of a batch, but where they have been added already.
+
+        Where memory runs out every sum has them whole or not at all; `halve` is to be told.
 
         Raises
         ------
@@ -74,9 +89,11 @@ class Totals:
             If an activation is not finite, naming the example and the layer.
         """
         config, keep = self.request.config, tensors.keep
-        if self.device.type != activations.device.type:
-            # The formula needs float64, which the model's device (MPS) does not have.
-            activations, keep = activations.to(self.device), keep.to(self.device)
+        if activations.device.type == "mps":
+            # The formula needs float64, which the model's device does not have.
+            activations = activations.to(self.device)
+        # A model can be spread over several devices.
+        keep = keep.to(activations.device)
         # Not from `keep`, which may be on a GPU that would have to be waited for.
         tokens = torch.tensor([len(ids) - config.data.skip_first for ids in batch.ids])
         by_token = config.average.weight is Weight.token
@@ -88,27 +105,41 @@ class Totals:
             shifts = draw_shifts(
                 config.null.seed, repetition, batch.members, tokens, activations.shape[-1]
             )
-            shifted = shift(activations, keep, shifts.to(self.device))
+            shifted = shift(activations, keep, shifts.to(activations.device))
             null.update(layer, batch.cell, shifted, keep, weight)
         if self.layers.sums:
-            self.layers.update(layer, batch.cell, activations[..., self.sampled], keep, weight)
-        if config.site is Site.residual:
+            sampled = activations[..., self.sampled.to(activations.device)]
+            self.layers.update(layer, batch.cell, sampled, keep, weight)
+        if config.site is Site.residual and self._journal.todo(layer):
             self.first_token.update(layer, activations, keep)
+            self._journal.note(layer)
         if layer == self.request.layers[-1]:
-            if self._finite:  # no matrix needs a text between the views of a study
-                self._refuse_non_finite(batch)
-            self.counts += torch.tensor([len(tokens), int(tokens.sum())])
+            self._refuse_non_finite(batch)
+            self.counts += torch.tensor([len(tokens), int(tokens.sum()), 0])
+            self._journal.go_on()
+            for sums in self._parts().values():
+                sums.go_on(batch.cell)
+
+    def halve(self, batch: Batch, rows: int) -> None:
+        """Hear that a batch ran out of memory: its first `rows` come again, then the others."""
+        self._refuse_non_finite(batch)
+        self._journal.halve()
+        for sums in self._parts().values():
+            sums.halve(batch.cell, rows)
 
     def _refuse_non_finite(self, batch: Batch) -> None:
         """Look at all layers at once: a GPU stands still while the CPU waits for its answer."""
+        if not self._finite:  # no matrix needs a text between the views of a study
+            return
         layers = list(self._finite)
-        finite = [self._finite.pop(layer).to(self.device) for layer in layers]
-        for place, row in (~torch.stack(finite)).nonzero()[:1].tolist():
+        finite = torch.stack([self._finite[layer].to(self.device) for layer in layers])
+        for place, row in (~finite).nonzero()[:1].tolist():
             example = batch.members[row]
             raise UserError(
                 f"example {example} ({self.request.names[example]}) has an activation that is "
                 f"not finite in layer {layers[place]}; leave it out, or take model.dtype=float32"
             )
+        self._finite.clear()
 
     def _parts(self) -> dict[str, CellSums | PairSums]:
         nulls = {f"null{repetition}": null for repetition, null in enumerate(self.nulls)}
@@ -133,11 +164,15 @@ class Totals:
 
         Sums between layers are given up meanwhile.
         """
-        examples, tokens = self.counts
+        examples, tokens, halved = self.counts
         assert examples == self.request.n_examples, (
             f"{examples} examples were summed, not {self.request.n_examples}"
         )
-        result = {"examples": examples.clone(), "tokens": tokens.clone()}
+        result = {
+            "examples": examples.clone(),
+            "tokens": tokens.clone(),
+            "out_of_memory": halved.clone(),
+        }
         if self.request.config.site is Site.residual:
             result["first_token"] = self.first_token.total / examples
         for matrix in self.request.wanted:
@@ -157,7 +192,8 @@ class Totals:
             shifted = null.average(matrix)
             found[f"null{repetition}"] = shifted.matrix.float()
         if len(matrix.layers) > 1:
-            whole = average.matrix[self.sampled][:, self.sampled]
+            sampled = self.sampled.to(average.matrix.device)
+            whole = average.matrix[sampled][:, sampled]
             found["agreement"] = torch.tensor(
                 [_agreement(self.layers.average(layer).matrix, whole) for layer in _layers(matrix)]
             )

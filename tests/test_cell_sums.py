@@ -56,7 +56,9 @@ def fill(sums: CellSums, cells: range) -> CellSums:
 
 
 def make() -> CellSums:
-    return CellSums(WANTED, lambda scheme, layers: make_sums(scheme, False, NEURONS, layers, CPU))
+    return CellSums(
+        WANTED, lambda scheme, layers: make_sums(scheme, False, NEURONS, len(layers), CPU)
+    )
 
 
 def expected(matrix: Wanted) -> np.ndarray:
@@ -65,15 +67,16 @@ def expected(matrix: Wanted) -> np.ndarray:
 
 
 def test_matrices_share_the_sums_of_the_cells_that_they_have_in_common() -> None:
-    made: list[tuple[str, int]] = []
+    made: list[tuple[str, tuple[int, ...]]] = []
 
-    def make(scheme: str, layers: int) -> Heard:
+    def make(scheme: str, layers: tuple[int, ...]) -> Heard:
         made.append((scheme, layers))
         return Heard()
 
     CellSums(WANTED, make)
     assert sorted(made) == [
-        *[("fisher", 1)] * 2, *[("mean", 1)] * 2, *[("mean", 2)] * 12, *[("pooled", 2)] * 3,
+        *[("fisher", (1,))] * 2, *[("mean", (0, 1))] * 12, *[("mean", (1,))] * 2,
+        *[("pooled", (0, 1))] * 3,
     ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from probe.assemble import assemble
 from probe.batches import Batch, form_batches
 from probe.cells import Wanted, lay_out
 from probe.config import AverageConfig, Config, DataConfig, ModelConfig, Scheme, Side, Weight
+from probe.correlation import held_bytes
 from probe.examples import Example
 from probe.pair_sums import PairSums
 from probe.request import Request
@@ -22,6 +23,10 @@ NEURONS, LAYERS = 6, [0, 2, 3]
 PAIRS = {f"cross_layer_{i}_{j}": [i, j] for i, j in ((0, 2), (0, 3), (2, 3))}
 CPU = torch.device("cpu")
 steady = settings(derandomize=True, database=None, deadline=None, max_examples=10)
+
+
+def on_cpu(_pair: tuple[int, int]) -> torch.device:
+    return CPU
 
 
 class Texts:
@@ -120,7 +125,7 @@ def test_halves_of_a_matrix_between_layers_are_correlated(scheme: Scheme) -> Non
 
 
 def test_layers_that_no_matrix_needs_are_passed_over_and_none_is_kept() -> None:
-    sums = PairSums([Wanted("cross_layer_0_3", [0, 3], [0], kind="cross")], NEURONS, CPU)
+    sums = PairSums([Wanted("cross_layer_0_3", [0, 3], [0], kind="cross")], NEURONS, on_cpu)
     keep, weight = torch.ones(1, 9, dtype=torch.bool), torch.ones(1, dtype=torch.float64)
     x = torch.randn(1, 9, NEURONS, generator=torch.Generator().manual_seed(0))
     assert [len(sums.update(layer, 0, x, keep, weight)) for layer in LAYERS] == [1, 0, 1]
@@ -129,18 +134,17 @@ def test_layers_that_no_matrix_needs_are_passed_over_and_none_is_kept() -> None:
 
 def test_memory_is_a_stated_function() -> None:
     wanted = [Wanted("full", [0, 1, 2, 3], [0, 1], kind="full")]
-    sums = PairSums(wanted, 100, CPU)
+    sums = PairSums(wanted, 100, on_cpu)
     blocks = [value for name, value in sums.state().items() if name.endswith("total")]
     assert sum(block.nbytes for block in blocks) == 2 * (4 * 5 // 2) * 100**2 * 8
     # Few neurons on a CPU are multiplied in float64.
-    assert sums.held_bytes(64, CPU) == 4 * 64 * 100 * 8
-    assert PairSums(wanted, 600, CPU).held_bytes(64, CPU) == 4 * 64 * 600 * 4
-    fisher = [Wanted("full", [0, 1, 2, 3], [0, 1], "fisher", kind="full")]
-    assert PairSums(fisher, 600, CPU).held_bytes(64, CPU) == 4 * 64 * 600 * 8
+    assert held_bytes(64, 100, fisher=False, device=CPU) == 64 * 100 * 8
+    assert held_bytes(64, 600, fisher=False, device=CPU) == 64 * 600 * 4
+    assert held_bytes(64, 600, fisher=True, device=CPU) == 64 * 600 * 8
 
 
 def test_sums_are_given_up_as_they_are_averaged() -> None:
     [matrix] = [Wanted("cross_layer_0_3", [0, 3], [0], kind="cross")]
-    sums = PairSums([matrix], NEURONS, CPU)
+    sums = PairSums([matrix], NEURONS, on_cpu)
     sums.take(matrix, (0, 3))
     assert not sums.sums

@@ -65,6 +65,21 @@ def _model_mistakes(config: Config) -> Iterator[str]:
         yield "the model has neither path nor id; give model.path=DIR or model.id=ORG/NAME"
     elif model.path is not None and not (Path(model.path) / "config.json").is_file():
         yield f"model.path={model.path} is no model folder: it has no config.json"
+    if model.device_map is None:
+        return
+    processes, device = config.launch.num_processes, config.runtime.device
+    if model.device_map != "auto":
+        yield f"model.device_map={model.device_map} is not known; give auto, or leave it out"
+    if processes is not None and processes > 1:
+        yield (
+            f"launch.num_processes={processes} is for models that fit on one device, and "
+            "model.device_map=auto spreads one model over all of them; give one of the two"
+        )
+    if ":" in device:
+        yield (
+            f"runtime.device={device} is one device, and model.device_map=auto spreads the model "
+            "over all of them; give one of the two"
+        )
 
 
 def _data_mistakes(config: Config) -> Iterator[str]:

@@ -54,6 +54,7 @@ def layers_name(config: Config) -> str:
 def computed(config: Config) -> dict[str, Any]:
     """Return the part of the configuration that the matrices depend on."""
     model, data = asdict(config.model), asdict(config.data)
+    del model["device_map"]  # where a model is changes nothing
     for part in (model, data):
         if part["path"] is not None:
             part["path"] = str(Path(part["path"]).resolve())

@@ -38,6 +38,7 @@ class ModelConfig:
     path: str | None = key(None, "Local folder of the model; takes the place of the Hub.")
     revision: str | None = key(None, "Branch, tag or commit on the Hub, e.g. step1000 for Pythia.")
     dtype: DType = key(DType.float32, "Precision of weights and activations.")
+    device_map: str | None = key(None, "auto spreads one model over all GPUs and the host.")
     padding_side: Side = key(Side.right, "Side on which short examples are padded.")
     blocks: str | None = key(None, "Dotted path of the list of blocks, where it is not found.")
     mlp_output: str | None = key(None, "Path in a block of the MLP's output projection (site=mlp).")

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from probe.correlation.between import Between, BetweenSums, Held, hold
+from probe.correlation.between import Between, BetweenSums, Held, held_bytes, hold
 from probe.correlation.by_example import ExampleSums
 from probe.correlation.correlation import Correlation, finish
 from probe.correlation.mean import MeanSums
@@ -27,9 +27,12 @@ __all__ = [
     "PooledSums",
     "Sums",
     "finish",
+    "held_bytes",
     "hold",
     "make_sums",
+    "pair_bytes",
     "standardise",
+    "sums_bytes",
 ]
 
 
@@ -37,7 +40,7 @@ class Sums(Protocol):
     """Running sums that become one correlation matrix."""
 
     def update(self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int = 0) -> Tensor:
-        """Add one layer's activations of a batch.
+        """Add one layer's activations of a batch, or change nothing where memory runs out.
 
         Nothing is read back from the activations' device, so that it is never kept waiting.
 
@@ -57,6 +60,15 @@ class Sums(Protocol):
         Tensor of bool, shape (n_examples,)
             False where an example's activations are not all finite. It spoils the sums.
         """
+
+    def halve(self, rows: int) -> None:
+        """Hear that the batch ran out of memory: its first `rows` come again, then the others.
+
+        Each of the two goes on after the layers that the batch has behind it.
+        """
+
+    def go_on(self) -> None:
+        """Hear that all layers of a batch, or of a half of one, are done."""
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the `state()` of sums over other examples."""
@@ -98,3 +110,18 @@ def make_sums(
     if scheme == "fisher" or std:
         return ExampleSums(n_neurons, device, scheme == "fisher", std, layers, matmul)
     return MeanSums(n_neurons, device, matmul)
+
+
+def sums_bytes(scheme: str, std: bool, n_neurons: int, layers: int) -> int:
+    """Return the bytes of `make_sums`, but for neurons that are constant in some example.
+
+    A matrix of float64; pooled averages need one for every layer, standard errors four more. Not
+    counted is what standard errors keep of a batch between its layers.
+    """
+    matrices = layers if scheme == "pooled" else 5 if std else 1
+    return 8 * n_neurons**2 * matrices
+
+
+def pair_bytes(n_neurons: int) -> int:
+    """Return the bytes of `BetweenSums`, but for neurons that are constant in some example."""
+    return 8 * n_neurons**2

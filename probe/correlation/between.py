@@ -14,6 +14,7 @@ from probe.correlation.product import Matmul, in_order, multiply
 from probe.correlation.standardise import standardise
 from probe.correlation.steep import FEW, PORTION, STEEP, fisher_z, rough_z, unit
 from probe.correlation.strips import add_weighted, strip_height
+from probe.correlation.undo import undone_on_failure
 
 
 class Held(NamedTuple):
@@ -62,6 +63,14 @@ def hold(activations: Tensor, keep: Tensor, weight: Tensor, fisher: bool) -> Hel
     return Held(in_order(series), defined, finite)
 
 
+def held_bytes(n_tokens: int, n_neurons: int, fisher: bool, device: torch.device) -> int:
+    """Return the bytes of one layer's series of a batch of `n_tokens`, padding among them."""
+    some = torch.zeros(1, 2, n_neurons, device=device)
+    keep = torch.ones(1, 2, dtype=torch.bool, device=device)
+    few = hold(some, keep, torch.ones(1, dtype=torch.float64), fisher)
+    return n_tokens * n_neurons * few.series.element_size()
+
+
 class BetweenSums:
     r"""Weighted mean of the examples' correlations between two layers, or of their Fisher z.
 
@@ -99,16 +108,23 @@ class BetweenSums:
         self.varied = torch.zeros(2, n_neurons, dtype=torch.float64, device=device)
 
     def update(self, left: Held, right: Held, weight: Tensor) -> None:
-        """Add a batch: two layers' series, and the `weight` (n_examples,), float64, of each."""
-        weight = weight.to(left.series.device)
-        if self.fisher:
-            self._add_each(left.series, right.series, weight)
-        else:
-            rows, columns = left.series.flatten(0, 1), right.series.flatten(0, 1)
-            self.total += multiply(rows, columns, self.matmul).to(self.total.device)
-        self.coverage.add(left.defined, weight, right.defined)
+        """Add a batch: two layers' series, and the `weight` (n_examples,), float64, of each.
+
+        Where memory runs out nothing has been added.
+        """
+        # The layers of a model that is spread live on several devices.
+        weight = weight.to(right.series.device)
+        left = Held(*(tensor.to(right.series.device) for tensor in left))
         varied = torch.stack([weight @ side.defined.double() for side in (left, right)])
-        self.varied += varied.to(self.varied.device)
+        with undone_on_failure(self.total, self.varied):
+            if self.fisher:
+                self._add_each(left.series, right.series, weight)
+            else:
+                rows, columns = left.series.flatten(0, 1), right.series.flatten(0, 1)
+                self.total += multiply(rows, columns, self.matmul).to(self.total.device)
+            self.varied += varied.to(self.varied.device)
+            # Last: it is not undone.
+            self.coverage.add(left.defined, weight, right.defined)
 
     def _add_each(self, left: Tensor, right: Tensor, weight: Tensor) -> None:
         """Add every example's Fisher z, some rows of all examples at a time."""

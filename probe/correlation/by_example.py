@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +15,7 @@ from probe.correlation.product import Matmul, in_order, multiply
 from probe.correlation.standardise import standardise
 from probe.correlation.steep import Steep
 from probe.correlation.strips import add_weighted, strip_height
+from probe.correlation.undo import undone_on_failure
 
 
 class ExampleSums:
@@ -63,8 +66,8 @@ class ExampleSums:
         self.total = torch.zeros(n_neurons, n_neurons, dtype=torch.float64, device=device)
         self.coverage = Coverage(n_neurons, device)
         self.squares = _Squares(n_neurons, device) if std else None
-        self._values: Tensor | None = None
-        self._defined: list[Tensor] = []
+        self._begun = _NOTHING
+        self._put_aside: list[_Begun] = []
 
     def update(self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int = 0) -> Tensor:
         """Add a batch: `activations` (n_examples, n_tokens, n_neurons), see `Sums.update`."""
@@ -72,8 +75,35 @@ class ExampleSums:
         series, defined, finite = standardise(activations, keep)
         series = in_order(series)
         steep = Steep(activations, keep) if self.fisher else None
-        if self.squares is not None and self._values is None:
-            self._values = self.total.new_zeros(len(series), *self.total.shape)
+        with self._undone_on_failure():
+            self._add(series, weight, steep)
+            if self.squares is not None:
+                self._square(defined, weight)
+            # Last: it is not undone.
+            self.coverage.add(defined, weight)
+        return finite
+
+    @contextmanager
+    def _undone_on_failure(self) -> Iterator[None]:
+        begun = self._begun
+        changed = [self.total]
+        if begun.values is not None:
+            changed.append(begun.values)
+        if self.squares is not None and len(begun.defined) == self.layers - 1:
+            changed += self.squares.sums.values()
+        with undone_on_failure(*changed):
+            try:
+                yield
+            except BaseException:
+                self._begun = begun
+                raise
+
+    def _add(self, series: Tensor, weight: Tensor, steep: Steep | None) -> None:
+        """Add every example's values, strip by strip."""
+        sums = self._begun.values
+        if self.squares is not None and sums is None:
+            sums = self.total.new_zeros(len(series), *self.total.shape)
+            self._begun = _Begun(sums, [])
         for rows, columns in _strips(series):
             # The series, and so the values, of a neuron that is constant are zero.
             values = multiply(series[..., rows], series[..., columns], self.matmul)
@@ -81,22 +111,29 @@ class ExampleSums:
             values[..., :height] *= values.new_ones(height, height).triu_(diagonal=1)
             if steep is not None:
                 values = steep.arctanh(values, rows.start)
-            if self._values is not None:
-                self._values[:, rows, columns] += values.to(self._values.device)
+            if sums is not None:
+                sums[:, rows, columns] += values.to(sums.device)
             add_weighted(self.total[rows, columns], values, weight)
-        self.coverage.add(defined, weight)
-        if self.squares is not None:
-            self._square(defined, weight)
-        return finite
 
     def _square(self, defined: Tensor, weight: Tensor) -> None:
         """Square each example's sum over the layers, after the last of them."""
+        values = self._begun.values
         assert self.squares is not None
-        assert self._values is not None
-        self._defined.append(defined.to(self.total.device, torch.float64))
-        if len(self._defined) == self.layers:
-            self.squares.add(self._values, torch.stack(self._defined, dim=1), weight)
-            self._values, self._defined = None, []
+        assert values is not None
+        layers = [*self._begun.defined, defined.to(self.total.device, torch.float64)]
+        self._begun = _Begun(values, layers)
+        if len(layers) == self.layers:
+            self.squares.add(values, torch.stack(layers, dim=1), weight)
+            self._begun = _NOTHING
+
+    def halve(self, rows: int) -> None:
+        """Part what is kept of a batch between its layers; the second half waits."""
+        self._put_aside.append(self._begun.part(slice(rows, None)))
+        self._begun = self._begun.part(slice(rows))
+
+    def go_on(self) -> None:
+        """Take up what was put aside."""
+        self._begun = self._put_aside.pop() if self._put_aside else _NOTHING
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the sums of other examples."""
@@ -119,6 +156,20 @@ class ExampleSums:
             ratio = torch.tanh(ratio)
             error = None if error is None else error * (1 - ratio**2)
         return finish(ratio, weight.diagonal() == 0, error)
+
+
+class _Begun(NamedTuple):
+    """Each example's sum over the layers so far, and where it was defined in each of them."""
+
+    values: Tensor | None
+    defined: list[Tensor]
+
+    def part(self, rows: slice) -> _Begun:
+        values = None if self.values is None else self.values[rows]
+        return _Begun(values, [layer[rows] for layer in self.defined])
+
+
+_NOTHING = _Begun(None, [])
 
 
 class _Squares:

@@ -36,24 +36,27 @@ class Coverage:
         """Count examples: `defined` (n_examples, n_neurons), `weight` (n_examples,) float64.
 
         `columns`, like `defined`, is of other neurons, where the entries are between the two.
+        Where that fails, nothing has been counted.
         """
-        self._waiting.append((defined, weight, defined if columns is None else columns))
         if sum(len(defined) for defined, _, _ in self._waiting) >= _TOGETHER:
             self._count()
+        self._waiting.append((defined, weight, defined if columns is None else columns))
 
     def _count(self) -> None:
         if not self._waiting:
             return
-        rows, weight, columns = (torch.cat(tensors) for tensors in zip(*self._waiting, strict=True))
-        self._waiting = []
+        # Layers that are averaged together may live on several devices.
+        rows, weight, columns = (
+            torch.cat([tensor.to(self.device) for tensor in tensors])
+            for tensors in zip(*self._waiting, strict=True)
+        )
         whole = rows.all(dim=1) & columns.all(dim=1)
-        self.everywhere += float(weight[whole].sum())
+        everywhere = self.everywhere + float(weight[whole].sum())
         if not whole.all():
-            left, right = (
-                defined[~whole].to(self.device, torch.float64) for defined in (rows, columns)
-            )
-            product = left.T @ (right * weight[~whole, None].to(self.device))
+            left, right = (defined[~whole].double() for defined in (rows, columns))
+            product = left.T @ (right * weight[~whole, None])
             self.elsewhere = product if self.elsewhere is None else self.elsewhere + product
+        self.everywhere, self._waiting = everywhere, []
 
     def matrix(self) -> Tensor:
         """Return the weight behind every entry, shape (n_neurons, n_neurons), float64."""

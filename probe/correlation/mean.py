@@ -11,6 +11,7 @@ from probe.correlation.correlation import Correlation, divide, finish
 from probe.correlation.coverage import Coverage
 from probe.correlation.product import Matmul, add_gram
 from probe.correlation.standardise import standardise
+from probe.correlation.undo import undone_on_failure
 
 
 class MeanSums:
@@ -37,9 +38,16 @@ class MeanSums:
         """Add a batch: `activations` (n_examples, n_tokens, n_neurons), see `Sums.update`."""
         weight = weight.to(activations.device)
         series, defined, finite = standardise(activations, keep, weight.sqrt())
-        add_gram(self.total, series.flatten(0, 1), self.matmul)
-        self.coverage.add(defined, weight)
+        with undone_on_failure(self.total):
+            add_gram(self.total, series.flatten(0, 1), self.matmul)
+            self.coverage.add(defined, weight)
         return finite
+
+    def halve(self, rows: int) -> None:
+        """Keep nothing of a batch between its layers."""
+
+    def go_on(self) -> None:
+        """Keep nothing of a batch between its layers."""
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the sums of other examples."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from probe.correlation.correlation import Correlation, finish
 from probe.correlation.product import Matmul, add_gram
 from probe.correlation.standardise import centre
+from probe.correlation.undo import undone_on_failure
 
 
 class PooledSums:
@@ -64,18 +65,29 @@ class PooledSums:
         rest = series.sum(dim=1, dtype=torch.float64) / tokens
         w = weight.to(about.device).unsqueeze(1)
         series *= (w / tokens).sqrt().float().unsqueeze(2)
-        add_gram(self.moment[layer], series.flatten(0, 1), self.matmul)
-        means, w, rest = self._here(about + rest, w, rest)
+        with undone_on_failure(*(moment[layer] for moment in self.state().values())):
+            add_gram(self.moment[layer], series.flatten(0, 1), self.matmul)
+            self._add_between(layer, *self._here(about + rest, w, rest))
+            varied = (spread > 0).any(0).double()
+            low, high, varied = self._here(about.amin(0), about.amax(0), varied)
+            self.low[layer] = torch.minimum(self.low[layer], low)
+            self.high[layer] = torch.maximum(self.high[layer], high)
+            self.varied[layer] = torch.maximum(self.varied[layer], varied)
+        return spread.isfinite().all(dim=1)
+
+    def _add_between(self, layer: int, means: Tensor, w: Tensor, rest: Tensor) -> None:
+        """Add what the means of the examples, and what rounding left of them, make."""
         mean = (w * means).sum(dim=0) / w.sum()
         between = means - mean
         left, right = torch.cat([rest, between]), torch.cat([-w * rest, w * between])
         self.moment[layer].addmm_(left.T, right)
         self._move(layer, w.sum(), mean)
-        low, high, varied = self._here(about.amin(0), about.amax(0), (spread > 0).any(0).double())
-        self.low[layer] = torch.minimum(self.low[layer], low)
-        self.high[layer] = torch.maximum(self.high[layer], high)
-        self.varied[layer] = torch.maximum(self.varied[layer], varied)
-        return spread.isfinite().all(dim=1)
+
+    def halve(self, rows: int) -> None:
+        """Keep nothing of a batch between its layers."""
+
+    def go_on(self) -> None:
+        """Keep nothing of a batch between its layers."""
 
     def _here(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         return tuple(tensor.to(self.mean.device) for tensor in tensors)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from probe.distributed.dispatch import spread
 from probe.distributed.external import follow, follows, lead, release
 from probe.distributed.launch import launch
 from probe.distributed.ranks import Ranks, find_device, this_rank, world_size
@@ -18,6 +19,7 @@ __all__ = [
     "n_ranks",
     "release",
     "run_ranks",
+    "spread",
     "this_rank",
 ]
 

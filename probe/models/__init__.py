@@ -3,7 +3,14 @@
 from probe.models.blocks import find_attention, find_blocks, find_mlp_output, text_config
 from probe.models.fetch import fetch_model
 from probe.models.language_model import load_language_model
-from probe.models.load import load_config, load_tokenizer, load_trunk, model_fingerprint
+from probe.models.load import (
+    load_config,
+    load_tokenizer,
+    load_trunk,
+    model_fingerprint,
+    weights_bytes,
+)
+from probe.models.spread import refuse_disk, settle
 
 __all__ = [
     "fetch_model",
@@ -15,5 +22,8 @@ __all__ = [
     "load_tokenizer",
     "load_trunk",
     "model_fingerprint",
+    "refuse_disk",
+    "settle",
     "text_config",
+    "weights_bytes",
 ]

@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM
 from probe.config import ModelConfig
 from probe.errors import UserError
 from probe.models.load import Place
+from probe.models.spread import settle, spread_options
 
 
 def load_language_model(model: ModelConfig, device: torch.device) -> nn.Module:
@@ -21,12 +22,12 @@ def load_language_model(model: ModelConfig, device: torch.device) -> nn.Module:
     """
     place = Place.of(model)
     dtype = getattr(torch, model.dtype.value)
-    whole, report = place.open(AutoModelForCausalLM, dtype=dtype, output_loading_info=True)
+    options = {"dtype": dtype, "output_loading_info": True, **spread_options(model, device)}
+    whole, report = place.open(AutoModelForCausalLM, **options)
     if report["missing_keys"]:
         raise UserError(
             f"model={place.name}: the checkpoint has no language-model head "
             f"({min(report['missing_keys'])} is missing), which perplexities need; "
             "take a causal language model, or leave data.perplexity out"
         )
-    ready: nn.Module = whole.to(device).eval().requires_grad_(False)
-    return ready
+    return settle(whole, device)

@@ -18,6 +18,7 @@ from transformers.utils import logging as transformers_logging
 from probe.config import InitConfig, InitKind, ModelConfig, model_name
 from probe.errors import UserError
 from probe.models.failures import failure
+from probe.models.spread import settle, spread_options
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 BUNDLED = "bundled/"
@@ -90,7 +91,8 @@ def load_trunk(model: ModelConfig, init: InitConfig, device: torch.device) -> nn
         `pretrained` weights, or `random` ones of the same architecture, drawn on the CPU so that
         a seed means the same on every device.
     device : torch.device
-        Where the model will run.
+        Where the model will run; with `model.device_map` random weights stay on the CPU, from where
+        `probe.distributed.spread` takes them.
 
     Raises
     ------
@@ -106,15 +108,28 @@ def load_trunk(model: ModelConfig, init: InitConfig, device: torch.device) -> nn
             trunk = AutoModel.from_config(
                 config, dtype=dtype, trust_remote_code=model.trust_remote_code
             )
+        device = device if model.device_map is None else torch.device("cpu")
     else:
-        trunk = _pretrained(place, dtype)
-    ready: nn.Module = trunk.to(device).eval().requires_grad_(False)
-    return ready
+        trunk = _pretrained(place, dtype, spread_options(model, device))
+    return settle(trunk, device)
 
 
-def _pretrained(place: Place, dtype: torch.dtype) -> Any:
+def weights_bytes(model: ModelConfig) -> int:
+    """Return the bytes of a trunk's weights, from its configuration alone."""
+    config = Place.of(model).open(AutoConfig)
+    dtype = getattr(torch, model.dtype.value)
+    with torch.device("meta"):
+        trunk = AutoModel.from_config(
+            config, dtype=dtype, trust_remote_code=model.trust_remote_code
+        )
+    return sum(weight.nbytes for weight in trunk.parameters())
+
+
+def _pretrained(place: Place, dtype: torch.dtype, spread: dict[str, Any]) -> Any:
     """Load the trunk's weights, and refuse a checkpoint that is not whole."""
-    options = {"dtype": dtype, "output_loading_info": True, "ignore_mismatched_sizes": True}
+    options = {
+        "dtype": dtype, "output_loading_info": True, "ignore_mismatched_sizes": True, **spread
+    }  # fmt: skip
     trunk, report = place.open(AutoModel, **options)
     if set(trunk.state_dict()) <= set(report["missing_keys"]):
         # Before transformers 5 the trunk of Gemma 3 does not know the name that it has in a

@@ -51,6 +51,18 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"model.path": "no/such/folder"},
         r"model\.path=no/such/folder is no model folder: it has no config\.json",
     ),
+    (
+        {"model.device_map": "balanced"},
+        r"model\.device_map=balanced is not known; give auto, or leave it out",
+    ),
+    (
+        {"model.device_map": "auto", "launch.num_processes": 2},
+        r"launch\.num_processes=2 is for models that fit on one device, and .*give one of the two",
+    ),
+    (
+        {"model.device_map": "auto", "runtime.device": "cuda:1"},
+        r"runtime\.device=cuda:1 is one device, and .*; give one of the two",
+    ),
     ({"model.path": str(ASSETS)}, r"model\.path=.*assets is no model folder: .*config\.json"),
     (
         {"data.source": "text"},
@@ -290,7 +302,7 @@ def test_a_relative_path_is_found_from_the_current_folder(
 def test_no_message_of_the_checks_is_left_untested() -> None:
     source = Path(check.__code__.co_filename).read_text(encoding="utf-8")
     messages = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Yield)]
-    assert len(messages) == 28
+    assert len(messages) == 31
 
 
 @pytest.mark.parametrize(("index", "numbers"), [(12, [12]), ([3, 7], [3, 7]), ([5], [5])])

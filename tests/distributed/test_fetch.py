@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import Counter
 from http import HTTPStatus
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def _cut(folder: Path) -> None:
     assert len(list(folder.glob("model-*.safetensors"))) > 1
 
 
-def test_two_ranks_ask_the_hub_for_what_one_does(
+def test_two_ranks_ask_the_hub_for_no_more_than_one_does(
     answers: tuple[dict[str, object], list[str]],
 ) -> None:
     found, requests = answers
@@ -79,7 +80,9 @@ def test_two_ranks_ask_the_hub_for_what_one_does(
         [word.replace(name, "") for word in requests if name in word]
         for name in ("Org/alone", "Org/together")
     )
-    assert sorted(together) == sorted(alone)
+    # One asks once more for the configuration, to know beforehand what the weights take.
+    assert Counter(together) <= Counter(alone)
+    assert len(alone) - len(together) <= 2
     weights = [word for word in together if word.startswith("GET") and "safetensors" in word]
     assert len(weights) == len(set(weights)) > 1
 

@@ -1,0 +1,66 @@
+"""How transformers is told to spread a model over devices, and what becomes of that."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from probe.config import ModelConfig
+from probe.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+def spread_options(model: ModelConfig, device: torch.device) -> dict[str, Any]:
+    """Return what `from_pretrained` is told of devices; nothing where there is one."""
+    if model.device_map is None:
+        return {}
+    # A CPU that was asked for on a machine with GPUs.
+    alone = device.type == "cpu" and torch.accelerator.is_available()
+    return {"device_map": {"": "cpu"} if alone else model.device_map}
+
+
+def settle(module: nn.Module, device: torch.device) -> nn.Module:
+    """Make a model ready to run: on its device, or where it was spread to."""
+    device_map: Mapping[str, Any] | None = getattr(module, "hf_device_map", None)
+    if device_map is None:
+        module = module.to(device)
+    else:
+        refuse_disk(device_map)
+        tell(device_map)
+    return module.eval().requires_grad_(False)
+
+
+def refuse_disk(device_map: Mapping[str, Any]) -> None:
+    """Refuse a model of which a part would be read from the disk again for every batch.
+
+    Raises
+    ------
+    UserError
+        If there is such a part.
+    """
+    on_disk = [name for name, device in device_map.items() if device == "disk"]
+    if on_disk:
+        raise UserError(
+            f"model.device_map=auto would leave {len(on_disk)} parts of the model on the disk "
+            f"({on_disk[0]} first), to be read for every batch; take model.dtype=bfloat16, a "
+            "smaller model or a machine with more memory"
+        )
+
+
+def tell(device_map: Mapping[str, Any]) -> None:
+    """Say where the parts of a model are."""
+    parts = Counter(_name(device) for device in device_map.values())
+    logger.info(
+        "the model is spread: %s",
+        ", ".join(f"{n} part{'s' if n > 1 else ''} on {name}" for name, n in parts.items()),
+    )
+
+
+def _name(device: Any) -> str:
+    return f"cuda:{device}" if isinstance(device, int) else str(device)
