@@ -12,6 +12,9 @@ from torch import Tensor
 from probe.config import Side
 from probe.examples import Example
 
+# Largest share of padding in a row of a batch: it costs a model's time like text.
+_PADDING = 0.1
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -86,17 +89,21 @@ def form_batches(
 ) -> list[Batch]:
     """Group examples of like length, longest first, within a budget of padded tokens.
 
-    The batches depend on the examples and the budget alone, not on the number of ranks. No batch
-    crosses the border of a cell, a set of numbers of examples (default: all in one). An example
-    longer than the budget is a batch of its own.
+    No example is padded by more than a tenth of what the model computes for it. The batches
+    depend on the examples and the budget alone, not on the number of ranks. No batch crosses the
+    border of a cell, a set of numbers of examples (default: all in one). An example longer than the
+    budget is a batch of its own.
     """
     batches = []
     for cell, members in enumerate([range(len(examples))] if cells is None else cells):
         group: list[int] = []
         for member in sorted(members, key=lambda i: (-len(examples[i].ids), i)):
-            if group and (len(group) + 1) * len(examples[group[0]].ids) > token_budget:
-                batches.append(_batch(group, examples, cell))
-                group = []
+            if group:
+                longest, length = (len(examples[i].ids) for i in (group[0], member))
+                full = (len(group) + 1) * longest > token_budget
+                if full or length < (1 - _PADDING) * longest:
+                    batches.append(_batch(group, examples, cell))
+                    group = []
             group.append(member)
         batches.append(_batch(group, examples, cell))
     return batches

@@ -27,8 +27,6 @@ _FACTS = (
     "ranks", "examples", "tokens", "layers", "first_token_norm", "seconds", "skipped",
     "out_of_memory", "fingerprints", "padding",
 )  # fmt: skip
-# Share of padding from which on it is worth a word.
-_MUCH_PADDING = 0.1
 
 
 def run(config: Config, overrides: Sequence[str] = (), group: str | None = None) -> Path:
@@ -111,12 +109,6 @@ def extract_topologies(
         Folder for what would be too large to be held in memory.
     """
     request, examples = prepare(config, documents, views)
-    padding = padding_share(request.batches)
-    if padding > _MUCH_PADDING:
-        logger.info(
-            "%.0f %% of the tokens that the model computes are padding; a smaller "
-            "runtime.token_budget leaves less", 100 * padding,
-        )  # fmt: skip
     launch, device = request.processes, config.runtime.device
     result = run_ranks("probe.extract:extract", request.to_bytes(), launch, device)
     facts: dict[str, Any] = {
@@ -125,7 +117,7 @@ def extract_topologies(
         "tokens": int(result["tokens"]),
         "layers": request.layers,
         "skipped": examples.skipped,
-        "padding": round(padding, 4),
+        "padding": round(padding_share(request.batches), 4),
         "out_of_memory": int(result["out_of_memory"]),
     }
     if "first_token" in result:

@@ -75,7 +75,17 @@ def test_batches_go_from_long_to_short_and_none_could_take_the_next_example(
     assert order == sorted(order)
     for batch, following in pairwise(batches):
         if batch.cell == following.cell:
-            assert (len(batch.members) + 1) * len(batch.ids[0]) > budget
+            full = (len(batch.members) + 1) * len(batch.ids[0]) > budget
+            assert full or len(following.ids[0]) < 0.9 * len(batch.ids[0])
+
+
+@steady
+@given(plans())
+def test_no_example_is_padded_by_more_than_a_tenth(plan: tuple[list[int], int, int]) -> None:
+    lengths, budget, parts = plan
+    for batch in form_batches(examples_of(lengths), budget, split_parts(len(lengths), parts)):
+        longest, shortest = (pick(map(len, batch.ids)) for pick in (max, min))
+        assert shortest >= 0.9 * longest
 
 
 @steady

