@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import combinations
 
 import torch
 from torch import nn
@@ -13,7 +14,9 @@ from probe.cells import Wanted
 from probe.config import (
     Config,
     DataConfig,
+    Matmul,
     ModelConfig,
+    RuntimeConfig,
     Side,
     Site,
 )
@@ -32,26 +35,39 @@ class Ours:
         Texts, as token ids.
     layers : list of int
         Layers to read.
-    selection : {"all", "each"}
-        One matrix over the layers, or one for each.
+    selection : {"all", "middle", "each", "cross"}
+        One matrix over the layers, one for each, or one for each pair.
     scheme : {"mean", "fisher", "pooled"}
         Average.
+    matmul : {"fp32", "tf32", "bf16x3"}
+        Precision of the products.
     """
 
     def __init__(
-        self, trunk: nn.Module, batch: Batch, layers: list[int], selection: str, scheme: str
+        self,
+        trunk: nn.Module,
+        batch: Batch,
+        layers: list[int],
+        selection: str,
+        scheme: str,
+        matmul: str = "fp32",
     ) -> None:
         config = Config(
             model=ModelConfig(padding_side=Side.left),
             data=DataConfig(source="text"),
+            runtime=RuntimeConfig(matmul=Matmul(matmul)),
         )
         self.device = next(trunk.parameters()).device
         self.batch, self.trunk = batch, trunk
         self.reader = Reader(trunk, config.model, layers, Site.residual)
         names = [f"text {member}" for member in batch.members]
-        groups = [layers] if selection == "all" else [[layer] for layer in layers]
+        groups = {
+            "each": [[layer] for layer in layers],
+            "cross": [list(pair) for pair in combinations(layers, 2)],
+        }.get(selection, [layers])
+        kind = "cross" if selection == "cross" else "layer"
         wanted = [
-            Wanted(f"matrix{number}", group, [0], scheme=scheme)
+            Wanted(f"matrix{number}", group, [0], scheme=scheme, kind=kind)
             for number, group in enumerate(groups)
         ]
         self.request = Request(config, layers, [batch], names, "benchmark", wanted)

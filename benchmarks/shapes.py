@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, Qwen2Config
 
+
+class Shape(TypedDict, total=False):
+    """What a configuration of Qwen2 says of a model's size."""
+
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    vocab_size: int
+    tie_word_embeddings: bool
+
+
 # As in the configurations of Qwen/Qwen2.5-0.5B and Qwen/Qwen2.5-7B; `tiny` is for tests.
-SHAPES: dict[str, dict[str, Any]] = {
+SHAPES: dict[str, Shape] = {
     "tiny": {
         "hidden_size": 24,
         "intermediate_size": 40,
@@ -17,6 +30,15 @@ SHAPES: dict[str, dict[str, Any]] = {
         "num_attention_heads": 2,
         "num_key_value_heads": 2,
         "vocab_size": 50,
+    },
+    # Small enough for whole runs, large enough that they are the model's work.
+    "small": {
+        "hidden_size": 512,
+        "intermediate_size": 2048,
+        "num_hidden_layers": 6,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 2,
+        "vocab_size": 2048,
     },
     "0.5b": {
         "hidden_size": 896,

@@ -1,0 +1,102 @@
+"""The program as its users start it: models to give it, and what a run of it took."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import Qwen2Config
+
+import probe as program
+from benchmarks.shapes import SHAPES
+
+TOKENIZER = Path(program.__file__).parent / "assets" / "tiny"
+
+
+@dataclass(frozen=True)
+class Took:
+    """What a command took.
+
+    Attributes
+    ----------
+    seconds : float
+        Of wall time.
+    cpu : float
+        Seconds of CPU time, of all its processes that it has waited for.
+    peak : int
+        Bytes of the largest process's memory at its highest.
+    """
+
+    seconds: float
+    cpu: float
+    peak: int
+
+
+def call(words: Sequence[str], threads: int | None = None) -> Took:
+    """Run a command to its end.
+
+    Raises
+    ------
+    RuntimeError
+        If it fails.
+    """
+    limits = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        words, env=os.environ | limits, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert process.stdout is not None
+    said = process.stdout.read()
+    # Its own resources, where getrusage knows but the largest of all children.
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(words)} failed: {said.decode(errors='replace')}")
+    unit = 1 if sys.platform == "darwin" else 1024
+    took = time.perf_counter() - started
+    return Took(took, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit)
+
+
+def probe(*words: str, threads: int | None = None) -> tuple[Took, Path, dict[str, Any]]:
+    """Run `python -m probe`; return what it took, its folder and its manifest."""
+    [output] = [Path(word.partition("=")[2]) for word in words if word.startswith("output=")]
+    shutil.rmtree(output, ignore_errors=True)
+    took = call([sys.executable, "-m", "probe", "tracking=none", *words], threads)
+    [manifest] = output.glob("*/*/*/manifest.json")
+    return took, manifest.parent, json.loads(manifest.read_text())
+
+
+def save_model(shape: str, folder: Path) -> Path:
+    """Write a model's configuration, and a tokenizer; its weights are for `init=random`."""
+    folder.mkdir(parents=True)
+    for file in TOKENIZER.glob("tokenizer*.json"):
+        shutil.copy(file, folder)
+    vocabulary = json.loads((TOKENIZER / "config.json").read_text())["vocab_size"]
+    Qwen2Config(**SHAPES[shape] | {"vocab_size": vocabulary}).save_pretrained(folder)
+    return folder
+
+
+def save_texts(number: int, words: int, file: Path) -> int:
+    """Write texts of random words, of like length; return their bytes."""
+    rng = np.random.default_rng(0)
+    letters = np.array(list("etaoinshrdlu"))
+    with file.open("w", encoding="utf-8") as stream:
+        for _ in range(number):
+            lengths = rng.integers(2, 8, words)
+            text = " ".join("".join(rng.choice(letters, length)) for length in lengths)
+            stream.write(json.dumps({"text": text}) + "\n")
+    return file.stat().st_size
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes of all files in a folder."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

@@ -1,0 +1,79 @@
+"""Memory, disk and time of whole runs as the examples grow, beside what `cost` says.
+
+Peak memory is to grow by the texts and their ids alone. The time of the larger run is foretold from
+the smaller one's, less what a run of two examples takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import torch
+
+from benchmarks import cost
+from benchmarks.commands import probe, save_model, save_texts, size_of
+from benchmarks.report import Report, save
+from benchmarks.shapes import SHAPES
+from benchmarks.timing import describe
+
+SHAPE, SIZES, WORDS = "small", (2, 100, 1000), 110
+
+
+def run(asked: argparse.Namespace) -> None:
+    """Measure the runs, one after the other."""
+    device = torch.device("cpu")
+    layers = SHAPES[SHAPE]["num_hidden_layers"]
+    rows, raw = [], {}
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        model = save_model(SHAPE, folder / "model")
+        save_texts(SIZES[-1], WORDS, folder / "texts.jsonl")
+        for size in SIZES:
+            took, run_folder, manifest = probe(
+                "model=local", f"model.path={model}", "init=random", "data=text",
+                f"data.path={folder}/texts.jsonl", f"data.limit={size}", "layers=each",
+                "runtime.device=cpu", f"output={folder}/out", "measures.rewired=0",
+            )  # fmt: skip
+            matrices = size_of(run_folder / "topology")
+            raw[size] = {
+                "seconds": took.seconds, "cpu": took.cpu, "peak": took.peak,
+                "extraction": manifest["seconds"], "tokens": manifest["tokens"],
+                "text bytes": sum(map(len, (folder / "texts.jsonl").open().readlines()[:size])),
+                "matrices": matrices, "folder": size_of(run_folder),
+            }  # fmt: skip
+            rows.append(
+                [str(size), str(manifest["tokens"]), f"{manifest['seconds']:.1f}",
+                 f"{took.peak / 1e6:.0f}", f"{matrices / 1e6:.2f}",
+                 f"{cost.matrix_bytes(SHAPES[SHAPE], layers) / 1e6:.2f}",
+                 f"{size_of(run_folder) / 1e6:.1f}"]
+            )  # fmt: skip
+    save(
+        Report(
+            name="growth-cpu",
+            title="Whole runs as the examples grow",
+            facts=describe(device) | {"shape": SHAPE, "layers": "each"},
+            columns=["examples", "tokens", "extraction s", "peak MB", "matrices MB",
+                     "foretold MB", "run folder MB"],
+            rows=rows,
+            notes=_notes(raw),
+            raw=raw,
+        )
+    )  # fmt: skip
+
+
+def _notes(raw: dict[int, dict[str, float]]) -> list[str]:
+    least, few, many = (raw[size] for size in SIZES)
+    tokens = many["tokens"] - few["tokens"]
+    grown = many["peak"] - few["peak"]
+    text = many["text bytes"] - few["text bytes"]
+    speed = (few["extraction"] - least["extraction"]) / (few["tokens"] - least["tokens"])
+    foretold = few["extraction"] + speed * tokens
+    return [
+        f"From {SIZES[1]} to {SIZES[2]} examples peak memory grew by {grown / 1e6:.1f} MB, "
+        f"{grown / tokens:.0f} bytes a token; the texts grew by {text / 1e6:.1f} MB, their token "
+        f"ids, 8 bytes each, by {8 * tokens / 1e6:.1f} MB.",
+        f"The {SIZES[2]} were foretold to take {foretold:.1f} s and took "
+        f"{many['extraction']:.1f} s.",
+    ]
