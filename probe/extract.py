@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from probe import memory
+from probe import memory, room
 from probe.activations import Reader
 from probe.batches import Batch, Tensors, deal
 from probe.config import InitKind
@@ -109,6 +109,8 @@ def share(request: Request, ranks: Ranks, module: nn.Module) -> Iterator[tuple[B
         for batch in deal(request.batches, ranks.size)[ranks.index]:
             padded = batch.tensors(pad, model.padding_side, request.config.data.skip_first)
             yield batch, padded.to(ranks.device)
+            if ranks.device.type == "cpu":  # a GPU would be waited for
+                room.give_back(ranks.device)
             tokens = sum(map(len, batch.ids))
             progress.update(*ranks.count(len(batch.members), tokens, request.run))
 

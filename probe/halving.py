@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+from probe import room
 from probe.batches import Batch, Tensors
 from probe.errors import UserError
 
@@ -45,7 +46,7 @@ def in_halves(
         yield batch, tensors
         return
     # Not where the error was caught: its traceback holds all that the forward pass had made.
-    _free(tensors.tokens.device)
+    room.give_back(tensors.tokens.device)
     n_examples, length = tensors.tokens.shape
     if n_examples == 1:
         raise UserError(
@@ -82,11 +83,3 @@ def out_of_memory(error: BaseException) -> bool:
     """
     kinds = (torch.OutOfMemoryError, MemoryError)
     return isinstance(error, kinds) or any(said in str(error) for said in _SAID)
-
-
-def _free(device: torch.device) -> None:
-    """Give back what the allocator keeps: its pieces may be too small for anything else."""
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-    elif device.type == "mps":
-        torch.mps.empty_cache()

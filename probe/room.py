@@ -1,7 +1,8 @@
-"""How much memory a device has, in bytes; None where it does not say."""
+"""How much memory a device has, in bytes, None where it does not say; and giving some back."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 from pathlib import Path
 
@@ -31,6 +32,20 @@ def free(device: torch.device) -> int | None:
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
     return total(device)
+
+
+def give_back(device: torch.device) -> None:
+    """Give back what the allocator keeps of memory that is free: its pieces fit nothing else.
+
+    Batches of ever other lengths leave ever other pieces, by which the memory of a process on a CPU
+    grows with the number of texts: by 0.8 MB each, in a model of 512 neurons.
+    """
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+    elif trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # of glibc alone
+        trim(0)
 
 
 def words(size: int) -> str:
