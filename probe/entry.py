@@ -14,9 +14,9 @@ from typing import Any, NoReturn
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from probe.cli import compose_config, help_page, read_arguments, typed
+from probe.cli import compose_config, help_page, read_arguments, split_rerun, typed
 from probe.cli.arguments import Arguments
 from probe.config import CONF, Config, registered, run_folder
 from probe.console import log_to_console
@@ -86,6 +86,9 @@ def _lead(
     if {"-h", "--help"} & set(sys.argv[1:]):
         sys.stdout.write(help_page(schema, program, about) + "\n")
         return 0
+    repeated = split_rerun(sys.argv[1:]) if schema is Config else None
+    if repeated is not None:
+        return _repeat(task, *repeated)
     arguments = read_arguments(sys.argv[1:], schema)
     flags = arguments.flags
     configs = [compose_config(job, schema, flags.config_dir) for job in arguments.jobs]
@@ -101,6 +104,18 @@ def _lead(
 
     _run_hydra(schema, run)
     return 1 if failed(attempts) else 0
+
+
+def _repeat(task: Task, run: Path, words: list[str]) -> int:
+    """Do a finished run again, elsewhere, and compare."""
+    from probe.rerun import again, compare  # NumPy
+
+    config = again(run, words)
+    log_to_console()
+    done = _attempt(task, Config, words, OmegaConf.structured(config), None)
+    if done.run is None:
+        return 1
+    return 0 if compare(run, Path(done.run)) else 1
 
 
 def _refuse_shared_folders(configs: Sequence[Config]) -> None:

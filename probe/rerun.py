@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from probe.cli import compose_config, read_arguments
@@ -23,7 +21,6 @@ PLACE = ".rerun"
 # What single precision promises, see the README.
 WITHIN = 1e-6
 _ROWS = 1024  # of a matrix that are compared at a time
-_GROUPS_BEYOND = {"data": ("data", "subject"), "layers": ("layers", "average")}
 # Where results go, and not what they are.
 _WITHOUT_MEANING = {"output", "overwrite", "tracking"}
 
@@ -57,9 +54,13 @@ def again(run: Path, words: Sequence[str]) -> Config:
         "overwrite": True,
     }
     plain["tracking"] = plain["tracking"] | {"enabled": False}
+    usual = dict(_flat(to_plain(compose_config([]))))
     given = to_plain(compose_config(arguments.jobs[0], Config, arguments.flags.config_dir))
-    for word in arguments.overrides:
-        _take(plain, given, word.partition("=")[0].lstrip("+"))
+    names = [word.partition("=")[0].lstrip("+") for word in arguments.overrides]
+    # An option of a group may set keys of others: layers=full compares no halves.
+    names += [name for name, value in _flat(given) if value != usual.get(name, value)]
+    for name in names:
+        _take(plain, given, name)
     try:
         config = from_plain(plain)
     except OmegaConfBaseException as error:
@@ -81,6 +82,8 @@ def _take(plain: dict[str, Any], given: Mapping[str, Any], name: str) -> None:
     """Take a key, or everything that an option of a group sets, from what was given."""
     if name.startswith("hydra"):
         return
+    if name.partition(".")[0] == "subject" and plain["subject"] is None:
+        raise UserError("the run's data has no subjects; leave subject= out")
     if name == "experiment":
         raise UserError("experiment= is not taken together with --rerun; give its keys")
     if name in group_options():

@@ -115,13 +115,34 @@ def _flags(arguments: Sequence[str]) -> Namespace:
     return flags
 
 
-def _rerun(arguments: Sequence[str]) -> list[str]:
-    """Put the overrides that made a run in the place of `--rerun RUN`."""
-    arguments = [
+def split_rerun(arguments: Sequence[str]) -> tuple[Path, list[str]] | None:
+    """Return the run that is to be repeated and compared, and the other words.
+
+    None where `--rerun` is not given, or only stands for a run's overrides: in a sweep, or where
+    the configuration is to be shown.
+    """
+    words = _apart(arguments)
+    if "--rerun" not in words or {"-m", "--multirun", "-c", "--cfg", "--info"} & set(words):
+        return None
+    place = words.index("--rerun")
+    if place + 1 == len(words):
+        raise UserError("--rerun needs the folder of a run; give it after --rerun")
+    return Path(words[place + 1]), [*words[:place], *words[place + 2 :]]
+
+
+def _apart(arguments: Sequence[str]) -> list[str]:
+    """Write `--rerun=RUN` and `--cfg=job` as two words."""
+    flags = ("--rerun=", "--cfg=")
+    return [
         part
         for word in arguments
-        for part in (word.split("=", 1) if word.startswith("--rerun=") else [word])
+        for part in (word.split("=", 1) if word.startswith(flags) else [word])
     ]
+
+
+def _rerun(arguments: Sequence[str]) -> list[str]:
+    """Put the overrides that made a run in the place of `--rerun RUN`."""
+    arguments = _apart(arguments)
     if "--rerun" not in arguments:
         return arguments
     place = arguments.index("--rerun")
