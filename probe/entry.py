@@ -21,6 +21,7 @@ from probe.cli.arguments import Arguments
 from probe.config import CONF, Config, registered, run_folder
 from probe.console import log_to_console
 from probe.errors import RankError, UserError
+from probe.secret import hide
 from probe.sweep import UNFINISHED, Job, failed, make_folder, note, read_jobs, write_jobs
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ def enter(
     try:
         code = _lead(task, schema, program, about, after)
     except UserError as error:
-        sys.stderr.write(f"probe: {error}\n")
+        sys.stderr.write(hide(f"probe: {error}\n"))
         code = 1
     except KeyboardInterrupt:
         sys.stderr.write("probe: interrupted; runs that are finished are found again\n")
@@ -200,7 +201,7 @@ def _attempt(
             logger.error("probe: %s", error)
         else:
             logger.exception("probe: %s failed: %s", " ".join(given) or "the run", error)
-        return Job(given, error=str(error) or type(error).__name__)
+        return Job(given, error=hide(str(error)) or type(error).__name__)
     return Job(given, run=str(made) if isinstance(made, Path) else None)
 
 

@@ -25,6 +25,7 @@ from yaml import YAMLError
 from probe.cli.keys import keys
 from probe.config import group_options
 from probe.errors import UserError, nearest
+from probe.secret import hide
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def read_arguments(arguments: Sequence[str], schema: type[Any]) -> Arguments:
     if flags.package:
         _check_package(flags.package, known)
     for one in flags.overrides:
+        _check_secret(one)
         _check_sweep(_parse(one), options, flags.multirun)
     written = [text for one in flags.overrides for text in _layer_numbers(one, options["layers"])]
     overrides = [_parse(text) for text in written]
@@ -191,6 +193,15 @@ def _parse(text: str) -> Override:
         key, equals, value = text.partition("=")
         hint = f"; quote the value twice: '{key}=\"{value}\"'" if equals else "; write key=value"
         raise UserError(f"cannot read the argument '{text}'{hint}") from None
+
+
+def _check_secret(text: str) -> None:
+    """Refuse a token, as overrides are kept with the results; it is not repeated here."""
+    if hide(text) != text:
+        raise UserError(
+            f"{text.partition('=')[0]} holds a token or a password, which the run would write "
+            "down; leave it out, and give it as HF_TOKEN or WANDB_API_KEY in the environment"
+        )
 
 
 def _check_package(package: str, known: set[str]) -> None:
