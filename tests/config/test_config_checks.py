@@ -45,7 +45,7 @@ def with_values(values: dict[str, Any]) -> Config:
 REFUSED: list[tuple[dict[str, Any], str]] = [
     (
         {"tracking.tags": ["mine", "hf_abcdefghijklmnop"]},
-        r"tracking\.tags holds a token or a password, which the run would write down; .*environment",
+        r"tracking\.tags holds a token or a password, which the run would .* environment",
     ),
     (
         {"model.id": None, "model.path": None},
