@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from probe.cli.arguments import read_arguments, split_rerun
+from probe.cli.again import split_rerun
+from probe.cli.arguments import read_arguments
 from probe.cli.compose import compose_config, typed
 from probe.cli.help import help_page
 from probe.config import Config
