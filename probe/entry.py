@@ -14,13 +14,14 @@ from typing import Any, NoReturn
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from probe.cli import compose_config, help_page, read_arguments, typed
+from probe.cli import compose_config, help_page, read_arguments, split_rerun, typed
 from probe.cli.arguments import Arguments
 from probe.config import CONF, Config, registered, run_folder
 from probe.console import log_to_console
 from probe.errors import RankError, UserError
+from probe.secret import hide
 from probe.sweep import UNFINISHED, Job, failed, make_folder, note, read_jobs, write_jobs
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ def enter(
     try:
         code = _lead(task, schema, program, about, after)
     except UserError as error:
-        sys.stderr.write(f"probe: {error}\n")
+        sys.stderr.write(hide(f"probe: {error}\n"))
         code = 1
     except KeyboardInterrupt:
         sys.stderr.write("probe: interrupted; runs that are finished are found again\n")
@@ -86,6 +87,9 @@ def _lead(
     if {"-h", "--help"} & set(sys.argv[1:]):
         sys.stdout.write(help_page(schema, program, about) + "\n")
         return 0
+    repeated = split_rerun(sys.argv[1:]) if schema is Config else None
+    if repeated is not None:
+        return _repeat(task, *repeated)
     arguments = read_arguments(sys.argv[1:], schema)
     flags = arguments.flags
     configs = [compose_config(job, schema, flags.config_dir) for job in arguments.jobs]
@@ -101,6 +105,18 @@ def _lead(
 
     _run_hydra(schema, run)
     return 1 if failed(attempts) else 0
+
+
+def _repeat(task: Task, run: Path, words: list[str]) -> int:
+    """Do a finished run again, elsewhere, and compare."""
+    from probe.rerun import again, compare  # NumPy
+
+    config = again(run, words)
+    log_to_console()
+    done = _attempt(task, Config, words, OmegaConf.structured(config), None)
+    if done.run is None:
+        return 1
+    return 0 if compare(run, Path(done.run)) else 1
 
 
 def _refuse_shared_folders(configs: Sequence[Config]) -> None:
@@ -185,7 +201,7 @@ def _attempt(
             logger.error("probe: %s", error)
         else:
             logger.exception("probe: %s failed: %s", " ".join(given) or "the run", error)
-        return Job(given, error=str(error) or type(error).__name__)
+        return Job(given, error=hide(str(error)) or type(error).__name__)
     return Job(given, run=str(made) if isinstance(made, Path) else None)
 
 

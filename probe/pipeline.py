@@ -12,7 +12,7 @@ from probe.assemble import assemble
 from probe.batches import padding_share
 from probe.config import Config, check, to_plain
 from probe.data import Document, fingerprint, load_documents
-from probe.distributed import n_ranks, run_ranks
+from probe.distributed import machine, n_ranks, run_ranks
 from probe.models import model_fingerprint
 from probe.prepare import Views, prepare
 from probe.request import Request
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 # What a manifest says of an extraction, and not of its measures.
 _FACTS = (
     "ranks", "examples", "tokens", "layers", "first_token_norm", "seconds", "skipped",
-    "out_of_memory", "fingerprints", "padding",
+    "out_of_memory", "fingerprints", "padding", "device", "threads",
 )  # fmt: skip
 
 
@@ -113,6 +113,7 @@ def extract_topologies(
     result = run_ranks("probe.extract:extract", request.to_bytes(), launch, device)
     facts: dict[str, Any] = {
         "ranks": n_ranks(launch, device),
+        **machine(device),
         "examples": int(result["examples"]),
         "tokens": int(result["tokens"]),
         "layers": request.layers,

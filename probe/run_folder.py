@@ -10,7 +10,7 @@ import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -29,7 +29,10 @@ logger = logging.getLogger(__name__)
 FORMAT = 2
 # What lies in the folder before any result.
 _BEFORE_WORK = {"config.yaml", "overrides.yaml", "probe.log"}
-_PACKAGES = ("torch", "transformers", "accelerate", "numpy", "hydra-core", "wandb")
+_PACKAGES = (
+    "torch", "transformers", "accelerate", "tokenizers", "safetensors", "datasets", "numpy",
+    "scipy", "networkx", "hydra-core", "wandb",
+)  # fmt: skip
 
 
 class RunFolder:
@@ -164,6 +167,7 @@ class RunFolder:
                 if file.name != "probe.log"
             },
         }
+        manifest["sha256"] = seal(manifest)
         with replacing(self.work / MANIFEST) as unfinished:
             unfinished.write_text(json.dumps(manifest, indent=1) + "\n")
         self._put_in_place()
@@ -190,6 +194,18 @@ class RunFolder:
             elif name not in made and not (self.path / name).exists():
                 (self.path / name).parent.mkdir(parents=True, exist_ok=True)
                 file.rename(self.path / name)
+
+
+def seal(manifest: Mapping[str, Any]) -> str:
+    """Hash what a manifest says, whatever its layout, so that a change of it can be told.
+
+    Examples
+    --------
+    >>> seal({"format": 2}) == seal({"format": 2, "sha256": "of itself"}) != seal({"format": 3})
+    True
+    """
+    said = {key: value for key, value in manifest.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _sha256(file: Path) -> str:

@@ -8,8 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from probe.secret import hide
+
 # Names the log of the run for the ranks that it starts.
 VARIABLE = "PROBE_LOG"
+
+
+class Hiding(logging.Formatter):
+    """Formats without tokens and passwords, wherever they come from."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format a record, its traceback included."""
+        return hide(super().format(record))
 
 
 @contextmanager
@@ -33,5 +43,5 @@ def logging_to(file: Path) -> Iterator[None]:
 def file_handler(file: str | Path) -> logging.Handler:
     """Append to a log, line by line, as another process may do at the same time."""
     handler = logging.FileHandler(file, mode="a", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s  %(message)s"))
+    handler.setFormatter(Hiding("%(asctime)s %(levelname)s %(name)s  %(message)s"))
     return handler

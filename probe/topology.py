@@ -192,6 +192,8 @@ def _load(run: Path, record: dict[str, Any]) -> Topology:
     arrays = {"matrix": record["file"], "standard_error": record["standard_error_file"]}
     try:
         loaded: dict[str, Any] = {k: load_matrix(run / file) for k, file in arrays.items() if file}
-    except OSError as error:
+    except FileNotFoundError as error:
         raise UserError(f"{run} lacks {error.filename}; make the run again") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{run} has a matrix that is none ({error}); make it again") from None
     return Topology(**rest, **loaded)

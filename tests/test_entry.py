@@ -128,7 +128,7 @@ def test_a_run_that_works_exits_0_says_nothing_and_leaves_no_file(task: Calls, r
         (["data.limit=0"], "data.limit=0 is too small; give 1 or more"),
         (
             ["--rerun", "nowhere"],
-            "--rerun needs the folder of a run, and nowhere has no overrides.yaml",
+            "--rerun needs the folder of a finished run, and nowhere has no manifest.json",
         ),
         (["--config-dir", "nowhere"], "--config-dir nowhere is no folder"),
     ],

@@ -19,12 +19,12 @@ from hydra.core.override_parser.types import (
     Sweep,
 )
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
-from yaml import YAMLError
 
+from probe.cli.again import with_overrides
 from probe.cli.keys import keys
 from probe.config import group_options
 from probe.errors import UserError, nearest
+from probe.secret import hide
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def read_arguments(arguments: Sequence[str], schema: type[Any]) -> Arguments:
     UserError
         For the first mistake, naming the nearest right word.
     """
-    flags = _flags(_rerun(arguments))
+    flags = _flags(with_overrides(arguments))
     if flags.shell_completion:
         return Arguments(flags.overrides, [], flags)
     options = group_options()
@@ -65,6 +65,7 @@ def read_arguments(arguments: Sequence[str], schema: type[Any]) -> Arguments:
     if flags.package:
         _check_package(flags.package, known)
     for one in flags.overrides:
+        _check_secret(one)
         _check_sweep(_parse(one), options, flags.multirun)
     written = [text for one in flags.overrides for text in _layer_numbers(one, options["layers"])]
     overrides = [_parse(text) for text in written]
@@ -115,29 +116,6 @@ def _flags(arguments: Sequence[str]) -> Namespace:
     return flags
 
 
-def _rerun(arguments: Sequence[str]) -> list[str]:
-    """Put the overrides that made a run in the place of `--rerun RUN`."""
-    arguments = [
-        part
-        for word in arguments
-        for part in (word.split("=", 1) if word.startswith("--rerun=") else [word])
-    ]
-    if "--rerun" not in arguments:
-        return arguments
-    place = arguments.index("--rerun")
-    run = Path(arguments[place + 1]) if place + 1 < len(arguments) else Path()
-    file = run / "overrides.yaml"
-    if not file.is_file():
-        raise UserError(f"--rerun needs the folder of a run, and {run} has no overrides.yaml")
-    try:
-        made_by = OmegaConf.to_container(OmegaConf.load(file))
-    except (YAMLError, OSError):
-        made_by = None
-    if not isinstance(made_by, list) or not all(isinstance(word, str) for word in made_by):
-        raise UserError(f"--rerun cannot read {file}; it is no list of overrides")
-    return [*made_by, *arguments[:place], *arguments[place + 2 :]]
-
-
 def _layer_numbers(text: str, options: list[str]) -> list[str]:
     """Write `layers=12` as `layers=single layers.index=12`, also in sweeps and lists."""
     name, _, value = text.partition("=")
@@ -170,6 +148,15 @@ def _parse(text: str) -> Override:
         key, equals, value = text.partition("=")
         hint = f"; quote the value twice: '{key}=\"{value}\"'" if equals else "; write key=value"
         raise UserError(f"cannot read the argument '{text}'{hint}") from None
+
+
+def _check_secret(text: str) -> None:
+    """Refuse a token, as overrides are kept with the results; it is not repeated here."""
+    if hide(text) != text:
+        raise UserError(
+            f"{text.partition('=')[0]} holds a token or a password, which the run would write "
+            "down; leave it out, and give it as HF_TOKEN or WANDB_API_KEY in the environment"
+        )
 
 
 def _check_package(package: str, known: set[str]) -> None:

@@ -34,7 +34,8 @@ Flags
   -m, --multirun     sweep over values given with commas
   --cfg job          print the configuration and stop
   --config-dir DIR   also take options from a folder of your own, laid out like conf/
-  --rerun RUN        do again what made the folder RUN
+  --rerun RUN        do the run in the folder RUN again, by default under <output>/.rerun, and
+                     compare: exit code 0 if all r are the same within 1e-6; with -m, sweep from it
   -h, --help         this page
 """
 

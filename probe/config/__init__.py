@@ -14,14 +14,8 @@ from probe.config.choices import (
     Site,
     Weight,
 )
-from probe.config.naming import (
-    average_name,
-    data_name,
-    layers_name,
-    model_name,
-    run_folder,
-    study_folder,
-)
+from probe.config.names import data_name, model_name
+from probe.config.naming import average_name, layers_name, run_folder, study_folder
 from probe.config.plain import from_plain, to_plain
 from probe.config.schema import (
     AverageConfig,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from probe.config.choices import Cut, Scheme, Selection, Site
-from probe.config.schema import (
-    Config,
-    DataConfig,
-)
+from probe.config.names import name_mistakes
+from probe.config.plain import to_plain
+from probe.config.schema import Config, DataConfig
 from probe.errors import UserError
+from probe.secret import hide
 
 # Selections of which a matrix joins the neurons of several layers.
 JOINT = (Selection.cross, Selection.full)
@@ -31,7 +32,9 @@ def layer_numbers(config: Config) -> list[int]:
 
 
 def _mistakes(config: Config) -> Iterator[str]:
+    yield from _secret_mistakes(to_plain(config))
     yield from _model_mistakes(config)
+    yield from name_mistakes(config)
     yield from _data_mistakes(config)
     yield from _layer_mistakes(config)
     yield from _joint_mistakes(config)
@@ -57,6 +60,21 @@ def _mistakes(config: Config) -> Iterator[str]:
     for name, (value, bound) in least.items():
         if value is not None and value < bound:
             yield f"{name}={value} is too small; give {bound} or more"
+
+
+def _secret_mistakes(values: Any, name: str = "") -> Iterator[str]:
+    """Refuse what would be written into config.yaml, manifest and W&B; it is not repeated here."""
+    if isinstance(values, dict):
+        for key, value in values.items():
+            yield from _secret_mistakes(value, f"{name}.{key}" if name else key)
+    elif isinstance(values, list):
+        for value in values:
+            yield from _secret_mistakes(value, name)
+    elif isinstance(values, str) and hide(values) != values:
+        yield (
+            f"{name} holds a token or a password, which the run would write down; leave it out, "
+            "and give it as HF_TOKEN or WANDB_API_KEY in the environment"
+        )
 
 
 def _model_mistakes(config: Config) -> Iterator[str]:

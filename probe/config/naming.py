@@ -10,24 +10,8 @@ from typing import Any
 
 from probe.config.checks import layer_numbers
 from probe.config.choices import InitKind, Matmul, Scheme, Site, Weight
-from probe.config.schema import (
-    AverageConfig,
-    Config,
-    DataConfig,
-    ModelConfig,
-)
-
-
-def model_name(model: ModelConfig) -> str:
-    """Short name of the model, from its id or folder where the configuration gives none."""
-    return model.name or Path(model.path or model.id or "model").resolve().name
-
-
-def data_name(data: DataConfig) -> str:
-    """Short name of the data set, from its file or id where the configuration gives none."""
-    if data.path is not None:
-        return data.name or Path(data.path).stem
-    return data.name or Path(data.id or data.source).name
+from probe.config.names import data_name, model_name
+from probe.config.schema import AverageConfig, Config
 
 
 def average_name(average: AverageConfig) -> str:
@@ -54,7 +38,7 @@ def layers_name(config: Config) -> str:
 def computed(config: Config) -> dict[str, Any]:
     """Return the part of the configuration that the matrices depend on."""
     model, data = asdict(config.model), asdict(config.data)
-    del model["device_map"]  # where a model is changes nothing
+    del model["device_map"], model["pickle"]  # where a model is, and in what files, changes nothing
     for part in (model, data):
         if part["path"] is not None:
             part["path"] = str(Path(part["path"]).resolve())

@@ -45,6 +45,7 @@ class ModelConfig:
     attention: str | None = key(None, "Path in a block of the attention module (site=attention).")
     chat: bool = key(False, "Put questions into the model's chat template (instruct models).")
     trust_remote_code: bool = key(False, "Run Python code that comes with the model.")
+    pickle: bool = key(False, "Also read weights that are pickled (.bin), tensors only.")
 
 
 @dataclass

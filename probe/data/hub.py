@@ -98,11 +98,8 @@ def _cache(data: DataConfig) -> Path:
     """
     import datasets
 
-    return (
-        Path(datasets.config.HF_DATASETS_CACHE)
-        / "probe"
-        / f"{data.revision or 'main'}-{data.split}"
-    )
+    name = f"{data.revision or 'main'}-{data.split}".replace("/", "--").replace("\\", "--")
+    return Path(datasets.config.HF_DATASETS_CACHE) / "probe" / name
 
 
 @contextmanager

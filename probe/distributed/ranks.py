@@ -139,5 +139,20 @@ def find_device(device: str, local: int = 0) -> torch.device:
     return found
 
 
+def machine(device: str) -> dict[str, str | int]:
+    """Say what this process computes on: sums of single precision depend on it, in their last bits.
+
+    Parameters
+    ----------
+    device : str
+        `runtime.device`.
+    """
+    found = find_device(device)
+    name = torch.backends.cpu.get_cpu_capability()
+    if found.type == "cuda":
+        name = torch.cuda.get_device_name(found)
+    return {"device": f"{found.type} ({name})", "threads": torch.get_num_threads()}
+
+
 def _on_host(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.cpu().contiguous() for name, tensor in state.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
@@ -19,6 +20,17 @@ def failure(where: str, revision: str | None, error: BaseException) -> str:
     >>> print(failure("Org/Name", "step1", OSError("No such revision.")))
     Org/Name at step1 could not be loaded (No such revision); check the name and the network, ...
     """
+    text = str(error)
+    if "trust_remote_code" in text or "custom code" in text:
+        return (
+            f"{where} comes with Python code of its own, which is not run; read it, and give "
+            "model.trust_remote_code=true if you trust it"
+        )
+    if re.search(r"file named [^\n]*safetensors", text) and ".bin" not in text:
+        return (
+            f"{where} has no weights in safetensors; convert them (load and save_pretrained in "
+            "transformers), or give model.pickle=true to read pickled ones, tensors only"
+        )
     answer, status = _answer(error)
     if isinstance(answer, GatedRepoError):
         return (

@@ -42,4 +42,4 @@ def fetch_model(model: ModelConfig, init: InitConfig, kind: Any = AutoModel) -> 
     else:
         # A checkpoint that does not fit is refused where it is loaded, in better words.
         dtype = getattr(torch, model.dtype.value)
-        place.open(kind, dtype=dtype, ignore_mismatched_sizes=True, device_map="meta")
+        place.open_weights(kind, dtype=dtype, ignore_mismatched_sizes=True, device_map="meta")

@@ -23,7 +23,7 @@ def load_language_model(model: ModelConfig, device: torch.device) -> nn.Module:
     place = Place.of(model)
     dtype = getattr(torch, model.dtype.value)
     options = {"dtype": dtype, "output_loading_info": True, **spread_options(model, device)}
-    whole, report = place.open(AutoModelForCausalLM, **options)
+    whole, report = place.open_weights(AutoModelForCausalLM, **options)
     if report["missing_keys"]:
         raise UserError(
             f"model={place.name}: the checkpoint has no language-model head "

@@ -38,6 +38,7 @@ class Place:
     name: str
     where: str
     options: dict[str, Any]
+    pickle: bool = False
 
     @classmethod
     def of(cls, model: ModelConfig) -> Place:
@@ -50,7 +51,7 @@ class Place:
         options: dict[str, Any] = {"trust_remote_code": model.trust_remote_code}
         if model.revision is not None:
             options["revision"] = model.revision
-        return cls(model_name(model), where, options)
+        return cls(model_name(model), where, options, model.pickle)
 
     def open(self, kind: Any, **more: Any) -> Any:
         """Call `kind.from_pretrained`, wording what goes wrong for a user."""
@@ -59,6 +60,10 @@ class Place:
         except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
             why = failure(self.where, self.options.get("revision"), error)
             raise UserError(f"model={self.name}: {why}") from error
+
+    def open_weights(self, kind: Any, **more: Any) -> Any:
+        """Load weights, from safetensors alone unless pickled ones were asked for."""
+        return self.open(kind, use_safetensors=None if self.pickle else True, **more)
 
 
 def load_config(model: ModelConfig) -> Any:
@@ -130,7 +135,7 @@ def _pretrained(place: Place, dtype: torch.dtype, spread: dict[str, Any]) -> Any
     options = {
         "dtype": dtype, "output_loading_info": True, "ignore_mismatched_sizes": True, **spread
     }  # fmt: skip
-    trunk, report = place.open(AutoModel, **options)
+    trunk, report = place.open_weights(AutoModel, **options)
     if set(trunk.state_dict()) <= set(report["missing_keys"]):
         # Before transformers 5 the trunk of Gemma 3 does not know the name that it has in a
         # language model's checkpoint.

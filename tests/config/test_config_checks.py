@@ -44,6 +44,10 @@ def with_values(values: dict[str, Any]) -> Config:
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     (
+        {"tracking.tags": ["mine", "hf_abcdefghijklmnop"]},
+        r"tracking\.tags holds a token or a password, which the run would .* environment",
+    ),
+    (
         {"model.id": None, "model.path": None},
         r"the model has neither path nor id; give model\.path=DIR or model\.id=ORG/NAME",
     ),
@@ -302,7 +306,7 @@ def test_a_relative_path_is_found_from_the_current_folder(
 def test_no_message_of_the_checks_is_left_untested() -> None:
     source = Path(check.__code__.co_filename).read_text(encoding="utf-8")
     messages = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Yield)]
-    assert len(messages) == 31
+    assert len(messages) == 32
 
 
 @pytest.mark.parametrize(("index", "numbers"), [(12, [12]), ([3, 7], [3, 7]), ([5], [5])])

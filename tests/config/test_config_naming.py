@@ -49,6 +49,7 @@ WITHOUT_EFFECT = {
     ),
     "runtime.device",
     "model.device_map",
+    "model.pickle",
     "init.seed",  # where the weights are trained
     "null.seed",  # where nothing is shifted
     "output",  # a folder above

@@ -64,7 +64,11 @@ for id in {[*REFUSED, "Org/missing"]}:
             load(ModelConfig(id=id, name="mine"))
         except UserError as error:
             found[f"{{id}} {{name}}"] = str(error)
-trunk = loads["trunk"](ModelConfig(id="{OLD}"))
+try:
+    loads["trunk"](ModelConfig(id="{OLD}"))
+except UserError as error:
+    found["refused"] = str(error)
+trunk = loads["trunk"](ModelConfig(id="{OLD}", pickle=True))
 found["old"] = trunk.norm.weight.tolist()
 for thread in set(threading.enumerate()) - {{threading.main_thread()}}:
     thread.join(5)
@@ -124,10 +128,11 @@ def test_a_refusal_of_the_hub_says_to_log_in(
     assert "\n" not in message
 
 
-def test_a_checkpoint_without_safetensors_is_loaded_and_left_as_it_is(
+def test_a_checkpoint_without_safetensors_is_refused_unless_asked_for_and_left_as_it_is(
     answers: tuple[dict[str, object], list[str]],
 ) -> None:
     found, requests = answers
+    assert str(found["refused"]).startswith(f"model=old: {OLD} has no weights in safetensors; ")
     assert found["old"] == found["saved"]
     asked = [request for request in requests if OLD in request]
     assert any(request.endswith("pytorch_model.bin") for request in asked)

@@ -1,0 +1,30 @@
+"""Tokens and passwords, kept out of everything that is written."""
+
+from __future__ import annotations
+
+import os
+import re
+
+_ENDINGS = ("_TOKEN", "_API_KEY", "_PASSWORD", "_SECRET")
+_SHORTEST = 12  # shorter ones would be found in innocent words
+_SHAPES = (
+    re.compile(r"(?<=://)[^/\s@]+(?=@)"),  # user:password@ in an address
+    re.compile(r"\bhf_[A-Za-z0-9]{12,}"),  # a token of the Hugging Face Hub
+    re.compile(r"\bwandb_v\d_\w{12,}"),  # a key of W&B
+)
+
+
+def hide(text: str) -> str:
+    """Put stars in the place of tokens: those in the environment, and what looks like one.
+
+    Examples
+    --------
+    >>> hide("https://me:mine@host/file and hf_0123456789abcdef")
+    'https://***@host/file and ***'
+    """
+    for name, value in os.environ.items():
+        if name.upper().endswith(_ENDINGS) and len(value) >= _SHORTEST:
+            text = text.replace(value, "***")
+    for shape in _SHAPES:
+        text = shape.sub("***", text)
+    return text

@@ -1,0 +1,96 @@
+"""The manifest itself: readable, unchanged, with all its keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from types import NoneType
+from typing import Any
+
+from probe.run_folder import FORMAT, seal
+from probe.topology import MANIFEST, matrix_file
+
+_Kinds = Mapping[str, tuple[type, ...]]
+_NUMBER = (int, float)
+_ALWAYS: _Kinds = {
+    "probe": (str,), "finished": (str,), "config": (dict,), "seconds": _NUMBER,
+    "fingerprints": (dict,), "versions": (dict,), "git": (str, NoneType), "host": (dict,),
+    "files": (dict,),
+}  # fmt: skip
+_OF_TOPOLOGIES: _Kinds = {
+    "topologies": (list,), "ranks": (int,), "examples": (int,), "tokens": (int,), "layers": (list,),
+    "skipped": (dict,),
+}  # fmt: skip
+_RECORD: _Kinds = {
+    "name": (str,), "layers": (list,), "scheme": (str,), "weight": (str,), "part": (int,),
+    "parts": (int,), "examples": (int,), "undefined": (list,), "site": (str,), "model": (str,),
+    "data": (str,), "subject": (str, NoneType), "init": (str,), "kind": (str,),
+    "reliability": (dict, NoneType), "file": (str,), "standard_error_file": (str, NoneType),
+}  # fmt: skip
+
+
+def read_manifest(run: Path) -> tuple[dict[str, Any] | None, str]:
+    """Read a run's manifest; where it cannot be read, the second value says why."""
+    try:
+        content = json.loads((run / MANIFEST).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None, f"{MANIFEST}: wanted that of a finished run, found none"
+    except (OSError, ValueError) as error:
+        return None, f"{MANIFEST}: wanted JSON, found what cannot be read ({error})"
+    if not isinstance(content, dict):
+        return None, f"{MANIFEST}: wanted a JSON object, found {type(content).__name__}"
+    return content, ""
+
+
+def check_manifest(manifest: Mapping[str, Any]) -> list[str]:
+    """Say what is wrong with the manifest; after no word, its keys can be relied on."""
+    if manifest.get("format") != FORMAT:
+        return [f"{MANIFEST}: wanted format {FORMAT}, found {manifest.get('format')!r}"]
+    if "sha256" not in manifest:
+        return [f"{MANIFEST}: wanted a sha256 of its own, found none"]
+    now = seal(manifest)
+    if now != manifest["sha256"]:
+        return [f"{MANIFEST}: wanted sha256 {manifest['sha256']} of its content, found {now}"]
+    wanted = {**_ALWAYS, **(_OF_TOPOLOGIES if "topologies" in manifest else {})}
+    return list(_kinds(manifest, wanted, MANIFEST)) or list(_listed(manifest))
+
+
+def _listed(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Check the records of topologies, and that every name is that of a file in the run."""
+    faulty = False
+    for number, record in enumerate(manifest.get("topologies", [])):
+        where = f"{MANIFEST}, topology {number}"
+        if not isinstance(record, dict):
+            yield f"{where}: wanted an object, found {type(record).__name__}"
+            return
+        for fault in _kinds(record, _RECORD, where):
+            faulty = True
+            yield fault
+    if faulty:
+        return
+    for name in manifest["files"]:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            yield f"{MANIFEST}: wanted files in the run's folder, found {name}"
+    for record in manifest.get("topologies", []):
+        yield from _files_of(record, manifest["files"])
+
+
+def _files_of(record: Mapping[str, Any], files: Mapping[str, Any]) -> Iterator[str]:
+    keys = {"file": "", "standard_error_file": "_stderr"}
+    for key, suffix in keys.items():
+        file, wanted = record[key], matrix_file(record["name"], suffix)
+        if file is not None and file != wanted:
+            yield f"{MANIFEST}: wanted {wanted} as {key} of {record['name']}, found {file}"
+        elif file is not None and file not in files:
+            yield f"{MANIFEST}: wanted a sha256 of {file}, found none"
+
+
+def _kinds(content: Mapping[str, Any], wanted: _Kinds, where: str) -> Iterator[str]:
+    for key, kinds in wanted.items():
+        if key not in content:
+            yield f"{where}: wanted the key {key}, found none"
+        elif not isinstance(content[key], kinds) or isinstance(content[key], bool):
+            names = " or ".join("null" if kind is NoneType else kind.__name__ for kind in kinds)
+            yield f"{where}: wanted {names} as {key}, found {type(content[key]).__name__}"

@@ -1,0 +1,181 @@
+"""The matrices, memory-mapped and tile by tile, so that their size does not matter."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from tokenize import TokenError
+from typing import Any
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+Matrix = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+_TILE = 2048
+
+
+@dataclass
+class Sums:
+    """Sums over the pairs of a matrix' neurons, of which its cheap measures are made.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Rows and columns.
+    r, magnitude, square : float
+        Sums of r, of |r| and of r² over pairs of different neurons, or over all entries between
+        two layers, dimensionless.
+    """
+
+    shape: tuple[int, int]
+    r: float = 0.0
+    magnitude: float = 0.0
+    square: float = 0.0
+
+    def add(self, entries: Matrix) -> None:
+        """Count entries."""
+        wide = entries.astype(np.float64)
+        self.r += float(wide.sum())
+        self.square += float(np.einsum("ij,ij->", wide, wide))
+        self.magnitude += float(np.abs(wide, out=wide).sum())
+
+
+@dataclass
+class _Faults:
+    """Faults of a matrix, each kind told once, with its first place and how many there are."""
+
+    name: str
+    first: dict[str, str] = field(default_factory=dict)
+    count: Counter[str] = field(default_factory=Counter)
+
+    def note(self, wanted: str, bad: Mask, values: Matrix, corner: tuple[int, int]) -> None:
+        places = np.argwhere(bad)
+        if len(places):
+            i, j = (int(place) for place in places[0])
+            row, column = corner[0] + i, corner[1] + j
+            self.first.setdefault(wanted, f"{values[i, j]!s} at row {row}, column {column}")
+            self.count[wanted] += len(places)
+
+    def lines(self) -> list[str]:
+        return [
+            f"{self.name}: wanted {wanted}, found {first}"
+            + (f" and {self.count[wanted] - 1} more" if self.count[wanted] > 1 else "")
+            for wanted, first in self.first.items()
+        ]
+
+
+def check_matrix(file: Path, record: Mapping[str, Any]) -> tuple[list[str], Sums | None]:
+    """Check a matrix of correlations by its kind.
+
+    Returns
+    -------
+    list of str
+        Faults.
+    Sums or None
+        What its measures are made of; None where it cannot be read.
+    """
+    matrix, fault = _open(file)
+    if matrix is None:
+        return [fault], None
+    cross = record["kind"] == "cross"
+    rows, columns = matrix.shape
+    undefined = np.zeros(rows + columns if cross else rows, dtype=bool)
+    numbers = record["undefined"]
+    if not all(type(number) is int and 0 <= number < len(undefined) for number in numbers):
+        wanted = f"undefined neurons from 0 to {len(undefined) - 1}"
+        return [f"{file.name}: wanted {wanted}, found {numbers}"], None
+    undefined[numbers] = True
+    faults, sums = _Faults(file.name), Sums((rows, columns))
+    if cross:
+        _cross(matrix, undefined, faults, sums)
+        return faults.lines(), sums
+    if rows != columns or (record["kind"] == "full" and rows % len(record["layers"])):
+        shape = f"found {rows} rows and {columns} columns"
+        wanted = "a square" + (
+            f" of {len(record['layers'])} layers" if record["kind"] == "full" else ""
+        )
+        return [f"{file.name}: wanted {wanted}, {shape}"], None
+    _square(matrix, undefined, faults, sums)
+    return faults.lines(), sums
+
+
+def check_standard_error(file: Path, record: Mapping[str, Any]) -> list[str]:
+    """Check a matrix of standard errors: not negative, NaN where unknown, symmetric."""
+    matrix, fault = _open(file)
+    if matrix is None:
+        return [fault]
+    if matrix.shape[0] != matrix.shape[1]:
+        return [f"{file.name}: wanted a square, found shape {matrix.shape}"]
+    faults = _Faults(file.name)
+    for corner, tile, mirrored in _tiles(matrix, file.name):
+        faults.note("no negative or infinite error", (tile < 0) | np.isinf(tile), tile, corner)
+        unlike = (tile != mirrored.T) & ~(np.isnan(tile) & np.isnan(mirrored.T))
+        faults.note("symmetry", unlike, tile, corner)
+    return faults.lines()
+
+
+def _open(file: Path) -> tuple[Matrix | None, str]:
+    try:
+        matrix = open_memmap(file, mode="r")  # which refuses objects, and knows no archives
+    except (OSError, ValueError, EOFError, SyntaxError, TypeError, TokenError) as error:
+        return None, f"{file.name}: wanted a matrix, found a file that is none ({error})"
+    if matrix.dtype != np.float32 or matrix.ndim != 2:
+        found = f"{matrix.dtype} of shape {matrix.shape}"
+        return None, f"{file.name}: wanted a matrix of float32, found {found}"
+    if not matrix.size:
+        return None, f"{file.name}: wanted a matrix, found an empty one, shape {matrix.shape}"
+    return matrix, ""
+
+
+def _cross(matrix: Matrix, undefined: Mask, faults: _Faults, sums: Sums) -> None:
+    """Check correlations between two layers; neurons of the columns count on from the rows."""
+    rows = len(matrix)
+    for start in tqdm(range(0, rows, _TILE), desc=faults.name, disable=None, leave=False, delay=2):
+        tile, corner = matrix[start : start + _TILE], (start, 0)
+        of_rows = undefined[start : start + len(tile)]
+        _entries(tile, of_rows, undefined[rows:], corner, faults)
+        sums.add(tile)
+
+
+def _square(matrix: Matrix, undefined: Mask, faults: _Faults, sums: Sums) -> None:
+    """Check correlations of neurons with each other."""
+    for corner, tile, mirrored in _tiles(matrix, faults.name):
+        of_rows, of_columns = (
+            undefined[start : start + size] for start, size in zip(corner, tile.shape, strict=True)
+        )
+        _entries(tile, of_rows, of_columns, corner, faults)
+        faults.note("symmetry", tile != mirrored.T, tile, corner)
+        if corner[0] == corner[1]:
+            own = np.eye(len(tile), dtype=bool)
+            wanted = np.where(of_rows, 0, 1).astype(np.float32)[:, None]
+            faults.note(
+                "a diagonal of 1 (0 for undefined neurons)", own & (tile != wanted), tile, corner
+            )
+            sums.add(np.tril(tile, k=-1))
+        else:
+            # Of entries that are not symmetric nothing needs to be counted right.
+            _entries(mirrored, of_columns, of_rows, (corner[1], corner[0]), faults)
+            sums.add(tile)
+
+
+def _entries(
+    tile: Matrix, of_rows: Mask, of_columns: Mask, corner: tuple[int, int], faults: _Faults
+) -> None:
+    # NaN is not within bounds, either.
+    faults.note("correlations from -1 to 1", ~(np.abs(tile) <= 1), tile, corner)
+    undefined = of_rows[:, None] | of_columns[None, :]
+    faults.note("0 for undefined neurons", undefined & (tile != 0), tile, corner)
+
+
+def _tiles(matrix: Matrix, name: str) -> Iterator[tuple[tuple[int, int], Matrix, Matrix]]:
+    """Give each tile on and above the diagonal with its corner, and the one mirrored from it."""
+    starts = range(0, len(matrix), _TILE)
+    corners = [(i, j) for i in starts for j in starts if i <= j]
+    for i, j in tqdm(corners, desc=name, disable=None, leave=False, delay=2):
+        tile = matrix[i : i + _TILE, j : j + _TILE]
+        yield (i, j), tile, matrix[j : j + _TILE, i : i + _TILE]
