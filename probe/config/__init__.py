@@ -1,6 +1,6 @@
 """Configuration: the schema, where conf/ is, checks, and the name of a run."""
 
-from probe.config.checks import JOINT, check, layer_numbers
+from probe.config.checks import check
 from probe.config.choices import (
     Cut,
     DensityRule,
@@ -15,8 +15,10 @@ from probe.config.choices import (
     Weight,
 )
 from probe.config.naming import (
+    JOINT,
     average_name,
     data_name,
+    layer_numbers,
     layers_name,
     model_name,
     run_folder,
