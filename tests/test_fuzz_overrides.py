@@ -181,7 +181,7 @@ def run(given_words: list[str]) -> str:
 
 
 @settings(
-    derandomize=TIMES == 1, database=None, deadline=None, max_examples=int(100 * TIMES),
+    derandomize=TIMES == 1, database=None, deadline=None, max_examples=int(60 * TIMES),
 )  # fmt: skip
 @given(st.lists(words(), min_size=1, max_size=4))
 def check_words(folder: Path, given_words: list[str]) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from probe.config import DataConfig
 from probe.data.files import Row
@@ -101,7 +102,7 @@ def _cache(data: DataConfig) -> Path:
     return (
         Path(datasets.config.HF_DATASETS_CACHE)
         / "probe"
-        / f"{data.revision or 'main'}-{data.split}"
+        / quote(f"{data.revision or 'main'}-{data.split}", safe="")
     )
 
 
