@@ -177,7 +177,7 @@ def _texts(
             # The template brings its special tokens itself.
             try:
                 yield document, _in_template(document, tokenizer), False
-            except TemplateError as error:
+            except (TemplateError, TypeError, ValueError, LookupError, ArithmeticError) as error:
                 raise UserError(
                     f"the chat template of {model_name(config.model)} does not take the turns "
                     f"{', '.join(role for role, _ in document.turns)} ({error}); "

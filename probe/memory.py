@@ -64,7 +64,7 @@ def estimate(trunk: nn.Module, request: Request, n_neurons: int) -> Needs:
         size = rows * length * ((_HIDDEN * hidden + _INNER * inner) * width + 16 * n_neurons)
         size += rows * kept + _series(request, rows * length, n_neurons, tensors[0].device)
         if eager:
-            size += text.num_attention_heads * rows * length**2 * (width + 4)
+            size += getattr(text, "num_attention_heads", 0) * rows * length**2 * (width + 4)
         batch = max(batch, size)
     return Needs(
         weights=sum(tensor.nbytes for tensor in tensors),

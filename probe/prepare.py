@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from itertools import combinations
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from probe.batches import form_batches
 from probe.cells import View, Wanted, lay_out, lay_out_views
-from probe.config import JOINT, Config, Selection, data_name, layer_numbers, model_name
+from probe.config import JOINT, Config, ModelConfig, Selection, data_name, layer_numbers, model_name
 from probe.data import Document
 from probe.errors import UserError
 from probe.examples import Example, Examples, choose_examples
@@ -47,15 +48,20 @@ def prepare(
     UserError
         If no example is left, or a layer is not in the model, or a view cannot be.
     """
-    text = load_config(config.model).get_text_config()
+    text = _text_part(config.model)
     tokenizer = load_tokenizer(config.model)
     # RoBERTa has two positions more than tokens that it can read; its tokenizer knows.
     positions = getattr(text, "max_position_embeddings", None) or _MOST
     context = min(positions, tokenizer.model_max_length)
     if views is None:
         resolve_layers(config, text.num_hidden_layers)  # a mistake is told before any work
-    score = partial(perplexities, config=config)
+
+    def score(scored: list[Example]) -> NDArray[np.float64]:
+        _refuse_unknown_ids(scored, text.vocab_size, config)
+        return perplexities(scored, config)
+
     examples = choose_examples(documents, tokenizer, config, context, score)
+    _refuse_unknown_ids(examples.chosen, text.vocab_size, config)
     _tell(config, examples)
     if views is None:
         cells, wanted = _matrices(config, text.num_hidden_layers, examples.chosen)
@@ -71,6 +77,35 @@ def prepare(
         wanted=wanted,
     )
     return request, examples
+
+
+def _text_part(model: ModelConfig) -> Any:
+    """Return the configuration of the model's part that reads text, which must be one."""
+    whole = load_config(model)
+    text, name = whole.get_text_config(), f"model={model_name(model)}"
+    if getattr(whole, "is_encoder_decoder", False):
+        raise UserError(
+            f"{name} has an encoder and a decoder, which read two texts; take a model with one of "
+            "the two"
+        )
+    if not getattr(text, "vocab_size", None):
+        raise UserError(
+            f"{name} has no vocabulary, so that it reads no text; take a language model"
+        )
+    if getattr(text, "num_hidden_layers", 0) < 1:
+        raise UserError(f"{name} has no layers, says its config.json; take one that has")
+    return text
+
+
+def _refuse_unknown_ids(examples: Sequence[Example], vocabulary: int, config: Config) -> None:
+    """Refuse a tokenizer that is larger than the model's embedding."""
+    for number, example in enumerate(examples):
+        if example.ids and max(example.ids) >= vocabulary:
+            raise UserError(
+                f"example {number} ({example.document}) has the token {max(example.ids)}, and "
+                f"{model_name(config.model)} knows {vocabulary}; take the tokenizer that belongs "
+                "to the model"
+            )
 
 
 def _matrices(

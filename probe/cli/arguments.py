@@ -146,6 +146,8 @@ def _parse(text: str) -> Override:
         return OverridesParser.create().parse_override(text)
     except HydraException:
         key, equals, value = text.partition("=")
+        if any(value.count(opened) > value.count(closed) for opened, closed in ("[]", "{}", "()")):
+            raise UserError(f"cannot read the argument '{text}'; a bracket is not closed") from None
         hint = f"; quote the value twice: '{key}=\"{value}\"'" if equals else "; write key=value"
         raise UserError(f"cannot read the argument '{text}'{hint}") from None
 

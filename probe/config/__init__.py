@@ -1,6 +1,6 @@
 """Configuration: the schema, where conf/ is, checks, and the name of a run."""
 
-from probe.config.checks import JOINT, check, layer_numbers
+from probe.config.checks import check
 from probe.config.choices import (
     Cut,
     DensityRule,
@@ -15,7 +15,14 @@ from probe.config.choices import (
     Weight,
 )
 from probe.config.names import data_name, model_name
-from probe.config.naming import average_name, layers_name, run_folder, study_folder
+from probe.config.naming import (
+    JOINT,
+    average_name,
+    layer_numbers,
+    layers_name,
+    run_folder,
+    study_folder,
+)
 from probe.config.plain import from_plain, to_plain
 from probe.config.schema import (
     AverageConfig,

@@ -8,13 +8,12 @@ from typing import Any
 
 from probe.config.choices import Cut, Scheme, Selection, Site
 from probe.config.names import name_mistakes
+from probe.config.naming import JOINT, layer_numbers
 from probe.config.plain import to_plain
 from probe.config.schema import Config, DataConfig
+from probe.config.values import LARGEST, number_mistakes, text_mistakes
 from probe.errors import UserError
 from probe.secret import hide
-
-# Selections of which a matrix joins the neurons of several layers.
-JOINT = (Selection.cross, Selection.full)
 
 
 def check(config: Config) -> None:
@@ -23,43 +22,17 @@ def check(config: Config) -> None:
         raise UserError(mistake)
 
 
-def layer_numbers(config: Config) -> list[int]:
-    """Return the layers that are asked for by number; none where the selection needs none."""
-    index = config.layers.index
-    if index is None or config.layers.selection not in (Selection.single, *JOINT):
-        return []
-    return list(index) if isinstance(index, list) else [index]
-
-
 def _mistakes(config: Config) -> Iterator[str]:
     yield from _secret_mistakes(to_plain(config))
-    yield from _model_mistakes(config)
+    yield from text_mistakes(config)
     yield from name_mistakes(config)
+    yield from _model_mistakes(config)
     yield from _data_mistakes(config)
     yield from _layer_mistakes(config)
     yield from _joint_mistakes(config)
     yield from _average_mistakes(config)
     yield from _measure_mistakes(config)
-    least = {
-        "data.max_words": (config.data.max_words, 1),
-        "data.min_tokens": (config.data.min_tokens, 2),
-        "data.window": (config.data.window, 2),
-        "data.skip_first": (config.data.skip_first, 0),
-        "data.offset": (config.data.offset, 0),
-        "data.limit": (config.data.limit, 1),
-        "average.parts": (config.average.parts, 1),
-        "average.example": (config.average.example, 0),
-        "launch.num_processes": (config.launch.num_processes, 1),
-        "null.shifts": (config.null.shifts, 0),
-        "null.seed": (config.null.seed, 0),
-        "measures.rewired": (config.measures.rewired, 0),
-        "measures.hubs": (config.measures.hubs, 1),
-        "measures.seed": (config.measures.seed, 0),
-        "runtime.token_budget": (config.runtime.token_budget, 1),
-    }
-    for name, (value, bound) in least.items():
-        if value is not None and value < bound:
-            yield f"{name}={value} is too small; give {bound} or more"
+    yield from number_mistakes(config)
 
 
 def _secret_mistakes(values: Any, name: str = "") -> Iterator[str]:
@@ -157,7 +130,9 @@ def _layer_mistakes(config: Config) -> Iterator[str]:
         yield "layers=single needs layers; give them at once, e.g. layers=12 or layers=[3,7]"
     elif selection in (Selection.single, *JOINT) and index is not None:
         numbers = layer_numbers(config)
-        if not numbers or not all(type(number) is int and number >= 0 for number in numbers):
+        if not numbers or not all(
+            type(number) is int and 0 <= number <= LARGEST for number in numbers
+        ):
             yield (
                 f"layers.index={index} is no layer number or list of numbers "
                 "from 0 up, e.g. layers=12 or layers=[3,7]"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from unicodedata import category
 
 from probe.config.schema import Config, DataConfig, ModelConfig
 
-_MOST = 100  # letters; file systems take 255 bytes for all that is in a folder's name
+# Bytes; file systems take 255 for a folder's name, which can be made of two of these.
+_MOST = 120
 
 
 def model_name(model: ModelConfig) -> str:
@@ -18,7 +21,8 @@ def model_name(model: ModelConfig) -> str:
 def data_name(data: DataConfig) -> str:
     """Short name of the data set, from its file or id where the configuration gives none."""
     if data.path is not None:
-        return data.name or Path(data.path).stem
+        # `.` and `..` have a name, too; links keep the name that was given.
+        return data.name or Path(os.path.abspath(data.path)).stem  # noqa: PTH100
     return data.name or Path(data.id or data.source).name
 
 
@@ -30,8 +34,8 @@ def name_mistakes(config: Config) -> Iterator[str]:
     for key, name in names.items():
         if not _fit(name):
             yield (
-                f"{key}={name[:_MOST]!r} cannot name a folder; give {key}= up to {_MOST} letters, "
-                "without slashes or a dot in front"
+                f"{key}={name[:_MOST]!r} cannot name a folder; give one of at most {_MOST} bytes, "
+                f"without slashes, control characters or a dot in front, e.g. {key}=mine"
             )
 
 
@@ -43,7 +47,6 @@ def _fit(name: str) -> bool:
     >>> [_fit(name) for name in ("qwen2.5", "..", "a/b", ".locks", "")]
     [True, False, False, False, False]
     """
-    slashes = "/" in name or "\\" in name
-    return (
-        name.isprintable() and not slashes and not name.startswith(".") and 0 < len(name) <= _MOST
-    )
+    one_part = not any(sign in "/\\" for sign in name) and not name.startswith(".")
+    text = not any(category(sign) in ("Cc", "Cs") for sign in name)
+    return one_part and text and 0 < len(os.fsencode(name)) <= _MOST

@@ -8,10 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from probe.config.checks import layer_numbers
-from probe.config.choices import InitKind, Matmul, Scheme, Site, Weight
+from probe.config.choices import InitKind, Matmul, Scheme, Selection, Site, Weight
 from probe.config.names import data_name, model_name
 from probe.config.schema import AverageConfig, Config
+
+# Selections of which a matrix joins the neurons of several layers.
+JOINT = (Selection.cross, Selection.full)
+# A folder's name has no place for more; the hash tells them apart.
+_MANY_LAYERS = 24
 
 
 def average_name(average: AverageConfig) -> str:
@@ -28,11 +32,23 @@ def average_name(average: AverageConfig) -> str:
 
 
 def layers_name(config: Config) -> str:
-    """Short name of the layers, e.g. `layer12`, `cross3-7` or, of the MLP, `each-mlp`."""
+    """Short name of the layers, e.g. `layer12`, `cross3-7`, `layer0to79` or `each-mlp`."""
     name = config.layers.selection.value
     name = "layer" if name == "single" else name
-    name += "-".join(str(number) for number in layer_numbers(config))
+    numbers = layer_numbers(config)
+    if len(numbers) > _MANY_LAYERS:
+        name += f"{min(numbers)}to{max(numbers)}"
+    else:
+        name += "-".join(str(number) for number in numbers)
     return name if config.site is Site.residual else f"{name}-{config.site.value}"
+
+
+def layer_numbers(config: Config) -> list[int]:
+    """Return the layers that are asked for by number; none where the selection needs none."""
+    index = config.layers.index
+    if index is None or config.layers.selection not in (Selection.single, *JOINT):
+        return []
+    return list(index) if isinstance(index, list) else [index]
 
 
 def computed(config: Config) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def centre(activations: Tensor, keep: Tensor, out: Tensor) -> tuple[Tensor, Tens
     -------
     spread : Tensor of float32, shape (n_examples, n_neurons)
         Largest distance from the first token: 0 exactly where the neuron is constant, and not
-        finite where an activation is not.
+        finite where an activation, or the sum over the tokens, is not.
     centre : Tensor of float64, shape (n_examples, n_neurons)
         What was taken away: the mean, but for a rounding error of float32.
     """
@@ -124,6 +124,7 @@ def centre(activations: Tensor, keep: Tensor, out: Tensor) -> tuple[Tensor, Tens
         out.masked_fill_(padding, 0)
     spread = _largest(out)
     mean = out.sum(dim=1) / keep.sum(dim=1, keepdim=True)
+    spread += 0 * mean  # not a number where finite activations have a sum that is none
     out -= mean.unsqueeze(1)
     if padding is not None:
         out.masked_fill_(padding, 0)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from probe.config import DataConfig
 from probe.data.files import Row
@@ -98,7 +99,7 @@ def _cache(data: DataConfig) -> Path:
     """
     import datasets
 
-    name = f"{data.revision or 'main'}-{data.split}".replace("/", "--").replace("\\", "--")
+    name = quote(f"{data.revision or 'main'}-{data.split}", safe="")
     return Path(datasets.config.HF_DATASETS_CACHE) / "probe" / name
 
 

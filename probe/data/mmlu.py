@@ -8,7 +8,7 @@ from typing import Any
 from probe.config import Config
 from probe.data.choices import question_document
 from probe.data.document import Document
-from probe.data.files import read_rows
+from probe.data.files import matching, read_rows
 from probe.data.hub import download
 from probe.errors import UserError
 
@@ -35,7 +35,7 @@ def load(config: Config) -> list[Document]:
 
 def _files(folder: Path, where: str, subject: str, split: str) -> list[Path]:
     """Files of a subject: the Hub's parquet files, or a csv."""
-    files = sorted(folder.glob(f"{subject}/{split}-*.parquet"))
+    files = matching(folder, f"{subject}/{split}-*.parquet")
     files = files or [file for file in [folder / f"{subject}_{split}.csv"] if file.is_file()]
     if not files:
         raise UserError(

@@ -38,7 +38,7 @@ def fetch_model(model: ModelConfig, init: InitConfig, kind: Any = AutoModel) -> 
     if init.kind is InitKind.random:
         config = load_config(model)
         with torch.device("meta"):  # for the code that may come with the model
-            AutoModel.from_config(config, trust_remote_code=model.trust_remote_code)
+            place.make(config)
     else:
         # A checkpoint that does not fit is refused where it is loaded, in better words.
         dtype = getattr(torch, model.dtype.value)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import try_to_load_from_cache
+from huggingface_hub import errors, try_to_load_from_cache
 from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
@@ -22,6 +24,12 @@ from probe.models.spread import settle, spread_options
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 BUNDLED = "bundled/"
+# What transformers, and the code of a model, raise for files that are not what they should be.
+_BROKEN: tuple[type[Exception], ...] = (
+    OSError, ValueError, LookupError, ImportError, TypeError, AttributeError, ArithmeticError,
+    AssertionError, RuntimeError, SafetensorError,
+    getattr(errors, "StrictDataclassError", OSError),  # older versions check no configuration
+)  # fmt: skip
 # A bar for every model that is read from the disk says nothing; downloads have their own. What its
 # report of missing and unused weights would tell is checked below.
 transformers_logging.disable_progress_bar()
@@ -55,9 +63,22 @@ class Place:
 
     def open(self, kind: Any, **more: Any) -> Any:
         """Call `kind.from_pretrained`, wording what goes wrong for a user."""
-        try:
+        with self.told():
             return kind.from_pretrained(self.where, **self.options, **more)
-        except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
+
+    def make(self, config: Any, **more: Any) -> nn.Module:
+        """Make a trunk of a configuration, its weights drawn at random."""
+        trust = self.options["trust_remote_code"]
+        with self.told():
+            trunk: nn.Module = AutoModel.from_config(config, trust_remote_code=trust, **more)
+        return trunk
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Word what goes wrong for a user, whatever transformers makes of a broken file."""
+        try:
+            yield
+        except _BROKEN as error:
             why = failure(self.where, self.options.get("revision"), error)
             raise UserError(f"model={self.name}: {why}") from error
 
@@ -110,9 +131,7 @@ def load_trunk(model: ModelConfig, init: InitConfig, device: torch.device) -> nn
         config = place.open(AutoConfig)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(init.seed)
-            trunk = AutoModel.from_config(
-                config, dtype=dtype, trust_remote_code=model.trust_remote_code
-            )
+            trunk = place.make(config, dtype=dtype)
         device = device if model.device_map is None else torch.device("cpu")
     else:
         trunk = _pretrained(place, dtype, spread_options(model, device))
@@ -121,12 +140,11 @@ def load_trunk(model: ModelConfig, init: InitConfig, device: torch.device) -> nn
 
 def weights_bytes(model: ModelConfig) -> int:
     """Return the bytes of a trunk's weights, from its configuration alone."""
-    config = Place.of(model).open(AutoConfig)
+    place = Place.of(model)
+    config = place.open(AutoConfig)
     dtype = getattr(torch, model.dtype.value)
     with torch.device("meta"):
-        trunk = AutoModel.from_config(
-            config, dtype=dtype, trust_remote_code=model.trust_remote_code
-        )
+        trunk = place.make(config, dtype=dtype)
     return sum(weight.nbytes for weight in trunk.parameters())
 
 
@@ -173,6 +191,8 @@ def model_fingerprint(model: ModelConfig, init: InitConfig) -> str:
         patterns += ["*.safetensors", "*.bin"]
     digest = hashlib.sha256()
     for file in sorted({file for p in patterns for file in Path(place.where).glob(p)}):
+        if not file.is_file():
+            raise UserError(f"model={place.name}: {file} is no file; put the model's own there")
         digest.update(file.name.encode())
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())

@@ -230,7 +230,7 @@ def test_the_keys_that_are_tried_are_those_that_hold_text() -> None:
 
 
 @pytest.mark.parametrize("key", ["model.name", "data.name", "subject.name"])
-@pytest.mark.parametrize("name", ["../x", "a/b", "..", ".locks", "/etc", "a\\b", "a\nb", "x" * 300])
+@pytest.mark.parametrize("name", ["../x", "a/b", "..", ".locks", "/etc", "a\\b", "x" * 300])
 def test_a_name_that_is_no_folders_is_refused(key: str, name: str) -> None:
     config = Config(model=ModelConfig(id="org/tiny"), subject=SubjectConfig(name="law"))
     config.data.source = "words"
@@ -239,8 +239,8 @@ def test_a_name_that_is_no_folders_is_refused(key: str, name: str) -> None:
     with pytest.raises(UserError) as refused:
         check(config)
     assert str(refused.value) == (
-        f"{key}={name[:100]!r} cannot name a folder; give {key}= up to 100 letters, without "
-        "slashes or a dot in front"
+        f"{key}={name[:120]!r} cannot name a folder; give one of at most 120 bytes, without "
+        f"slashes, control characters or a dot in front, e.g. {key}=mine"
     )
 
 

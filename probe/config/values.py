@@ -1,0 +1,91 @@
+"""Checks of single values: texts, paths, whole numbers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import PurePath
+from typing import Any
+from unicodedata import category
+
+from probe.config.schema import Config
+
+# The largest whole number that a double, and so every reader of JSON, holds.
+LARGEST = 1 << 53
+# Bytes of a file's name and of a path.
+_NAME, _PATH = 255, 4096
+# No machine has more GPUs, and each process takes memory for itself.
+_PROCESSES = 64
+_LEAST = {
+    "data.max_words": 1,
+    "data.min_tokens": 2,
+    "data.max_tokens": 2,
+    "data.window": 2,
+    "data.skip_first": 0,
+    "data.seed": 0,
+    "data.offset": 0,
+    "data.limit": 1,
+    "average.parts": 1,
+    "average.example": 0,
+    "init.seed": 0,
+    "launch.num_processes": 1,
+    "null.shifts": 0,
+    "null.seed": 0,
+    "measures.rewired": 0,
+    "measures.hubs": 1,
+    "measures.seed": 0,
+    "runtime.token_budget": 1,
+}
+_PATHS = ("model.path", "data.path", "output")
+# A header's cell, and a template, may be any text; an empty template has a message of its own.
+_ANY_TEXT = ("data.column", "data.template")
+
+
+def text_mistakes(config: Config) -> Iterator[str]:
+    """Find texts that are none, before anything looks on the disk for them."""
+    for name, value in _leaves(asdict(config)):
+        if not isinstance(value, str):
+            continue
+        if not value.strip() and name not in _ANY_TEXT:
+            yield f"{name} is empty; give it a value, or leave it out"
+        no_text = ("Cs",) if name in _ANY_TEXT else ("Cc", "Cs")
+        if "\0" in value or any(category(sign) in no_text for sign in value):
+            yield f"{name}={value!r} holds a character that is no text; leave it out"
+        if name in _PATHS and _too_long(value):
+            yield (
+                f"{name} is no path: it has {len(os.fsencode(value))} bytes, and a path can have "
+                f"{_PATH - 1}, a name in it {_NAME}"
+            )
+
+
+def number_mistakes(config: Config) -> Iterator[str]:
+    """Find whole numbers that are too small or too large for anything."""
+    values = dict(_leaves(asdict(config)))
+    for name, least in _LEAST.items():
+        value = values[name]
+        if value is not None and value < least:
+            yield f"{name}={value} is too small; give {least} or more"
+        elif value is not None and value > LARGEST:
+            yield f"{name}={value} is too large; give {LARGEST} or less"
+    processes = config.launch.num_processes
+    most = max(_PROCESSES, 4 * (os.cpu_count() or 1))
+    if processes is not None and processes > most:
+        yield (
+            f"launch.num_processes={processes} is more than {most}, which this machine can bear; "
+            "give one for every GPU, or leave it out"
+        )
+
+
+def _leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            for each in value if isinstance(value, list) else [value]:
+                yield prefix + key, each
+
+
+def _too_long(path: str) -> bool:
+    parts = (len(os.fsencode(part)) for part in PurePath(path).parts)
+    return len(os.fsencode(path)) >= _PATH or any(size > _NAME for size in parts)
