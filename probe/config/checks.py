@@ -53,9 +53,10 @@ def _mistakes(config: Config) -> Iterator[str]:
         "measures.hubs": (config.measures.hubs, 1),
         "measures.seed": (config.measures.seed, 0),
         "runtime.token_budget": (config.runtime.token_budget, 1),
+        "runtime.checkpoint_minutes": (config.runtime.checkpoint_minutes, 0),
     }
     for name, (value, bound) in least.items():
-        if value is not None and value < bound:
+        if value is not None and not value >= bound:
             yield f"{name}={value} is too small; give {bound} or more"
 
 
