@@ -53,10 +53,9 @@ def find(folder: Path, request: Request, model: str) -> Kept:
     files = sorted(folder.glob(f"*{SUFFIX}"))
     checked: dict[str, tuple[Header, str]] = {}
     lost = []
-    # By their names, which even those have that cannot be read: no name may come a second time.
-    sessions = [
-        int(number) for file in files for number in re.findall(r"^session(\d+)-", file.name)
-    ]
+    # By their names, which even those have that cannot be read: none may come a second time.
+    named = [re.match(r"session(\d+)-", file.name) for file in files]
+    sessions = [int(name[1]) for name in named if name is not None]
     for file in files:
         try:
             checked[file.name] = check(file)
@@ -83,9 +82,9 @@ def identity(request: Request, model: str) -> dict[str, Any]:
     """Say what the sums of an extraction depend on."""
     digest = hashlib.sha256()
     for batch in request.batches:
-        digest.update(np.array([batch.cell, *batch.members], dtype=np.int64))
+        digest.update(np.array([batch.cell, *batch.members], dtype=np.int64).tobytes())
         for ids in batch.ids:
-            digest.update(np.array([len(ids), *ids], dtype=np.int64))
+            digest.update(np.array([len(ids), *ids], dtype=np.int64).tobytes())
     wanted = [vars(matrix) for matrix in request.wanted]
     matrices = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode())
     leaves = dict(_leaves(computed(request.config)))
