@@ -26,8 +26,8 @@ class Kept:
         What the sums depend on, see `checkpoints.find.identity`.
     files : dict of str to str
         Names of the files to begin with, each with its seal.
-    absorbs : list of str
-        Names of all files there; what is written now stands for them, too.
+    old : list of str
+        Names of all files there, to be removed once rank 0's contains them.
     batches : list of int
         Numbers of the batches that are done.
     sessions : int
@@ -39,7 +39,7 @@ class Kept:
     folder: str
     of: dict[str, Any]
     files: dict[str, str]
-    absorbs: list[str]
+    old: list[str]
     batches: list[int]
     sessions: int
     seconds: float

@@ -38,15 +38,12 @@ class Header:
         What they are sums of, see `find.identity`.
     batches : list of int
         Numbers of the batches that they contain.
-    absorbs : list of str
-        Names of the files beside it that they contain, or stand for: not to be counted any more.
     seconds : float
         Seconds that this and the earlier sessions took to get there.
     """
 
     of: dict[str, Any]
     batches: list[int]
-    absorbs: list[str]
     seconds: float
 
 

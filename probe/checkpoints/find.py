@@ -69,7 +69,7 @@ def find(folder: Path, request: Request, model: str) -> Kept:
         folder=str(folder.resolve()),
         of=now,
         files={name: checked[name][1] for name in chosen},
-        absorbs=[file.name for file in files],
+        old=[file.name for file in files],
         batches=sorted(number for name in chosen for number in checked[name][0].batches),
         sessions=max(sessions, default=0),
         seconds=max((header.seconds for header, _ in checked.values()), default=0.0),
@@ -112,19 +112,17 @@ def _refuse_others(folder: Path, then: dict[str, Any], now: dict[str, Any]) -> N
 
 
 def _choose(headers: Mapping[str, Header]) -> tuple[list[str], list[str]]:
-    """Return files without a batch in common, the fullest first, and the others.
+    """Return files without a batch in common, the fullest first, and those that are in their way.
 
-    Those that another file has absorbed are neither.
+    Files all of whose batches are in the chosen ones are neither: rank 0's has taken them up.
     """
-    absorbed = {name for header in headers.values() for name in header.absorbs}
-    own = [name for name in headers if name not in absorbed]
     chosen, others, taken = [], [], set[int]()
-    for name in sorted(own, key=lambda name: (-len(headers[name].batches), name)):
+    for name in sorted(headers, key=lambda name: (-len(headers[name].batches), name)):
         batches = headers[name].batches
         if taken.isdisjoint(batches):
             chosen.append(name)
             taken.update(batches)
-        else:
+        elif not taken.issuperset(batches):
             others.append(name)
     return chosen, others
 

@@ -27,8 +27,9 @@ class Keeper:
     Every rank has one file a session, which it replaces. Sums are written between batches alone,
     every max(`runtime.checkpoint_minutes`, 100 × the seconds that the last time took), so that less
     than 1 % of the time goes there, and when a signal asks the process to end. Rank 0's file
-    contains those of earlier sessions and says so; only when it is there are they removed, so that
-    at every moment each batch is counted once. Without a folder nothing is kept.
+    contains those of earlier sessions; only when it is on the disk are they removed, and a file all
+    of whose batches are in others is not counted, so that a batch is neither lost nor counted twice
+    whenever the process is killed. Without a folder nothing is kept.
 
     Parameters
     ----------
@@ -98,7 +99,6 @@ class Keeper:
         header = Header(
             of=self._kept.of,
             batches=self._done,
-            absorbs=self._kept.absorbs if self._ranks.main else [],
             seconds=round(self._kept.seconds + started - self._began, 3),
         )
         try:
@@ -111,7 +111,7 @@ class Keeper:
         else:
             self._unwritten = False
             if self._ranks.main:
-                self._remove_absorbed(file)
+                self._remove_old(file)
             self._told = self._tell(file, time.monotonic() - started)
         self._last = time.monotonic()
         self._took = self._last - started
@@ -130,9 +130,9 @@ class Keeper:
             )  # fmt: skip
         self._failed = True
 
-    def _remove_absorbed(self, file: Path) -> None:
+    def _remove_old(self, file: Path) -> None:
         assert self._kept is not None
-        for name in self._kept.absorbs:
-            # What stays is known to be absorbed.
+        for name in self._kept.old:
+            # One that stays is not counted: all its batches are in this file.
             with suppress(OSError):
                 file.with_name(name).unlink()
