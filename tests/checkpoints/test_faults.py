@@ -1,0 +1,151 @@
+"""Real processes are killed, ended, broken and hung; what they had kept is there afterwards."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from probe import api
+from probe.checkpoints.file import check
+from tests.distributed.test_ranks import _alive
+
+WORDS = [
+    "data.limit=9", "data.max_tokens=700", "runtime.token_budget=700", "runtime.device=cpu",
+    "layers=2", "tracking=none", "measures.rewired=0", "runtime.checkpoint_minutes=0",
+]  # fmt: skip
+
+
+class Program:
+    """The program with a fault, in a folder of its own."""
+
+    def __init__(self, folder: Path, fault: str, *words: str) -> None:
+        self.folder, self.hung = folder, folder / "hung"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.checkpoints.faulty", *WORDS, *words,
+             f"output={folder / 'out'}"],
+            env=os.environ | {"FAULT": fault, "HUNG": str(self.hung), "OMP_NUM_THREADS": "1"},
+            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def end(self) -> tuple[int, str]:
+        """Wait for it, and see that it left no process behind and no file half written."""
+        _, said = self.process.communicate(timeout=120)
+        assert "Traceback" not in said
+        assert list(self.folder.rglob("*.part")) == []
+        deadline = time.monotonic() + 20
+        while any(_alive(pid) for pid in ranks_of(self.folder)):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        return self.process.returncode, said
+
+    @property
+    def batches(self) -> dict[str, list[int]]:
+        """Batches in the checkpoints, by file."""
+        return {
+            file.name.removesuffix(".safetensors"): check(file)[0].batches
+            for file in sorted(self.folder.glob("out/*/*/*.unfinished/checkpoints/*"))
+        }
+
+
+def ranks_of(folder: Path) -> Iterator[int]:
+    """Find the processes that a run of this folder has started."""
+    for place in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if f"HUNG={folder / 'hung'}".encode() in place.read_bytes().split(b"\0"):
+                yield int(place.parent.name)
+        except OSError:
+            continue
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Program]]:
+    """Start the first process of each story, side by side."""
+    stories = {
+        "killed": ("0:3:SIGKILL",),
+        "interrupted": ("1:2:driver:SIGINT", "launch.num_processes=2"),
+        "sweep": ("0:2:SIGTERM", "-m", "layers=2,3"),
+    }
+    programs = {
+        name: Program(tmp_path_factory.mktemp(name), *story) for name, story in stories.items()
+    }
+    yield programs
+    for program in programs.values():
+        program.process.kill()
+
+
+def test_a_run_that_is_killed_goes_on_with_other_ranks(started: dict[str, Program]) -> None:
+    first = started["killed"]
+    assert first.end()[0] == -signal.SIGKILL
+    assert first.batches == {"session1-rank0": [0, 1, 2]}
+    # One of two ranks is killed; the other is asked to end.
+    second = Program(first.folder, "1:1:SIGKILL", "launch.num_processes=2")
+    code, said = second.end()
+    assert code == 1
+    assert said.splitlines()[-1].endswith(
+        "probe: rank 1 of 2: was killed by signal 9 (out of memory?)"
+    )
+    there = second.batches
+    assert len(there.pop("session2-rank1")) == 1
+    there = {n for batches in there.values() for n in batches}
+    assert there >= {0, 1, 2}
+    third = Program(first.folder, "", "launch.num_processes=3")
+    code, said = third.end()
+    assert code == 0
+    assert " of 9 examples are there from before; the run goes on" in said
+    [run] = {file.parent for file in first.folder.glob("out/*/*/*/manifest.json")}
+    [found], [expected] = api.load_topologies(run), api.extract(*WORDS)
+    np.testing.assert_allclose(found.matrix, expected.matrix, atol=1.2e-7, rtol=0)
+    assert not list(first.folder.rglob("*.safetensors"))
+
+
+def test_ctrl_c_lets_all_ranks_keep_their_sums(started: dict[str, Program]) -> None:
+    program = started["interrupted"]
+    code, said = program.end()
+    assert code == 130
+    assert said.splitlines()[-1] == (
+        "probe: interrupted; the same command goes on from where it was"
+    )
+    assert program.batches.keys() == {"session1-rank0", "session1-rank1"}
+    assert len(program.batches["session1-rank1"]) >= 3
+
+
+def test_sigterm_ends_a_sweep_whose_job_keeps_its_sums(started: dict[str, Program]) -> None:
+    program = started["sweep"]
+    code, said = program.end()
+    assert code == 143
+    assert said.splitlines()[-1] == "probe: terminated; the same command goes on from where it was"
+    assert program.batches == {"session1-rank0": [0, 1, 2]}
+    assert "run 1 of the sweep" in said
+    assert "run 2 of the sweep" not in said
+
+
+def test_a_rank_that_hangs_is_ended_by_ctrl_c(tmp_path: Path) -> None:
+    program = Program(tmp_path, "1:1:hang", "launch.num_processes=2")
+    deadline = time.monotonic() + 100
+    while not program.hung.exists() or "session1-rank0" not in program.batches:
+        assert time.monotonic() < deadline
+        assert program.process.poll() is None
+        time.sleep(0.1)
+    program.process.send_signal(signal.SIGINT)
+    code, said = program.end()
+    assert code == 130
+    assert "probe: interrupted" in said
+    assert len(program.batches["session1-rank1"]) == 1
+
+
+def test_a_rank_that_raises_ends_the_others_which_keep_their_sums(tmp_path: Path) -> None:
+    program = Program(tmp_path, "1:1:raise", "launch.num_processes=2")
+    _, said = program.process.communicate(timeout=120)
+    assert program.process.returncode == 1
+    assert "probe: rank 1 of 2: ArithmeticError: a bug" in said
+    assert len(program.batches["session1-rank1"]) == 1
+    assert "session1-rank0" in program.batches
+    assert not [pid for pid in ranks_of(tmp_path) if _alive(pid)]
