@@ -116,9 +116,9 @@ def extract(*overrides: str) -> list[Topology]:
 
 
 def extract_views(
-    config: Config, views: Callable[[int, int], Sequence[View]]
+    config: Config, views: Callable[[int, int], Sequence[View]], folder: Path | None = None
 ) -> tuple[list[Topology], dict[str, Any]]:
-    """Extract any matrices that share their texts in one pass over them, without writing anything.
+    """Extract any matrices that share their texts in one pass over them, without writing these.
 
     Parameters
     ----------
@@ -128,6 +128,9 @@ def extract_views(
     views : callable
         Called with the numbers of examples and of the model's layers; returns the matrices to
         make.
+    folder : Path, optional
+        This extraction's own folder for checkpoints: called again with the same, it goes on from
+        what an interrupted call has left there. To be removed when the matrices are written.
 
     Returns
     -------
@@ -146,7 +149,7 @@ def extract_views(
 
     # A study's own keys are no part of an extraction.
     plain = Config(**{field.name: getattr(config, field.name) for field in fields(Config)})
-    return extract_topologies(plain, load_documents(plain), views)
+    return extract_topologies(plain, load_documents(plain), views, folder)
 
 
 def fingerprints(config: Config) -> dict[str, str]:

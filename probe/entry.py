@@ -26,6 +26,7 @@ from probe.sweep import UNFINISHED, Job, failed, make_folder, note, read_jobs, w
 
 logger = logging.getLogger(__name__)
 _INTERRUPTED, _TERMINATED = 130, 143
+_GOES_ON = "the same command goes on from where it was"
 # Called with the configuration, its overrides, and the sweep it belongs to.
 # A `Path` that it returns is the run's folder, and noted down in a sweep.
 Task = Callable[[Any, list[str], str | None], object]
@@ -60,10 +61,12 @@ def enter(
         sys.stderr.write(hide(f"probe: {error}\n"))
         code = 1
     except KeyboardInterrupt:
-        sys.stderr.write("probe: interrupted; runs that are finished are found again\n")
+        sys.stderr.write(f"probe: interrupted; {_GOES_ON}\n")
         code = _INTERRUPTED
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
+        if code == _TERMINATED:
+            sys.stderr.write(f"probe: terminated; {_GOES_ON}\n")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         from probe.distributed import release
 

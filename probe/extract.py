@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from probe import memory, room
 from probe.activations import Reader
 from probe.batches import Batch, Tensors, deal
+from probe.checkpoints import Keeper
 from probe.config import InitKind
 from probe.distributed import Ranks, spread
 from probe.errors import UserError
@@ -24,6 +25,8 @@ from probe.totals import Totals
 logger = logging.getLogger(__name__)
 # Called with a batch, its tensors, a layer and its activations, as `activations.Consumer`.
 BatchConsumer = Callable[[Batch, Tensors, int, Tensor], None]
+# Called with a batch that is done and the number of its parts; says whether to go on.
+Done = Callable[[Batch, int], bool]
 
 
 class Loop:
@@ -42,8 +45,6 @@ class Loop:
         What the model may take.
     free : int or None
         Bytes that they had free before the model was loaded.
-    halved : int
-        Batches that ran out of memory.
 
     Raises
     ------
@@ -52,7 +53,8 @@ class Loop:
     """
 
     def __init__(self, request: Request, ranks: Ranks) -> None:
-        self.request, self.ranks, self.halved = request, ranks, 0
+        self.request, self.ranks = request, ranks
+        self._warned = False
         model, init = request.config.model, request.config.init
         if model.device_map is not None and ranks.size > 1:
             raise UserError(
@@ -68,12 +70,13 @@ class Loop:
         self.reader = Reader(trunk, model, request.layers, request.config.site)
 
     def batches(
-        self, consume: BatchConsumer, halve: Halve | None = None
+        self, consume: BatchConsumer, halve: Halve | None = None, done: Done | None = None
     ) -> Iterator[tuple[Batch, Tensors]]:
         """Forward the batches one by one, yielding each when all its layers are consumed.
 
         One that runs out of memory is read again, and yielded, in parts. `halve` is called before;
-        the consumer is then given all layers of each part, also those that it has consumed.
+        the consumer is then given all layers of each part, also those that it has consumed. `done`
+        is asked after every batch whether to go on.
         """
 
         def read(batch: Batch, tensors: Tensors) -> None:
@@ -86,10 +89,12 @@ class Loop:
                 yield part
             if parts > 1:
                 self._tell_halved(parts, tensors)
+            if done is not None and not done(batch, parts):
+                return
 
     def _tell_halved(self, parts: int, tensors: Tensors) -> None:
-        self.halved += 1
-        if self.halved == 1:
+        if not self._warned:
+            self._warned = True
             logger.warning(
                 "a batch of %d × %d tokens ran out of memory and was read in %d parts, as others "
                 "will be; the matrices stay the same, a smaller runtime.token_budget is quicker",
@@ -105,8 +110,9 @@ def share(request: Request, ranks: Ranks, module: nn.Module) -> Iterator[tuple[B
     pad = load_tokenizer(model).pad_token_id
     # Padding is masked, but a token that was added to the tokenizer alone has no embedding.
     pad = pad if pad is not None and pad < text_config(module).vocab_size else 0
-    with Progress(request.n_examples, ranks.main) as progress:
-        for batch in deal(request.batches, ranks.size)[ranks.index]:
+    before = request.n_examples - sum(len(batch.members) for batch in request.left)
+    with Progress(request.n_examples, ranks.main, before) as progress:
+        for batch in deal(request.left, ranks.size)[ranks.index]:
             padded = batch.tensors(pad, model.padding_side, request.config.data.skip_first)
             yield batch, padded.to(ranks.device)
             if ranks.device.type == "cpu":  # a GPU would be waited for
@@ -165,9 +171,10 @@ def extract(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     )  # fmt: skip
     if totals.pairs.sums:
         memory.tell_of_pairs(request, neurons, ranks.device)
-    for _ in loop.batches(totals.consume, totals.halve):
-        continue
-    totals.counts[2] = loop.halved
+    with Keeper(request, ranks, totals) as keeper:
+        for _ in loop.batches(totals.consume, totals.halve, keeper.note):
+            continue
+        keeper.wait()
     for state in ranks.collect(totals.state()):
         totals.merge(state)
     return totals.finish() if ranks.main else {}

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from probe.assemble import assemble
 from probe.batches import padding_share
+from probe.checkpoints import find
 from probe.config import Config, check, to_plain
 from probe.data import Document, fingerprint, load_documents
 from probe.distributed import machine, n_ranks, run_ranks
@@ -17,14 +19,14 @@ from probe.models import model_fingerprint
 from probe.prepare import Views, prepare
 from probe.request import Request
 from probe.results import show, write
-from probe.run_folder import RunFolder
+from probe.run_folder import CHECKPOINTS, RunFolder
 from probe.sinks import LARGE
 from probe.topology import Topology, load_topologies
 
 logger = logging.getLogger(__name__)
 # What a manifest says of an extraction, and not of its measures.
 _FACTS = (
-    "ranks", "examples", "tokens", "layers", "first_token_norm", "seconds", "skipped",
+    "ranks", "examples", "tokens", "layers", "first_token_norm", "seconds", "sessions", "skipped",
     "out_of_memory", "fingerprints", "padding", "device", "threads",
 )  # fmt: skip
 
@@ -60,8 +62,9 @@ def run(config: Config, overrides: Sequence[str] = (), group: str | None = None)
             return folder.path
         with folder.claimed(overrides) as work:
             started = time.monotonic()
-            topologies, facts = extract_topologies(config, documents, run=work)
-            facts["seconds"] = round(time.monotonic() - started, 3)
+            model = fingerprints["model"]
+            topologies, facts = extract_topologies(config, documents, run=work, model=model)
+            facts["seconds"] = round(facts["seconds"] + time.monotonic() - started, 3)
             facts["fingerprints"] = fingerprints
             write(folder, topologies, facts, group)
     return folder.path
@@ -94,8 +97,11 @@ def extract_topologies(
     documents: Iterable[Document],
     views: Views | None = None,
     run: Path | None = None,
+    model: str | None = None,
 ) -> tuple[list[Topology], dict[str, Any]]:
     """Run the extraction on every rank; return the topologies and what is known of them.
+
+    Among that are the number of sessions, and the seconds that those before this one took.
 
     Parameters
     ----------
@@ -106,9 +112,15 @@ def extract_topologies(
     views : callable, optional
         Says which matrices to make, see `prepare`.
     run : Path, optional
-        Folder for what would be too large to be held in memory.
+        Folder for checkpoints, and for what would be too large to be held in memory. The caller
+        removes the checkpoints when the topologies are written.
+    model : str, optional
+        Fingerprint of the model, where it is known.
     """
     request, examples = prepare(config, documents, views)
+    if run is not None:
+        model = model or model_fingerprint(config.model, config.init)
+        request = replace(request, kept=find(run / CHECKPOINTS, request, model))
     launch, device = request.processes, config.runtime.device
     result = run_ranks("probe.extract:extract", request.to_bytes(), launch, device)
     facts: dict[str, Any] = {
@@ -120,6 +132,8 @@ def extract_topologies(
         "skipped": examples.skipped,
         "padding": round(padding_share(request.batches), 4),
         "out_of_memory": int(result["out_of_memory"]),
+        "sessions": 1 if request.kept is None else request.kept.sessions + 1,
+        "seconds": 0.0 if request.kept is None else request.kept.seconds,
     }
     if "first_token" in result:
         facts["first_token_norm"] = [round(float(ratio), 4) for ratio in result["first_token"]]

@@ -5,12 +5,44 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
 from probe.batches import Batch
 from probe.cells import Wanted
 from probe.config import Config, from_plain, to_plain
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Where an extraction keeps its sums, and what earlier sessions have left there.
+
+    Attributes
+    ----------
+    folder : str
+        Where the checkpoints are.
+    of : dict
+        What the sums depend on, see `checkpoints.find.identity`.
+    files : dict of str to str
+        Names of the files to begin with, each with its seal.
+    old : list of str
+        Names of all files there, to be removed once rank 0's contains them.
+    batches : list of int
+        Numbers of the batches that are done.
+    sessions : int
+        Sessions before this one.
+    seconds : float
+        Seconds that they took.
+    """
+
+    folder: str
+    of: dict[str, Any]
+    files: dict[str, str]
+    old: list[str]
+    batches: list[int]
+    sessions: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -31,6 +63,8 @@ class Request:
         Name of the extraction, unlike that of any other in this process group.
     wanted : list of Wanted
         Matrices to make.
+    kept : Kept, optional
+        Checkpoints, where any are to be made.
     """
 
     config: Config
@@ -39,6 +73,7 @@ class Request:
     names: list[str]
     run: str
     wanted: list[Wanted]
+    kept: Kept | None = None
 
     @property
     def processes(self) -> int | None:
@@ -51,6 +86,12 @@ class Request:
         """Number of examples in the batches; of the chosen ones, views may leave some out."""
         return sum(len(batch.members) for batch in self.batches)
 
+    @property
+    def left(self) -> list[Batch]:
+        """Batches that no earlier session has done."""
+        done = set(self.kept.batches) if self.kept is not None else set()
+        return [batch for number, batch in enumerate(self.batches) if number not in done]
+
     def to_bytes(self) -> bytes:
         """Pack the request."""
         rest = {
@@ -60,6 +101,7 @@ class Request:
             "run": self.run,
             "batches": [{"members": b.members, "cell": b.cell} for b in self.batches],
             "wanted": [asdict(wanted) for wanted in self.wanted],
+            "kept": None if self.kept is None else asdict(self.kept),
         }
         series = [ids for batch in self.batches for ids in batch.ids]
         stream = io.BytesIO()
@@ -90,4 +132,11 @@ class Request:
         ]
         config = from_plain(rest.pop("config"))
         wanted = [Wanted(**matrix) for matrix in rest.pop("wanted")]
-        return cls(config=config, batches=batches, wanted=wanted, **rest)
+        kept = rest.pop("kept")
+        return cls(
+            config=config,
+            batches=batches,
+            wanted=wanted,
+            kept=None if kept is None else Kept(**kept),
+            **rest,
+        )

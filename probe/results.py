@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -95,7 +96,9 @@ def _draw(folder: Path, measured: Measured) -> dict[str, Path]:
 
 
 def _save(figure: Figure, file: Path) -> Path:
-    with replacing(file) as unfinished:
+    with replacing(file) as unfinished, warnings.catch_warnings():
+        # Names may be of any script; a box in a title is no reason to warn.
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
         figure.savefig(unfinished, format="png")
     return file
 

@@ -27,6 +27,8 @@ from probe.topology import MANIFEST, replacing
 
 logger = logging.getLogger(__name__)
 FORMAT = 2
+# The folder of a run's sums while it is made, see `probe.checkpoints`.
+CHECKPOINTS = "checkpoints"
 # What lies in the folder before any result.
 _BEFORE_WORK = {"config.yaml", "overrides.yaml", "probe.log"}
 _PACKAGES = (
@@ -121,10 +123,10 @@ class RunFolder:
         overrides : sequence of str
             The command line, kept with the results.
         resumed : bool
-            Keep what an earlier try has left, unless all is to be done again.
+            Keep all that an earlier try has left, not only its checkpoints and its log; nothing is
+            kept where all is to be done again.
         """
-        if self.config.overwrite or not resumed:
-            shutil.rmtree(self.work, ignore_errors=True)
+        self._clear(resumed)
         try:
             self.work.mkdir(parents=True, exist_ok=True)
             for unfinished in self.work.rglob(".*.part"):
@@ -149,9 +151,26 @@ class RunFolder:
                 shutil.rmtree(self.work)
             raise
 
+    def _clear(self, resumed: bool) -> None:
+        """Remove what an earlier try has left, but for what is to be kept."""
+        going_on = (self.work / CHECKPOINTS).is_dir() and not self.config.overwrite
+        if resumed and not self.config.overwrite:
+            return
+        if not going_on:
+            shutil.rmtree(self.work, ignore_errors=True)
+            return
+        for left in self.work.iterdir():
+            if left.is_dir() and left.name != CHECKPOINTS:
+                shutil.rmtree(left, ignore_errors=True)
+            elif left.is_file() and left.name != "probe.log":
+                left.unlink(missing_ok=True)
+
     def close(self, facts: dict[str, Any]) -> None:
         """Write the manifest and put the run in its place, instead of an older one."""
-        files = sorted(file for file in self.work.rglob("*") if file.is_file())
+        kept = self.work / CHECKPOINTS
+        files = sorted(
+            file for file in self.work.rglob("*") if file.is_file() and kept not in file.parents
+        )
         manifest = {
             "format": FORMAT,
             "probe": __version__,
@@ -173,6 +192,8 @@ class RunFolder:
         self._put_in_place()
 
     def _put_in_place(self) -> None:
+        # Not before there is a manifest.
+        shutil.rmtree(self.work / CHECKPOINTS, ignore_errors=True)
         old = self.path.with_name(self.path.name + ".old")
         if self.path.exists():
             shutil.rmtree(old, ignore_errors=True)

@@ -367,7 +367,7 @@ def test_an_interrupted_sweep_stops_and_exits_130(task: Calls, run: Run) -> None
     assert task.limits == [2]
     assert ended.said == [
         "run 1 of the sweep: data.limit=2",
-        "probe: interrupted; runs that are finished are found again",
+        "probe: interrupted; the same command goes on from where it was",
     ]
     assert after == []
     (notes,) = Path("outputs").glob(".sweeps/*/jobs")
@@ -384,9 +384,10 @@ def terminate(_config: Any) -> BaseException:
     return AssertionError("SIGTERM did not stop the run")
 
 
-def test_a_terminated_run_exits_143_without_a_word(task: Calls, run: Run) -> None:
+def test_a_terminated_run_exits_143_in_one_line(task: Calls, run: Run) -> None:
     task.fails = terminate
-    assert run() == Ended(143, "", "")
+    line = "probe: terminated; the same command goes on from where it was\n"
+    assert run() == Ended(143, "", line)
 
 
 def test_help_goes_before_everything_else(task: Calls, run: Run) -> None:

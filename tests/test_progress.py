@@ -130,3 +130,21 @@ def test_a_failure_closes_the_bar_and_is_not_swallowed(monkeypatch: pytest.Monke
         fail()
     # Closed, a bar that does not stay is wiped out: the line ends empty.
     assert sys.stderr.getvalue().endswith("\r")
+
+
+def test_what_earlier_sessions_did_counts_for_the_way_but_not_for_the_speed(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    monkeypatch.setattr(Progress, "EVERY", 0.0)
+    with Progress(10, shown=True, before=6) as bar:
+        clock.now += 2
+        bar.update(1, 3000)
+    assert caplog.messages == ["7 of 10 examples, 1,500 tokens/s, 6 s left"]
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with Progress(10, shown=True, before=6) as bar:
+        bar.update(1, 3000)
+        bar._bar.refresh()
+    drawn = sys.stderr.getvalue()
+    assert "6/10" in drawn
+    assert "7/10" in drawn

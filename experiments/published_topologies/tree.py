@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,18 +43,20 @@ def build(config: PublishedTopologiesConfig, folder: Path) -> dict[str, Any]:
 def _extract(one: Pass, made_of: dict[str, str], folder: Path, record: Path) -> dict[str, Any]:
     """Write the files of a pass, then its record: where that is, the files are its own."""
     record.unlink(missing_ok=True)  # of other texts, if there is one
-    topologies, facts = extract_views(one.config, one.views)
+    unfinished = record.with_suffix(".unfinished")
+    topologies, facts = extract_views(one.config, one.views, unfinished)
     files = {}
     for topology in topologies:
-        with replacing(folder / topology.name) as unfinished, unfinished.open("wb") as stream:
+        with replacing(folder / topology.name) as part, part.open("wb") as stream:
             np.save(stream, topology.matrix, allow_pickle=False)
         files[topology.name] = {
             name: getattr(topology, name) for name in ("layers", "scheme", "examples", "undefined")
         }
     known = {key: facts[key] for key in ("examples", "tokens", "skipped", "ranks")}
     known |= {"fingerprints": made_of, "files": files}
-    with replacing(record) as unfinished:
-        unfinished.write_text(json.dumps(known, indent=1) + "\n")
+    with replacing(record) as part:
+        part.write_text(json.dumps(known, indent=1) + "\n")
+    shutil.rmtree(unfinished, ignore_errors=True)
     return known
 
 

@@ -165,6 +165,9 @@ class RuntimeConfig:
     matmul: Matmul = key(
         Matmul.fp32, "Precision of the correlations' products; the others are faster on a GPU."
     )
+    checkpoint_minutes: float = key(
+        5.0, "Minutes between checkpoints, more where one takes over 1 % of that."
+    )
 
 
 @dataclass

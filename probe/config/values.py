@@ -1,4 +1,4 @@
-"""Checks of single values: texts, paths, whole numbers."""
+"""Checks of single values: texts, paths, numbers."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ _LEAST = {
     "measures.hubs": 1,
     "measures.seed": 0,
     "runtime.token_budget": 1,
+    "runtime.checkpoint_minutes": 0,
 }
 _PATHS = ("model.path", "data.path", "output")
 # A header's cell, and a template, may be any text; an empty template has a message of its own.
@@ -60,11 +61,11 @@ def text_mistakes(config: Config) -> Iterator[str]:
 
 
 def number_mistakes(config: Config) -> Iterator[str]:
-    """Find whole numbers that are too small or too large for anything."""
+    """Find numbers that are too small or too large for anything."""
     values = dict(_leaves(asdict(config)))
     for name, least in _LEAST.items():
         value = values[name]
-        if value is not None and value < least:
+        if value is not None and not value >= least:
             yield f"{name}={value} is too small; give {least} or more"
         elif value is not None and value > LARGEST:
             yield f"{name}={value} is too large; give {LARGEST} or less"

@@ -18,7 +18,8 @@ from probe.run_log import VARIABLE, file_handler
 
 def main(place: Path) -> int:
     """Do the work described in a folder, and leave the result or the error there."""
-    # The driver decides what an interrupt means; a child ends when the driver does.
+    # The driver decides what an interrupt means (Ctrl-C is ignored from the start); a child ends
+    # when the driver does.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_driver, daemon=True).start()
     logging.basicConfig(

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +27,8 @@ from probe.errors import RankError, UserError
 # After the first death, the time for the others to report theirs.
 _GRACE = 0.3
 _POLL = 0.05
+# For ranks that are to end: a batch may be in work, and sums have to be written. Seconds.
+PATIENCE = 15.0
 
 
 def launch(name: str, payload: bytes, size: int, device: str) -> Result:
@@ -60,28 +64,53 @@ def launch(name: str, payload: bytes, size: int, device: str) -> Result:
 def _children(place: Path, size: int, port: int) -> Iterator[list[subprocess.Popen[bytes]]]:
     children: list[subprocess.Popen[bytes]] = []
     try:
-        for rank in range(size):
-            output = None if rank == 0 else (place / f"rank-{rank}.log").open("wb")
-            children.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", "probe.distributed.child", str(place)],
-                    env=_environment(rank, size, port),
-                    # Held open: a child whose standard input ends knows that the driver is gone.
-                    stdin=subprocess.PIPE,
-                    stdout=output,
-                    stderr=output,
+        with _not_interrupted():
+            for rank in range(size):
+                output = None if rank == 0 else (place / f"rank-{rank}.log").open("wb")
+                children.append(
+                    subprocess.Popen(
+                        [sys.executable, "-m", "probe.distributed.child", str(place)],
+                        env=_environment(rank, size, port),
+                        # Held open: a child whose standard input ends knows that the driver is
+                        # gone.
+                        stdin=subprocess.PIPE,
+                        stdout=output,
+                        stderr=output,
+                    )
                 )
-            )
         yield children
     finally:
+        _end(children)
+
+
+def _end(children: list[subprocess.Popen[bytes]]) -> None:
+    """Ask all to end, which they do once they have kept their sums; make those end that do not."""
+    deadline = time.monotonic() + PATIENCE
+    try:
         for child in children:
             child.terminate()
         for child in children:
-            try:
-                child.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
+            child.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        # Also where a second Ctrl-C ends the wait.
+        for child in children:
+            child.kill()
+            child.wait()
+
+
+@contextmanager
+def _not_interrupted() -> Iterator[None]:
+    """Let processes that are started meanwhile ignore Ctrl-C; the driver decides what it means."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _environment(rank: int, size: int, port: int) -> dict[str, str]:
@@ -112,7 +141,8 @@ def _failure(place: Path, children: list[subprocess.Popen[bytes]]) -> Exception:
         if code not in (None, 0) and not (place / f"error-{rank}.json").exists():
             log = place / f"rank-{rank}.log"
             said = log.read_text(errors="replace").strip().splitlines()[-1:] if rank else []
-            died = f"was killed by signal {-code} (out of memory?)" if code < 0 else f"exit {code}"
+            died = f"was killed by signal {-code}" if code < 0 else f"exit {code}"
+            died += " (out of memory?)" if code == -signal.SIGKILL else ""
             return RankError(": ".join([f"rank {rank} of {size}", died, *said]))
     errors = [json.loads(file.read_text()) for file in place.glob("error-*.json")]
     first = min(errors, key=lambda error: error["time"])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -19,6 +20,7 @@ from probe.errors import UserError
 
 # Followers idle while rank 0 computes measures, and shares can be uneven: never time out on that.
 _PATIENCE = timedelta(days=30)
+_POLL = 0.05  # seconds
 
 
 def world_size() -> int:
@@ -74,6 +76,18 @@ class Ranks:
         store = dist.distributed_c10d._get_default_store()
         done = store.add(f"probe/{run}/examples", examples)
         return int(done), int(store.add(f"probe/{run}/tokens", tokens))
+
+    def meet(self, run: str, go_on: Callable[[], bool]) -> None:
+        """Wait until all ranks are here, asking meanwhile whether to go on.
+
+        Inside a collective, where ranks would wait otherwise, Python hears no signal.
+        """
+        if self.size == 1:
+            return
+        store = dist.distributed_c10d._get_default_store()
+        store.add(f"probe/{run}/here", 1)
+        while go_on() and store.add(f"probe/{run}/here", 0) < self.size:
+            time.sleep(_POLL)
 
     def collect(self, state: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
         """Yield on rank 0 what every other rank passes, in the order of the ranks."""

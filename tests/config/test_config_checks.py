@@ -219,6 +219,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
             rf"{name}={value} is too small; give {least} or more",
         )
         for name, value, least in [
+            ("runtime.checkpoint_minutes", -0.5, 0),
+            ("runtime.checkpoint_minutes", float("nan"), 0),
             ("data.max_words", 0, 1),
             ("data.min_tokens", 1, 2),
             ("data.window", 1, 2),

@@ -48,6 +48,7 @@ WITHOUT_EFFECT = {
         if key.name.startswith(("tracking.", "launch.", "measures."))
     ),
     "runtime.device",
+    "runtime.checkpoint_minutes",
     "model.device_map",
     "model.pickle",
     "init.seed",  # where the weights are trained
