@@ -28,7 +28,8 @@ from probe.topology import MANIFEST, replacing
 logger = logging.getLogger(__name__)
 FORMAT = 2
 # The folder of a run's sums while it is made, see `probe.checkpoints`.
-CHECKPOINTS = "checkpoints"
+# Hidden, as a study may have a folder of its own of that name.
+CHECKPOINTS = ".checkpoints"
 # What lies in the folder before any result.
 _BEFORE_WORK = {"config.yaml", "overrides.yaml", "probe.log"}
 _PACKAGES = (

@@ -51,7 +51,7 @@ class Program:
         """Batches in the checkpoints, by file."""
         return {
             file.name.removesuffix(".safetensors"): check(file)[0].batches
-            for file in sorted(self.folder.glob("out/*/*/*.unfinished/checkpoints/*"))
+            for file in sorted(self.folder.glob("out/*/*/*.unfinished/.checkpoints/*"))
         }
 
 
