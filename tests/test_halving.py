@@ -168,9 +168,9 @@ def before(memory: Memory, function: Callable[..., Any]) -> Callable[..., Any]:
 # Where memory may end in an update, and whether before or after the work: after is worse.
 PLACES: list[tuple[Any, str, Callable[..., Any]]] = [
     (mean, "standardise", after),
-    (mean, "add_gram", after),
+    (mean, "gram", after),
     (product, "multiply", after),
-    (pooled, "add_gram", after),
+    (pooled, "gram", after),
     (pooled.PooledSums, "_move", after),
     (pooled.PooledSums, "_here", after),
     (by_example, "multiply", after),

@@ -9,9 +9,8 @@ from torch import Tensor
 
 from probe.correlation.correlation import Correlation, divide, finish
 from probe.correlation.coverage import Coverage
-from probe.correlation.product import Matmul, add_gram
+from probe.correlation.product import Matmul, gram
 from probe.correlation.standardise import standardise
-from probe.correlation.undo import undone_on_failure
 
 
 class MeanSums:
@@ -24,7 +23,7 @@ class MeanSums:
     Attributes
     ----------
     total : Tensor of float64, shape (n_neurons, n_neurons)
-        A matrix whose symmetric part is the sum of the weighted correlations, see `add_gram`.
+        A matrix whose symmetric part is the sum of the weighted correlations, see `product.gram`.
     coverage : Coverage
         Sum of the weights, for the examples in which an entry was defined.
     """
@@ -38,9 +37,10 @@ class MeanSums:
         """Add a batch: `activations` (n_examples, n_tokens, n_neurons), see `Sums.update`."""
         weight = weight.to(activations.device)
         series, defined, finite = standardise(activations, keep, weight.sqrt())
-        with undone_on_failure(self.total):
-            add_gram(self.total, series.flatten(0, 1), self.matmul)
-            self.coverage.add(defined, weight)
+        product = gram(series.flatten(0, 1), self.total.device, self.matmul)
+        # What may run out of memory comes first: the batch is added whole, or may come again.
+        self.coverage.add(defined, weight)
+        product.add_to(self.total)
         return finite
 
     def halve(self, rows: int) -> None:

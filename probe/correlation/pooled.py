@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from probe.correlation.correlation import Correlation, finish
-from probe.correlation.product import Matmul, add_gram
+from probe.correlation.product import Matmul, gram
 from probe.correlation.standardise import centre
 from probe.correlation.undo import undone_on_failure
 
@@ -66,7 +66,7 @@ class PooledSums:
         w = weight.to(about.device).unsqueeze(1)
         series *= (w / tokens).sqrt().float().unsqueeze(2)
         with undone_on_failure(*(moment[layer] for moment in self.state().values())):
-            add_gram(self.moment[layer], series.flatten(0, 1), self.matmul)
+            gram(series.flatten(0, 1), self.mean.device, self.matmul).add_to(self.moment[layer])
             self._add_between(layer, *self._here(about + rest, w, rest))
             varied = (spread > 0).any(0).double()
             low, high, varied = self._here(about.amin(0), about.amax(0), varied)

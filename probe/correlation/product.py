@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,18 +17,35 @@ _SMALL, _TOKENS = 512, 512
 _STRIPS = 8
 
 
-def add_gram(total: Tensor, series: Tensor, matmul: Matmul = "fp32") -> None:
-    """Add to `total` a matrix whose symmetric part `(A + Aᵀ) / 2` is `series.T @ series`.
+class Gram(NamedTuple):
+    """A matrix whose symmetric part `(A + Aᵀ) / 2` is `series.T @ series`, zero below the strips.
 
-    Which matrix that is depends on what is least work; adding to a float64 total in place saves
-    passes over matrices that are as large as the product itself.
+    Attributes
+    ----------
+    strips : list of Tensor, shape (height, n_neurons - start)
+        Its rows, those of each strip from the strip's first column on.
+    """
+
+    strips: list[Tensor]
+
+    def add_to(self, total: Tensor) -> None:
+        """Add it in place, which takes no memory: only the symmetric part has a meaning."""
+        start = 0
+        for strip in self.strips:
+            end = start + len(strip)
+            total[start:end, start:] += strip
+            start = end
+
+
+def gram(series: Tensor, device: torch.device, matmul: Matmul = "fp32") -> Gram:
+    """Multiply series with themselves; which matrix becomes of it is what is least work.
 
     Parameters
     ----------
-    total : Tensor of float64, shape (n_neurons, n_neurons)
-        Receives the product. Only its symmetric part has a meaning.
     series : Tensor of float32, shape (n_tokens, n_neurons)
         Standardised (or centred) series, all examples stacked.
+    device : torch.device
+        Where the product is to be added.
     matmul : {"fp32", "tf32", "bf16x3"}
         Precision of the product, see `multiply`.
     """
@@ -37,14 +54,16 @@ def add_gram(total: Tensor, series: Tensor, matmul: Matmul = "fp32") -> None:
     if series.device.type != "cpu" or n <= _SMALL:
         halves = matmul == "bf16x3" and series.dtype == torch.float32
         product = gram_of_halves(series) if halves else multiply(series, series, matmul)
-        total += product.to(total.device)
-        return
-    step = -(-n // _STRIPS)
+        product = product.to(device)
+        # Adding other types to a float64 total takes memory on a CPU, and none on a GPU.
+        return Gram([product.double() if device.type == "cpu" else product])
+    strips, step = [], -(-n // _STRIPS)
     for start in range(0, n, step):
         end = start + step
-        product = multiply(series[:, start:end], series[:, start:], matmul)
-        total[start:end, start:end] += product[:, :step]
-        total[start:end, end:].add_(product[:, step:], alpha=2)
+        strip = multiply(series[:, start:end], series[:, start:], matmul).double()
+        strip[:, step:] *= 2
+        strips.append(strip.to(device))
+    return Gram(strips)
 
 
 def gram_of_halves(series: Tensor) -> Tensor:
