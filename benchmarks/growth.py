@@ -73,7 +73,7 @@ def _notes(raw: dict[int, dict[str, float]]) -> list[str]:
     return [
         f"From {SIZES[1]} to {SIZES[2]} examples peak memory grew by {grown / 1e6:.1f} MB, "
         f"{grown / tokens:.0f} bytes a token; the texts grew by {text / 1e6:.1f} MB, their token "
-        f"ids, 8 bytes each, by {8 * tokens / 1e6:.1f} MB.",
+        f"ids, 40 bytes each in Python's lists, by {40 * tokens / 1e6:.1f} MB.",
         f"The {SIZES[2]} were foretold to take {foretold:.1f} s and took "
         f"{many['extraction']:.1f} s.",
     ]
