@@ -234,3 +234,9 @@ def test_compose_refuses_a_sweep() -> None:
 def test_everything_that_is_promised_is_there() -> None:
     assert all(hasattr(api, name) for name in api.__all__)
     assert api.load_topology.__module__ == "probe.topology"
+
+
+def test_every_name_that_is_offered_is_there_and_no_other() -> None:
+    assert all(hasattr(api, name) for name in api.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'factors_of_one'"):
+        _ = api.factors_of_one  # type: ignore[attr-defined]

@@ -35,8 +35,8 @@ class Factor:
     tensor([[ 1.0000, -0.5000,  0.0000],
             [-0.5000,  1.0000,  0.0000],
             [ 0.0000,  0.0000,  0.0000]])
-    >>> factor.propagate(torch.tensor([[1.0], [2.0], [3.0]])).T
-    tensor([[-1.1921e-07,  1.5000e+00,  0.0000e+00]])
+    >>> factor.propagate(torch.tensor([[1.0], [4.0], [7.0]])).T.round(decimals=3)
+    tensor([[-1.0000,  3.5000,  0.0000]])
     """
 
     series: Tensor
