@@ -27,15 +27,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from probe.factors import (
-        Dense,
-        Factor,
-        FactorStore,
-        Graph,
-        Sparse,
-        StoredExample,
-        open_factors,
-        quickest,
-    )
+        Dense, Factor, FactorStore, Graph, Sparse, StoredExample, open_factors, quickest,
+    )  # fmt: skip
     from probe.request import Request
 
 __all__ = [
@@ -238,13 +231,7 @@ def write_factors(config: Config, folder: str | os.PathLike[str]) -> FactorStore
     Tokens × neurons numbers of two bytes each, whatever `n²` is; read back from any process with
     `open_factors`. All ranks write; what is there already is found again.
 
-    Parameters
-    ----------
-    config : Config
-        Model, texts, `layers` and `site`; `average` has no meaning here, but for
-        `average.example`.
-    folder : path
-        Where the factors go.
+    Of the configuration model, texts, `layers`, `site` and `average.example` have a meaning here.
 
     Raises
     ------
