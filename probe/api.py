@@ -27,8 +27,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from probe.factors import (
-        Dense, Factor, FactorStore, Graph, Sparse, StoredExample, open_factors, quickest,
-    )  # fmt: skip
+        Dense,
+        Factor,
+        FactorStore,
+        Graph,
+        Sparse,
+        StoredExample,
+        open_factors,
+        quickest,
+    )
     from probe.request import Request
 
 __all__ = [
@@ -64,14 +71,11 @@ __all__ = [
     "study",
     "write_factors",
 ]
-_FACTORS = {
-    "Dense", "Factor", "FactorStore", "Graph", "Sparse", "StoredExample", "open_factors", "quickest"
-}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     """Import what needs torch when it is asked for."""
-    if name not in _FACTORS:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from probe import factors
 
