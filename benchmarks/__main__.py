@@ -5,6 +5,7 @@ python -m benchmarks ways                               # beside a bare forward 
 python -m benchmarks ways --only "mean, all" "published" --rounds 3
 python -m benchmarks ways --shape 7b --dtype bfloat16 --matmul bf16x3 --device cuda
 python -m benchmarks growth ranks start                 # memory and disk, ranks, start-up
+python -m benchmarks factors                            # training on factors and on matrices
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ import os
 
 import torch
 
-from benchmarks import growth, ranks, start, ways
+from benchmarks import factors, growth, ranks, start, ways
 from benchmarks.shapes import SHAPES
 
-PARTS = {"ways": ways.run, "growth": growth.run, "ranks": ranks.run, "start": start.run}
+PARTS = {
+    "ways": ways.run, "growth": growth.run, "ranks": ranks.run, "start": start.run,
+    "factors": factors.run,
+}  # fmt: skip
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ Reading results imports no torch; functions that run a model import it when they
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -25,12 +26,28 @@ from probe.topology import Topology, load_topologies, load_topology, replacing
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from probe.factors import (
+        Dense,
+        Factor,
+        FactorStore,
+        Graph,
+        Sparse,
+        StoredExample,
+        open_factors,
+        quickest,
+    )
     from probe.request import Request
 
 __all__ = [
     "Config",
+    "Dense",
     "ExampleActivations",
+    "Factor",
+    "FactorStore",
+    "Graph",
     "Measures",
+    "Sparse",
+    "StoredExample",
     "Topology",
     "UserError",
     "View",
@@ -40,16 +57,29 @@ __all__ = [
     "extract_views",
     "fingerprints",
     "gini",
+    "iterate",
     "iterate_activations",
     "key",
     "load_topologies",
     "load_topology",
     "measure",
+    "open_factors",
+    "quickest",
     "replacing",
     "run",
     "strengths",
     "study",
+    "write_factors",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs torch when it is asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from probe import factors
+
+    return getattr(factors, name)
 
 
 @dataclass(frozen=True)
@@ -147,8 +177,7 @@ def extract_views(
     from probe.data import load_documents
     from probe.pipeline import extract_topologies
 
-    # A study's own keys are no part of an extraction.
-    plain = Config(**{field.name: getattr(config, field.name) for field in fields(Config)})
+    plain = _plain(config)
     return extract_topologies(plain, load_documents(plain), views, folder)
 
 
@@ -160,6 +189,17 @@ def fingerprints(config: Config) -> dict[str, str]:
 
 
 def iterate_activations(*overrides: str) -> Iterator[ExampleActivations]:
+    """Yield the activations of every example, as `iterate` does, from command-line words.
+
+    Raises
+    ------
+    UserError
+        If model or data cannot be had.
+    """
+    return iterate(compose(*overrides))
+
+
+def iterate(config: Config) -> Iterator[ExampleActivations]:
     """Yield the activations of every example, in batches of like length, in this process.
 
     Only one batch is in memory at a time. `average` has no meaning here, but for
@@ -173,7 +213,7 @@ def iterate_activations(*overrides: str) -> Iterator[ExampleActivations]:
     from probe.distributed import this_rank
     from probe.extract import Loop
 
-    request = _request(overrides)
+    request = _request(config)
     held: dict[int, Tensor] = {}
     loop = Loop(request, this_rank(request.config.runtime.device))
 
@@ -192,9 +232,32 @@ def iterate_activations(*overrides: str) -> Iterator[ExampleActivations]:
         held.clear()
 
 
-def _request(overrides: Sequence[str]) -> Request:
+def write_factors(config: Config, folder: str | os.PathLike[str]) -> FactorStore:
+    """Keep the topology of every example in each chosen layer, as its factor.
+
+    Tokens × neurons numbers of two bytes each, whatever `n²` is; read back from any process with
+    `open_factors`. All ranks write; what is there already is found again.
+
+    Of the configuration model, texts, `layers`, `site` and `average.example` have a meaning here.
+
+    Raises
+    ------
+    UserError
+        If model or texts cannot be had, the disk is too small, or the folder has other factors.
+    """
+    from probe.factors import write_factors as write
+
+    return write(_plain(config), folder)
+
+
+def _request(config: Config) -> Request:
     from probe.data import load_documents
     from probe.prepare import prepare
 
-    config = compose(*overrides)
-    return prepare(config, load_documents(config))[0]
+    plain = _plain(config)
+    return prepare(plain, load_documents(plain))[0]
+
+
+def _plain(config: Config) -> Config:
+    """Leave a study's own keys out: they are no part of an extraction."""
+    return Config(**{field.name: getattr(config, field.name) for field in fields(Config)})

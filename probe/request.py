@@ -12,6 +12,7 @@ import numpy as np
 from probe.batches import Batch
 from probe.cells import Wanted
 from probe.config import Config, from_plain, to_plain
+from probe.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,13 @@ class Request:
         """Batches that no earlier session has done."""
         done = set(self.kept.batches) if self.kept is not None else set()
         return [batch for number, batch in enumerate(self.batches) if number not in done]
+
+    def not_finite(self, example: int, layer: int) -> UserError:
+        """Say which example cannot be counted."""
+        return UserError(
+            f"example {example} ({self.names[example]}) has an activation that is not finite in "
+            f"layer {layer}; leave it out, or take model.dtype=float32"
+        )
 
     def to_bytes(self) -> bytes:
         """Pack the request."""
