@@ -25,6 +25,7 @@ from probe.topology import Topology, load_topologies, load_topology, replacing
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from probe.data import Document
     from probe.request import Request
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "iterate",
     "iterate_activations",
     "key",
+    "load_documents",
     "load_topologies",
     "load_topology",
     "measure",
@@ -50,6 +52,7 @@ __all__ = [
     "run",
     "strengths",
     "study",
+    "tokenize",
 ]
 
 
@@ -154,6 +157,28 @@ def fingerprints(config: Config) -> dict[str, str]:
     from probe.pipeline import load
 
     return load(config)[1]
+
+
+def load_documents(config: Config) -> list[Document]:
+    """Load the raw texts of a configuration, with their labels and groups.
+
+    Raises
+    ------
+    UserError
+        If the data cannot be had.
+    """
+    from probe.data import load_documents
+
+    return list(load_documents(_plain(config)))
+
+
+def tokenize(config: Config, texts: Sequence[str]) -> list[list[int]]:
+    """Return the token ids of texts under the configuration's model, without special tokens."""
+    from probe.models import load_tokenizer
+
+    tokenizer = load_tokenizer(config.model)
+    ids: list[list[int]] = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+    return ids
 
 
 def iterate_activations(*overrides: str) -> Iterator[ExampleActivations]:
