@@ -72,7 +72,8 @@ def _draw(axes: Axes, rows: Sequence[Row], value: str, low: str, high: str) -> N
 
 def _mark(axes: Axes, nulls: Sequence[float]) -> None:
     axes.plot(nulls, range(len(nulls)), "x", color="0.4", markersize=5, label="shuffled labels")
-    axes.legend(fontsize=7, loc="best")
+    axes.legend(fontsize=7, loc="lower right")
+    axes.set_ylim(bottom=len(nulls) + 0.2)  # room for the legend
 
 
 def _name(axes: Axes, rows: Sequence[Row]) -> None:

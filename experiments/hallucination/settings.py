@@ -41,14 +41,14 @@ def check(config: HallucinationConfig) -> None:
         For the first value that cannot work.
     """
     settings, usual = config.study, compose()
-    for name in _IDLE:
-        if attrgetter(name)(config) != attrgetter(name)(usual):
-            raise UserError(f"{name} has no effect on this study of single texts; leave it out")
     if config.layers.selection.value in ("cross", "full"):
         raise UserError(
             f"layers={config.layers.selection} joins layers, and this study takes them one by one; "
             "give e.g. layers=middle, layers=each or layers=[3,7]"
         )
+    for name in _IDLE:
+        if attrgetter(name)(config) != attrgetter(name)(usual):
+            raise UserError(f"{name} has no effect on this study of single texts; leave it out")
     parts = settings.fractions
     if len(parts) != 3 or min(parts) <= 0 or not isclose(sum(parts), 1):
         raise UserError(

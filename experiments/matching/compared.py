@@ -37,6 +37,7 @@ def compare_averages(models: Models, settings: Matching) -> list[Row]:
         ),
     }
     rows += [_row(name, first, matrix, settings) for name, matrix in pairs.items()]
+    rows[-1]["spectra"] = None  # entries at random are no correlations, and have no such spectrum
     averages = [_average(models, side) for side in models.embeddings()]
     rows.append(_row("token embeddings of both", averages[0], averages[1], settings))
     return rows

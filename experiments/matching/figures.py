@@ -24,7 +24,8 @@ def figure(matched: Sequence[Row], compared: Sequence[Row]) -> Figure:
     permuted = [row["permuted"] for row in matched]
     axes[0].plot(permuted, range(len(matched)), "x", color="0.4", label="permuted texts")
     axes[0].axvline(0.5, color="0.4", linestyle=":", linewidth=1)
-    axes[0].legend(fontsize=7)
+    axes[0].legend(fontsize=7, loc="lower right")
+    axes[0].set_ylim(bottom=len(matched) + 0.2)  # room for the legend
     _points(axes[1], compared, "correlation", "r of |r| after the best assignment found")
     axes[1].set_xlim(right=1.02)
     _points(axes[2], compared, "spectra", "distance of spectra")
@@ -34,6 +35,8 @@ def figure(matched: Sequence[Row], compared: Sequence[Row]) -> Figure:
 
 def _points(axes: Axes, rows: Sequence[Row], name: str, label: str) -> None:
     for place, row in enumerate(rows):
+        if row[name] is None:
+            continue
         axes.plot(row[name], place, "o", color=_colour(row), markersize=6)
     # Long names in two lines, at the comma.
     names = [row["pair"].replace(", ", ",\n", 1) for row in rows]

@@ -52,8 +52,8 @@ def assign(first: Matrix, second: Matrix, restarts: int, seed: int) -> Assignmen
 
     Neither the order nor the sign of a neuron means anything, so graphs of |r| are matched. The
     search is FAQ (Vogelstein et al. 2015, doi:10.1371/journal.pone.0121002), which climbs to a
-    local optimum, from the assignment of neurons whose sorted |r| with the others are alike, from the
-    centre, and from random starts; the best of these assignments, the first one included, counts.
+    local optimum, from the assignment of neurons whose sorted |r| with the others are alike, from
+    the centre, and from random starts; the best of these, the first one included, counts.
     A smaller graph is filled up with neurons without edges.
 
     Parameters

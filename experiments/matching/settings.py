@@ -55,6 +55,7 @@ def check(config: MatchingConfig) -> None:
         For the first value that cannot work.
     """
     settings, usual = config.study, compose()
+    _single_layer(config)
     for name in _IDLE:
         if attrgetter(name)(config) != attrgetter(name)(usual):
             raise UserError(f"{name} has no effect on this study of single texts; leave it out")
