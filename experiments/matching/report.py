@@ -86,7 +86,7 @@ def _tell(matched: Sequence[Row], compared: Sequence[Row]) -> None:
     lines = aligned(["matched", "GAUC", "permuted texts", "p", "the two models less this"], rows)
     rows = [
         [row["pair"], f"{row['neurons'][0]}, {row['neurons'][1]}", f"{row['correlation']:.3f}",
-         "-" if row["recovered"] is None else f"{row['recovered']:.3f}", 
+         "-" if row["recovered"] is None else f"{row['recovered']:.3f}",
          "-" if row["spectra"] is None else f"{row['spectra']:.4f}"]
         for row in compared
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Probes and coupling indices are what their definitions say, and at chance where they should be."""
+"""Probes and coupling indices are what their definitions say, and at chance without effect."""
 
 from __future__ import annotations
 
