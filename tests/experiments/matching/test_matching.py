@@ -118,7 +118,7 @@ def test_a_model_matches_itself_with_its_neurons_in_disorder_and_no_unrelated_on
         matcher = fit((model, other), train, stop, wanted)
         return float(gauc_by_text(matcher.similarity((model, other), test, 40)).mean())
 
-    assert matched(again) > 0.98
+    assert matched(again) > 0.95
     # Of 40 unrelated texts GAUC has a standard error of about 0.035.
     assert abs(matched(unrelated) - 0.5) < 0.12
 
