@@ -18,6 +18,7 @@ from experiments.statistics import bootstrap, paired_difference, permutation_p
 
 logger = logging.getLogger(__name__)
 Numbers = NDArray[np.int64]
+_LITTLE = 2  # passes after which an encoder is about what it was drawn as
 SELF, PAIR = "first model, itself", "first model, second model"
 
 
@@ -91,6 +92,12 @@ def match_pairs(models: Models, settings: Matching) -> list[dict[str, Any]]:
         areas[name], epochs[name] = gauc_by_text(similarity), trained
         nulls[name] = permuted_gauc(similarity, settings.repetitions, settings.seed)
         logger.info("%s: GAUC %.3f", name, areas[name].mean())
+        if trained is not None and trained <= _LITTLE:
+            logger.warning(
+                "%s: no gain after pass %d, so that the encoders have learned nothing that holds "
+                "on other texts; try more texts, or other study.rate and study.patience",
+                name, trained,
+            )  # fmt: skip
     rows = []
     for name, area in areas.items():
         value = float(area.mean())
