@@ -13,38 +13,35 @@ from experiments.matching.fingerprints import (
     shuffled_entries,
     spectra_distance,
 )
-from experiments.matching.matched import Models
+from experiments.matching.matched import EMBEDDINGS, RANDOM_SECOND, Models
 from experiments.matching.settings import Matching
-from experiments.matching.texts import Side
 from experiments.statistics import split_by_group
 
 Row = dict[str, Any]
 
 
 def compare_averages(models: Models, settings: Matching) -> list[Row]:
-    """Assign neurons and compare spectra for the two models and for each control.
+    """Assign neurons and compare spectra for the two models and for each control read before.
 
     The first line, one half of the documents against the other with its neurons in disorder, says
     what the same model reaches, and which share of the neurons is found again.
     """
-    first, second = _average(models, models.one), _average(models, models.other)
+    first, second = (
+        average_topology(side.of(models.numbers)) for side in (models.one, models.other)
+    )
     rows = [_halves(models, settings)]
     pairs = {
         "first model, second model": second,
-        "first model, random second model": _average(models, models.random_second()),
+        "first model, random second model": models.averages[RANDOM_SECOND],
         "first model, second model with its r on pairs at random": shuffled_entries(
             second, settings.seed
         ),
     }
     rows += [_row(name, first, matrix, settings) for name, matrix in pairs.items()]
     rows[-1]["spectra"] = None  # entries at random are no correlations, and have no such spectrum
-    averages = [_average(models, side) for side in models.embeddings()]
-    rows.append(_row("token embeddings of both", averages[0], averages[1], settings))
+    one, other = (models.averages[name] for name in EMBEDDINGS)
+    rows.append(_row("token embeddings of both", one, other, settings))
     return rows
-
-
-def _average(models: Models, side: Side) -> Matrix:
-    return average_topology(side.of(models.numbers))
 
 
 def _halves(models: Models, settings: Matching) -> Row:

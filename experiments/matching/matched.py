@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.matching.contrastive import fit
+from experiments.matching.fingerprints import Matrix, average_topology
 from experiments.matching.gauc import gauc_by_text, length_similarity, permuted_gauc
 from experiments.matching.settings import Matching, MatchingConfig
 from experiments.matching.texts import Side, Text, embeddings, read, untrained
@@ -19,6 +20,8 @@ from experiments.statistics import bootstrap, paired_difference, permutation_p
 logger = logging.getLogger(__name__)
 Numbers = NDArray[np.int64]
 _LITTLE = 2  # passes after which an encoder is about what it was drawn as
+RANDOM_FIRST, RANDOM_SECOND = "random first model", "random second model"
+EMBEDDINGS = ("embeddings of the first model", "embeddings of the second model")
 SELF, PAIR = "first model, itself", "first model, second model"
 
 
@@ -38,6 +41,8 @@ class Models:
         Places in `numbers` of the texts to train on, to stop by and to test on.
     numbers : list of int
         Numbers of the texts that both can read.
+    averages : dict of str to ndarray of float64, shape (n_neurons, n_neurons)
+        Average topology of each control that has been read, by name.
     """
 
     first: MatchingConfig
@@ -47,6 +52,7 @@ class Models:
     texts: Sequence[Text]
     parts: Sequence[Numbers]
     numbers: list[int]
+    averages: dict[str, Matrix] = field(default_factory=dict)
 
     def part(self, place: int) -> list[int]:
         """Return the numbers of the texts of a part."""
@@ -54,21 +60,23 @@ class Models:
 
     def read(self, name: str, config: MatchingConfig) -> Side:
         """Read the same texts with another model that has the tokenizer of one of the two."""
-        return read(name, config, self.texts, self.numbers)
+        side = read(name, config, self.texts, self.numbers)
+        self.averages[name] = average_topology(side.of(self.numbers))
+        return side
 
     def random_first(self) -> Side:
         """Read the texts with the first model's architecture, weights drawn at random."""
         # Seeds that neither of the two models has.
-        return self.read("random first model", untrained(self.first, self._seed() + 1))
+        return self.read(RANDOM_FIRST, untrained(self.first, self._seed() + 1))
 
     def random_second(self) -> Side:
         """Read the texts with the second model's architecture, weights drawn at random."""
-        return self.read("random second model", untrained(self.second, self._seed() + 2))
+        return self.read(RANDOM_SECOND, untrained(self.second, self._seed() + 2))
 
     def embeddings(self) -> tuple[Side, Side]:
         """Read the token embeddings of both models."""
         first, second = embeddings(self.first), embeddings(self.second)
-        return self.read("first embeddings", first), self.read("second embeddings", second)
+        return self.read(EMBEDDINGS[0], first), self.read(EMBEDDINGS[1], second)
 
     def _seed(self) -> int:
         return max(self.first.init.seed, self.second.init.seed)

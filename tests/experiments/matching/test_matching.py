@@ -6,6 +6,8 @@ import csv
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from numpy.typing import NDArray
 from tiny_models import save_tiny
 from transformers import AutoModel, AutoTokenizer
 
+import experiments.matching.settings as settings_module
+import experiments.matching.texts as texts_module
 from experiments.matching.contrastive import contrastive_loss, fit
 from experiments.matching.fingerprints import (
     assign,
@@ -30,11 +34,21 @@ from experiments.matching.gcn import Gcn, Topologies
 from experiments.matching.report import report
 from experiments.matching.settings import Matching, MatchingConfig, both, check
 from experiments.matching.texts import Side, load_texts, read
-from probe.api import UserError
+from probe.api import UserError, compose
 from probe.cli import compose_job
 from probe.models.load import ASSETS
 
 NEURONS, TOKENS = 10, 40
+composed_words = cache(compose)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _composed_once() -> Iterator[None]:
+    """Compose the same words once."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (settings_module, texts_module):
+            patch.setattr(module, "compose", composed_words)
+        yield
 
 
 def composed(*words: str) -> MatchingConfig:
@@ -108,7 +122,7 @@ def test_the_network_sees_the_topologies_and_no_padding() -> None:
 
 
 def test_a_model_matches_itself_with_its_neurons_in_disorder_and_no_unrelated_one() -> None:
-    texts, wanted = 160, Matching(epochs=60, batch=40, rate=3e-3, width=16)
+    texts, wanted = 160, Matching(epochs=50, batch=40, rate=3e-3, width=16)
     model, unrelated = side(0, texts), side(1, texts)
     disorder = np.random.default_rng(2).permutation(NEURONS)
     again = Side("again", {number: z[:, disorder] for number, z in model.series.items()})
@@ -244,7 +258,7 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write documents of two paragraphs, some too long for the smaller model."""
     path = tmp_path_factory.mktemp("texts") / "texts.jsonl"
     lines = []
-    for number in range(30):
+    for number in range(20):
         paragraph = (
             f"In year {number} the river carried {7 * number} boats of sand to the sea. "
             * (1 + number % 4)
