@@ -26,6 +26,7 @@ from probe.topology import Topology, load_topologies, load_topology, replacing
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from probe.data import Document
     from probe.factors import (
         Dense,
         Factor,
@@ -60,6 +61,7 @@ __all__ = [
     "iterate",
     "iterate_activations",
     "key",
+    "load_documents",
     "load_topologies",
     "load_topology",
     "measure",
@@ -69,6 +71,7 @@ __all__ = [
     "run",
     "strengths",
     "study",
+    "tokenize",
     "write_factors",
 ]
 
@@ -186,6 +189,28 @@ def fingerprints(config: Config) -> dict[str, str]:
     from probe.pipeline import load
 
     return load(config)[1]
+
+
+def load_documents(config: Config) -> list[Document]:
+    """Load the raw texts of a configuration, with their labels and groups.
+
+    Raises
+    ------
+    UserError
+        If the data cannot be had.
+    """
+    from probe.data import load_documents
+
+    return list(load_documents(_plain(config)))
+
+
+def tokenize(config: Config, texts: Sequence[str]) -> list[list[int]]:
+    """Return the token ids of texts under the configuration's model, without special tokens."""
+    from probe.models import load_tokenizer
+
+    tokenizer = load_tokenizer(config.model)
+    ids: list[list[int]] = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+    return ids
 
 
 def iterate_activations(*overrides: str) -> Iterator[ExampleActivations]:

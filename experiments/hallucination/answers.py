@@ -1,0 +1,105 @@
+"""The answers: which text is of which question, whether it is true, and the answer's own tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.statistics import split_by_group
+from probe.api import Config, UserError, load_documents, tokenize
+
+if TYPE_CHECKING:
+    from probe.data import Document
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What is known of the texts that were read, in their order.
+
+    Attributes
+    ----------
+    truth : ndarray of bool, shape (n_texts,)
+        Whether the answer is true.
+    questions : list of str
+        The question of each text.
+    tokens : list of list of int
+        Token ids of each answer alone, without its question.
+    """
+
+    truth: NDArray[np.bool_]
+    questions: list[str]
+    tokens: list[list[int]]
+
+    def by_question(self) -> dict[str, NDArray[np.int64]]:
+        """Return the numbers of the answers to each question."""
+        members: dict[str, list[int]] = {}
+        for number, question in enumerate(self.questions):
+            members.setdefault(question, []).append(number)
+        return {question: np.array(numbers) for question, numbers in members.items()}
+
+    def shuffled(self, times: int, seed: int) -> NDArray[np.bool_]:
+        """Shuffle the labels within each question, so that it keeps its number of true answers.
+
+        Returns
+        -------
+        ndarray of bool, shape (times, n_texts)
+        """
+        generator = np.random.default_rng(seed)
+        shuffled = np.tile(self.truth, (times, 1))
+        for members in self.by_question().values():
+            shuffled[:, members] = generator.permuted(shuffled[:, members], axis=1)
+        return shuffled
+
+
+def answer_documents(config: Config) -> dict[str, Document]:
+    """Load the documents, by name.
+
+    Raises
+    ------
+    UserError
+        If they are no true and false answers.
+    """
+    documents = {document.name: document for document in load_documents(config)}
+    kinds = {document.labels.get("correct") for document in documents.values()}
+    if kinds != {True, False}:
+        raise UserError(
+            f"data={config.data.name or config.data.source} has not both true and false answers, "
+            "or does not say which is which; take data=truthfulqa, and more than a few of them"
+        )
+    return documents
+
+
+def answers_of(config: Config, documents: Mapping[str, Document], names: Sequence[str]) -> Answers:
+    """Collect what is known of the documents of these names."""
+    chosen = [documents[name] for name in names]
+    # What the last turn says is the answer; a space parts it from the question.
+    alone = [
+        f" {document.turns[-1][1] if document.turns else document.text}" for document in chosen
+    ]
+    return Answers(
+        truth=np.array([document.labels["correct"] for document in chosen], dtype=bool),
+        questions=[document.group or document.name for document in chosen],
+        tokens=tokenize(config, alone),
+    )
+
+
+def split(answers: Answers, fractions: Sequence[float], seed: int) -> list[NDArray[np.int64]]:
+    """Cut the texts into those to train on, to choose by and to test on; no question is in two.
+
+    Raises
+    ------
+    UserError
+        If one of the parts lacks true or false answers.
+    """
+    parts = split_by_group(answers.questions, fractions, seed)
+    if any(len(set(answers.truth[part].tolist())) < 2 for part in parts):
+        raise UserError(
+            f"the answers to {len(answers.by_question())} questions are too few: one of the parts "
+            f"study.fractions={list(fractions)} has only true, or only false ones; give more "
+            "questions"
+        )
+    return parts

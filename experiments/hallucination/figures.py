@@ -1,0 +1,85 @@
+"""Figures: probes beside their controls, and the coupling index beside its null."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from experiments.hallucination.sources import TOPOLOGY
+from probe.plots.style import BLUE, COLOURS, GREY, ORANGE, grid
+
+Row = Mapping[str, Any]
+_GREEN = COLOURS[2]
+_ROW = 0.28  # inches a source takes
+
+
+def probes_figure(rows: Sequence[Row], majority: float) -> Figure:
+    """Draw how well probes do on the texts to test on, with intervals and shuffled labels."""
+    said = "True or false answer, from …: texts to test on, 95 % intervals over questions"
+    panels = [("accuracy", "accuracy", majority), ("auc", "area under ROC", 0.5),
+              ("within", "pairs of a question in order", 0.5)]  # fmt: skip
+    figure, every = grid(said, 3, 3, (4.0, 1.2 + _ROW * len(rows)))
+    for axes, (name, label, chance) in zip(every, panels, strict=True):
+        _draw(axes, rows, name, f"{name}_low", f"{name}_high")
+        axes.axvline(chance, color="0.4", linestyle=":", linewidth=1)
+        if f"{name}_shuffled" in rows[0]:
+            _mark(axes, [row[f"{name}_shuffled"] for row in rows])
+        axes.set_xlabel(label)
+        axes.set_yticks(range(len(rows)), [""] * len(rows))
+    _name(every[0], rows)
+    return figure
+
+
+def coupling_figure(rows: Sequence[Row]) -> Figure:
+    """Draw the share of questions with C > 0 beside shuffled labels, and how C is distributed."""
+    said = f"Coupling index of {rows[0]['questions']} questions, 95 % intervals over questions"
+    figure, (left, right) = grid(said, 2, 2, (5.0, max(3.0, 1.2 + _ROW * len(rows))))
+    for place, row in enumerate(rows):
+        left.plot([row["null_low"], row["null_high"]], [place, place], color=GREY, linewidth=6)
+    _draw(left, rows, "value", "low", "high")
+    _mark(left, [row["null"] for row in rows])
+    left.set_xlabel("share of questions with C > 0")
+    _name(left, rows)
+    shown = [row for row in rows if row["source"] == TOPOLOGY]
+    shown += [row for row in rows if "embeddings" in row["source"]]
+    low, high = np.percentile([c for row in shown for c in row["indices"]], [1, 99])
+    edges = np.linspace(float(low), float(high), 41).tolist()
+    for row, colour in zip(shown, COLOURS * len(shown), strict=False):
+        right.hist(
+            row["indices"], bins=edges, histtype="step", color=colour, density=True,
+            label=_label(row),
+        )  # fmt: skip
+    right.axvline(0, color="0.4", linestyle=":", linewidth=1)
+    right.set_xlabel("C of a question (1st to 99th percentile)")
+    right.set_ylabel("density")
+    right.legend(fontsize=7)
+    return figure
+
+
+def _draw(axes: Axes, rows: Sequence[Row], value: str, low: str, high: str) -> None:
+    for place, row in enumerate(rows):
+        colour = ORANGE if row["control"] else BLUE if row["source"] == TOPOLOGY else _GREEN
+        axes.plot([row[low], row[high]], [place, place], color=colour, linewidth=1.5)
+        axes.plot(row[value], place, "o", color=colour, markersize=5)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.grid(axis="x", color="0.9")
+    axes.set_axisbelow(True)
+
+
+def _mark(axes: Axes, nulls: Sequence[float]) -> None:
+    axes.plot(nulls, range(len(nulls)), "x", color="0.4", markersize=5, label="shuffled labels")
+    axes.legend(fontsize=7, loc="lower right")
+    axes.set_ylim(bottom=len(nulls) + 0.2)  # room for the legend
+
+
+def _name(axes: Axes, rows: Sequence[Row]) -> None:
+    axes.set_yticks(range(len(rows)), [_label(row) for row in rows], fontsize=8)
+
+
+def _label(row: Row) -> str:
+    name: str = row["source"]
+    return name if row["layer"] is None else f"{name}, layer {row['layer']}"

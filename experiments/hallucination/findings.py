@@ -1,0 +1,160 @@
+"""What is found of each description: how well a probe on it does, and its coupling index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.hallucination.answers import Answers
+from experiments.hallucination.coupling import coupling_index, has_pairs
+from experiments.hallucination.probes import accuracy, auc, probe
+from experiments.hallucination.settings import Hallucination
+from experiments.hallucination.sources import Source
+from experiments.statistics import bootstrap, permutation_p
+
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number of a source that can be drawn anew.
+
+    Attributes
+    ----------
+    of : callable
+        Its value over some of the examples, by their numbers.
+    groups : list of str
+        The question of each example.
+    row : dict
+        What tables say of it: value, interval, null.
+    """
+
+    of: Callable[[Numbers], float]
+    groups: list[str]
+    row: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Probed:
+    """A probe's results on the texts to test on.
+
+    Attributes
+    ----------
+    auc, accuracy : Quantity
+        Area under the ROC curve; share of right answers.
+    row : dict
+        A line of the table.
+    """
+
+    auc: Quantity
+    accuracy: Quantity
+    row: dict[str, Any]
+
+
+def probed(
+    source: Source,
+    answers: Answers,
+    parts: Sequence[Numbers],
+    shuffled: NDArray[np.bool_],
+    settings: Hallucination,
+) -> Probed:
+    """Fit probes to the labels and to shuffled ones, and test all on the labels."""
+    test = parts[2]
+    truth, groups = answers.truth[test], [answers.questions[number] for number in test]
+    labels = np.concatenate([answers.truth[None], shuffled])
+    fitted = probe(source.products.gram, labels, parts)
+    scores, null = fitted.values[0], fitted.values[1:]
+    of_auc = _quantity(lambda n: auc(scores[n], truth[n]), groups, settings)
+    of_accuracy = _quantity(lambda n: accuracy(scores[n], truth[n]), groups, settings)
+    within = pairs_in_order(scores, truth, groups)
+    of_within = _quantity(lambda n: _mean(within[n]), groups, settings)
+    nulls = [auc(one, truth) for one in null]
+    row = {
+        **_who(source),
+        "accuracy": of_accuracy.row["value"],
+        "accuracy_low": of_accuracy.row["low"],
+        "accuracy_high": of_accuracy.row["high"],
+        "accuracy_shuffled": float(np.mean([accuracy(one, truth) for one in null])),
+        "auc": of_auc.row["value"],
+        "auc_low": of_auc.row["low"],
+        "auc_high": of_auc.row["high"],
+        "auc_shuffled": float(np.mean(nulls)),
+        "auc_p": permutation_p(of_auc.row["value"], nulls),
+        "within": of_within.row["value"],
+        "within_low": of_within.row["low"],
+        "within_high": of_within.row["high"],
+        "penalty": fitted.penalty,
+    }
+    return Probed(of_auc, of_accuracy, row)
+
+
+def pairs_in_order(
+    scores: NDArray[np.float64], truth: NDArray[np.bool_], groups: Sequence[str]
+) -> NDArray[np.float64]:
+    """Return for each question the share of its pairs, one true, one false, in the right order.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_texts,)
+        At each question's first text; not a number elsewhere, and where there is no such pair.
+    """
+    members: dict[str, list[int]] = {}
+    for number, group in enumerate(groups):
+        members.setdefault(group, []).append(number)
+    shares = np.full(len(scores), np.nan)
+    for numbers in members.values():
+        shares[numbers[0]] = auc(scores[numbers], truth[numbers])
+    return shares
+
+
+def coupled(source: Source, answers: Answers, settings: Hallucination) -> Quantity:
+    """Find the share of the questions with a positive coupling index, beside shuffled labels."""
+    indices, nulls, groups = [], [], []
+    generator = np.random.default_rng(settings.seed)
+    for question, members in answers.by_question().items():
+        truth = answers.truth[members]
+        if not has_pairs(truth):
+            continue
+        similarity = source.products.correlations(members)
+        shuffled = generator.permuted(np.tile(truth, (settings.permutations, 1)), axis=1)
+        indices.append(float(coupling_index(similarity, truth)))
+        nulls.append(coupling_index(similarity, shuffled))
+        groups.append(question)
+    index = np.array(indices)
+    share = _quantity(lambda n: float((index[n] > 0).mean()), groups, settings)
+    # One shuffle of all questions is one value of the null.
+    null_indices = np.array(nulls)
+    null = (null_indices > 0).mean(axis=0)
+    share.row.update(
+        null=float(null.mean()),
+        null_low=float(np.quantile(null, 0.025)),
+        null_high=float(np.quantile(null, 0.975)),
+        p=permutation_p(share.row["value"], null.tolist()),
+        mean_c=float(index.mean()),
+        mean_c_null=float(null_indices.mean()),
+        questions=len(groups),
+    )
+    share.row.update(_who(source) | {"indices": index.tolist()})
+    return share
+
+
+def _who(source: Source) -> dict[str, Any]:
+    return {"source": source.name, "layer": source.layer, "control": source.control}
+
+
+def _quantity(
+    of: Callable[[Numbers], float], groups: list[str], settings: Hallucination
+) -> Quantity:
+    low, high = bootstrap(of, groups, settings.seed, settings.repetitions)
+    row = {"value": of(np.arange(len(groups))), "low": low, "high": high}
+    # JSON knows no other numbers.
+    return Quantity(of, groups, {k: v if np.isfinite(v) else None for k, v in row.items()})
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")

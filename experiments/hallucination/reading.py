@@ -1,0 +1,102 @@
+"""What is read of each text: its standardised series, mean and last activation, by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from probe.api import Config, ExampleActivations, compose, iterate
+from probe.correlation import standardise
+
+Settings = TypeVar("Settings", bound=Config)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer over all texts.
+
+    Attributes
+    ----------
+    series : list of Tensor, each of shape (n_tokens, n_neurons)
+        Standardised series of each text: `Z.T @ Z` is its topology.
+    mean, last : ndarray of float64, shape (n_texts, n_neurons)
+        Mean activation over the tokens, and that at the last token.
+    """
+
+    series: list[Tensor]
+    mean: NDArray[np.float64]
+    last: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a model made of all texts.
+
+    Attributes
+    ----------
+    names : list of str
+        Name of each text's document.
+    lengths : list of int
+        Number of tokens of each text.
+    layers : mapping of int to Layer
+        By number.
+    """
+
+    names: list[str]
+    lengths: list[int]
+    layers: Mapping[int, Layer]
+
+
+def read(config: Config) -> Reading:
+    """Read every text once."""
+    examples = sorted(map(_condensed, iterate(config)), key=lambda example: example[0].example)
+    layers = {
+        number: Layer(
+            series=[parts[number][0] for _, parts in examples],
+            mean=np.stack([parts[number][1] for _, parts in examples]),
+            last=np.stack([parts[number][2] for _, parts in examples]),
+        )
+        for number in examples[0][1]
+    }
+    return Reading(
+        names=[example.document for example, _ in examples],
+        lengths=[len(example.tokens) for example, _ in examples],
+        layers=layers,
+    )
+
+
+def one_by_one(config: Settings) -> Settings:
+    """Take the middle layer where the configuration would average over all."""
+    if config.layers.selection.value != "all":
+        return config
+    return replace(config, layers=compose("layers=middle").layers)
+
+
+def embeddings(config: Config) -> Config:
+    """Configure the reading of what enters the first block: the tokens' embeddings."""
+    usual = compose("site=embedding")
+    return replace(config, site=usual.site, layers=usual.layers)
+
+
+def untrained(config: Config, seed: int) -> Config:
+    """Configure the reading of a randomly initialised model."""
+    return replace(config, init=replace(compose("init=random").init, seed=seed))
+
+
+_Parts = dict[int, tuple[Tensor, NDArray[np.float64], NDArray[np.float64]]]
+
+
+def _condensed(example: ExampleActivations) -> tuple[ExampleActivations, _Parts]:
+    parts: _Parts = {}
+    for number, activations in example.layers.items():
+        keep = torch.ones(1, len(activations), dtype=torch.bool, device=activations.device)
+        series = standardise(activations[None], keep).series[0]
+        mean = activations.double().mean(dim=0).cpu().numpy()
+        parts[number] = (series, mean, activations[-1].double().cpu().numpy())
+    return replace(example, layers={}), parts

@@ -1,0 +1,175 @@
+"""The study from beginning to end, and what it leaves: tables, figures, results."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.hallucination.answers import Answers, answer_documents, answers_of, split
+from experiments.hallucination.coupling import has_pairs
+from experiments.hallucination.figures import coupling_figure, probes_figure
+from experiments.hallucination.findings import Probed, Quantity, coupled, probed
+from experiments.hallucination.reading import one_by_one, read
+from experiments.hallucination.settings import Hallucination, HallucinationConfig, check
+from experiments.hallucination.sources import TOPOLOGY, sources
+from experiments.statistics import paired_difference
+from probe.api import UserError, replacing
+from probe.tables import aligned, write_csv
+
+logger = logging.getLogger(__name__)
+
+
+def report(config: HallucinationConfig, folder: Path) -> dict[str, Any]:
+    """Do the study, leave its files in a folder, and return what is known of it.
+
+    Raises
+    ------
+    UserError
+        If a setting cannot work, or the data are no true and false answers or too few.
+    """
+    check(config)
+    documents = answer_documents(config)
+    config, settings = one_by_one(config), config.study
+    reading = read(config)
+    answers = answers_of(config, documents, reading.names)
+    facts = _facts(answers, len(documents))
+    parts = split(answers, settings.fractions, settings.seed)
+    shuffled = answers.shuffled(settings.permutations, settings.seed)
+    probes: list[Probed] = []
+    couplings: list[Quantity] = []
+    for source in sources(config, reading, answers, parts[0]):
+        logger.info("%s", source.name if source.layer is None else f"{source.name}, {source.layer}")
+        probes.append(probed(source, answers, parts, shuffled, settings))
+        if source.coupled:
+            couplings.append(coupled(source, answers, settings))
+    facts["parts"] = {
+        name: len(part) for name, part in zip(("train", "choose", "test"), parts, strict=True)
+    }
+    facts["majority_accuracy"] = _majority(answers, parts)
+    quantities = {
+        "AUC": [(found.row, found.auc) for found in probes],
+        "accuracy": [(found.row, found.accuracy) for found in probes],
+        "share of questions with C > 0": [(found.row, found) for found in couplings],
+    }
+    facts["topology_less_best_control"] = [
+        line for what, found in quantities.items() for line in _differences(what, found, settings)
+    ]
+    _write(folder, probes, couplings, facts)
+    _tell(probes, couplings, facts)
+    return facts
+
+
+def _facts(answers: Answers, documents: int) -> dict[str, Any]:
+    """Count answers and questions, and those that the coupling index leaves out."""
+    questions = answers.by_question().values()
+    kept = sum(has_pairs(answers.truth[members]) for members in questions)
+    if not kept:
+        raise UserError(
+            f"none of {len(questions)} questions has two true and two false answers; give more "
+            "questions"
+        )
+    return {
+        "answers": len(answers.truth),
+        "true": int(answers.truth.sum()),
+        "answers_left_out": documents - len(answers.truth),
+        "questions": len(questions),
+        "questions_without_coupling_index": len(questions) - kept,
+    }
+
+
+def _majority(answers: Answers, parts: Sequence[Any]) -> float:
+    """Return the accuracy of always giving the answer that is more frequent in training."""
+    guess = answers.truth[parts[0]].mean() > 0.5
+    return float((answers.truth[parts[2]] == guess).mean())
+
+
+def _differences(
+    what: str, found: Sequence[tuple[Mapping[str, Any], Quantity]], settings: Hallucination
+) -> list[dict[str, Any]]:
+    """Compare each layer's topology with the control that does best."""
+    controls = [entry for entry in found if entry[0]["control"]]
+    best, quantity = max(controls, key=lambda entry: entry[1].row["value"])
+    lines = []
+    for row, own in found:
+        if row["source"] != TOPOLOGY:
+            continue
+        difference, low, high = paired_difference(
+            own.of, quantity.of, own.groups, settings.seed, settings.repetitions
+        )
+        lines.append(
+            {
+                "what": what, "layer": row["layer"], "best_control": best["source"],
+                "control_layer": best["layer"], "difference": difference, "low": low, "high": high,
+            }
+        )  # fmt: skip
+    return lines
+
+
+def _write(
+    folder: Path, probes: Sequence[Probed], couplings: Sequence[Quantity], facts: Mapping[str, Any]
+) -> None:
+    write_csv(folder / "probes.csv", [found.row for found in probes])
+    rows = [{k: v for k, v in found.row.items() if k != "indices"} for found in couplings]
+    write_csv(folder / "coupling.csv", rows)
+    results = {
+        **facts,
+        "probes": [found.row for found in probes],
+        "coupling": [found.row for found in couplings],
+    }
+    with replacing(folder / "results.json") as unfinished:
+        unfinished.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    figures = {
+        "probes": probes_figure([found.row for found in probes], facts["majority_accuracy"]),
+        "coupling": coupling_figure([found.row for found in couplings]),
+    }
+    for name, figure in figures.items():
+        with replacing(folder / "figures" / f"{name}.png") as unfinished:
+            figure.savefig(unfinished, format="png")
+
+
+def _tell(
+    probes: Sequence[Probed], couplings: Sequence[Quantity], facts: Mapping[str, Any]
+) -> None:
+    rows = [
+        [
+            _named(found.row),
+            *(_number(found.row, name) for name in ("accuracy", "auc", "within")),
+            f"{found.row['accuracy_shuffled']:.3f}, {found.row['auc_shuffled']:.3f}",
+        ]
+        for found in probes
+    ]
+    header = ["answer is true, from", "accuracy", "AUC", "within questions", "shuffled labels"]
+    lines = aligned(header, rows)
+    lines.append(f"always the more frequent answer: accuracy {facts['majority_accuracy']:.3f}")
+    rows = [
+        [
+            _named(found.row), str(found.row["questions"]), _number(found.row, "value"),
+            f"{found.row['null']:.3f}", f"{found.row['p']:.3f}", f"{found.row['mean_c']:+.4f}",
+        ]
+        for found in couplings
+    ]  # fmt: skip
+    header = ["coupling index of", "questions", "share C > 0", "shuffled", "p", "mean C"]
+    lines += aligned(header, rows)
+    for line in facts["topology_less_best_control"]:
+        lines.append(
+            f"{line['what']}, topology of layer {line['layer']} less best control "
+            f"({line['best_control']}): {line['difference']:+.3f} "
+            f"[{line['low']:+.3f}, {line['high']:+.3f}]"
+        )
+    for text in lines:
+        logger.info("%s", text)
+
+
+def _named(row: Mapping[str, Any]) -> str:
+    name: str = row["source"]
+    return name if row["layer"] is None else f"{name}, layer {row['layer']}"
+
+
+def _number(row: Mapping[str, Any], name: str) -> str:
+    low, high = ("low", "high") if name == "value" else (f"{name}_low", f"{name}_high")
+    if row[name] is None:
+        return "-"
+    return f"{row[name]:.3f} [{row[low]:.3f}, {row[high]:.3f}]"

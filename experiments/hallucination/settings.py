@@ -1,0 +1,62 @@
+"""Settings of the study, and the checks of them that need neither model nor texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import isclose
+from operator import attrgetter
+
+from probe.api import Config, UserError, compose, key
+
+# Keys of the main program that have no effect here.
+_IDLE = ("average", "null")
+
+
+@dataclass
+class Hallucination:
+    """What is probed and against what."""
+
+    fractions: list[float] = key(
+        [0.6, 0.2, 0.2], "Shares of the answers to train on, choose the penalty by, and test on."
+    )
+    random_inits: int = key(3, "Randomly initialised models that serve as controls.")
+    permutations: int = key(200, "Times that labels are shuffled within each question.")
+    repetitions: int = key(1000, "Draws of questions behind each interval.")
+    seed: int = key(0, "Seed of split, draws and shuffles.")
+
+
+@dataclass
+class HallucinationConfig(Config):
+    """The program's configuration with the settings of this study."""
+
+    study: Hallucination = field(default_factory=Hallucination)
+
+
+def check(config: HallucinationConfig) -> None:
+    """Tell a mistake before any work.
+
+    Raises
+    ------
+    UserError
+        For the first value that cannot work.
+    """
+    settings, usual = config.study, compose()
+    if config.layers.selection.value in ("cross", "full"):
+        raise UserError(
+            f"layers={config.layers.selection} joins layers, and this study takes them one by one; "
+            "give e.g. layers=middle, layers=each or layers=[3,7]"
+        )
+    for name in _IDLE:
+        if attrgetter(name)(config) != attrgetter(name)(usual):
+            raise UserError(f"{name} has no effect on this study of single texts; leave it out")
+    parts = settings.fractions
+    if len(parts) != 3 or min(parts) <= 0 or not isclose(sum(parts), 1):
+        raise UserError(
+            f"study.fractions={parts} are not three shares above 0 that make 1; give e.g. "
+            "study.fractions=[0.6,0.2,0.2]"
+        )
+    least = {"random_inits": 0, "permutations": 1, "repetitions": 1, "seed": 0}
+    for name, bound in least.items():
+        value = getattr(settings, name)
+        if value < bound:
+            raise UserError(f"study.{name}={value} is too small; give {bound} or more")

@@ -1,0 +1,21 @@
+"""`python -m experiments.matching model=pythia160m "study.other=['model=gpt2']"`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import experiments.matching
+from experiments.matching.settings import MatchingConfig
+from probe.api import study
+
+
+def match_models(config: MatchingConfig, folder: Path) -> dict[str, Any]:
+    """Do the study; imported here, so that --help does not wait."""
+    from experiments.matching.report import report
+
+    return report(config, folder)
+
+
+if __name__ == "__main__":
+    study("matching", MatchingConfig, match_models, experiments.matching.__doc__)

@@ -1,0 +1,77 @@
+"""Average topologies of the two models compared without training, beside what chance gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from experiments.matching.fingerprints import (
+    Matrix,
+    assign,
+    average_topology,
+    shuffled_entries,
+    spectra_distance,
+)
+from experiments.matching.matched import EMBEDDINGS, RANDOM_SECOND, Models
+from experiments.matching.settings import Matching
+from experiments.statistics import split_by_group
+
+Row = dict[str, Any]
+
+
+def compare_averages(models: Models, settings: Matching) -> list[Row]:
+    """Assign neurons and compare spectra for the two models and for each control read before.
+
+    The first line, one half of the documents against the other with its neurons in disorder, says
+    what the same model reaches, and which share of the neurons is found again.
+    """
+    first, second = (
+        average_topology(side.of(models.numbers)) for side in (models.one, models.other)
+    )
+    rows = [_halves(models, settings)]
+    pairs = {
+        "first model, second model": second,
+        "first model, random second model": models.averages[RANDOM_SECOND],
+        "first model, second model with its r on pairs at random": shuffled_entries(
+            second, settings.seed
+        ),
+    }
+    rows += [_row(name, first, matrix, settings) for name, matrix in pairs.items()]
+    rows[-1]["spectra"] = None  # entries at random are no correlations, and have no such spectrum
+    one, other = (models.averages[name] for name in EMBEDDINGS)
+    rows.append(_row("token embeddings of both", one, other, settings))
+    return rows
+
+
+def _halves(models: Models, settings: Matching) -> Row:
+    groups = [models.texts[number].group for number in models.numbers]
+    halves = [
+        average_topology(models.one.of([models.numbers[place] for place in half]))
+        for half in split_by_group(groups, [0.5, 0.5], settings.seed)
+    ]
+    disorder = np.random.default_rng(settings.seed).permutation(len(halves[1]))
+    row = _row(
+        "first model, halves of the documents",
+        halves[0],
+        halves[1][np.ix_(disorder, disorder)],
+        settings,
+    )
+    found = np.array(row.pop("second"))
+    return row | {
+        "recovered": float((disorder[found] == np.array(row["first"])).mean()),
+        "second": found.tolist(),
+    }
+
+
+def _row(name: str, first: Matrix, second: Matrix, settings: Matching) -> Row:
+    assigned = assign(first, second, settings.restarts, settings.seed)
+    return {
+        "pair": name,
+        "neurons": [len(first), len(second)],
+        "correlation": assigned.correlation,
+        "recovered": None,
+        "spectra": spectra_distance(first, second),
+        "first": assigned.first.tolist(),
+        "second": assigned.second.tolist(),
+    }

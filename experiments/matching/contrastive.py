@@ -1,0 +1,125 @@
+"""Two encoders learn to give the topologies of one text like embeddings."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+from tqdm import tqdm
+
+from experiments.matching.gcn import Gcn, Topologies
+from experiments.matching.settings import Matching
+from experiments.matching.texts import Side
+
+_WEIGHT_DECAY = 1e-5
+
+
+def contrastive_loss(first: Tensor, second: Tensor) -> Tensor:
+    """Return the symmetric cross-entropy of telling whose counterpart is whose.
+
+    Embeddings are normalised, and their products are logits at temperature 1 (Zheng et al. 2025;
+    the form is that of Radford et al. 2021, arXiv:2103.00020).
+
+    Parameters
+    ----------
+    first, second : Tensor, shape (n_texts, width)
+        Embeddings of the same texts.
+    """
+    logits = functional.normalize(first, dim=1) @ functional.normalize(second, dim=1).T
+    own = torch.arange(len(logits), device=logits.device)
+    rows, columns = functional.cross_entropy(logits, own), functional.cross_entropy(logits.T, own)
+    return (rows + columns) / 2
+
+
+@dataclass
+class Matcher:
+    """An encoder for each of two models.
+
+    Attributes
+    ----------
+    first, second : Gcn
+        The encoders.
+    epochs : int
+        Passes over the texts to train on, up to the one whose weights are kept.
+    """
+
+    first: Gcn
+    second: Gcn
+    epochs: int = 0
+
+    def embed(self, first: Sequence[Tensor], second: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Embed the same texts' series of both models, (n_texts, width) each."""
+        return self.first(Topologies.stack(first)), self.second(Topologies.stack(second))
+
+    @torch.no_grad()
+    def similarity(
+        self, sides: tuple[Side, Side], numbers: Sequence[int], batch: int
+    ) -> NDArray[np.float64]:
+        """Return the cosine between every text of the first and every one of the second."""
+        pieces = [
+            self.embed(sides[0].of(part), sides[1].of(part))
+            for part in (numbers[start : start + batch] for start in range(0, len(numbers), batch))
+        ]
+        first, second = (
+            functional.normalize(torch.cat(parts), dim=1).double()
+            for parts in zip(*pieces, strict=True)
+        )
+        return np.asarray((first @ second.T).cpu().numpy(), dtype=np.float64)
+
+
+def fit(
+    sides: tuple[Side, Side], train: Sequence[int], stop: Sequence[int], settings: Matching
+) -> Matcher:
+    """Train encoders, and keep those that do best on the texts to stop by.
+
+    Parameters
+    ----------
+    sides : tuple of (Side, Side)
+        What the two models made of the texts.
+    train, stop : sequence of int
+        Numbers of the texts to train on and to stop by.
+    settings : Matching
+        Sizes, learning rate, epochs, patience and seed.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        width = settings.width
+        encoders = [Gcn(side.n_neurons, width, settings.layers, width) for side in sides]
+    device = next(iter(sides[0].series.values())).device
+    matcher = Matcher(encoders[0].to(device), encoders[1].to(device))
+    weights = [*matcher.first.parameters(), *matcher.second.parameters()]
+    optimiser = torch.optim.Adam(weights, lr=settings.rate, weight_decay=_WEIGHT_DECAY)
+    generator = np.random.default_rng(settings.seed)
+    best, kept = float("inf"), copy.deepcopy(matcher)
+    bar = tqdm(range(1, settings.epochs + 1), "match", disable=None, leave=False, delay=2)
+    for epoch in bar:
+        order = generator.permutation(train)
+        for piece in np.array_split(order, -(-len(order) // settings.batch)):
+            part = piece.tolist()
+            loss = contrastive_loss(*matcher.embed(sides[0].of(part), sides[1].of(part)))
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+        held_out = _loss(matcher, sides, stop, settings.batch)
+        if held_out < best:
+            matcher.epochs, best, kept = epoch, held_out, copy.deepcopy(matcher)
+            kept.epochs = epoch
+        elif epoch - kept.epochs >= settings.patience:
+            break
+    bar.close()
+    return kept
+
+
+@torch.no_grad()
+def _loss(matcher: Matcher, sides: tuple[Side, Side], numbers: Sequence[int], batch: int) -> float:
+    """Tell all texts to stop by apart, whatever the size of a batch."""
+    logits = torch.from_numpy(matcher.similarity(sides, numbers, batch))
+    own = torch.arange(len(logits))
+    rows, columns = functional.cross_entropy(logits, own), functional.cross_entropy(logits.T, own)
+    return float((rows + columns) / 2)

@@ -1,0 +1,51 @@
+"""A figure: GAUC and fingerprints of the two models beside their controls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from experiments.matching.matched import PAIR
+from probe.plots.style import BLUE, ORANGE, grid
+
+Row = Mapping[str, Any]
+
+
+def figure(matched: Sequence[Row], compared: Sequence[Row]) -> Figure:
+    """Draw GAUC with its intervals over documents, assigned r, and distances of spectra."""
+    said = f"Two models: GAUC over {matched[0]['texts']} texts to test on, and average topologies"
+    drawn, axes = grid(said, 3, 3, (5.0, 3.2))
+    _points(axes[0], matched, "gauc", "GAUC (texts to test on)")
+    for place, row in enumerate(matched):
+        axes[0].plot([row["low"], row["high"]], [place, place], color=_colour(row), linewidth=1.5)
+    permuted = [row["permuted"] for row in matched]
+    axes[0].plot(permuted, range(len(matched)), "x", color="0.4", label="permuted texts")
+    axes[0].axvline(0.5, color="0.4", linestyle=":", linewidth=1)
+    axes[0].legend(fontsize=7, loc="lower right")
+    axes[0].set_ylim(bottom=len(matched) + 0.2)  # room for the legend
+    _points(axes[1], compared, "correlation", "r of |r| after the best assignment found")
+    axes[1].set_xlim(right=1.02)
+    _points(axes[2], compared, "spectra", "distance of spectra")
+    axes[2].set_xlim(left=0)
+    return drawn
+
+
+def _points(axes: Axes, rows: Sequence[Row], name: str, label: str) -> None:
+    for place, row in enumerate(rows):
+        if row[name] is None:
+            continue
+        axes.plot(row[name], place, "o", color=_colour(row), markersize=6)
+    # Long names in two lines, at the comma.
+    names = [row["pair"].replace(", ", ",\n", 1) for row in rows]
+    axes.set_yticks(range(len(rows)), names, fontsize=7)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlabel(label)
+    axes.grid(axis="x", color="0.9")
+    axes.set_axisbelow(True)
+
+
+def _colour(row: Row) -> str:
+    return BLUE if row["pair"] == PAIR else ORANGE

@@ -1,0 +1,150 @@
+"""GAUC of the two models, beside what matches without two trained models."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.matching.contrastive import fit
+from experiments.matching.fingerprints import Matrix, average_topology
+from experiments.matching.gauc import gauc_by_text, length_similarity, permuted_gauc
+from experiments.matching.settings import Matching, MatchingConfig
+from experiments.matching.texts import Side, Text, embeddings, read, untrained
+from experiments.statistics import bootstrap, paired_difference, permutation_p
+
+logger = logging.getLogger(__name__)
+Numbers = NDArray[np.int64]
+_LITTLE = 2  # passes after which an encoder is about what it was drawn as
+RANDOM_FIRST, RANDOM_SECOND = "random first model", "random second model"
+EMBEDDINGS = ("embeddings of the first model", "embeddings of the second model")
+SELF, PAIR = "first model, itself", "first model, second model"
+
+
+@dataclass(frozen=True)
+class Models:
+    """Two models and what they made of the same texts.
+
+    Attributes
+    ----------
+    first, second : MatchingConfig
+        The models.
+    one, other : Side
+        What they made of the texts.
+    texts : sequence of Text
+        All texts.
+    parts : sequence of three ndarray of int
+        Places in `numbers` of the texts to train on, to stop by and to test on.
+    numbers : list of int
+        Numbers of the texts that both can read.
+    averages : dict of str to ndarray of float64, shape (n_neurons, n_neurons)
+        Average topology of each control that has been read, by name.
+    """
+
+    first: MatchingConfig
+    second: MatchingConfig
+    one: Side
+    other: Side
+    texts: Sequence[Text]
+    parts: Sequence[Numbers]
+    numbers: list[int]
+    averages: dict[str, Matrix] = field(default_factory=dict)
+
+    def part(self, place: int) -> list[int]:
+        """Return the numbers of the texts of a part."""
+        return [self.numbers[number] for number in self.parts[place]]
+
+    def read(self, name: str, config: MatchingConfig) -> Side:
+        """Read the same texts with another model that has the tokenizer of one of the two."""
+        side = read(name, config, self.texts, self.numbers)
+        self.averages[name] = average_topology(side.of(self.numbers))
+        return side
+
+    def random_first(self) -> Side:
+        """Read the texts with the first model's architecture, weights drawn at random."""
+        # Seeds that neither of the two models has.
+        return self.read(RANDOM_FIRST, untrained(self.first, self._seed() + 1))
+
+    def random_second(self) -> Side:
+        """Read the texts with the second model's architecture, weights drawn at random."""
+        return self.read(RANDOM_SECOND, untrained(self.second, self._seed() + 2))
+
+    def embeddings(self) -> tuple[Side, Side]:
+        """Read the token embeddings of both models."""
+        first, second = embeddings(self.first), embeddings(self.second)
+        return self.read(EMBEDDINGS[0], first), self.read(EMBEDDINGS[1], second)
+
+    def _seed(self) -> int:
+        return max(self.first.init.seed, self.second.init.seed)
+
+
+def match_pairs(models: Models, settings: Matching) -> list[dict[str, Any]]:
+    """Train and test encoders for the two models and for each control.
+
+    Returns
+    -------
+    list of dict
+        A line of the table each: the pair, GAUC with its interval over documents, that of permuted
+        texts, and by how much the two models are above it.
+    """
+    test = models.part(2)
+    groups = [models.texts[number].group for number in test]
+    areas: dict[str, NDArray[np.float64]] = {}
+    nulls: dict[str, list[float]] = {}
+    epochs: dict[str, int | None] = {}
+    for name, similarity, trained in _similarities(models, settings, test):
+        areas[name], epochs[name] = gauc_by_text(similarity), trained
+        nulls[name] = permuted_gauc(similarity, settings.repetitions, settings.seed)
+        logger.info("%s: GAUC %.3f", name, areas[name].mean())
+        if trained is not None and trained <= _LITTLE:
+            logger.warning(
+                "%s: no gain after pass %d, so that the encoders have learned nothing that holds "
+                "on other texts; try more texts, or other study.rate and study.patience",
+                name, trained,
+            )  # fmt: skip
+    rows = []
+    for name, area in areas.items():
+        value = float(area.mean())
+        low, high = bootstrap(_mean(area), groups, settings.seed, settings.repetitions)
+        less: tuple[float | None, ...] = (None, None, None)
+        if name not in (SELF, PAIR):
+            less = paired_difference(
+                _mean(areas[PAIR]), _mean(area), groups, settings.seed, settings.repetitions
+            )
+        rows.append(
+            {
+                "pair": name, "gauc": value, "low": low, "high": high,
+                "permuted": float(np.mean(nulls[name])), "p": permutation_p(value, nulls[name]),
+                "less": less[0], "less_low": less[1], "less_high": less[2],
+                "epochs": epochs[name], "texts": len(test),
+            }
+        )  # fmt: skip
+    return rows
+
+
+def _similarities(
+    models: Models, settings: Matching, test: Sequence[int]
+) -> Iterator[tuple[str, NDArray[np.float64], int | None]]:
+    """Yield each pair, how like the texts to test on are, and for how long it was trained."""
+
+    def pairs() -> Iterator[tuple[str, tuple[Side, Side]]]:
+        yield SELF, (models.one, models.one)
+        yield PAIR, (models.one, models.other)
+        random = models.random_second()
+        yield "first model, random second model", (models.one, random)
+        yield "random first model, random second model", (models.random_first(), random)
+        yield "token embeddings of both", models.embeddings()
+
+    for name, sides in pairs():
+        matcher = fit(sides, models.part(0), models.part(1), settings)
+        yield name, matcher.similarity(sides, test, settings.batch), matcher.epochs
+    lengths = [[len(series) for series in side.of(test)] for side in (models.one, models.other)]
+    yield "numbers of tokens alone", length_similarity(*lengths), None
+
+
+def _mean(values: NDArray[np.float64]) -> Callable[[Numbers], float]:
+    return lambda numbers: float(values[numbers].mean())

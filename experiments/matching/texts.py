@@ -1,0 +1,104 @@
+"""The same texts for two models, whatever their tokenizers make of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from probe.api import Config, compose, iterate, load_documents
+from probe.correlation import standardise
+from probe.examples import merge_paragraphs
+
+Settings = TypeVar("Settings", bound=Config)
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text, and the document, or question, that it shares with others."""
+
+    text: str
+    group: str
+
+
+@dataclass(frozen=True)
+class Side:
+    """What a model made of the texts that it can read.
+
+    Attributes
+    ----------
+    name : str
+        What it is called in tables.
+    series : dict of int to Tensor, each of shape (n_tokens, n_neurons)
+        Standardised series of each text, by its number: `Z.T @ Z` is its topology.
+    """
+
+    name: str
+    series: dict[int, Tensor]
+
+    @property
+    def n_neurons(self) -> int:
+        """Number of neurons."""
+        return int(next(iter(self.series.values())).shape[1])
+
+    def of(self, numbers: Sequence[int]) -> list[Tensor]:
+        """Return the series of some texts."""
+        return [self.series[number] for number in numbers]
+
+
+def load_texts(config: Config) -> list[Text]:
+    """Load the texts, cut into paragraphs where the data are; by words, not by tokens."""
+    cut, words = config.data.cut.value == "paragraphs", config.data.max_words
+    return [
+        Text(piece, document.group or document.name)
+        for document in load_documents(config)
+        for piece in (merge_paragraphs(document.text, words) if cut else [document.text])
+        if piece.strip()
+    ]
+
+
+def read(name: str, config: Config, texts: Sequence[Text], numbers: Sequence[int]) -> Side:
+    """Read some of the texts, of which those that are too long or too short stay out.
+
+    `data.shuffle`, `.offset`, `.limit` and `.perplexity` choose among them, as they always do.
+    """
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "texts.jsonl"
+        lines = (json.dumps({"text": texts[number].text}) + "\n" for number in numbers)
+        path.write_text("".join(lines), encoding="utf-8")
+        usual = compose("data=text", f"data.path='{path}'").data
+        kept = ("min_tokens", "max_tokens", "perplexity", "special_tokens", "skip_first",
+                "shuffle", "seed", "offset", "limit")  # fmt: skip
+        chosen = {key: getattr(config.data, key) for key in kept}
+        data = replace(usual, name=config.data.name or config.data.source, **chosen)
+        series = {}
+        for example in iterate(replace(config, data=data, subject=None)):
+            [activations] = example.layers.values()
+            keep = torch.ones(1, len(activations), dtype=torch.bool, device=activations.device)
+            row = int(example.document.rpartition("/")[2])
+            series[numbers[row]] = standardise(activations[None], keep).series[0]
+    return Side(name, dict(sorted(series.items())))
+
+
+def everything(config: Settings) -> Settings:
+    """Configure the reading of all texts that are given, since they have been chosen before."""
+    usual = compose().data
+    choice = {key: getattr(usual, key) for key in ("perplexity", "shuffle", "offset", "limit")}
+    return replace(config, data=replace(config.data, **choice))
+
+
+def untrained(config: Settings, seed: int) -> Settings:
+    """Configure the reading of a randomly initialised model."""
+    return replace(config, init=replace(compose("init=random").init, seed=seed))
+
+
+def embeddings(config: Settings) -> Settings:
+    """Configure the reading of what enters the first block: the tokens' embeddings."""
+    usual = compose("site=embedding")
+    return replace(config, site=usual.site, layers=usual.layers)
