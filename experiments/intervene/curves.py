@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import attrgetter
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -77,10 +78,14 @@ def _relative(axes: Axes, row: Row) -> None:
     """Give the relative change beside the absolute one."""
     if row.measure == "accuracy" and row.untouched > 0:
         base = row.untouched
-        second = axes.secondary_yaxis(
-            "right",
-            functions=(lambda y: 100 * (y - base) / base, lambda share: base * (1 + share / 100)),
-        )
+
+        def percent(value: Any) -> Any:
+            return 100 * (value - base) / base
+
+        def value(percent: Any) -> Any:
+            return base * (1 + percent / 100)
+
+        second = axes.secondary_yaxis("right", functions=(percent, value))
         second.set_ylabel("relative change, %", fontsize=8)
         second.tick_params(labelsize=7)
 
