@@ -166,4 +166,4 @@ def test_resamples_are_whole_groups_drawn_with_replacement() -> None:
 
 
 def test_an_interval_covers_the_middle() -> None:
-    assert interval(np.arange(1001.0)) == (25.0, 975.0)
+    assert interval(np.arange(1001.0)) == pytest.approx((25, 975))
