@@ -7,7 +7,9 @@ from operator import attrgetter
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from experiments.intervene.settings import SELECTIONS
 from experiments.intervene.table import Row
@@ -19,8 +21,11 @@ _LABELS = {
     "kl": "KL from the untouched model, nats a token",
     "accuracy": "accuracy, share of questions",
 }
+_TICKS = (1, 1.5, 2, 3, 5, 7)
 # Nulls are grey and broken.
-_NULLS = {"random": "--", "random_norm": ":"}
+_NULLS = ("random", "random_norm")
+# The two degrees often lie on each other.
+_LINES = {"random": "--", "random_norm": ":", "degree_no_first": "-."}
 
 
 def pruning_curve(rows: Sequence[Row], said: str) -> Figure:
@@ -62,16 +67,25 @@ def _draw(axes: Axes, rows: Sequence[Row], across: str) -> None:
             [getattr(row, across) for row in points], [row.treated for row in points],
             yerr=[below, above], label=SELECTIONS[name],
             color="0.45" if name in _NULLS else _colour(name),
-            ls=_NULLS.get(name, "-"), marker="o", ms=2.5, lw=1.2, elinewidth=0.7,
+            ls=_LINES.get(name, "-"), marker="o", ms=2.5, lw=1.2, elinewidth=0.7,
         )  # fmt: skip
     axes.set_xscale("log")
+    _label(axes.xaxis)
     if measure != "accuracy":
         axes.set_yscale("log")
+        _label(axes.yaxis)
     if measure != "kl":
         axes.axhline(rows[0].untouched, color="black", lw=0.7, label="untouched")
     if rows[0].chance is not None and measure == "accuracy":
         axes.axhline(rows[0].chance, color="black", lw=0.7, ls=":", label="chance")
     axes.tick_params(labelsize=7)
+
+
+def _label(axis: Axis) -> None:
+    """Label a logarithmic axis that may span less than a decade."""
+    axis.set_major_locator(LogLocator(subs=_TICKS))
+    axis.set_major_formatter(FormatStrFormatter("%g"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _relative(axes: Axes, row: Row) -> None:

@@ -54,6 +54,7 @@ def intervene(config: InterveneConfig, folder: Path) -> dict[str, Any]:
     """
     check(config)
     facts = check_model(config)
+    where = f"layer{'s' if len(facts.layers) > 1 else ''} {', '.join(map(str, facts.layers))}"
     # A study's own keys are no part of what a rank loads.
     plain = Config(**{field.name: getattr(config, field.name) for field in fields(Config)})
     documents, made_of = load(plain)
@@ -71,13 +72,14 @@ def intervene(config: InterveneConfig, folder: Path) -> dict[str, Any]:
     known = _run("survey", _plan(config, plain, facts, first), config)
     plan = _plan(config, plain, facts, second, letters, questions, known)
     logger.info(
-        "layer%s %s: %d conditions of up to %d of %d neurons",
-        "s" if len(facts.layers) > 1 else "", ", ".join(map(str, facts.layers)),
-        len(plan.conditions), max(one.count for one in plan.conditions), facts.n_neurons,
+        "%s: %d conditions of up to %d of %d neurons",
+        where, len(plan.conditions), max(one.count for one in plan.conditions), facts.n_neurons,
     )  # fmt: skip
     effects = _effects(plan, _run("measurement", plan, config), second)
     found = rows(effects, config.study.measure, config.study.seed)
-    _write(found, folder, f"{model_name(config.model)} on {data_name(config.data)}", facts)
+    scope = {"input": "for every text", "average": "once, from other texts"}[config.study.scope]
+    about = f"{model_name(config.model)} on {data_name(config.data)}: {where}, chosen {scope}"
+    _write(found, folder, about)
     return {
         "layers": facts.layers,
         "neurons": facts.n_neurons,
@@ -170,7 +172,7 @@ def _effects(plan: Plan, result: dict[str, Tensor], examples: Sequence[Example])
     )
 
 
-def _write(found: Sequence[Row], folder: Path, about: str, facts: ModelFacts) -> None:
+def _write(found: Sequence[Row], folder: Path, about: str) -> None:
     for line in headline(found):
         logger.info("%s", line)
     write(found, folder / "effects.csv")
@@ -183,9 +185,6 @@ def _write(found: Sequence[Row], folder: Path, about: str, facts: ModelFacts) ->
             for row in found
             if row.treatment == treatment and (row.order == order or row.select == "random")
         ]
-        where = ", ".join(map(str, facts.layers))
-        figure = pruning_curve(
-            chosen, f"{about}: treatment {treatment} of the {order} neurons of layer {where}"
-        )
+        figure = pruning_curve(chosen, f"{about}; {order} neurons, treatment {treatment}")
         with replacing(folder / "figures" / f"curve_{treatment}_{order}.png") as unfinished:
             figure.savefig(unfinished, format="png")
