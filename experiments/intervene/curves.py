@@ -21,7 +21,7 @@ _LABELS = {
     "kl": "KL from the untouched model, nats a token",
     "accuracy": "accuracy, share of questions",
 }
-_TICKS = (1, 1.5, 2, 3, 5, 7)
+_TICKS = (1, 1.5, 2, 3, 4, 6, 8)
 # Nulls are grey and broken.
 _NULLS = ("random", "random_norm")
 # The two degrees often lie on each other.

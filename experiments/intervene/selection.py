@@ -61,7 +61,8 @@ def score(name: str, activations: Tensor, value_weights: Tensor | None) -> Tenso
         return activations[-1].abs()
     if name == "weighted":
         assert value_weights is not None, "weighted needs the value projection"
-        return activations.norm(dim=0) * value_weights.to(activations.device)
+        norm: Tensor = torch.linalg.vector_norm(activations, dim=0)
+        return norm * value_weights.to(activations.device)
     if name == "rms":
         return activations.square().mean(dim=0).sqrt()
     assert name == "sd", name
