@@ -58,6 +58,6 @@ def composed(model: Path, texts: Path, *words: str, **settings: Any) -> Interven
     """Compose the study's configuration."""
     config = compose(
         "model=local", f"model.path={model}", "data=text", f"data.path={texts}",
-        "runtime.device=cpu", "launch.num_processes=1", *words,
+        "runtime.device=cpu", *words,
     )  # fmt: skip
     return InterveneConfig(**vars(config), study=Intervene(**settings))
