@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from probe.api import compose
 from tests.tiny_models import LINES, WIDTH, save_tiny
 
 PLANTED = [2, 5, 11]
+composed_once = cache(compose)
 LAST = 2
 
 
@@ -56,7 +58,7 @@ def save_texts(file: Path, documents: int = 8) -> Path:
 
 def composed(model: Path, texts: Path, *words: str, **settings: Any) -> InterveneConfig:
     """Compose the study's configuration."""
-    config = compose(
+    config = composed_once(
         "model=local", f"model.path={model}", "data=text", f"data.path={texts}",
         "runtime.device=cpu", *words,
     )  # fmt: skip
