@@ -28,7 +28,7 @@ def split_by_group(
     Examples
     --------
     >>> [part.tolist() for part in split_by_group(["a", "a", "b", "c", "c"], [0.6, 0.4], seed=0)]
-    [[2, 3, 4], [0, 1]]
+    [[0, 1, 3, 4], [2]]
     """
     names, numbers = np.unique(groups, return_inverse=True)
     if len(names) < len(fractions):
