@@ -1,0 +1,109 @@
+"""The pruning curve: effect against how many neurons, and against how much norm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+
+from experiments.intervene.settings import SELECTIONS
+from experiments.intervene.table import Row
+from probe.plots.style import COLOURS, grid
+
+_SIZE = (5.2, 3.4)
+_LABELS = {
+    "perplexity": "perplexity",
+    "kl": "KL from the untouched model, nats a token",
+    "accuracy": "accuracy, share of questions",
+}
+_TICKS = (1, 1.5, 2, 3, 4, 6, 8)
+# Nulls are grey and broken.
+_NULLS = ("random", "random_norm")
+# The two degrees often lie on each other.
+_LINES = {"random": "--", "random_norm": ":", "degree_no_first": "-."}
+
+
+def pruning_curve(rows: Sequence[Row], said: str) -> Figure:
+    """Draw the effects of one treatment and order, a row of panels for each measure.
+
+    Left against the share of the neurons, right against the share of the squared norm that was
+    moved: neurons that only hold more norm lie on one line with random ones there. Bars are 95 %
+    intervals of the change over documents.
+    """
+    measures = list(dict.fromkeys(row.measure for row in rows))
+    figure, axes = grid(said, 2 * len(measures), 2, _SIZE)
+    for place, measure in enumerate(measures):
+        chosen = [row for row in rows if row.measure == measure]
+        left, right = axes[2 * place : 2 * place + 2]
+        _draw(left, chosen, "fraction")
+        _draw(right, chosen, "moved")
+        left.set_ylabel(_LABELS[measure], fontsize=8)
+        left.set_xlabel("share of neurons treated", fontsize=8)
+        right.set_xlabel("share of squared norm moved", fontsize=8)
+        _relative(right, chosen[0])
+    axes[0].legend(fontsize=7, frameon=False)
+    return figure
+
+
+def _draw(axes: Axes, rows: Sequence[Row], across: str) -> None:
+    measure = rows[0].measure
+    for name in dict.fromkeys(row.select for row in rows):
+        # What moved nothing has no place on a logarithmic axis, nor has a divergence of zero.
+        points = sorted(
+            (row for row in rows if row.select == name and getattr(row, across) > 0),
+            key=attrgetter(across),
+        )
+        points = [row for row in points if row.treated > 0 or measure == "accuracy"]
+        if not points:
+            continue
+        below = [max(0.0, row.change - row.low) for row in points]
+        above = [max(0.0, row.high - row.change) for row in points]
+        axes.errorbar(
+            [getattr(row, across) for row in points], [row.treated for row in points],
+            yerr=[below, above], label=SELECTIONS[name],
+            color="0.45" if name in _NULLS else _colour(name),
+            ls=_LINES.get(name, "-"), marker="o", ms=2.5, lw=1.2, elinewidth=0.7,
+        )  # fmt: skip
+    axes.set_xscale("log")
+    _label(axes.xaxis)
+    if measure != "accuracy":
+        axes.set_yscale("log")
+        _label(axes.yaxis)
+    if measure != "kl":
+        axes.axhline(rows[0].untouched, color="black", lw=0.7, label="untouched")
+    if rows[0].chance is not None and measure == "accuracy":
+        axes.axhline(rows[0].chance, color="black", lw=0.7, ls=":", label="chance")
+    axes.tick_params(labelsize=7)
+
+
+def _label(axis: Axis) -> None:
+    """Label a logarithmic axis that may span less than a decade."""
+    axis.set_major_locator(LogLocator(subs=_TICKS))
+    axis.set_major_formatter(FormatStrFormatter("%g"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _relative(axes: Axes, row: Row) -> None:
+    """Give the relative change beside the absolute one."""
+    if row.measure == "accuracy" and row.untouched > 0:
+        base = row.untouched
+
+        def percent(value: Any) -> Any:
+            return 100 * (value - base) / base
+
+        def value(percent: Any) -> Any:
+            return base * (1 + percent / 100)
+
+        second = axes.secondary_yaxis("right", functions=(percent, value))
+        second.set_ylabel("relative change, %", fontsize=8)
+        second.tick_params(labelsize=7)
+
+
+def _colour(name: str) -> str:
+    drawn = [known for known in SELECTIONS if known not in _NULLS]
+    return COLOURS[drawn.index(name)]

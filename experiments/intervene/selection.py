@@ -1,0 +1,118 @@
+"""Which neurons: their scores over the tokens of a text, and the choice by scores or by chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from probe.correlation import standardise
+
+# A neuron to match in norm takes one of so many nearest, so that draws differ.
+_NEAREST = 3
+
+
+def degrees(matrix: Tensor) -> Tensor:
+    """Sum |r| of every neuron with the others, shape (n_neurons,), dimensionless."""
+    return matrix.abs().sum(dim=1) - matrix.diagonal().abs()
+
+
+def counts(fractions: Sequence[float], n_neurons: int) -> list[int]:
+    """Return the numbers of neurons that shares mean, each once, ascending; at least one.
+
+    Examples
+    --------
+    >>> counts([0.001, 0.01, 0.1], 64)
+    [1, 6]
+    """
+    return sorted({max(1, round(share * n_neurons)) for share in fractions})
+
+
+def score(name: str, activations: Tensor, value_weights: Tensor | None) -> Tensor:
+    """Score the neurons of one text.
+
+    Parameters
+    ----------
+    name : str
+        `degree`, `degree_no_first`, `activation` (|last token|), `weighted` (L2 norm over the
+        tokens times what the next block's values take), `rms` or `sd`.
+    activations : Tensor, shape (n_tokens, n_neurons)
+        The tokens that count.
+    value_weights : Tensor, shape (n_neurons,), optional
+        See `value_weights`, for `weighted`.
+
+    Returns
+    -------
+    Tensor, shape (n_neurons,)
+        Dimensionless (degrees), or in the activations' unit.
+
+    Notes
+    -----
+    Degree and weighted activation: Zheng et al. 2025, arXiv:2506.01042, ablation of hubs.
+    """
+    if name in ("degree", "degree_no_first"):
+        series = activations if name == "degree" else activations[1:]
+        keep = torch.ones(1, len(series), dtype=torch.bool, device=series.device)
+        unit = standardise(series[None], keep).series[0]
+        return degrees(unit.T @ unit)
+    if name == "activation":
+        return activations[-1].abs()
+    if name == "weighted":
+        assert value_weights is not None, "weighted needs the value projection"
+        norm: Tensor = torch.linalg.vector_norm(activations, dim=0)
+        return norm * value_weights.to(activations.device)
+    if name == "rms":
+        return activations.square().mean(dim=0).sqrt()
+    assert name == "sd", name
+    return activations.std(dim=0, correction=0)
+
+
+def choose(scores: Tensor, count: int, order: str) -> Tensor:
+    """Choose so many neurons by their scores; of equals, those of the lower number.
+
+    Returns
+    -------
+    Tensor of bool, shape (n_neurons,)
+    """
+    ranked = scores.argsort(descending=order == "highest", stable=True)
+    chosen = torch.zeros(len(scores), dtype=torch.bool, device=scores.device)
+    chosen[ranked[:count]] = True
+    return chosen
+
+
+def draw(n_neurons: int, count: int, generator: np.random.Generator) -> Tensor:
+    """Choose so many neurons at random; of the same draw, more neurons hold the fewer."""
+    chosen = torch.zeros(n_neurons, dtype=torch.bool)
+    chosen[torch.from_numpy(generator.permutation(n_neurons)[:count])] = True
+    return chosen
+
+
+def draw_alike(like: Tensor, rms: Tensor, generator: np.random.Generator) -> Tensor:
+    """Draw for every chosen neuron another one of about its activation norm.
+
+    Chosen neurons are gone through in random order; each takes one of the three nearest in
+    logarithm of the norm that are neither chosen nor taken. Where the chosen ones have the largest
+    norms of all, the others' fall short of them.
+
+    Parameters
+    ----------
+    like : Tensor of bool, shape (n_neurons,)
+        The chosen neurons, at most half of all.
+    rms : Tensor, shape (n_neurons,)
+        Norms, up to a factor that is the same for all.
+
+    Returns
+    -------
+    Tensor of bool, shape (n_neurons,)
+        As many neurons, none of them among the chosen.
+    """
+    size = rms.double().clamp(min=torch.finfo(torch.float32).tiny).log().cpu().numpy()
+    chosen = like.cpu().numpy()
+    free = ~chosen
+    for neuron in generator.permutation(np.flatnonzero(chosen)):
+        left = np.flatnonzero(free)
+        near = np.argsort(np.abs(size[left] - size[neuron]), kind="stable")[:_NEAREST]
+        free[left[generator.choice(near)]] = False
+    return torch.from_numpy(~free & ~chosen)

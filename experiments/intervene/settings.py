@@ -1,0 +1,136 @@
+"""Settings of the study, and the checks of them that need neither model nor texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Any
+
+from probe.api import Config, UserError, key
+
+# What neurons are chosen by, and what the figures call it.
+SELECTIONS = {
+    "degree": "degree",
+    "degree_no_first": "degree without first token",
+    "activation": "|last token|",
+    "weighted": "weighted activation",
+    "rms": "RMS",
+    "sd": "SD",
+    "random": "random",
+    "random_norm": "random, norm of degree's",
+}
+# Of these every draw is another choice.
+DRAWN = ("random", "random_norm")
+TREATMENTS = ("mean", "zero", "noise")
+ORDERS = ("highest", "lowest")
+MEASURES = ("perplexity", "kl", "accuracy")
+SCOPES = ("input", "average")
+# What the study sets itself; given by the user, it would have no effect.
+_FIXED = {
+    "layers": "give study.layers=12 or study.layers=[3,7]",
+    "average": "study.scope says whose topology is taken",
+    "null": "study.select=[…,random] is the null",
+    "site": "neurons of the residual stream are treated",
+    "init.kind": "a model without training has no predictions to lose",
+}
+
+
+@dataclass
+class Intervene:
+    """What is done to which neurons."""
+
+    select: list[str] = key(
+        list(SELECTIONS), f"What neurons are chosen by; of {', '.join(SELECTIONS)} (default: all)."
+    )
+    treatment: list[str] = key(["mean"], f"What is done to them; of {', '.join(TREATMENTS)}.")
+    order: list[str] = key(["highest"], "Choose from the highest, or from the lowest.")
+    fractions: list[float] = key(
+        [0.01, 0.05, 0.1, 0.25, 0.5],
+        "Shares of the neurons to treat, at least one neuron (default: [0.01,0.05,0.1,0.25,0.5]).",
+    )
+    layers: Any = key(
+        None, "Layer, or list of layers that are treated together (default: the middle one)."
+    )
+    measure: list[str] = key(
+        ["perplexity", "kl"], f"Effects to measure; of {', '.join(MEASURES)} (of questions)."
+    )
+    scope: str = key("input", "Choose anew for every text (input), or once for all (average).")
+    seeds: int = key(3, "Draws of random neurons, and of noise.")
+    seed: int = key(0, "Seed of the halves of the texts, of the draws and of the intervals.")
+
+
+@dataclass
+class InterveneConfig(Config):
+    """The program's configuration with the settings of this study."""
+
+    study: Intervene = field(default_factory=Intervene)
+
+
+def check(config: InterveneConfig) -> None:
+    """Tell a mistake before any work.
+
+    Raises
+    ------
+    UserError
+        For the first value that cannot work.
+    """
+    for mistake in _mistakes(config):
+        raise UserError(mistake)
+
+
+def layer_list(settings: Intervene) -> list[int] | None:
+    """Return the layers that are asked for; None asks for the middle one."""
+    given = settings.layers
+    if given is None:
+        return None
+    return sorted(given) if isinstance(given, list) else [given]
+
+
+def _mistakes(config: InterveneConfig) -> Iterator[str]:
+    settings, usual = config.study, Config()
+    for name, instead in _FIXED.items():
+        if attrgetter(name)(config) != attrgetter(name)(usual):
+            yield f"{name} has no meaning here: {instead}, and leave {name} out"
+    yield from _not_among("select", settings.select, tuple(SELECTIONS))
+    yield from _not_among("treatment", settings.treatment, TREATMENTS)
+    yield from _not_among("order", settings.order, ORDERS)
+    yield from _not_among("measure", settings.measure, MEASURES)
+    yield from _not_among("scope", [settings.scope], SCOPES)
+    shares = settings.fractions
+    if not shares or len(set(shares)) < len(shares) or not all(0 < s <= 1 for s in shares):
+        yield (
+            f"study.fractions={shares} are no different shares above 0 and up to 1; give e.g. "
+            "study.fractions=[0.01,0.1]"
+        )
+    if "random_norm" in settings.select and max(shares) > 0.5:
+        yield (
+            f"study.select=random_norm takes other neurons than the {settings.order[0]} degrees, "
+            f"so that study.fractions={shares} cannot go beyond 0.5; leave one of the two out"
+        )
+    layers = layer_list(settings)
+    if layers is not None and (
+        not layers
+        or len(set(layers)) < len(layers)
+        or not all(type(layer) is int and layer >= 0 for layer in layers)
+    ):
+        yield (
+            f"study.layers={settings.layers} is no layer number or list of different numbers from "
+            "0 up, e.g. study.layers=12 or study.layers=[3,7]"
+        )
+    if settings.seeds < 1:
+        yield f"study.seeds={settings.seeds} is too small; give 1 or more"
+    if settings.seed < 0:
+        yield f"study.seed={settings.seed} is too small; give 0 or more"
+    if "accuracy" in settings.measure and config.data.cut.value != "whole":
+        yield (
+            f"study.measure=accuracy needs whole questions, and data.cut={config.data.cut.value} "
+            "cuts them; give data.cut=whole or another measure"
+        )
+
+
+def _not_among(name: str, given: Sequence[str], known: Sequence[str]) -> Iterator[str]:
+    if not given or len(set(given)) < len(given) or not set(given) <= set(known):
+        said = f"[{','.join(given)}]" if name != "scope" else given[0]
+        each = "one" if name == "scope" else "a list, each once,"
+        yield f"study.{name}={said} is not {each} of {', '.join(known)}"

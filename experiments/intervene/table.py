@@ -1,0 +1,206 @@
+"""The effect of every condition: absolute, relative, with intervals, and beside chance."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.intervene.intervals import Resamples, interval
+from experiments.intervene.outcome import OUTCOMES
+from experiments.intervene.plan import Condition
+from probe.api import replacing
+
+Vector = NDArray[np.float64]
+# Adds up the examples' values, over all of them or in every draw of a bootstrap.
+Sum = Callable[[Vector], Vector]
+Beyond = tuple[float | None, float | None, float | None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """The effect of a choice of neurons, over all draws of it.
+
+    Attributes
+    ----------
+    treatment, select, order : str
+        See `Intervene`.
+    neurons : int
+        Neurons treated in each layer.
+    fraction : float
+        Their share in the layer.
+    held, moved : float
+        Shares of the activations' squared norm that these neurons hold, and that the treatment
+        moves; means over texts and layers.
+    measure : str
+        What is measured: `perplexity`, `kl` (nats a token) or `accuracy` (share of questions).
+    untouched, treated, change : float
+        The measure without and with the treatment, and the difference.
+    low, high : float
+        95 % interval of the change over documents.
+    draws_low, draws_high : float
+        Range of the change over the draws of neurons or noise.
+    relative : float or None
+        The change as a share of the untouched measure.
+    chance : float or None
+        The measure of guessing.
+    beyond, beyond_low, beyond_high : float or None
+        Change less that of as many random neurons, and its interval; None where none were drawn.
+    """
+
+    treatment: str
+    select: str
+    order: str
+    neurons: int
+    fraction: float
+    held: float
+    moved: float
+    measure: str
+    untouched: float
+    treated: float
+    change: float
+    low: float
+    high: float
+    draws_low: float
+    draws_high: float
+    relative: float | None
+    chance: float | None
+    beyond: float | None
+    beyond_low: float | None
+    beyond_high: float | None
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What was measured, per example.
+
+    Attributes
+    ----------
+    conditions : list of Condition
+        In the order of the results.
+    n_neurons : int
+        Neurons of a layer.
+    untouched : array, shape (n_examples, 3)
+        See `outcome`.
+    treated : array, shape (n_conditions, n_examples, 5)
+        See `measure`.
+    tokens : array, shape (n_examples,)
+        Tokens of every example.
+    groups : list of str
+        Group of every example.
+    chance : dict of str to float
+        What guessing gives, by measure.
+    """
+
+    conditions: list[Condition]
+    n_neurons: int
+    untouched: Vector
+    treated: Vector
+    tokens: Vector
+    groups: list[str]
+    chance: dict[str, float]
+
+    def value(self, measure: str, outcomes: Vector, add: Sum) -> Vector:
+        """Work a measure out, from outcomes of shape (n_examples, 3 or 5)."""
+        if measure == "perplexity":
+            return np.exp(add(outcomes[:, 0]) / add(self.tokens - 1))
+        if measure == "kl":
+            return add(outcomes[:, 1]) / add(self.tokens)
+        return add(outcomes[:, 2]) / add(np.ones(len(outcomes)))
+
+    def drawn(self, select: str, like: Condition) -> list[int]:
+        """Return the numbers of the conditions that differ from another in choice and draw."""
+        return [
+            number
+            for number, one in enumerate(self.conditions)
+            if (one.treatment, one.select, one.count) == (like.treatment, select, like.count)
+            and (one.order == like.order or select == "random")
+        ]
+
+
+def rows(effects: Effects, measures: Sequence[str], seed: int) -> list[Row]:
+    """Work out the effects.
+
+    Several draws of a condition are averaged in every text before texts are.
+    """
+    draws = Resamples(effects.groups, seed)
+    return [
+        _row(effects, condition, measure, draws)
+        for measure in measures
+        for condition in effects.conditions
+        if condition.draw == 0
+    ]
+
+
+def _row(effects: Effects, one: Condition, measure: str, draws: Resamples) -> Row:
+    def values(outcomes: Vector) -> tuple[float, Vector]:
+        """Return the measure over all texts, and in every draw of them."""
+        over_all = effects.value(measure, outcomes, np.sum)
+        return float(over_all), effects.value(measure, outcomes, draws.sums)
+
+    numbers = effects.drawn(one.select, one)
+    mean = effects.treated[numbers].mean(axis=0)
+    (untouched, base), (treated, values_drawn) = values(effects.untouched), values(mean)
+    by_draw = [values(effects.treated[number])[0] - untouched for number in numbers]
+    beyond: Beyond = (None, None, None)
+    if one.select != "random" and (null := effects.drawn("random", one)):
+        other, other_drawn = values(effects.treated[null].mean(axis=0))
+        beyond = treated - other, *interval(values_drawn - other_drawn)
+    low, high = interval(values_drawn - base)
+    held, moved = mean[:, len(OUTCOMES) :].mean(axis=0)
+    return Row(
+        treatment=one.treatment,
+        select=one.select,
+        order=one.order,
+        neurons=one.count,
+        fraction=one.count / effects.n_neurons,
+        held=float(held),
+        moved=float(moved),
+        measure=measure,
+        untouched=untouched,
+        treated=treated,
+        change=treated - untouched,
+        low=low,
+        high=high,
+        draws_low=min(by_draw),
+        draws_high=max(by_draw),
+        relative=(treated - untouched) / untouched if untouched and measure != "kl" else None,
+        chance=effects.chance.get(measure),
+        beyond=beyond[0],
+        beyond_low=beyond[1],
+        beyond_high=beyond[2],
+    )
+
+
+def write(found: Sequence[Row], path: Path) -> None:
+    """Write the rows as a table."""
+    with replacing(path) as unfinished, unfinished.open("w", newline="") as stream:
+        columns = [field.name for field in fields(Row)]
+        writer = csv.DictWriter(stream, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in found)
+
+
+def headline(found: Sequence[Row]) -> list[str]:
+    """Say the effect of the smallest choice of every kind, a line each."""
+    least = min(row.neurons for row in found)
+    said = []
+    for row in found:
+        if row.neurons == least:
+            relative = "" if row.relative is None else f" ({row.relative:+.1%})"
+            chance = "" if row.chance is None else f", chance {row.chance:.4g}"
+            beyond = ""
+            if row.beyond is not None:
+                ends = f"[{row.beyond_low:+.3g}, {row.beyond_high:+.3g}]"
+                beyond = f"; beyond random {row.beyond:+.3g} {ends}"
+            said.append(
+                f"{row.measure}, {row.treatment}, {row.neurons} of {row.order} {row.select}: "
+                f"{row.untouched:.4g} → {row.treated:.4g}, {row.change:+.3g} "
+                f"[{row.low:+.3g}, {row.high:+.3g}]{relative}{chance}{beyond}; "
+                f"{row.moved:.2%} of the squared norm moved"
+            )
+    return said

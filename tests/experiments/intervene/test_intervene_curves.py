@@ -1,0 +1,73 @@
+"""The pruning curve shows the numbers of the table where it says so."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
+
+from experiments.intervene.curves import pruning_curve
+from experiments.intervene.table import Row, headline
+
+ROW = Row(
+    treatment="mean", select="degree", order="highest", neurons=8, fraction=0.01, held=0.06,
+    moved=0.05, measure="accuracy", untouched=0.5, treated=0.4, change=-0.1, low=-0.15, high=-0.08,
+    draws_low=-0.1, draws_high=-0.1, relative=-0.2, chance=0.25, beyond=-0.09, beyond_low=-0.14,
+    beyond_high=-0.05,
+)  # fmt: skip
+MORE = replace(ROW, neurons=80, fraction=0.1, moved=0.3, treated=0.3, change=-0.2, low=-0.25)
+RANDOM = replace(ROW, select="random", treated=0.49, change=-0.01, low=-0.02, high=0.01, moved=0.01)
+KL = replace(
+    ROW, measure="kl", untouched=0.0, treated=0.2, change=0.2, low=0.1, high=0.3, chance=None
+)
+ROWS = [ROW, MORE, RANDOM, KL, replace(KL, select="rms", treated=0.0, change=0.0)]
+
+
+def curve(axes: Axes, label: str) -> ErrorbarContainer:
+    [found] = [one for one in axes.containers if one.get_label() == label]
+    assert isinstance(found, ErrorbarContainer)
+    return found
+
+
+def test_points_and_bars_are_those_of_the_table() -> None:
+    figure = pruning_curve(ROWS, "said")
+    assert figure.get_suptitle() == "said"
+    left, right, kl_left, kl_right = figure.axes[:4]
+    for axes, places in ((left, [0.01, 0.1]), (right, [0.05, 0.3])):
+        line, _, (bars,) = curve(axes, "degree").lines
+        np.testing.assert_allclose(np.asarray(line.get_xdata(), dtype=float), places)
+        np.testing.assert_allclose(np.asarray(line.get_ydata(), dtype=float), [0.4, 0.3])
+        ends = np.array([segment[:, 1] for segment in bars.get_segments()])
+        np.testing.assert_allclose(ends, [[0.35, 0.42], [0.25, 0.42]])
+        levels = {line.get_label(): line.get_ydata()[0] for line in axes.lines if line.get_label()}
+        assert levels["untouched"] == 0.5
+        assert levels["chance"] == 0.25
+    assert [kl_left.get_yscale(), left.get_yscale(), kl_right.get_xscale()] == [
+        "log",
+        "linear",
+        "log",
+    ]
+    # A divergence of zero has no place on a logarithmic axis.
+    assert [one.get_label() for one in kl_left.containers] == ["degree"]
+    figure.savefig(io.BytesIO(), format="png", dpi=30)
+
+
+def test_relative_changes_stand_beside_absolute_ones() -> None:
+    right = pruning_curve(ROWS, "said").axes[1]
+    [second] = right.child_axes
+    assert second.get_ylabel() == "relative change, %"
+    percent, value = second._functions  # type: ignore[attr-defined]
+    assert percent(0.4) == pytest.approx(-20)
+    assert value(-20) == pytest.approx(0.4)
+
+
+def test_the_headline_tells_both_changes_chance_and_the_null() -> None:
+    assert headline(ROWS)[0] == (
+        "accuracy, mean, 8 of highest degree: 0.5 → 0.4, -0.1 [-0.15, -0.08] (-20.0%), chance "
+        "0.25; beyond random -0.09 [-0.14, -0.05]; 5.00% of the squared norm moved"
+    )
+    assert len(headline(ROWS)) == 4
