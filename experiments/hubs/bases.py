@@ -96,4 +96,5 @@ def rotation(n: int, seed: int) -> Tensor:
     """
     gaussian = torch.randn(n, n, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     q, r = torch.linalg.qr(gaussian)
-    return (q * r.diagonal().sign()).float()
+    drawn: Tensor = q * r.diagonal().sign()
+    return drawn.float()

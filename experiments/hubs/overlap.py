@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from experiments.hubs.bases import OBSERVED, WITHOUT_FIRST, Correlated
-from experiments.hubs.reading import HUB_SHARE, Reading, Tally
+from experiments.hubs.reading import Reading, Tally, number_of_hubs
 from probe.api import Config, load_topologies
 from probe.compare.hubs import Overlap, Relabelling
 from probe.compare.spaces import Space
@@ -80,7 +80,7 @@ def items_of_run(run: str, n_hubs: int | None) -> list[Item]:
         defined = torch.ones(n, dtype=torch.bool)
         defined[list(topology.undefined)] = False
         average = Correlated(torch.from_numpy(np.array(topology.matrix)), defined)
-        hubs = average.strongest(min(n, n_hubs or max(1, round(HUB_SHARE * n))))
+        hubs = average.strongest(number_of_hubs(n, n_hubs))
         label = f"{folder.name} {topology.name}".replace("_", " ")
         numbers = frozenset(defined.nonzero().flatten().tolist())
         space = Space.of(topology, config)

@@ -121,10 +121,20 @@ def read(config: Config, bases: Bases, n_hubs: int | None) -> Reading:
                 place = layer, basis, draw
                 if place not in reading.tallies:
                     n = seen.shape[1]
-                    number = n_hubs or max(1, round(HUB_SHARE * n))
-                    reading.tallies[place] = Tally(n, min(number, n), seen.device)
+                    reading.tallies[place] = Tally(n, number_of_hubs(n, n_hubs), seen.device)
                 reading.tallies[place].add(Correlated.of(seen), halves[group])
     return reading
+
+
+def number_of_hubs(n_neurons: int, wanted: int | None) -> int:
+    """Return how many neurons are hubs: 5.6 % where no number is wanted.
+
+    Examples
+    --------
+    >>> number_of_hubs(896, wanted=None)
+    50
+    """
+    return min(n_neurons, wanted or max(1, round(HUB_SHARE * n_neurons)))
 
 
 class _Halves(dict[str, int]):

@@ -55,11 +55,14 @@ def check(config: HubsConfig) -> dict[str, Config]:
             )
     if settings.hubs is not None and settings.hubs < 1:
         raise UserError(f"study.hubs={settings.hubs} is no number of neurons; give 1 or more")
-    if len(set(settings.over)) < len(settings.over):
-        raise UserError(f"study.over={settings.over} names a variant twice; name each once")
     for run in settings.runs:
         load_topologies(run)
-    variants = {"base": _plain(config)} | {words: varied(config, words) for words in settings.over}
+    variants = {"base": _plain(config)}
+    for given in settings.over:
+        name, words = _named(given)
+        if name in variants:
+            raise UserError(f"study.over has two variants '{name}'; give each a name of its own")
+        variants[name] = varied(config, words)
     for name, variant in variants.items():
         _check_variant(name, variant)
     return variants
@@ -90,6 +93,12 @@ def varied(config: Config, words: str) -> Config:
         if name == "data":
             result.subject = composed.subject
     return result
+
+
+def _named(given: str) -> tuple[str, str]:
+    """Split `name: words`; words without a name are their own."""
+    name, colon, words = given.partition(": ")
+    return (name, words) if colon and "=" not in name else (given, given)
 
 
 def _plain(config: Config) -> Config:

@@ -131,22 +131,22 @@ def _save_figure(path: Path, figure: Any) -> None:
 
 
 def _tell(frequencies: Rows, first_token: Rows) -> None:
-    """Log the headline tables."""
-    header = ["variant", "layer", "basis", "frequency", "95 %", "chance", "always", "observed more"]
-    rows = [
-        [
-            row["variant"], str(row["layer"]), row["basis"], f"{row['frequency']:.3f}",
-            f"{row['low']:.3f}-{row['high']:.3f}", f"{row['chance']:.3f}",
-            f"{row['always']:.1f}/{row['hubs']}",
-            f"{row['observed_more_by']:+.3f}" if "observed_more_by" in row else "",
+    """Log a line for every variant and layer: how often its hubs are hubs, beside the nulls."""
+    bases = list(dict.fromkeys(row["basis"] for row in frequencies))
+    places = dict.fromkeys((row["variant"], row["layer"]) for row in frequencies)
+    found = {(row["variant"], row["layer"], row["basis"]): row for row in frequencies}
+    without = {(row["variant"], row["layer"]): row for row in first_token}
+    lines = []
+    for place in places:
+        observed, first = found[*place, OBSERVED], without.get(place)
+        means = [
+            f"{found[*place, basis]['frequency']:.2f}" if (*place, basis) in found else ""
+            for basis in bases
         ]
-        for row in frequencies
-    ]  # fmt: skip
-    for line in aligned(header, rows):
+        interval = f"{observed['low']:.2f}-{observed['high']:.2f}"
+        same = f"{first['share']:.2f}" if first else ""
+        numbers = [means[0], interval, *means[1:], f"{observed['chance']:.2f}", same]
+        lines.append([f"{place[0]} layer {place[1]}", *numbers])
+    header = ["hub frequency", bases[0], "95 %", *bases[1:], "chance", "same hubs without it"]
+    for line in aligned(header, lines):
         logger.info(line)
-    for row in first_token:
-        logger.info(
-            "%s layer %d without the first token (%.1f times the median norm): r %.3f, hubs in "
-            "common %.2f (chance %.2f)", row["variant"], row["layer"], row["first_norm"],
-            row["r"], row["share"], row["chance"],
-        )  # fmt: skip
