@@ -55,7 +55,7 @@ def overlap_matrix(found: Sequence[Item], null: Relabelling) -> Figure:
             common = overlap(first, second, null)
             share[i, j] = np.nan if common is None else common.share
     said = "Share of hubs in common; diagonal: two halves of the documents; hatched: other neurons"
-    width = max(5.5, 0.45 * len(found) + 3)
+    width = min(14, max(5.5, 0.45 * len(found) + 3))
     figure, axes = single(said, (width, 0.85 * width))
     image = axes.imshow(share, cmap=SHARES, vmin=0, vmax=1)
     write_values(axes, image)
