@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from bisect import insort
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,7 +65,7 @@ def read(config: Config, settings: Subjects, skip_first: int) -> list[Text]:
 
     documents, tokenizer = Documents(config), load_tokenizer(config.model)
     embed = _embedding(config)
-    found: list[tuple[int, Text]] = []
+    found: dict[str, list[tuple[int, Text]]] = defaultdict(list)
     for example in iterate(config):
         document = documents[example.document]
         text = Text(
@@ -78,8 +79,12 @@ def read(config: Config, settings: Subjects, skip_first: int) -> list[Text]:
         places = _places(document.text, len(text.tokens), tokenizer, config, settings, skip_first)
         if places is not None:
             _keep(text, example, places, embed)
-            found.append((example.example, text))
-    return _equally_many([text for _, text in sorted(found, key=lambda pair: pair[0])], settings)
+            members = found[text.subject]
+            insort(members, (example.example, text), key=lambda pair: pair[0])
+            del members[settings.examples :]  # texts come by length; the first ones are wanted
+    return _equally_many(
+        {subject: [text for _, text in members] for subject, members in found.items()}, settings
+    )
 
 
 def layers(texts: Sequence[Text]) -> list[str]:
@@ -153,11 +158,8 @@ def _embedding(config: Config) -> Callable[[Tensor], Tensor]:
     return lambda tokens: weight[tokens].float()
 
 
-def _equally_many(texts: Sequence[Text], settings: Subjects) -> list[Text]:
+def _equally_many(by_subject: Mapping[str, list[Text]], settings: Subjects) -> list[Text]:
     """Keep the first texts of each subject, as many as the least has or as are wanted."""
-    by_subject: dict[str, list[Text]] = defaultdict(list)
-    for text in texts:
-        by_subject[text.subject].append(text)
     counts = {subject: len(members) for subject, members in by_subject.items()}
     number = settings.examples or min(counts.values(), default=0)
     kept = {subject: members for subject, members in by_subject.items() if len(members) >= number}
@@ -171,8 +173,9 @@ def _equally_many(texts: Sequence[Text], settings: Subjects) -> list[Text]:
         )
         raise UserError(
             f"two subjects with 4 texts each of {settings.tokens} tokens, of which "
-            f"{settings.question_tokens} the question's, are wanted, or study.examples of each; there are: {said}; "
-            "give more texts or subjects, or a smaller study.tokens and study.question_tokens"
+            f"{settings.question_tokens} the question's, are wanted, or study.examples of each; "
+            f"there are: {said}; give more texts or subjects, or a smaller study.tokens and "
+            "study.question_tokens"
         )
     parts = {part for members in kept.values() for text in members for part in text.counted}
     if len(parts) > 1 and any(len(t.counted) < 2 for members in kept.values() for t in members):

@@ -90,6 +90,11 @@ def check(config: SubjectsConfig) -> Config:
             f"layers={config.layers.selection.value} joins neurons of several layers; take "
             "layers=each, middle or numbers"
         )
+    if config.init.kind.value == "random" and settings.sweep is not Sweep.none:
+        raise UserError(
+            "init=random has no trained language-model head to sweep a neuron of; give "
+            "study.sweep=none"
+        )
     return _texts(config)
 
 

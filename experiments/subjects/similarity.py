@@ -98,16 +98,16 @@ def mean_weights(subjects: Sequence[str], texts: NDArray[np.int64]) -> Matrix:
     weights = np.zeros((len(names), len(subjects)))
     for text in texts:
         weights[names.index(subjects[text]), text] = 1
-    return weights / np.maximum(weights.sum(axis=1, keepdims=True), 1)
+    weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1)
+    return weights
 
 
 def correlations(covariances: Matrix, first: Matrix, second: Matrix) -> Matrix:
     """Correlate weighted sums of topologies, shape (n_first, n_second)."""
     found: Matrix = first @ covariances @ second.T
-    norms = (np.sqrt(((w @ covariances) * w).sum(axis=1)) for w in (first, second))
-    scale: Matrix = np.multiply.outer(*norms)
-    ratio: Matrix = np.divide(found, scale, out=np.zeros_like(found), where=scale > 0)
-    return ratio
+    ours, theirs = (np.sqrt(((w @ covariances) * w).sum(axis=1)) for w in (first, second))
+    scale: Matrix = np.outer(ours, theirs)
+    return np.divide(found, scale, out=np.zeros_like(found), where=scale > 0)
 
 
 def off_diagonal(matrix: Matrix) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from tqdm import tqdm
 from experiments.statistics import bootstrap
 from experiments.subjects.reading import Text
 from experiments.subjects.settings import Subjects, Sweep, Unit
-from probe.api import Config
+from probe.api import Config, UserError
 
 # Logits of a batch, in numbers: some 0.25 GB.
 _LOGITS = 1 << 26
@@ -73,10 +73,9 @@ class Speaker:
 
         self.config = config
         self.device = this_rank(config.runtime.device).device
-        self.model: Any = load_language_model(config.model, self.device)
+        self.model = cast(Any, load_language_model(config.model, self.device))
         self.tokenizer = load_tokenizer(config.model)
-        trunk: nn.Module = self.model.base_model
-        self.block = find_blocks(trunk, config.model)[layer]
+        self.block: nn.Module = find_blocks(self.model.base_model, config.model)[layer]
 
     @contextmanager
     def changed(self, change: Change | None) -> Iterator[None]:
@@ -154,8 +153,6 @@ def sweep_rows(
     UserError
         If a neuron is not there, or the model has no language-model head.
     """
-    from probe.api import UserError
-
     speaker = Speaker(config, layer)
     prompts = [text.tokens for text in texts]
     deviation = speaker.deviations(prompts)

@@ -40,6 +40,8 @@ def run(config: SubjectsConfig, folder: Path) -> dict[str, Any]:
     names = sorted({text.subject for text in texts})
     said = f"{model_name(config.model)} ({config.init.kind}) on {data_name(config.data)}"
     said += f", {len(texts) // len(names)} texts a subject"
+    # First, as it is the sweep that can meet a mistake in the settings.
+    swept = _sweep(of_texts, settings, texts, folder, said)
     rows, matrices = Rows(), Rows()
     for part in [part for part in (PROMPT, QUESTION) if part in texts[0].counted]:
         found, guesses = _compare(texts, part, settings)
@@ -50,7 +52,6 @@ def run(config: SubjectsConfig, folder: Path) -> dict[str, Any]:
             tokens = len(texts[0].counted[part])
             _save(place, similarity_map(f"{what}, {part}: {said} of {tokens} tokens", alike, names))
     _save(folder / "figures/classification.png", accuracy_bars(f"Nearest mean: {said}", rows))
-    swept = _sweep(of_texts, settings, texts, folder, said)
     tables = {"subjects": rows, "similarity": matrices, "sweep": swept}
     for table, content in tables.items():
         if content:
