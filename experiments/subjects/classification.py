@@ -22,7 +22,9 @@ class Guesses:
     right : ndarray of bool, shape (n_test,)
         Whether the nearest mean is that of a text's own subject.
     null : list of float
-        Accuracies after the subjects of the training documents were permuted.
+        Accuracies after the subjects were permuted, among the training and among the test
+        documents: permuted in training alone, what sets two subjects apart would still be found,
+        and all of it be right or wrong together.
     """
 
     right: NDArray[np.bool_]
@@ -48,32 +50,29 @@ def guess(
     permutations: int,
     seed: int,
 ) -> Guesses:
-    """Guess the subjects of test texts, and again with permuted labels of training documents."""
-    right = _right(covariances, subjects, train, test, subjects)
-    rng = np.random.default_rng(seed)
-    of_group = {groups[text]: subjects[text] for text in train}
-    null = []
+    """Guess the subjects of test texts, and again with permuted labels of whole documents."""
+    rng, null = np.random.default_rng(seed), []
     for _ in range(permutations):
-        shuffled = dict(
-            zip(of_group, rng.permutation(list(of_group.values())).tolist(), strict=True)
-        )
-        taught = list(subjects)
-        for text in train:
-            taught[text] = shuffled[groups[text]]
-        null.append(float(_right(covariances, taught, train, test, subjects).mean()))
-    return Guesses(right, null)
+        permuted = list(subjects)
+        for part in (train, test):
+            of_group = {groups[text]: subjects[text] for text in part}
+            labels = rng.permutation(list(of_group.values())).tolist()
+            shuffled = dict(zip(of_group, labels, strict=True))
+            for text in part:
+                permuted[text] = shuffled[groups[text]]
+        null.append(float(_right(covariances, permuted, train, test).mean()))
+    return Guesses(_right(covariances, subjects, train, test), null)
 
 
 def _right(
     covariances: Matrix,
-    taught: Sequence[str],
+    subjects: Sequence[str],
     train: NDArray[np.int64],
     test: NDArray[np.int64],
-    subjects: Sequence[str],
 ) -> NDArray[np.bool_]:
     """Correlate what sets texts and subjects apart from the mean over all subjects."""
-    names = np.array(sorted(set(taught)))
-    means = mean_weights(taught, train)
+    names = np.array(sorted(set(subjects)))
+    means = mean_weights(subjects, train)
     common = means.mean(axis=0)
     single = np.eye(len(subjects))[test]
     scores = correlations(covariances, single - common, means - common)

@@ -1,8 +1,7 @@
-"""Covariances between the topologies of single texts, without forming a topology.
+"""Covariances between the topologies of single texts, some rows of all topologies at a time.
 
 All that follows is linear in the topologies: means, halves, correlations of means and the nearest
-mean. So the covariances between texts are enough, and `Σ_ab r_ab(i) r_ab(j) = ‖Z_i Z_jᵀ‖²` gives
-them from the standardised series, (n_tokens, n_neurons) each.
+mean. So the covariances between texts are enough, however many means are made of them.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from torch import Tensor
 from experiments.subjects.reading import BAG, Text
 
 Matrix = NDArray[np.float64]
-# Numbers of a block of products between tokens.
+# Correlations that are in memory at a time.
 _BLOCK = 1 << 26
 
 
@@ -34,17 +33,17 @@ def topology_covariances(series: Tensor) -> Matrix:
     ndarray of float64, shape (n_texts, n_texts)
         Dimensionless; `C_ij / √(C_ii C_jj)` is the correlation between two texts' topologies.
     """
-    n_texts, n_tokens, n_neurons = series.shape
-    flat = series.reshape(-1, n_neurons)
-    step = max(1, _BLOCK // (n_tokens * len(flat)))
-    rows = []
-    for start in range(0, n_texts, step):
-        products = series[start : start + step].reshape(-1, n_neurons) @ flat.T
-        blocks = products.square_().view(-1, n_tokens, n_texts, n_tokens)
-        rows.append(blocks.sum(dim=(1, 3), dtype=torch.float64))
-    diagonal = series.double().square().sum(dim=1)
-    off = torch.cat(rows) - diagonal @ diagonal.T
-    total = series.double().sum(dim=2).square().sum(dim=1) - diagonal.sum(dim=1)
+    n_texts, _, n_neurons = series.shape
+    off = torch.zeros(n_texts, n_texts, dtype=torch.float64)
+    total = torch.zeros(n_texts, dtype=torch.float64)
+    step = max(1, _BLOCK // (n_texts * n_neurons))
+    for start in range(0, n_neurons, step):
+        r = series[:, :, start : start + step].transpose(1, 2) @ series
+        rows = torch.arange(r.shape[1])
+        r[:, rows, start + rows] = 0
+        entries = r.view(n_texts, -1)
+        off += entries @ entries.T
+        total += entries.sum(dim=1, dtype=torch.float64)
     pairs = n_neurons * (n_neurons - 1)
     covariances: Matrix = (off / pairs - torch.outer(total, total) / pairs**2).numpy()
     return covariances

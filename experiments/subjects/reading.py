@@ -81,7 +81,8 @@ def read(config: Config, settings: Subjects, skip_first: int) -> list[Text]:
             _keep(text, example, places, embed)
             members = found[text.subject]
             insort(members, (example.example, text), key=lambda pair: pair[0])
-            del members[settings.examples :]  # texts come by length; the first ones are wanted
+            if settings.examples is not None:
+                del members[settings.examples :]  # they come by length; the first are wanted
     return _equally_many(
         {subject: [text for _, text in members] for subject, members in found.items()}, settings
     )
