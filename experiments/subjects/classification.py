@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from experiments.statistics import permutation_p
 from experiments.subjects.likeness import Matrix
-from experiments.subjects.similarity import correlations, mean_weights
+from experiments.subjects.similarity import mean_weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,11 +70,16 @@ def _right(
     train: NDArray[np.int64],
     test: NDArray[np.int64],
 ) -> NDArray[np.bool_]:
-    """Correlate what sets texts and subjects apart from the mean over all subjects."""
+    """Correlate what sets texts and subjects apart from the mean over all subjects.
+
+    A text's own norm is left out: it is the same for all subjects.
+    """
     names = np.array(sorted(set(subjects)))
     means = mean_weights(subjects, train)
     common = means.mean(axis=0)
-    single = np.eye(len(subjects))[test]
-    scores = correlations(covariances, single - common, means - common)
+    apart = means - common
+    with_texts = covariances @ apart.T
+    norms = np.sqrt((apart.T * with_texts).sum(axis=0))
+    scores = (with_texts[test] - common @ with_texts) / norms
     right: NDArray[np.bool_] = names[scores.argmax(axis=1)] == np.array(subjects)[test]
     return right
