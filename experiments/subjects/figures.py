@@ -38,7 +38,7 @@ def similarity_map(said: str, found: Similarity, names: Sequence[str]) -> Figure
         axes.tick_params(labelsize=6)
         figure.colorbar(image, ax=axes, label="correlation (dimensionless)", shrink=0.7)
     whole.set_title("means of all texts", fontsize=8)
-    halves.set_title("halves against halves; diagonal: the ceiling", fontsize=8)
+    halves.set_title("halves; diagonal: ceiling", fontsize=8)
     branches = whole.inset_axes((0, 1.12, 1, 0.25))
     for across, up in zip(tree["icoord"], tree["dcoord"], strict=True):
         # SciPy puts leaves at 5, 15, 25, …

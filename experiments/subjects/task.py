@@ -41,7 +41,7 @@ def run(config: SubjectsConfig, folder: Path) -> dict[str, Any]:
     said = f"{model_name(config.model)} ({config.init.kind}) on {data_name(config.data)}"
     said += f", {len(texts) // len(names)} texts a subject"
     # First, as it is the sweep that can meet a mistake in the settings.
-    swept = _sweep(of_texts, settings, texts, folder, said)
+    swept = _sweep(of_texts, settings, texts, folder)
     rows, matrices = Rows(), Rows()
     for part in [part for part in (PROMPT, QUESTION) if part in texts[0].counted]:
         found, guesses = _compare(texts, part, settings)
@@ -156,9 +156,7 @@ def _matrix_rows(part: str, what: str, names: list[str], found: Similarity) -> R
     ]  # fmt: skip
 
 
-def _sweep(
-    config: Config, settings: Subjects, texts: Sequence[Text], folder: Path, said: str
-) -> Rows:
+def _sweep(config: Config, settings: Subjects, texts: Sequence[Text], folder: Path) -> Rows:
     """Sweep a neuron of the middle one of the layers that were read."""
     if settings.sweep is Sweep.none:
         return []
@@ -168,7 +166,8 @@ def _sweep(
     hub = int(mean_strengths(texts, what, PROMPT).argmax())
     rows = sweep_rows(config, settings, chosen, int(what.split()[1]), hub)
     unit = "standard deviations" if settings.unit.value == "sd" else "as read"
-    title = f"{settings.sweep.value.capitalize()} a value at one neuron, {what}: {said}"
+    title = f"{settings.sweep.value.capitalize()} a value at one neuron, {what}: "
+    title += f"{model_name(config.model)} on {data_name(config.data)}, {len(chosen)} texts"
     _save(folder / "figures/sweep.png", sweep_curves(title, rows, unit))
     return rows
 
