@@ -1,0 +1,100 @@
+"""Strengths of one text's neurons, in the model's own basis and in those of the nulls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+OBSERVED, WITHOUT_FIRST, ROTATED, SHIFTED = "observed", "without first token", "rotated", "shifted"
+RANDOM = "random weights"
+
+
+@dataclass(frozen=True)
+class Correlated:
+    """The correlations of one text.
+
+    Attributes
+    ----------
+    matrix : Tensor of float32, shape (n_neurons, n_neurons)
+        r, zero where it is undefined.
+    defined : Tensor of bool, shape (n_neurons,)
+        False where a neuron is constant.
+    """
+
+    matrix: Tensor
+    defined: Tensor
+
+    @classmethod
+    def of(cls, activations: Tensor) -> Correlated:
+        """Correlate the columns of activations, shape (n_tokens, n_neurons)."""
+        from probe.correlation import standardise
+
+        keep = torch.ones(1, len(activations), dtype=torch.bool, device=activations.device)
+        found = standardise(activations.unsqueeze(0), keep)
+        series = found.series[0]
+        return cls(series.T @ series, found.defined[0])
+
+    def strongest(self, number: int) -> Tensor:
+        """Return the neurons of the largest strength Σ|r|, shape (number,), the first of equals."""
+        strength = self.matrix.abs().sum(dim=1) - self.matrix.diagonal().abs()
+        return strength.argsort(descending=True, stable=True)[:number]
+
+
+class Bases:
+    """Gives a text's activations in every basis that is compared.
+
+    Parameters
+    ----------
+    rotations, shifts : int
+        Number of random rotations, and of circular shifts.
+    seed : int
+        Of both.
+    without_first : bool
+        Whether to leave out the first token, too.
+    """
+
+    def __init__(self, rotations: int, shifts: int, seed: int, without_first: bool) -> None:
+        self._rotations, self._shifts, self._seed = rotations, shifts, seed
+        self._without_first = without_first
+        self._known: dict[int, list[Tensor]] = {}
+
+    def __call__(self, activations: Tensor, example: int) -> Iterator[tuple[str, int, Tensor]]:
+        """Yield name, draw and activations of each basis, shape (n_tokens, n_neurons)."""
+        from probe.shifts import draw_shifts, shift
+
+        n_tokens, n_neurons = activations.shape
+        yield OBSERVED, 0, activations
+        if self._without_first:
+            yield WITHOUT_FIRST, 0, activations[1:]
+        for draw, rotation in enumerate(self._drawn(n_neurons)):
+            yield ROTATED, draw, activations.float() @ rotation.to(activations.device)
+        keep = torch.ones(1, n_tokens, dtype=torch.bool, device=activations.device)
+        for draw in range(self._shifts):
+            by = draw_shifts(self._seed, draw, [example], torch.tensor([n_tokens]), n_neurons)
+            yield SHIFTED, draw, shift(activations[None], keep, by.to(activations.device))[0]
+
+    def _drawn(self, n: int) -> list[Tensor]:
+        if n not in self._known:
+            self._known[n] = [rotation(n, self._seed + draw) for draw in range(self._rotations)]
+        return self._known[n]
+
+
+def rotation(n: int, seed: int) -> Tensor:
+    """Draw an orthogonal matrix uniformly, float32, shape (n, n).
+
+    Mezzadri (2007), How to generate random matrices from the classical compact groups,
+    arXiv:math-ph/0609050: QR of a Gaussian matrix, with the signs of R's diagonal.
+
+    Examples
+    --------
+    >>> q = rotation(3, seed=0)
+    >>> torch.allclose(q @ q.T, torch.eye(3), atol=1e-6)
+    True
+    """
+    gaussian = torch.randn(n, n, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    q, r = torch.linalg.qr(gaussian)
+    drawn: Tensor = q * r.diagonal().sign()
+    return drawn.float()

@@ -1,0 +1,70 @@
+"""Figures of the study. They are returned, not saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from experiments.hubs.bases import OBSERVED, RANDOM, ROTATED, SHIFTED, WITHOUT_FIRST
+from experiments.hubs.frequency import Frequencies
+from experiments.hubs.overlap import Item, overlap
+from probe.compare.hubs import Relabelling
+from probe.plots.style import COLOURS, SHARES, grid, name_rows_and_columns, single, write_values
+
+_BASES = dict(zip((OBSERVED, WITHOUT_FIRST, ROTATED, SHIFTED, RANDOM), COLOURS[:5], strict=True))
+
+
+def frequency_curves(said: str, layers: Mapping[int, Mapping[str, Frequencies]]) -> Figure:
+    """Draw hub frequency by rank, a panel a layer, beside the nulls; bands: range over draws."""
+    figure, every = grid(said, len(layers), 3, (3.2, 2.6))
+    for axes, (layer, found) in zip(every, layers.items(), strict=True):
+        for basis, frequencies in found.items():
+            _draw(axes, basis, frequencies)
+        tally = found[OBSERVED].draws[0]
+        chance = tally.n_hubs / tally.n_neurons
+        axes.axhline(chance, color="black", ls=":", lw=1, label="chance")
+        axes.axvline(tally.n_hubs + 0.5, color="0.6", lw=0.8, zorder=0)
+        most = min(tally.n_neurons, 4 * tally.n_hubs)
+        axes.set(xlim=(0.5, most + 0.5), ylim=(0, 1.03))
+        axes.set_title(f"layer {layer}, {tally.n_hubs} hubs", fontsize=9)
+        axes.set_xlabel("neuron, by rank in half A", fontsize=8)
+        axes.set_ylabel("share of texts of half B", fontsize=8)
+        axes.tick_params(labelsize=7)
+    every[0].legend(fontsize=6, frameon=False)
+    return figure
+
+
+def _draw(axes: Axes, basis: str, found: Frequencies) -> None:
+    rank = np.arange(1, found.curves.shape[1] + 1)
+    colour, width = _BASES[basis], 2.0 if basis == OBSERVED else 1.2
+    axes.plot(rank, found.curves.mean(axis=0), color=colour, lw=width, marker=".", label=basis)
+    if len(found.draws) > 1:
+        low, high = found.curves.min(axis=0), found.curves.max(axis=0)
+        axes.fill_between(rank, low, high, color=colour, alpha=0.2, lw=0)
+
+
+def overlap_matrix(found: Sequence[Item], null: Relabelling) -> Figure:
+    """Draw the share of hubs in common; on the diagonal that of two halves of the documents."""
+    share = np.full((len(found), len(found)), np.nan)
+    for i, first in enumerate(found):
+        for j, second in enumerate(found):
+            common = overlap(first, second, null)
+            share[i, j] = np.nan if common is None else common.share
+    said = "Share of hubs in common; diagonal: two halves of the documents; hatched: other neurons"
+    width = min(14, max(5.5, 0.45 * len(found) + 3))
+    figure, axes = single(said, (width, 0.85 * width))
+    image = axes.imshow(share, cmap=SHARES, vmin=0, vmax=1)
+    write_values(axes, image)
+    for i, j in np.ndindex(share.shape):
+        if found[i].space.unlike(found[j].space):
+            box = Rectangle(
+                (j - 0.5, i - 0.5), 1, 1, fill=False, hatch="///", lw=0, edgecolor="0.7"
+            )
+            axes.add_patch(box)
+    name_rows_and_columns(axes, [item.label for item in found])
+    figure.colorbar(image, ax=axes, label="share of hubs in common (dimensionless)")
+    return figure

@@ -1,0 +1,141 @@
+"""Hubs that two average topologies have in common, and what the first token changes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from experiments.hubs.bases import OBSERVED, WITHOUT_FIRST, Correlated
+from experiments.hubs.reading import Reading, Tally, number_of_hubs
+from probe.api import Config, load_topologies
+from probe.compare.hubs import Overlap, Relabelling
+from probe.compare.spaces import Space
+
+
+@dataclass(frozen=True)
+class Item:
+    """The hubs of one average topology.
+
+    Attributes
+    ----------
+    label : str
+        Its name, unlike any other's.
+    space : Space
+        What its neurons are: hubs of different spaces share numbers, not neurons.
+    hubs, defined : frozenset of int
+        Its hubs, and the neurons that are not constant in all texts.
+    halves : tuple of frozenset of int, optional
+        Hubs of the two halves of the documents.
+    """
+
+    label: str
+    space: Space
+    hubs: frozenset[int]
+    defined: frozenset[int]
+    halves: tuple[frozenset[int], frozenset[int]] | None = None
+
+
+def items(label: str, config: Config, reading: Reading) -> list[Item]:
+    """Make an item of every layer that was read."""
+    return [
+        _item(f"{label} layer {layer}", config, layer, reading.draws(layer, OBSERVED)[0])
+        for layer in reading.layers
+    ]
+
+
+def _item(label: str, config: Config, layer: int, tally: Tally) -> Item:
+    random = str(config.init.kind) == "random"
+    space = Space(
+        model=str(config.model.id or config.model.name or config.model.path),
+        init=f"random (seed {config.init.seed})" if random else "pretrained",
+        site=str(config.site),
+        layers=(layer,) if str(config.site) == "mlp" else None,
+        neurons=tally.n_neurons,
+    )
+    defined = tally.average(0, 1).defined.nonzero().flatten()
+    first, second = (frozenset(tally.hubs(half).tolist()) for half in (0, 1))
+    hubs = frozenset(tally.hubs(0, 1).tolist())
+    return Item(label, space, hubs, frozenset(defined.tolist()), (first, second))
+
+
+def items_of_run(run: str, n_hubs: int | None) -> list[Item]:
+    """Make an item of every topology of a finished run.
+
+    Raises
+    ------
+    UserError
+        If the folder is no finished run.
+    """
+    folder, found = Path(run), []
+    for topology in load_topologies(run):
+        config = json.loads((folder / "manifest.json").read_text())["config"]
+        n = topology.n_neurons
+        defined = torch.ones(n, dtype=torch.bool)
+        defined[list(topology.undefined)] = False
+        average = Correlated(torch.from_numpy(np.array(topology.matrix)), defined)
+        hubs = average.strongest(number_of_hubs(n, n_hubs))
+        label = f"{folder.name} {topology.name}".replace("_", " ")
+        numbers = frozenset(defined.nonzero().flatten().tolist())
+        space = Space.of(topology, config)
+        found.append(Item(label, space, frozenset(hubs.tolist()), numbers))
+    return found
+
+
+def overlap(first: Item, second: Item, null: Relabelling) -> Overlap | None:
+    """Compare two items; an item with itself: its halves. None where neurons have no numbers."""
+    if first is second:
+        return null.overlap(*first.halves, first.defined) if first.halves else None
+    if first.space.neurons != second.space.neurons:
+        return None
+    return null.overlap(first.hubs, second.hubs, first.defined & second.defined)
+
+
+def overlap_rows(found: Sequence[Item], null: Relabelling) -> list[dict[str, Any]]:
+    """Make the rows of the table of overlaps: halves of each item, then every two items."""
+    pairs = [(item, item) for item in found] + list(combinations(found, 2))
+    rows = []
+    for first, second in pairs:
+        common = overlap(first, second, null)
+        if common is not None:
+            names = {"first": first.label, "second": second.label}
+            if first is second:
+                names["second"] = "(its other half)"
+            unlike = first.space.unlike(second.space) or ""
+            rows.append(names | asdict(common) | {"unlike": unlike})
+    return rows
+
+
+def first_token_rows(variant: str, reading: Reading, null: Relabelling) -> list[dict[str, Any]]:
+    """Make the rows that say how far the first token makes topology and hubs."""
+    rows = []
+    for layer in reading.layers:
+        without = reading.draws(layer, WITHOUT_FIRST)
+        if not without:
+            continue
+        whole = reading.draws(layer, OBSERVED)[0]
+        common = null.overlap(
+            frozenset(whole.hubs(0, 1).tolist()), frozenset(without[0].hubs(0, 1).tolist()),
+            range(whole.n_neurons),
+        )  # fmt: skip
+        assert common is not None, "there is at least one hub"
+        rows.append(
+            {"variant": variant, "layer": layer, "r": _agreement(whole, without[0])}
+            | asdict(common)
+            | {"first_norm": float(np.median(reading.first_norm[layer]))}
+        )
+    return rows
+
+
+def _agreement(first: Tally, second: Tally) -> float:
+    """Correlate the entries off the diagonal of two average topologies."""
+    n = first.n_neurons
+    pairs = np.triu_indices(n, 1)
+    entries = [tally.average(0, 1).matrix.cpu().numpy()[pairs] for tally in (first, second)]
+    return float(np.corrcoef(np.stack(entries))[0, 1])

@@ -1,0 +1,157 @@
+"""One pass over the texts: average topologies of two halves, and every text's strongest neurons."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from experiments.documents import Documents
+from experiments.hubs.bases import Bases, Correlated
+from probe.api import Config, iterate
+from probe.measures.summary import HUB_SHARE
+
+# Layer, basis and number of the basis's draw.
+Place = tuple[int, str, int]
+
+
+@dataclass
+class Tally:
+    """What is kept of one layer's neurons in one basis.
+
+    Attributes
+    ----------
+    strongest : list of ndarray of int64, each of shape (n_hubs,)
+        Every text's strongest neurons.
+    """
+
+    n_neurons: int
+    n_hubs: int
+    device: torch.device
+    strongest: list[NDArray[np.int64]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Start the sums of both halves; MPS has no float64."""
+        device = torch.device("cpu") if self.device.type == "mps" else self.device
+        shape = (2, self.n_neurons, self.n_neurons)
+        self._sums = torch.zeros(shape, dtype=torch.float64, device=device)
+        self._counts = torch.zeros(shape, dtype=torch.float64, device=device)
+
+    def add(self, correlated: Correlated, half: int) -> None:
+        """Add one text."""
+        defined = correlated.defined.to(self._counts)
+        self._sums[half] += correlated.matrix.to(self._sums)
+        self._counts[half].addr_(defined, defined)
+        self.strongest.append(correlated.strongest(self.n_hubs).cpu().numpy())
+
+    def average(self, *halves: int) -> Correlated:
+        """Average r over the texts of one half, or of both, that define it."""
+        counts = self._counts[list(halves)].sum(dim=0)
+        mean = self._sums[list(halves)].sum(dim=0) / counts.clamp(min=1)
+        return Correlated(mean, counts.diagonal() > 0)
+
+    def hubs(self, *halves: int) -> NDArray[np.int64]:
+        """Return the strongest neurons of the average topology, the strongest first."""
+        found: NDArray[np.int64] = self.average(*halves).strongest(self.n_hubs).cpu().numpy()
+        return found
+
+
+@dataclass
+class Reading:
+    """What one pass has found.
+
+    Attributes
+    ----------
+    half, tokens : list of int
+        Half of every text, 0 or 1, and its number of tokens.
+    groups : list of str
+        What every text shares with others: its document, or its question.
+    tallies : dict
+        By layer, basis and draw.
+    first_norm : dict of int to list of float
+        The first token's norm over the text's median norm, by layer.
+    """
+
+    half: list[int] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+    tallies: dict[Place, Tally] = field(default_factory=dict)
+    first_norm: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    @property
+    def layers(self) -> list[int]:
+        """Layers that were read."""
+        return sorted({layer for layer, _, _ in self.tallies})
+
+    def draws(self, layer: int, basis: str) -> list[Tally]:
+        """Return the draws of a basis; none where it was not asked for."""
+        return [
+            t for (at, name, _), t in sorted(self.tallies.items()) if (at, name) == (layer, basis)
+        ]
+
+    def members(self, half: int) -> NDArray[np.int64]:
+        """Return the numbers of a half's texts."""
+        return np.flatnonzero(np.array(self.half) == half)
+
+
+def read(config: Config, bases: Bases, n_hubs: int | None) -> Reading:
+    """Read every text once.
+
+    Documents are dealt out to two halves in turn as they come, the longest texts first, so that
+    both halves have texts of all lengths, and no document is in both.
+
+    Raises
+    ------
+    UserError
+        If model or data cannot be had.
+    """
+    reading, halves = Reading(), _Halves(config)
+    for example in iterate(config):
+        group = halves.group(example.document)
+        reading.half.append(halves[group])
+        reading.groups.append(group)
+        reading.tokens.append(len(example.tokens))
+        for layer, activations in example.layers.items():
+            reading.first_norm[layer].append(_first_norm(activations))
+            for basis, draw, seen in bases(activations, example.example):
+                place = layer, basis, draw
+                if place not in reading.tallies:
+                    n = seen.shape[1]
+                    reading.tallies[place] = Tally(n, number_of_hubs(n, n_hubs), seen.device)
+                reading.tallies[place].add(Correlated.of(seen), halves[group])
+    return reading
+
+
+def number_of_hubs(n_neurons: int, wanted: int | None) -> int:
+    """Return how many neurons are hubs: 5.6 % where no number is wanted.
+
+    Examples
+    --------
+    >>> number_of_hubs(896, wanted=None)
+    50
+    """
+    return min(n_neurons, wanted or max(1, round(HUB_SHARE * n_neurons)))
+
+
+class _Halves(dict[str, int]):
+    """The half of every group, dealt out in turn."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self._documents = Documents(config)
+
+    def group(self, document: str) -> str:
+        return self._documents.group(document)
+
+    def __missing__(self, group: str) -> int:
+        self[group] = len(self) % 2
+        return self[group]
+
+
+def _first_norm(activations: Tensor) -> float:
+    norms = torch.linalg.vector_norm(activations.float(), dim=1)
+    return float(norms[0] / norms.median())

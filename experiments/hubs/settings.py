@@ -1,0 +1,121 @@
+"""Settings of the study, checked before any text is read, and the variants that it compares."""
+
+from __future__ import annotations
+
+import shlex
+from copy import deepcopy
+from dataclasses import dataclass, field, fields
+from functools import reduce
+
+from probe.api import Config, UserError, compose, key, load_topologies
+
+# Words about the study itself, or about all variants alike.
+_NOT_VARIED = ("study", "output", "overwrite", "tracking", "launch", "experiment")
+LEAST_TOKENS = 4
+
+
+@dataclass
+class Hubs:
+    """What is compared with what."""
+
+    hubs: int | None = key(None, "Strongest neurons that are hubs (default: 5.6 %, 50 of 896).")
+    over: list[str] = key(
+        [], 'Variants, each in words, e.g. ["layers=3","data=mmlu data.limit=9"].'
+    )
+    runs: list[str] = key([], "Folders of finished runs whose hubs are compared, too.")
+    rotations: int = key(3, "Random rotations of the basis, as a null (0: none).")
+    shifts: int = key(1, "Circular shifts of the series, as a null (0: none).")
+    inits: int = key(3, "Seeds of random weights, as a null (0: none).")
+    permutations: int = key(1000, "Relabellings of the neurons, as a null of overlaps.")
+    repetitions: int = key(1000, "Draws of documents behind an interval.")
+    seed: int = key(0, "Seed of rotations, shifts, relabellings and draws.")
+
+
+@dataclass
+class HubsConfig(Config):
+    """The program's configuration with the settings of this study."""
+
+    study: Hubs = field(default_factory=Hubs)
+
+
+def check(config: HubsConfig) -> dict[str, Config]:
+    """Tell a mistake before any work, and return the variants by their names, `base` the first.
+
+    Raises
+    ------
+    UserError
+        For the first value that cannot work.
+    """
+    settings = config.study
+    least = {"rotations": 0, "shifts": 0, "inits": 0, "permutations": 1, "repetitions": 1}
+    for name, bound in {**least, "seed": 0}.items():
+        if getattr(settings, name) < bound:
+            raise UserError(
+                f"study.{name}={getattr(settings, name)} is too small; give {bound} or more"
+            )
+    if settings.hubs is not None and settings.hubs < 1:
+        raise UserError(f"study.hubs={settings.hubs} is no number of neurons; give 1 or more")
+    for run in settings.runs:
+        load_topologies(run)
+    variants = {"base": _plain(config)}
+    for given in settings.over:
+        name, words = _named(given)
+        if name in variants:
+            raise UserError(f"study.over has two variants '{name}'; give each a name of its own")
+        variants[name] = varied(config, words)
+    for name, variant in variants.items():
+        _check_variant(name, variant)
+    return variants
+
+
+def varied(config: Config, words: str) -> Config:
+    """Return the configuration with some words in the place of its own.
+
+    A group, as `data=mmlu`, replaces all of its keys; with `data` goes its subject.
+
+    Raises
+    ------
+    UserError
+        If a word is mistyped, or is about the study and not about a variant of it.
+    """
+    listed = shlex.split(words)
+    names = [word.partition("=")[0] for word in listed]
+    for name in names:
+        if name.split(".")[0] in _NOT_VARIED:
+            raise UserError(f"study.over has {name}, which is the same for all; leave it out there")
+    if not listed:
+        raise UserError('study.over has a variant without words; give e.g. ["layers=3"]')
+    composed, result = compose(*listed), _plain(config)
+    for name in sorted(names, key=lambda name: name.count(".")):
+        *parents, leaf = name.split(".")
+        source, target = (reduce(getattr, parents, whole) for whole in (composed, result))
+        setattr(target, leaf, getattr(source, leaf))
+        if name == "data":
+            result.subject = composed.subject
+    return result
+
+
+def _named(given: str) -> tuple[str, str]:
+    """Split `name: words`; words without a name are their own."""
+    name, colon, words = given.partition(": ")
+    return (name, words) if colon and "=" not in name else (given, given)
+
+
+def _plain(config: Config) -> Config:
+    return deepcopy(Config(**{field.name: getattr(config, field.name) for field in fields(Config)}))
+
+
+def _check_variant(name: str, variant: Config) -> None:
+    from probe.config import JOINT, check
+
+    check(variant)
+    if variant.layers.selection in JOINT:
+        raise UserError(
+            f"layers={variant.layers.selection} ({name}) joins neurons of several layers, and hubs "
+            "are those of a layer; take layers=each, middle or numbers"
+        )
+    if variant.data.min_tokens < LEAST_TOKENS:
+        raise UserError(
+            f"data.min_tokens={variant.data.min_tokens} ({name}) leaves too little without the "
+            f"first token; give {LEAST_TOKENS} or more"
+        )

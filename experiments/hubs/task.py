@@ -1,0 +1,152 @@
+"""The study from beginning to end: read, count, compare, draw."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.hubs.bases import OBSERVED, Bases
+from experiments.hubs.figures import frequency_curves, overlap_matrix
+from experiments.hubs.frequency import frequency, frequency_rows, layer_frequencies
+from experiments.hubs.overlap import Item, first_token_rows, items, items_of_run, overlap_rows
+from experiments.hubs.reading import Reading, read
+from experiments.hubs.settings import HubsConfig, check
+from probe.api import Config, UserError, compose, replacing
+from probe.compare.hubs import Relabelling
+from probe.config import data_name, model_name
+from probe.tables import aligned, write_csv
+
+logger = logging.getLogger(__name__)
+Rows = list[dict[str, Any]]
+
+
+def run(config: HubsConfig, folder: Path) -> dict[str, Any]:
+    """Do the study and leave its tables and figures in a folder; return what the manifest says.
+
+    Raises
+    ------
+    UserError
+        If a setting cannot work, or a variant cannot be read.
+    """
+    settings, variants = config.study, check(config)
+    null = Relabelling(settings.permutations, settings.seed)
+    frequencies, first_token, neurons, found = Rows(), Rows(), Rows(), list[Item]()
+    for number, (name, variant) in enumerate(variants.items()):
+        reading = _read(name, variant, config)
+        found += items(name, variant, reading)
+        random = []
+        if number == 0:
+            for seeded in untrained(variant, settings.inits):
+                random.append(_read(f"random weights, seed {seeded.init.seed}", seeded, config))
+                found += items(f"random {seeded.init.seed}", seeded, random[-1])
+        frequencies += frequency_rows(name, reading, random, settings)
+        first_token += first_token_rows(name, reading, null)
+        neurons += _neuron_rows(name, reading)
+        _draw_frequencies(folder, number, variant, reading, random)
+    for path in settings.runs:
+        found += items_of_run(path, settings.hubs)
+    overlaps = overlap_rows(found, null)
+    _save_figure(folder / "figures/overlap.png", overlap_matrix(found, null))
+    tables = {"frequency": frequencies, "overlap": overlaps, "first_token": first_token}
+    for table, rows in {**tables, "neurons": neurons}.items():
+        if rows:
+            write_csv(folder / f"{table}.csv", rows)
+    with replacing(folder / "results.json") as unfinished:
+        unfinished.write_text(json.dumps(tables, indent=1) + "\n")
+    _tell(frequencies, first_token)
+    return {"variants": list(variants), "texts": {r["variant"]: r["texts"] for r in frequencies}}
+
+
+def untrained(config: Config, seeds: int) -> list[Config]:
+    """Return the configurations of the same texts under random weights, other than its own."""
+    random, own = compose("init=random").init, config.init
+    taken = own.seed if own.kind == random.kind else None
+    drawn = [seed for seed in range(seeds + 1) if seed != taken][:seeds]
+    return [replace(deepcopy(config), init=replace(random, seed=seed)) for seed in drawn]
+
+
+def _read(name: str, variant: Config, config: HubsConfig) -> Reading:
+    settings = config.study
+    logger.info("hubs of %s", name)
+    nulls = str(variant.init.kind) != "random"
+    bases = Bases(
+        settings.rotations if nulls else 0,
+        settings.shifts if nulls else 0,
+        settings.seed,
+        variant.data.skip_first == 0,
+    )
+    reading = read(variant, bases, settings.hubs)
+    if not len(reading.members(1)):
+        raise UserError(
+            f"{name} has texts of one document only, and hubs are chosen on one half of the "
+            "documents and counted on the other; give more texts"
+        )
+    return reading
+
+
+def _neuron_rows(variant: str, reading: Reading) -> Rows:
+    rows = Rows()
+    for layer in reading.layers:
+        tally = reading.draws(layer, OBSERVED)[0]
+        average = tally.average(0, 1)
+        strength = (average.matrix.abs().sum(dim=1) - average.matrix.diagonal().abs()).tolist()
+        first, second = (frequency(tally, reading.members(half)) for half in (0, 1))
+        hubs = set(tally.hubs(0, 1).tolist())
+        rows += [
+            {
+                "variant": variant,
+                "layer": layer,
+                "neuron": neuron,
+                "degree": strength[neuron],
+                "hub": neuron in hubs,
+                "frequency_first_half": first[neuron],
+                "frequency_second_half": second[neuron],
+            }
+            for neuron in range(tally.n_neurons)
+        ]
+    return rows
+
+
+def _draw_frequencies(
+    folder: Path, number: int, variant: Config, reading: Reading, random: Sequence[Reading]
+) -> None:
+    layers = {layer: layer_frequencies(reading, random, layer) for layer in reading.layers}
+    texts, tokens = len(reading.half), np.median(reading.tokens)
+    said = f"Hub frequency: {model_name(variant.model)} ({variant.init.kind}) on "
+    said += f"{data_name(variant.data)}, {variant.site}, {texts} texts, median {tokens:.0f} tokens"
+    place = folder / f"figures/frequency{f'_{number}' if number else ''}.png"
+    _save_figure(place, frequency_curves(said, layers))
+
+
+def _save_figure(path: Path, figure: Any) -> None:
+    with replacing(path) as unfinished:
+        figure.savefig(unfinished, format="png")
+
+
+def _tell(frequencies: Rows, first_token: Rows) -> None:
+    """Log a line for every variant and layer: how often its hubs are hubs, beside the nulls."""
+    bases = list(dict.fromkeys(row["basis"] for row in frequencies))
+    places = dict.fromkeys((row["variant"], row["layer"]) for row in frequencies)
+    found = {(row["variant"], row["layer"], row["basis"]): row for row in frequencies}
+    without = {(row["variant"], row["layer"]): row for row in first_token}
+    lines = []
+    for place in places:
+        observed, first = found[*place, OBSERVED], without.get(place)
+        means = [
+            f"{found[*place, basis]['frequency']:.2f}" if (*place, basis) in found else ""
+            for basis in bases
+        ]
+        interval = f"{observed['low']:.2f}-{observed['high']:.2f}"
+        same = f"{first['share']:.2f}" if first else ""
+        numbers = [means[0], interval, *means[1:], f"{observed['chance']:.2f}", same]
+        lines.append([f"{place[0]} layer {place[1]}", *numbers])
+    header = ["hub frequency", bases[0], "95 %", *bases[1:], "chance", "same hubs without it"]
+    for line in aligned(header, lines):
+        logger.info(line)

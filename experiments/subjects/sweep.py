@@ -1,0 +1,219 @@
+"""One neuron of one block from low to high, and what the model says next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from experiments.statistics import bootstrap
+from experiments.subjects.reading import Text
+from experiments.subjects.settings import Subjects, Sweep, Unit
+from probe.api import Config, UserError
+
+# Logits of a batch, in numbers: some 0.25 GB.
+_LOGITS = 1 << 26
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is done to the output of a block.
+
+    Attributes
+    ----------
+    neuron : int
+        Which of its neurons.
+    value : float
+        What is added to it at every token, or put in its place.
+    sweep : Sweep
+        add or set.
+    """
+
+    neuron: int
+    value: float
+    sweep: Sweep
+
+    def __call__(self, activations: Tensor) -> Tensor:
+        """Return changed activations, shape (n_examples, n_tokens, n_neurons)."""
+        changed = activations.clone()
+        if self.sweep is Sweep.add:
+            changed[..., self.neuron] += self.value
+        else:
+            changed[..., self.neuron] = self.value
+        return changed
+
+
+class Speaker:
+    """A language model that reads prompts, perhaps with a change in one block.
+
+    Parameters
+    ----------
+    config : Config
+        Its model.
+    layer : int
+        The block of which the output is changed.
+
+    Raises
+    ------
+    UserError
+        If the model cannot be had, or has no language-model head.
+    """
+
+    def __init__(self, config: Config, layer: int) -> None:
+        from probe.distributed import this_rank
+        from probe.models import find_blocks, load_language_model, load_tokenizer
+
+        self.config = config
+        self.device = this_rank(config.runtime.device).device
+        self.model = cast(Any, load_language_model(config.model, self.device))
+        self.tokenizer = load_tokenizer(config.model)
+        self.block: nn.Module = find_blocks(self.model.base_model, config.model)[layer]
+
+    @contextmanager
+    def changed(self, change: Change | None) -> Iterator[None]:
+        """Change what the block hands on."""
+
+        def alter(_: nn.Module, __: Any, output: Any) -> Any:
+            if change is None:
+                return output
+            if isinstance(output, tuple):
+                return (change(output[0]), *output[1:])
+            return change(output)
+
+        handle = self.block.register_forward_hook(alter)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    @torch.inference_mode()
+    def next_tokens(self, prompts: Sequence[NDArray[np.int64]], change: Change | None) -> Tensor:
+        """Return the logits after each prompt, float32 on the host, (n_prompts, n_tokens)."""
+        from probe.activations import model_inputs
+        from probe.batches import form_batches
+        from probe.config import Side
+        from probe.examples import Example
+
+        vocabulary = self.model.config.get_text_config().vocab_size
+        budget = min(self.config.runtime.token_budget, max(1, _LOGITS // vocabulary))
+        examples = [Example(str(number), ids.tolist()) for number, ids in enumerate(prompts)]
+        logits = torch.empty(len(prompts), vocabulary)
+        with self.changed(change):
+            for batch in form_batches(examples, budget):
+                tensors = batch.tensors(0, Side.right, 0).to(self.device)
+                found = self.model(**model_inputs(self.model, self.config.model, tensors)).logits
+                last = tensors.attended.sum(dim=1) - 1
+                rows = torch.arange(len(last), device=self.device)
+                logits[batch.members] = found[rows, last][:, :vocabulary].float().cpu()
+        return logits
+
+    def deviations(self, prompts: Sequence[NDArray[np.int64]]) -> Tensor:
+        """Return the standard deviation of the block's neurons over all tokens, (n_neurons,)."""
+        rows: list[Tensor] = []
+
+        def keep(_: nn.Module, __: Any, output: Any) -> None:
+            seen = output[0] if isinstance(output, tuple) else output
+            rows.append(seen.reshape(-1, seen.shape[-1]).double().cpu())
+
+        handle = self.block.register_forward_hook(keep)
+        try:
+            with torch.inference_mode():
+                for ids in prompts:
+                    self.model(torch.from_numpy(ids)[None].to(self.device))
+        finally:
+            handle.remove()
+        return torch.cat(rows).std(dim=0, correction=0)
+
+    def letters(self, number: int) -> list[int]:
+        """Return the tokens of the first letters, without a space before them."""
+        found = []
+        for letter in _LETTERS[:number]:
+            token = self.tokenizer.convert_tokens_to_ids(letter)
+            if token is None or token == self.tokenizer.unk_token_id:
+                token = self.tokenizer.encode(letter, add_special_tokens=False)[-1]
+            found.append(token)
+        return found
+
+
+def sweep_rows(
+    config: Config, settings: Subjects, texts: Sequence[Text], layer: int, hub: int
+) -> list[dict[str, Any]]:
+    """Sweep the chosen neurons and controls; a row for each value of each neuron.
+
+    Raises
+    ------
+    UserError
+        If a neuron is not there, or the model has no language-model head.
+    """
+    speaker = Speaker(config, layer)
+    prompts = [text.tokens for text in texts]
+    deviation = speaker.deviations(prompts)
+    chosen = settings.neurons or [hub]
+    if not all(0 <= neuron < len(deviation) for neuron in chosen):
+        raise UserError(
+            f"study.neurons={chosen} has a neuron that is not among 0 to {len(deviation) - 1}"
+        )
+    others = np.setdiff1d(np.arange(len(deviation)), chosen)
+    controls = np.random.default_rng(settings.seed).permutation(others)[: settings.controls]
+    neurons = [*((n, "chosen") for n in chosen), *((n, "control") for n in controls.tolist())]
+    plain = speaker.next_tokens(prompts, None)
+    rows = []
+    for neuron, kind in tqdm(neurons, "sweep", disable=None, leave=False, delay=2):
+        sd = float(deviation[neuron])
+        for value in settings.values:
+            by = value * sd if settings.unit is Unit.sd else value
+            swept = speaker.next_tokens(prompts, Change(neuron, by, settings.sweep))
+            row = {"layer": layer, "neuron": neuron, "kind": kind, "sd": sd, "value": value}
+            rows.append(row | _effect(plain, swept, texts, speaker, settings))
+    return rows
+
+
+def _effect(
+    plain: Tensor, swept: Tensor, texts: Sequence[Text], speaker: Speaker, settings: Subjects
+) -> dict[str, float]:
+    """Say how far the next token's distribution moved, and how many questions are right now."""
+    log_p, log_q = (logits.double().log_softmax(dim=1) for logits in (plain, swept))
+    divergence = (log_p.exp() * (log_p - log_q)).sum(dim=1).numpy()
+    measured = {"kl": divergence, "changed_top": _top_moved(plain, swept)}
+    if all(text.choices and text.answer is not None for text in texts):
+        measured["accuracy"] = right_answers(swept, texts, speaker)
+    found = {}
+    for name, values in measured.items():
+        found[name] = float(values.mean())
+        found[f"{name}_low"], found[f"{name}_high"] = _interval(values, texts, settings)
+    return found
+
+
+def _top_moved(plain: Tensor, swept: Tensor) -> NDArray[np.float64]:
+    moved: NDArray[np.float64] = (plain.argmax(dim=1) != swept.argmax(dim=1)).double().numpy()
+    return moved
+
+
+def _interval(
+    values: NDArray[np.float64], texts: Sequence[Text], settings: Subjects
+) -> tuple[float, float]:
+    groups = [text.group for text in texts]
+
+    def mean(numbers: NDArray[np.int64]) -> float:
+        return float(values[numbers].mean())
+
+    return bootstrap(mean, groups, settings.seed, settings.repetitions)
+
+
+def right_answers(logits: Tensor, texts: Sequence[Text], speaker: Speaker) -> NDArray[np.float64]:
+    """Return 1 where the largest logit among a question's letters is the right one's, else 0."""
+    ids = speaker.letters(max(text.choices for text in texts))
+    return np.array(
+        [
+            float(int(row[ids[: text.choices]].argmax()) == text.answer)
+            for row, text in zip(logits, texts, strict=True)
+        ]
+    )

@@ -1,0 +1,199 @@
+"""The study from beginning to end: read, correlate, guess, sweep, draw."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.statistics import bootstrap, paired_difference
+from experiments.subjects.classification import Guesses, guess
+from experiments.subjects.figures import accuracy_bars, similarity_map, sweep_curves
+from experiments.subjects.likeness import covariances, mean_strengths
+from experiments.subjects.reading import BAG, EMBEDDING, PROMPT, QUESTION, Text, layers, read
+from experiments.subjects.settings import Subjects, SubjectsConfig, Sweep, check
+from experiments.subjects.similarity import Similarity, pattern, similarity, subject_parts
+from experiments.subjects.sweep import sweep_rows
+from probe.api import Config, replacing
+from probe.config import data_name, model_name
+from probe.tables import aligned, write_csv
+
+logger = logging.getLogger(__name__)
+Rows = list[dict[str, Any]]
+
+
+def run(config: SubjectsConfig, folder: Path) -> dict[str, Any]:
+    """Do the study and leave its tables and figures in a folder; return what the manifest says.
+
+    Raises
+    ------
+    UserError
+        If a setting cannot work, or there are too few texts.
+    """
+    settings, of_texts = config.study, check(config)
+    texts = read(of_texts, settings, config.data.skip_first)
+    names = sorted({text.subject for text in texts})
+    said = f"{model_name(config.model)} ({config.init.kind}) on {data_name(config.data)}"
+    said += f", {len(texts) // len(names)} texts a subject"
+    # First, as it is the sweep that can meet a mistake in the settings.
+    swept = _sweep(of_texts, settings, texts, folder)
+    rows, matrices = Rows(), Rows()
+    for part in [part for part in (PROMPT, QUESTION) if part in texts[0].counted]:
+        found, guesses = _compare(texts, part, settings)
+        rows += _rows(part, texts, found, guesses, settings)
+        for what, alike in found.items():
+            matrices += _matrix_rows(part, what, names, alike)
+            place = folder / f"figures/{f'{what} {part}'.replace(' ', '_')}.png"
+            tokens = len(texts[0].counted[part])
+            _save(place, similarity_map(f"{what}, {part}: {said} of {tokens} tokens", alike, names))
+    _save(folder / "figures/classification.png", accuracy_bars(f"Nearest mean: {said}", rows))
+    tables = {"subjects": rows, "similarity": matrices, "sweep": swept}
+    for table, content in tables.items():
+        if content:
+            write_csv(folder / f"{table}.csv", content)
+    with replacing(folder / "results.json") as unfinished:
+        unfinished.write_text(json.dumps(tables, indent=1) + "\n")
+    _tell(rows, swept)
+    return {"subjects": names, "texts": len(texts)}
+
+
+def _compare(
+    texts: Sequence[Text], part: str, settings: Subjects
+) -> tuple[dict[str, Similarity], dict[str, Guesses]]:
+    """Compare subjects by every layer, by the embeddings and by bags of tokens."""
+    subjects, groups = [text.subject for text in texts], [text.group for text in texts]
+    shares = [1 - settings.test_share, settings.test_share]
+    train, test = subject_parts(subjects, groups, shares, settings.seed)
+    found, guesses = {}, {}
+    for what in [*layers(texts), EMBEDDING, BAG]:
+        between = covariances(texts, what, part)
+        found[what] = similarity(between, subjects, groups, settings.splits, settings.seed)
+        permutations, seed = settings.permutations, settings.seed
+        guesses[what] = guess(between, subjects, groups, train, test, permutations, seed)
+    return found, guesses
+
+
+def _rows(
+    part: str,
+    texts: Sequence[Text],
+    found: dict[str, Similarity],
+    guesses: dict[str, Guesses],
+    settings: Subjects,
+) -> Rows:
+    """Make a row for everything that subjects are compared by."""
+    rows = Rows()
+    groups = _test_groups(texts, settings)
+    for what, alike in found.items():
+        row: dict[str, Any] = {
+            "part": part,
+            "what": what,
+            "tokens": len(texts[0].counted[part]),
+            "between": alike.between,
+            "between_halves": alike.between_halves,
+            "ceiling": alike.ceiling,
+            "gap": alike.ceiling - alike.between_halves,
+        }
+        for control in (EMBEDDING, BAG):
+            same = pattern(
+                alike.halves, found[control].halves, settings.permutations, settings.seed
+            )
+            if control != what and same is not None:
+                row[f"pattern_{control.split()[0]}"], row[f"pattern_{control.split()[0]}_p"] = same
+        rows.append(row | _accuracy(guesses, what, groups, settings))
+    return rows
+
+
+def _test_groups(texts: Sequence[Text], settings: Subjects) -> list[str]:
+    subjects, groups = [text.subject for text in texts], [text.group for text in texts]
+    shares = [1 - settings.test_share, settings.test_share]
+    test = subject_parts(subjects, groups, shares, settings.seed)[1]
+    return [groups[text] for text in test]
+
+
+def _accuracy(
+    guesses: dict[str, Guesses], what: str, groups: list[str], settings: Subjects
+) -> dict[str, float]:
+    """Sum up how often the nearest mean was right, beside permuted labels and bags of tokens."""
+
+    def mean(of: str, numbers: NDArray[np.int64]) -> float:
+        return float(guesses[of].right[numbers].mean())
+
+    seed, repetitions = settings.seed, settings.repetitions
+    low, high = bootstrap(lambda numbers: mean(what, numbers), groups, seed, repetitions)
+    row = {
+        "accuracy": guesses[what].accuracy,
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "null_mean": float(np.mean(guesses[what].null)),
+        "null_95": float(np.quantile(guesses[what].null, 0.95)),
+        "p": guesses[what].p,
+    }
+    for control in (EMBEDDING, BAG):
+        if control == what:
+            continue
+        more = paired_difference(
+            lambda numbers: mean(what, numbers),
+            lambda numbers, control=control: mean(control, numbers),  # type: ignore[misc]
+            groups, seed, repetitions,
+        )  # fmt: skip
+        name = f"more_than_{control.split()[0]}"
+        row |= dict(zip((name, f"{name}_low", f"{name}_high"), more, strict=True))
+    return row
+
+
+def _matrix_rows(part: str, what: str, names: list[str], found: Similarity) -> Rows:
+    return [
+        {
+            "part": part, "what": what, "first": names[i], "second": names[j],
+            "whole": float(found.whole[i, j]), "halves": float(found.halves[i, j]),
+        }
+        for i in range(len(names)) for j in range(i, len(names))
+    ]  # fmt: skip
+
+
+def _sweep(config: Config, settings: Subjects, texts: Sequence[Text], folder: Path) -> Rows:
+    """Sweep a neuron of the middle one of the layers that were read."""
+    if settings.sweep is Sweep.none:
+        return []
+    read_layers = layers(texts)
+    what = read_layers[len(read_layers) // 2]
+    chosen = texts[:: max(1, len(texts) // settings.sweep_examples)][: settings.sweep_examples]
+    hub = int(mean_strengths(texts, what, PROMPT).argmax())
+    rows = sweep_rows(config, settings, chosen, int(what.split()[1]), hub)
+    unit = "standard deviations" if settings.unit.value == "sd" else "as read"
+    title = f"{settings.sweep.value.capitalize()} a value at one neuron, {what}: "
+    title += f"{model_name(config.model)} on {data_name(config.data)}, {len(chosen)} texts"
+    _save(folder / "figures/sweep.png", sweep_curves(title, rows, unit))
+    return rows
+
+
+def _save(path: Path, figure: Any) -> None:
+    with replacing(path) as unfinished:
+        figure.savefig(unfinished, format="png")
+
+
+def _tell(rows: Rows, swept: Rows) -> None:
+    """Log the headline tables."""
+    header = ["subjects", "between", "halves", "ceiling", "as embeddings", "as bags"]
+    lines = []
+    for row in rows:
+        said = [f"{row[name]:.3f}" for name in ("between", "between_halves", "ceiling")]
+        for control in ("embeddings", "bag"):
+            same = row.get(f"pattern_{control}")
+            said.append("" if same is None else f"{same:.2f}")
+        said += [f"{row['accuracy']:.2f}", f"{row['accuracy_low']:.2f}-{row['accuracy_high']:.2f}"]
+        lines.append([f"{row['part']} {row['what']}", *said, f"{row['null_mean']:.2f}"])
+    for line in aligned([*header, "guessed right", "95 %", "permuted"], lines):
+        logger.info(line)
+    for row in swept:
+        if abs(row["value"]) == max(abs(other["value"]) for other in swept):
+            logger.info(
+                "neuron %d (%s) of layer %d at %+g: KL %.4f nats, another top token in %.0f %%",
+                row["neuron"], row["kind"], row["layer"], row["value"], row["kl"],
+                100 * row["changed_top"],
+            )  # fmt: skip

@@ -1,0 +1,247 @@
+"""Hubs are those of the formula, are counted on texts that did not choose them, beside nulls."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from experiments.hubs.bases import (
+    OBSERVED,
+    RANDOM,
+    ROTATED,
+    SHIFTED,
+    WITHOUT_FIRST,
+    Bases,
+    Correlated,
+    rotation,
+)
+from experiments.hubs.frequency import Frequencies, frequency
+from experiments.hubs.reading import Tally
+from experiments.hubs.settings import Hubs, HubsConfig, check, varied
+from experiments.hubs.task import run, untrained
+from probe import api
+from probe.api import UserError, compose
+
+WORDS = (
+    "data.limit=8", "data.shuffle=true", "data.cut=tokens", "data.window=40", "layers=[1,2]",
+    "tracking=none",
+)  # fmt: skip
+LAYER = 1
+N_HUBS = 5
+
+
+def configured(*words: str, **settings: Any) -> HubsConfig:
+    composed = compose(*words)
+    plain = {field.name: getattr(composed, field.name) for field in fields(api.Config)}
+    return HubsConfig(**plain, study=Hubs(**settings))
+
+
+def strongest(r: NDArray[np.float64], number: int) -> set[int]:
+    strength = np.nansum(np.abs(r), axis=0) - np.abs(np.diag(r))
+    return set(np.argsort(-strength)[:number].tolist())
+
+
+def read_rows(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("hubs")
+    settings: dict[str, Any] = {
+        "hubs": N_HUBS, "over": ["questions: data=sample data.split=questions data.limit=6"],
+        "rotations": 2, "inits": 1, "permutations": 50, "repetitions": 50,
+    }  # fmt: skip
+    run(configured(*WORDS, **settings), made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def series() -> list[NDArray[np.float64]]:
+    found = sorted(api.iterate_activations(*WORDS), key=lambda example: example.example)
+    return [example.layers[LAYER].double().numpy() for example in found]
+
+
+def test_frequency_is_the_share_of_texts_in_which_a_neuron_is_a_hub(
+    folder: Path, series: list[NDArray[np.float64]]
+) -> None:
+    counts = np.zeros(series[0].shape[1])
+    for x in series:
+        counts[list(strongest(np.corrcoef(x.T), N_HUBS))] += 1
+    rows = read_rows(folder / "neurons.csv")
+    rows = [row for row in rows if (row["variant"], row["layer"]) == ("base", str(LAYER))]
+    # The windows are of one document each or share one: halves need not be equal.
+    halves = [
+        np.array([float(row[f"frequency_{half}_half"]) for row in rows])
+        for half in ("first", "second")
+    ]
+    texts = int(read_rows(folder / "frequency.csv")[0]["texts"])
+    found = halves[0] * (len(series) - texts) + halves[1] * texts
+    np.testing.assert_allclose(found, counts, atol=1e-9)
+    hubs = {int(row["neuron"]) for row in rows if row["hub"] == "True"}
+    assert hubs == strongest(np.mean([np.corrcoef(x.T) for x in series], axis=0), N_HUBS)
+
+
+def test_first_tokens_are_left_out_as_by_the_program(
+    folder: Path, series: list[NDArray[np.float64]]
+) -> None:
+    whole, without = (np.mean([np.corrcoef(x[skip:].T) for x in series], axis=0) for skip in (0, 1))
+    pairs = np.triu_indices(len(whole), 1)
+    row = next(r for r in read_rows(folder / "first_token.csv") if r["layer"] == str(LAYER))
+    assert float(row["r"]) == pytest.approx(
+        np.corrcoef(whole[pairs], without[pairs])[0, 1], abs=1e-6
+    )
+    shared = strongest(whole, N_HUBS) & strongest(without, N_HUBS)
+    assert int(row["shared"]) == len(shared)
+
+
+def test_every_basis_stands_in_the_table(folder: Path) -> None:
+    rows = read_rows(folder / "frequency.csv")
+    bases = [row["basis"] for row in rows if (row["variant"], row["layer"]) == ("base", "1")]
+    assert bases == [OBSERVED, WITHOUT_FIRST, ROTATED, SHIFTED, RANDOM]
+    questions = {row["basis"] for row in rows if row["variant"] == "questions"}
+    assert questions == {OBSERVED, WITHOUT_FIRST, ROTATED, SHIFTED}
+    for row in rows:
+        assert float(row["low"]) <= float(row["frequency"]) <= float(row["high"])
+        assert float(row["chance"]) == N_HUBS / 128
+
+
+def test_overlaps_tell_which_neurons_are_others(folder: Path) -> None:
+    rows = read_rows(folder / "overlap.csv")
+    unlike = {row["second"]: row["unlike"] for row in rows if row["first"] == "base layer 1"}
+    assert unlike["questions layer 2"] == ""
+    assert "weights began differently" in unlike["random 0 layer 1"]
+    for name in ("frequency", "frequency_1", "overlap"):
+        assert (folder / f"figures/{name}.png").stat().st_size > 10_000
+
+
+def test_finished_runs_are_compared_too(tmp_path: Path) -> None:
+    made = api.run("data.limit=2", "layers=1", "tracking=none", "measures.rewired=0",
+                   f"output={tmp_path}")  # fmt: skip
+    nulls: dict[str, Any] = {"rotations": 0, "shifts": 0, "inits": 0, "permutations": 9}
+    run(configured(*WORDS, runs=[str(made)], repetitions=9, **nulls), tmp_path / "hubs")
+    matrix = api.load_topology(made).matrix.astype(float)
+    rows = read_rows(tmp_path / "hubs/overlap.csv")
+    (row,) = [r for r in rows if r["first"] == "base layer 1" and "layer 1" in r["second"][6:]]
+    neurons = read_rows(tmp_path / "hubs/neurons.csv")
+    ours = {int(n["neuron"]) for n in neurons if n["layer"] == "1" and n["hub"] == "True"}
+    assert int(row["shared"]) == len(ours & strongest(matrix, 7))
+
+
+def test_an_average_leaves_out_what_is_undefined() -> None:
+    rng = np.random.default_rng(0)
+    texts = [rng.normal(size=(30, 6)) for _ in range(4)]
+    texts[0][:, 2] = texts[1][:, 2] = 0.1
+    tally = Tally(6, 2, torch.device("cpu"))
+    for number, x in enumerate(texts):
+        tally.add(Correlated.of(torch.from_numpy(x)), number % 2)
+    with np.errstate(all="ignore"):
+        expected = np.nanmean([np.corrcoef(x.T) for x in texts], axis=0)
+    average = tally.average(0, 1)
+    np.testing.assert_allclose(average.matrix.numpy(), expected, atol=1e-6)
+    assert average.defined.all()
+    assert set(tally.hubs(0, 1).tolist()) == strongest(expected, 2)
+
+
+def test_planted_hubs_are_found_in_every_text_and_no_more_when_shifted() -> None:
+    rng, planted, tallies = np.random.default_rng(0), [3, 8, 11], dict[str, Tally]()
+    bases = Bases(rotations=0, shifts=1, seed=0, without_first=False)
+    for text in range(40):
+        common = rng.normal(size=(60, 1))
+        x = rng.normal(size=(60, 20)) + 0.5 * common
+        x[:, planted] = common + 0.1 * rng.normal(size=(60, 3))
+        for basis, _, seen in bases(torch.from_numpy(x), text):
+            tally = tallies.setdefault(basis, Tally(20, 3, torch.device("cpu")))
+            tally.add(Correlated.of(seen), text % 2)
+    halves = np.arange(0, 40, 2), np.arange(1, 40, 2)
+    found = Frequencies(OBSERVED, [tallies[OBSERVED]], *halves)
+    assert sorted(tallies[OBSERVED].hubs(0).tolist()) == planted
+    assert found.count(1) == 3
+    assert found.hits.tolist() == [1.0] * 20
+    assert found.curves[0].tolist() == [1.0] * 3 + [0.0] * 17
+    assert Frequencies(SHIFTED, [tallies[SHIFTED]], *halves).hits.mean() < 0.4
+
+
+def test_hubs_of_one_half_are_counted_on_the_other() -> None:
+    tally = Tally(4, 1, torch.device("cpu"))
+    tally.strongest = [np.array([n]) for n in (0, 1, 0, 1, 0, 2)]
+    first, second = np.array([0, 2, 4]), np.array([1, 3, 5])
+    assert frequency(tally, first).tolist() == [1, 0, 0, 0]
+    curve = Frequencies(OBSERVED, [tally], first, second).curves[0]
+    np.testing.assert_allclose(curve, [0, 2 / 3, 1 / 3, 0])
+
+
+def test_a_rotation_keeps_lengths_and_a_shift_keeps_values() -> None:
+    x = torch.randn(12, 6, generator=torch.Generator().manual_seed(0))
+    found = {basis: seen for basis, _, seen in Bases(1, 1, 0, True)(x, 0)}
+    torch.testing.assert_close(found[ROTATED].norm(dim=1), x.norm(dim=1))
+    torch.testing.assert_close(found[SHIFTED].sort(dim=0).values, x.sort(dim=0).values)
+    assert not (found[SHIFTED] == x).all(dim=0).any()
+    torch.testing.assert_close(found[WITHOUT_FIRST], x[1:], rtol=0, atol=0)
+    assert not torch.equal(rotation(6, 0), rotation(6, 1))
+
+
+def test_words_take_the_place_of_the_users() -> None:
+    config = configured("data.limit=5", "layers=3", "data.skip_first=1")
+    other = varied(config, "data.limit=9")
+    assert (other.data.limit, other.data.skip_first, other.layers.index) == (9, 1, 3)
+    other = varied(config, "data=mmlu subject=psychology 'layers=[1,2]' data.seed=4")
+    assert (other.data.source, other.data.limit, other.data.seed) == ("mmlu", None, 4)
+    assert other.layers.index == [1, 2]
+    assert other.subject is not None
+    assert other.subject.mmlu == ["high_school_psychology", "professional_psychology"]
+    assert config.data.limit == 5
+
+
+def test_untrained_seeds_are_not_the_users_own() -> None:
+    assert [c.init.seed for c in untrained(compose(), 3)] == [0, 1, 2]
+    random = compose("init=random", "init.seed=1")
+    assert [c.init.seed for c in untrained(random, 3)] == [0, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("words", "settings", "said"),
+    [
+        ([], {"hubs": 0}, "study.hubs=0 is no number of neurons; give 1 or more"),
+        ([], {"rotations": -1}, "study.rotations=-1 is too small; give 0 or more"),
+        ([], {"over": ["layers=1", "layers=1"]}, "has two variants 'layers=1'"),
+        ([], {"over": ["output=x"]}, "study.over has output, which is the same for all"),
+        ([], {"over": ["new: "]}, "study.over has a variant without words"),
+        ([], {"over": ["data.limit=0"]}, "data.limit=0 is too small"),
+        ([], {"over": ["layers=cross"]}, r"layers=cross \(layers=cross\) joins neurons"),
+        ([], {"runs": ["nowhere"]}, "nowhere is no finished run"),
+        (["data.min_tokens=3"], {}, r"data.min_tokens=3 \(base\) leaves too little"),
+    ],
+)
+def test_mistakes_are_told_before_any_work(
+    words: list[str], settings: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UserError, match=said):
+        check(configured(*words, **settings))
+
+
+def test_one_document_has_no_halves(tmp_path: Path) -> None:
+    config = configured("data.limit=1", rotations=0, inits=0)
+    with pytest.raises(UserError, match="base has texts of one document only"):
+        run(config, tmp_path)
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    code = (
+        "import runpy, sys; sys.argv = ['hubs', '--help']\n"
+        "try: runpy.run_module('experiments.hubs', run_name='__main__')\n"
+        "finally: print('torch' in sys.modules)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "study.rotations" in ended.stdout
+    assert ended.stdout.rstrip().endswith("False")

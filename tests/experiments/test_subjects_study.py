@@ -1,0 +1,227 @@
+"""Subjects are compared as dense topologies would be, on equal texts, beside their controls."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from experiments.subjects import likeness
+from experiments.subjects.classification import guess
+from experiments.subjects.likeness import bag_covariances, mean_strengths, topology_covariances
+from experiments.subjects.reading import PROMPT, QUESTION, Text, question_span, read, unit_series
+from experiments.subjects.settings import Subjects, SubjectsConfig, Sweep, check
+from experiments.subjects.similarity import pattern, similarity, subject_parts
+from experiments.subjects.sweep import Change, Speaker
+from experiments.subjects.task import run
+from probe import api
+from probe.api import UserError, compose
+from probe.models.load import ASSETS
+
+WORDS = ("data=sample", "data.split=questions", "layers=[1,5]", "tracking=none")
+FEW: dict[str, Any] = {
+    "subjects": ["mathematics", "law"], "tokens": 40, "question_tokens": 5, "splits": 2,
+    "permutations": 9, "repetitions": 20, "controls": 1, "values": [0.0, 2.0],
+    "sweep_examples": 4,
+}  # fmt: skip
+
+
+def configured(*words: str, **settings: Any) -> SubjectsConfig:
+    composed = compose(*words)
+    plain = {field.name: getattr(composed, field.name) for field in fields(api.Config)}
+    return SubjectsConfig(**plain, study=Subjects(**settings))
+
+
+def drawn(n_texts: int, n_tokens: int, n_neurons: int, coupled: int | None, seed: int) -> Tensor:
+    """Series of which one neuron more, or none, goes with neuron 0."""
+    x = np.random.default_rng(seed).normal(size=(n_texts, n_tokens, n_neurons))
+    if coupled is not None:
+        x[..., coupled] += 2 * x[..., 0]
+    return torch.stack([unit_series(torch.from_numpy(text)) for text in x])
+
+
+def dense(series: Tensor) -> NDArray[np.float64]:
+    """Entries off the diagonal of every text's correlation matrix, a row a text."""
+    n = series.shape[2]
+    off = ~np.eye(n, dtype=bool)
+    return np.array([(z.T @ z)[off] for z in series.double().numpy()])
+
+
+@pytest.mark.parametrize("shape", [(5, 7, 4), (3, 12, 9)])
+def test_covariances_are_those_of_dense_topologies(
+    shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(likeness, "_BLOCK", 30)  # some rows of the topologies at a time
+    series = drawn(*shape, coupled=1, seed=0)
+    series[0, :, 2] = 0  # a constant neuron
+    expected = np.cov(dense(series), bias=True)
+    np.testing.assert_allclose(topology_covariances(series), expected, atol=1e-7)
+
+
+def test_bags_count_every_token() -> None:
+    tokens = [np.array(ids) for ids in ([1, 1, 4], [4, 9, 9], [1, 4, 9])]
+    expected = np.cov([[2, 1, 0], [0, 1, 2], [1, 1, 1]], bias=True)
+    np.testing.assert_allclose(bag_covariances(tokens), expected)
+
+
+def test_similarities_are_correlations_of_dense_means() -> None:
+    series = torch.cat([drawn(6, 20, 5, 1, seed=0), drawn(6, 20, 5, 2, seed=1)])
+    subjects, groups = ["a"] * 6 + ["b"] * 6, [str(text) for text in range(12)]
+    found = similarity(topology_covariances(series), subjects, groups, splits=1, seed=3)
+    r = dense(series)
+    whole = np.corrcoef([r[:6].mean(axis=0), r[6:].mean(axis=0)])
+    np.testing.assert_allclose(found.whole, whole, atol=1e-6)
+    one, other = subject_parts(subjects, groups, [0.5, 0.5], 3)
+    assert sorted([*one, *other]) == list(range(12))
+    halves = [r[part[part < 6]].mean(axis=0) for part in (one, other)]
+    assert found.halves[0, 0] == pytest.approx(np.corrcoef(halves)[0, 1], abs=1e-6)
+    assert found.ceiling > found.between_halves
+
+
+def test_planted_subjects_are_guessed_and_equal_ones_are_not() -> None:
+    subjects, groups = ["a"] * 40 + ["b"] * 40, [str(text // 2) for text in range(80)]
+    train, test = subject_parts(subjects, groups, [0.5, 0.5], 0)
+    assert not {groups[text] for text in train} & {groups[text] for text in test}
+    for coupled, planted in (((1, 2), True), ((None, None), False)):
+        series = torch.cat([drawn(40, 30, 6, c, seed) for seed, c in enumerate(coupled)])
+        covariances = topology_covariances(series)
+        found = guess(covariances, subjects, groups, train, test, permutations=99, seed=0)
+        assert np.mean(found.null) == pytest.approx(0.5, abs=0.15)
+        assert (found.accuracy > 0.95) == planted
+        assert (found.p <= 0.02) == planted
+
+
+def test_patterns_agree_where_the_same_subjects_are_alike() -> None:
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(6, 3))
+    alike = points @ points.T
+    other = rng.normal(size=(6, 3))
+    same = pattern(alike, 2 * alike + 1, permutations=199, seed=0)
+    unlike = pattern(alike, other @ other.T, permutations=199, seed=0)
+    assert same is not None
+    assert unlike is not None
+    assert same[0] == pytest.approx(1)
+    assert same[1] <= 0.02 < unlike[1]
+    assert pattern(alike[:3, :3], alike[:3, :3], permutations=9, seed=0) is None
+
+
+def test_strengths_are_those_of_the_mean_topology() -> None:
+    series = drawn(4, 15, 6, coupled=3, seed=0)
+    texts = [Text("", "", "", None, 0, np.zeros(1, int), series={("x", PROMPT): z}) for z in series]
+    mean = np.abs(np.mean([z.T @ z for z in series.double().numpy()], axis=0))
+    np.testing.assert_allclose(
+        mean_strengths(texts, "x", PROMPT), mean.sum(axis=0) - np.diag(mean), atol=1e-6
+    )
+
+
+@pytest.fixture(scope="module")
+def texts() -> list[Text]:
+    config = configured(*WORDS, **FEW)
+    return read(check(config), config.study, skip_first=1)
+
+
+def test_texts_are_equally_many_and_equally_long(texts: list[Text]) -> None:
+    subjects = [text.subject for text in texts]
+    assert subjects.count("mathematics") == subjects.count("law") == len(texts) / 2 >= 4
+    for text in texts:
+        assert {part: len(ids) for part, ids in text.counted.items()} == {PROMPT: 40, QUESTION: 5}
+        assert text.series["layer 1", QUESTION].shape == (5, 128)
+
+
+def test_what_counts_as_the_question_is_the_question(texts: list[Text]) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(ASSETS / "tiny")
+    for text in texts:
+        prompt, ids = tokenizer.decode(text.tokens), text.tokens.tolist()
+        question = prompt[slice(*(question_span(prompt) or (0, 0)))]
+        assert question.startswith(tokenizer.decode(text.counted[QUESTION]).strip())
+        assert text.counted[PROMPT].tolist() == ids[1:41]
+
+
+def test_embeddings_are_those_of_the_tokens_that_count(texts: list[Text]) -> None:
+    model = AutoModelForCausalLM.from_pretrained(ASSETS / "tiny")
+    embedded = model.get_input_embeddings().weight.detach()[torch.tensor(texts[0].counted[PROMPT])]
+    z = texts[0].series["embeddings", PROMPT].double().numpy()
+    np.testing.assert_allclose(z.T @ z, np.corrcoef(embedded.double().numpy().T), atol=1e-5)
+
+
+def test_a_change_reaches_the_next_token(texts: list[Text]) -> None:
+    """In the last block only the final norm and the head come after it."""
+    config = compose(*WORDS)
+    model = AutoModelForCausalLM.from_pretrained(ASSETS / "tiny", dtype=torch.float32)
+    layer = model.config.num_hidden_layers - 1
+    speaker, prompts = Speaker(config, layer), [text.tokens for text in texts[:3]]
+    found = speaker.next_tokens(prompts, Change(7, 1.5, Sweep.add))
+    fixed = speaker.next_tokens(prompts, Change(7, 1.5, Sweep.set))
+    before: list[Tensor] = []
+    model.model.norm.register_forward_pre_hook(lambda _, inputs: before.append(inputs[0]))
+    for number, ids in enumerate(prompts):
+        with torch.no_grad():
+            model(torch.tensor(ids)[None])
+            added, put = before.pop()[0, -1].repeat(2, 1)
+            added[7] += 1.5
+            put[7] = 1.5
+            expected = model.lm_head(model.model.norm(torch.stack([added, put])))
+        torch.testing.assert_close(found[number], expected[0], rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(fixed[number], expected[1], rtol=1e-4, atol=1e-4)
+
+
+def test_the_study_leaves_tables_and_figures(tmp_path: Path) -> None:
+    facts = run(configured(*WORDS, **FEW), tmp_path)
+    assert facts["subjects"] == ["law", "mathematics"]
+    with (tmp_path / "subjects.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    expected = [
+        (part, what)
+        for part in (PROMPT, QUESTION)
+        for what in ("layer 1", "layer 5", "embeddings", "bag of tokens")
+    ]
+    assert [(row["part"], row["what"]) for row in rows] == expected
+    with (tmp_path / "sweep.csv").open(newline="") as stream:
+        swept = list(csv.DictReader(stream))
+    assert [(row["kind"], row["value"]) for row in swept] == [
+        ("chosen", "0.0"), ("chosen", "2.0"), ("control", "0.0"), ("control", "2.0")
+    ]  # fmt: skip
+    for row in swept:
+        assert float(row["kl"]) == pytest.approx(0, abs=1e-9) if row["value"] == "0.0" else True
+        assert float(row["kl"]) > 1e-6 or row["value"] == "0.0"
+    for name in ("layer_1_prompt", "bag_of_tokens_question", "classification", "sweep"):
+        assert (tmp_path / f"figures/{name}.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("words", "settings", "said"),
+    [
+        ((), {"tokens": 3}, "study.tokens=3 is too small; give 4 or more"),
+        ((), {"examples": 2}, "study.examples=2 is too few"),
+        ((), {"test_share": 1.0}, "study.test_share=1.0 is no share"),
+        (("data.cut=tokens",), {}, "leave data.cut and model.chat out"),
+        (("layers=cross",), {}, "layers=cross joins neurons of several layers"),
+        (("init=random",), {}, "init=random has no trained language-model head"),
+        (("data=wikitext",), {}, "this data has no subjects"),
+    ],
+)
+def test_mistakes_are_told_before_any_work(
+    words: tuple[str, ...], settings: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UserError, match=said):
+        check(configured(*words, **settings))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"tokens": 5000}, "two subjects with 4 texts each of 5000 tokens"),
+        ({"neurons": [128]}, r"study.neurons=\[128\] has a neuron that is not among 0 to 127"),
+    ],
+)
+def test_mistakes_that_the_model_shows(settings: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=said):
+        run(configured(*WORDS, **(FEW | settings)), tmp_path)
