@@ -1,0 +1,162 @@
+"""Whether anything is lost when a run is killed, and what keeping its sums costs.
+
+python -m benchmarks.faults                     # 100 runs, each killed twice and begun three times
+python -m benchmarks.faults --times 5 --ranks 1 2 --shape none
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import re
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.commands import probe, save_model, save_texts
+from benchmarks.kills import WORDS, Run, Story
+from benchmarks.report import RESULTS, Report, save
+from benchmarks.shapes import SHAPES
+from benchmarks.timing import describe
+from probe.config import RuntimeConfig
+
+logger = logging.getLogger("benchmarks")
+SUMS, ROUNDING = 1e-12, 2.0**-23
+_KILLS = 2  # of each run
+
+
+def main() -> None:
+    """Kill runs, compare them with one that was not, and time a large checkpoint."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s  %(message)s", datefmt="%H:%M:%S")
+    asked = _arguments()
+    with tempfile.TemporaryDirectory(prefix="probe-faults-") as place:
+        tempfile.tempdir = place  # also of processes that are killed and leave theirs
+        stories, seconds = campaign(Path(place), asked.times, asked.ranks, asked.seed)
+        costs = [] if asked.shape == "none" else [cost(Path(place) / "large", asked.shape)]
+        tempfile.tempdir = None
+    report = tell(stories, seconds, asked, costs)
+    save(report, asked.results)
+    if not all(map(sound, stories)):
+        raise SystemExit(1)
+
+
+def campaign(
+    place: Path, times: int, ranks: list[int], seed: int
+) -> tuple[list[Story], float]:  # fmt: skip
+    """Kill many runs; return what became of them, and the seconds of the uninterrupted one."""
+    whole = Run(place / "whole")
+    started = time.monotonic()
+    if not whole.attempt(1, None):
+        raise RuntimeError(f"the uninterrupted run failed: {whole.story.faults}")
+    seconds = time.monotonic() - started
+    stories = []
+    for number in range(times):
+        run = Run(place / f"run{number}")
+        # By its own seed, so that one that went wrong can be had again.
+        rng = np.random.default_rng([seed, number])
+        for attempt in range(_KILLS + 1):
+            kill = rng if attempt < _KILLS else None
+            if run.attempt(ranks[(number + attempt) % len(ranks)], kill, seconds):
+                break
+        if run.finished():
+            run.compare(whole)
+        stories.append(run.story)
+        moments = "; ".join(f"{kill.victim} {kill.moment}" for kill in run.story.kills)
+        verdict = "sound" if sound(run.story) else f"NOT SOUND {run.story}"
+        logger.info("run %d of %d: %s: %s", number + 1, times, moments or "not hit", verdict)
+    return stories, seconds
+
+
+def sound(story: Story) -> bool:
+    """Whether a run ended as one that was not killed."""
+    return not story.faults and story.sums <= SUMS and story.matrices <= ROUNDING
+
+
+def cost(place: Path, shape: str) -> tuple[str, float, float]:
+    """Time a large checkpoint in a run of one process; return its size, seconds and interval."""
+    model = save_model(shape, place / "model")
+    save_texts(2, 110, place / "texts.jsonl")
+    _, run, _ = probe(
+        "model=local", f"model.path={model}", "init=random", "data=text", "layers=each",
+        f"data.path={place}/texts.jsonl", "runtime.device=cpu", "measures.rewired=0",
+        "runtime.token_budget=200", "runtime.checkpoint_minutes=0", f"output={place}/out",
+    )  # fmt: skip
+    [said] = re.findall(r"checkpoint: (.*) in (.*) s", (run / "probe.log").read_text())[:1]
+    return said[0], float(said[1]), 60 * RuntimeConfig().checkpoint_minutes
+
+
+def tell(
+    stories: list[Story], seconds: float, asked: argparse.Namespace,
+    costs: list[tuple[str, float, float]],
+) -> Report:  # fmt: skip
+    """Put into words what was found."""
+    kills = [kill for story in stories for kill in story.kills]
+    counted = Counter((kill.moment, kill.victim) for kill in kills)
+    moments = sorted({kill.moment for kill in kills})
+    good, hit = sum(map(sound, stories)), sum(bool(story.kills) for story in stories)
+    notes = [
+        f"{good} of {len(stories)} runs are sound, {hit} of which were hit, {len(kills)} times in "
+        f"all. Sums differ from an uninterrupted run's by at most {_most(stories, 'sums'):.1e} of "
+        f"their tensor's largest entry (bar {SUMS:.0e}; counts are equal), correlations by "
+        f"{_most(stories, 'matrices'):.1e} (bar {ROUNDING:.1e}, a rounding of float32; "
+        f"{sum(story.same_bytes for story in stories)} runs have the same bytes). Between "
+        "tries no batch that was kept was lost; at the end every batch was there once, no process "
+        "outlived its driver, no file was half written, and `python -m probe.verify` found no "
+        "fault." if good == len(stories) else
+        f"ONLY {good} of {len(stories)} runs are sound; the JSON has the others' faults.",
+        f"A run reads 40 texts in 40 batches ({' '.join(WORDS)}) and keeps its sums after every "
+        f"one; uninterrupted it takes {seconds:.1f} s. It is tried three times, with "
+        f"{' → '.join(map(str, asked.ranks))} ranks from a changing start, and killed by SIGKILL "
+        "(the driver or one of the ranks, at random) in the first two. A moment is, half of the "
+        "times, uniform over those seconds from the driver's start; otherwise up to 3 ms after the "
+        "unfinished file of one of the first 24 checkpoints came into sight. The table says what "
+        "the run was at by what it left. Processes are forked from one that has imported the "
+        "libraries, and are otherwise those of `python -m probe`; kills during imports are none.",
+    ]  # fmt: skip
+    notes += [
+        f"Time lost to checkpoints: {size} of sums ({asked.shape}, layers=each, one process) took "
+        f"{took:.2f} s to write and to sync, by the log of a run; at the default interval of "
+        f"{interval:.0f} s that is {took / max(interval, 100 * took):.2%} of the time (computed, "
+        "not a run of several intervals). Where a write takes over 1 % of the interval, the "
+        "interval grows to 100 times the write."
+        for size, took, interval in costs
+    ]
+    return Report(
+        name="faults-cpu",
+        title="Killed and begun again",
+        facts=describe(torch.device("cpu")) | {"runs": len(stories), "seed": asked.seed},
+        columns=["killed", "the driver", "a rank"],
+        rows=[
+            [moment, *(str(counted[moment, victim]) for victim in ("driver", "rank"))]
+            for moment in moments
+        ],
+        notes=notes,
+        raw={"runs": [story.record() for story in stories], "checkpoints": costs},
+    )
+
+
+def _most(stories: list[Story], name: str) -> float:
+    return max((float(getattr(story, name)) for story in stories), default=0.0)
+
+
+def _arguments() -> argparse.Namespace:
+    assert __doc__ is not None
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks.faults", description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("--times", type=int, default=100, help="runs to kill")
+    parser.add_argument("--ranks", type=int, nargs="+", default=[1, 2, 3], help="of the tries")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--shape", choices=[*sorted(SHAPES), "none"], default="0.5b",
+                        help="model whose checkpoint is timed")  # fmt: skip
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the report")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
