@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,9 @@ WORDS = (
     "data.limit=40", "runtime.token_budget=700", "layers=2", "tracking=none", "measures.rewired=0",
     "runtime.device=cpu", "runtime.checkpoint_minutes=0",
 )  # fmt: skip
-_PATIENCE = 60.0  # seconds for a process to end
-_POLL = 0.0002
+# Looks of 5 ms each, and not seconds: the campaign may be stopped with all its processes.
+_PATIENCE, _GONE = 12000, 2000
+_LOOK, _POLL = 0.005, 0.0002
 
 
 @dataclass
@@ -89,7 +90,7 @@ class Run:
         self._known: set[int] = set()
 
     def attempt(self, ranks: int, rng: np.random.Generator | None, seconds: float = 0.0) -> bool:
-        """Give the command once, and kill it where there is a generator; whether it came to its end.
+        """Give the command once, killed where there is a generator; whether it came to its end.
 
         Half of the moments are uniform over the seconds that a whole run takes; half are when a
         checkpoint is being written, at the sight of its unfinished file and up to 3 ms later.
@@ -167,16 +168,12 @@ class Run:
 
     def _end(self, driver: int) -> int:
         """Wait until all processes are gone; return the driver's exit code."""
-        deadline = time.monotonic() + _PATIENCE
-        while _runs(driver) and time.monotonic() < deadline:
-            time.sleep(0.005)
-        if _runs(driver):
+        if not _wait_until(lambda: not _runs(driver), _PATIENCE):
             self.story.faults.append("the driver did not end")
             os.kill(driver, signal.SIGKILL)
         code = os.waitstatus_to_exitcode(os.waitpid(driver, 0)[1])
-        deadline = time.monotonic() + 10
-        while (alive := [pid for pid in self._pids() if _runs(pid)]) and time.monotonic() < deadline:
-            time.sleep(0.005)
+        _wait_until(lambda: not any(map(_runs, self._pids())), _GONE)
+        alive = [pid for pid in self._pids() if _runs(pid)]
         for pid in alive:
             self.story.faults.append(f"process {pid} outlived the driver")
             os.kill(pid, signal.SIGKILL)
@@ -197,7 +194,7 @@ class Run:
         (self.here / SAID).unlink()
 
     def _moment(self) -> str:
-        parts = [file for file in self.here.rglob("*.part")]
+        parts = list(self.here.rglob("*.part"))
         if any(file.parent.name == CHECKPOINTS for file in parts):
             return "while a checkpoint was written"
         work = list(self.here.glob("out/*/*/*.unfinished"))
@@ -213,6 +210,15 @@ class Run:
 
     def _pids(self) -> list[int]:
         return [int(file.name) for file in (self.here / PROCESSES).iterdir()]
+
+
+def _wait_until(done: Callable[[], bool], looks: int) -> bool:
+    """Look so often whether it is done."""
+    for _ in range(looks):
+        if done():
+            return True
+        time.sleep(_LOOK)
+    return False
 
 
 def _runs(pid: int) -> bool:

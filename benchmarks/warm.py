@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,6 +27,7 @@ from probe.distributed import child
 
 PROCESSES = "processes"  # in HERE, a file for each of them
 SAID = "said"
+IMPORTED = "imported"
 
 
 class Forked:
@@ -89,6 +91,13 @@ def start(words: Sequence[str], ranks: int, here: Path) -> int:
     return pid
 
 
+def import_all(here: Path) -> None:
+    """Import what the last process that was started in a folder had imported when it ended."""
+    for name in (here / IMPORTED).read_text().split():
+        with suppress(Exception):  # a library's own trials
+            import_module(name)
+
+
 def _drive(words: list[str], ranks: int, here: Path) -> int:
     os.environ |= {"HERE": str(here), "FAULT": "-1:0:"}
     _note(here)
@@ -112,6 +121,7 @@ def _drive(words: list[str], ranks: int, here: Path) -> int:
     try:
         main()
     except SystemExit as end:
+        (here / IMPORTED).write_text("\n".join(list(sys.modules)))
         return end.code if isinstance(end.code, int) else 1
     return 0
 
