@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 FORMAT = 2
 # The folder of a run's sums while it is made, see `probe.checkpoints`.
 CHECKPOINTS = "checkpoints"
+_NEEDED = {"config", "fingerprints", "files"}
 # What lies in the folder before any result.
 _BEFORE_WORK = {"config.yaml", "overrides.yaml", "probe.log"}
 
@@ -116,8 +117,10 @@ class RunFolder:
         file = self.path / MANIFEST
         try:
             content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            whole = content["sha256"] == seal(content) if "sha256" in content else True
-        except (OSError, ValueError, TypeError, KeyError):
+            old = content.get("format", 1) < FORMAT  # which had no seal
+            sealed = old or content.get("sha256") in (None, seal(content))
+            whole = sealed and content.keys() >= _NEEDED
+        except (OSError, ValueError, AttributeError, TypeError):
             whole = False
         if not whole:
             raise UserError(

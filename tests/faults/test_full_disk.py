@@ -1,4 +1,4 @@
-"""A disk that is full: one line, no half file, earlier results as they were, then the same again."""
+"""A full disk: one line, no half file, earlier results as they were, then the same again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ from probe.verify import verify
 
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="the system has no /dev/full")
-SAYS = r"\.unfinished cannot be written any further \(.+\); finished results stay as they were: make"
+SAYS = (
+    r"\.unfinished cannot be written any further \(.+\); finished results stay as they were: make"
+)
 
 
 @pytest.fixture(scope="module")
