@@ -70,7 +70,9 @@ def campaign(
         stories.append(run.story)
         moments = "; ".join(f"{kill.victim} {kill.moment}" for kill in run.story.kills)
         verdict = "sound" if sound(run.story) else f"NOT SOUND {run.story}"
-        logger.info("%d of %d: %s: %s", hit + len(run.story.kills), times, moments, verdict)
+        logger.info(
+            "%d of %d: %s: %s", hit + len(run.story.kills), times, moments or "not hit", verdict
+        )
     return stories, seconds
 
 

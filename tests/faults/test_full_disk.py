@@ -80,7 +80,7 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 @needs_full
 @pytest.mark.parametrize(
     "name",
-    ["avg_corr.npy", "measures.json", "by_layer.csv", "heatmap.png", MANIFEST, "config.yaml"],
+    ["avg_corr.npy", "measures.json", "heatmap.png", MANIFEST, "config.yaml"],
 )
 def test_a_disk_that_fills_up_is_one_line_and_the_same_command_goes_on(
     name: str, job: Config, tmp_path: Path
