@@ -12,6 +12,7 @@ import re
 import tempfile
 import time
 from collections import Counter
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,21 @@ from probe.config import RuntimeConfig
 logger = logging.getLogger("benchmarks")
 SUMS, ROUNDING = 1e-12, 2.0**-23
 _KILLS = 2  # of each run
+_INTERVAL = 60 * RuntimeConfig().checkpoint_minutes  # seconds
+
+
+@dataclass
+class Cost:
+    """What a checkpoint of some layers' sums takes."""
+
+    layers: str
+    size: str
+    seconds: float
+
+    @property
+    def share(self) -> float:
+        """Part of a rank's time that goes there at the default interval."""
+        return self.seconds / (max(_INTERVAL, 100 * self.seconds) + self.seconds)
 
 
 def main() -> None:
@@ -37,7 +53,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="probe-faults-") as place:
         tempfile.tempdir = place  # also of processes that are killed and leave theirs
         stories, seconds = campaign(Path(place), asked.times, asked.ranks, asked.seed)
-        costs = [] if asked.shape == "none" else [cost(Path(place) / "large", asked.shape)]
+        costs = (
+            []
+            if asked.shape == "none"
+            else [cost(Path(place) / layers, asked.shape, layers) for layers in ("all", "each")]
+        )
         tempfile.tempdir = None
     report = tell(stories, seconds, asked, costs)
     save(report, asked.results)
@@ -81,22 +101,22 @@ def sound(story: Story) -> bool:
     return not story.faults and story.sums <= SUMS and story.matrices <= ROUNDING
 
 
-def cost(place: Path, shape: str) -> tuple[str, float, float]:
-    """Time a large checkpoint in a run of one process; return its size, seconds and interval."""
+def cost(place: Path, shape: str, layers: str) -> Cost:
+    """Time a checkpoint of a large model's sums in a run of one process."""
     model = save_model(shape, place / "model")
     save_texts(2, 110, place / "texts.jsonl")
     _, run, _ = probe(
-        "model=local", f"model.path={model}", "init=random", "data=text", "layers=each",
+        "model=local", f"model.path={model}", "init=random", "data=text", f"layers={layers}",
         f"data.path={place}/texts.jsonl", "runtime.device=cpu", "measures.rewired=0",
         "runtime.token_budget=200", "runtime.checkpoint_minutes=0", f"output={place}/out",
     )  # fmt: skip
     [said] = re.findall(r"checkpoint: (.*) in (.*) s", (run / "probe.log").read_text())[:1]
-    return said[0], float(said[1]), 60 * RuntimeConfig().checkpoint_minutes
+    return Cost(layers, said[0], float(said[1]))
 
 
 def tell(
     stories: list[Story], seconds: float, asked: argparse.Namespace,
-    costs: list[tuple[str, float, float]],
+    costs: list[Cost],
 ) -> Report:  # fmt: skip
     """Put into words what was found."""
     kills = [kill for story in stories for kill in story.kills]
@@ -125,13 +145,17 @@ def tell(
         "libraries, and are otherwise those of `python -m probe`; kills during imports are none.",
     ]  # fmt: skip
     notes += [
-        f"Time lost to checkpoints: {size} of sums ({asked.shape}, layers=each, one process) took "
-        f"{took:.2f} s to write and to sync, by the log of a run; at the default interval of "
-        f"{interval:.0f} s that is {took / max(interval, 100 * took):.2%} of the time (computed, "
-        "not a run of several intervals). Where a write takes over 1 % of the interval, the "
-        "interval grows to 100 times the write."
-        for size, took, interval in costs
+        f"Time lost to checkpoints: {one.size} of sums ({asked.shape}, layers={one.layers}) took "
+        f"{one.seconds:.2f} s to write and to sync, by the log of a run of one process; with the "
+        f"default interval of {_INTERVAL:.0f} s that is {one.share:.2%} of the time (computed from "
+        "the write, not measured over several intervals)."
+        for one in costs
     ]
+    if costs:
+        notes.append(
+            "A rank waits at least 100 times as long as its last write took, so that less than "
+            "1 % goes there whatever the disk."
+        )
     return Report(
         name="faults-cpu",
         title="Killed and begun again",
@@ -142,7 +166,10 @@ def tell(
             for moment in moments
         ],
         notes=notes,
-        raw={"runs": [story.record() for story in stories], "checkpoints": costs},
+        raw={
+            "runs": [story.record() for story in stories],
+            "checkpoints": [asdict(one) for one in costs],
+        },
     )
 
 

@@ -46,7 +46,7 @@ def work(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
             fail(what)
         return note(keeper, batch, parts)
 
-    Keeper.note = noted  # type: ignore[method-assign]
+    Keeper.note = noted  # type: ignore[method-assign, assignment]
     return extract.extract(payload, ranks)
 
 
@@ -67,7 +67,7 @@ def prepare() -> None:
     def run(_: str, payload: bytes, processes: int | None, device: str) -> dict[str, Tensor]:
         return run_ranks("benchmarks.faulty:work", payload, processes, device)
 
-    pipeline.run_ranks = run  # type: ignore[attr-defined]
+    pipeline.run_ranks = run  # type: ignore[attr-defined, assignment]
     put_in_place = RunFolder._put_in_place
 
     def put(folder: RunFolder) -> None:
@@ -77,7 +77,7 @@ def prepare() -> None:
             copied.rename(last)
         put_in_place(folder)
 
-    RunFolder._put_in_place = put  # type: ignore[method-assign]
+    RunFolder._put_in_place = put  # type: ignore[method-assign, assignment]
 
 
 if __name__ == "__main__":
