@@ -51,10 +51,10 @@ class Report:
         return "\n".join(lines) + "\n"
 
 
-def save(report: Report) -> None:
+def save(report: Report, folder: Path = RESULTS) -> None:
     """Write and show a report."""
-    RESULTS.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
     content = json.dumps({"facts": report.facts, "measured": report.raw}, indent=1)
-    (RESULTS / f"{report.name}.json").write_text(content + "\n")
-    (RESULTS / f"{report.name}.md").write_text(report.text())
+    (folder / f"{report.name}.json").write_text(content + "\n")
+    (folder / f"{report.name}.md").write_text(report.text())
     logger.info("\n%s", report.text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -47,6 +48,10 @@ def join_blocks(blocks: Blocks, file: Path | None = None) -> NDArray[np.float32]
         return whole
     with replacing(file) as unfinished:
         mapped = open_memmap(unfinished, mode="w+", dtype=np.float32, shape=(size, size))
+        if hasattr(os, "posix_fallocate"):
+            # A full disk would end the process with a signal where the pages are written.
+            with unfinished.open("rb+") as stream:
+                os.posix_fallocate(stream.fileno(), 0, unfinished.stat().st_size)
         _fill(mapped, blocks, layers)
         mapped.flush()
         del mapped

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from probe.config import MeasuresConfig
+from probe.errors import UserError
 from probe.measures import Measures, measure
 from probe.plots import MOST_PAIRS, figures, run_figures
 from probe.run_folder import RunFolder
@@ -66,9 +67,22 @@ def write(
 
 
 def show(run: Path) -> None:
-    """Show the summary table of a finished run."""
-    records = json.loads((run / _MEASURES).read_text())
-    tell([(t, Measures.from_record(records[t.name])) for t in load_topologies(run)])
+    """Show the summary table of a finished run.
+
+    Raises
+    ------
+    UserError
+        If its files are not what was once written.
+    """
+    topologies = load_topologies(run)
+    try:
+        records = json.loads((run / _MEASURES).read_text(encoding="utf-8"))
+        measured = [(t, Measures.from_record(records[t.name])) for t in topologies]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        raise UserError(
+            f"{run / _MEASURES} is broken or not there; do the run again with overwrite=true"
+        ) from None
+    tell(measured)
 
 
 def _measure(topologies: Sequence[Topology], settings: MeasuresConfig) -> Measured:

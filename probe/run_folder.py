@@ -8,11 +8,9 @@ import logging
 import os
 import platform
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +18,10 @@ from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
 from probe import __version__
-from probe.config import CONF, Config, run_folder, to_plain
+from probe.config import Config, run_folder, to_plain
 from probe.errors import UserError
+from probe.full_disk import full_disk_told
+from probe.provenance import git_commit, versions
 from probe.run_log import logging_to
 from probe.topology import MANIFEST, replacing
 
@@ -30,12 +30,9 @@ FORMAT = 2
 # The folder of a run's sums while it is made, see `probe.checkpoints`.
 # Hidden, as a study may have a folder of its own of that name.
 CHECKPOINTS = ".checkpoints"
+_NEEDED = {"config", "fingerprints", "files"}
 # What lies in the folder before any result.
 _BEFORE_WORK = {"config.yaml", "overrides.yaml", "probe.log"}
-_PACKAGES = (
-    "torch", "transformers", "accelerate", "tokenizers", "safetensors", "datasets", "numpy",
-    "scipy", "networkx", "hydra-core", "wandb",
-)  # fmt: skip
 
 
 class RunFolder:
@@ -111,8 +108,26 @@ class RunFolder:
         return True
 
     def manifest(self) -> dict[str, Any]:
-        """Read the manifest of the finished run."""
-        content: dict[str, Any] = json.loads((self.path / MANIFEST).read_text())
+        """Read the manifest of the finished run.
+
+        Raises
+        ------
+        UserError
+            If it is not what was once written.
+        """
+        file = self.path / MANIFEST
+        try:
+            content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            old = content.get("format", 1) < FORMAT  # which had no seal
+            sealed = old or content.get("sha256") in (None, seal(content))
+            whole = sealed and content.keys() >= _NEEDED
+        except (OSError, ValueError, AttributeError, TypeError):
+            whole = False
+        if not whole:
+            raise UserError(
+                f"{file} is broken, so that nobody knows what was finished; move the folder to "
+                "keep it, or do the run again with overwrite=true"
+            )
         return content
 
     @contextmanager
@@ -126,6 +141,11 @@ class RunFolder:
         resumed : bool
             Keep all that an earlier try has left, not only its checkpoints and its log; nothing is
             kept where all is to be done again.
+
+        Raises
+        ------
+        UserError
+            If the folder cannot be written, or the disk is full before the run is whole.
         """
         self._clear(resumed)
         try:
@@ -137,6 +157,10 @@ class RunFolder:
                 f"{self.path} cannot be written ({error.strerror}); "
                 "give another folder with output="
             ) from None
+        with full_disk_told(self.work):
+            yield from self._working(overrides)
+
+    def _working(self, overrides: Sequence[str]) -> Iterator[Path]:
         earlier = self.path / "probe.log"
         if not self.config.overwrite and earlier.is_file():
             shutil.copy(earlier, self.work)  # the extraction's story, where it is not done again
@@ -178,8 +202,8 @@ class RunFolder:
             "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "config": to_plain(self.config),
             **facts,
-            "versions": _versions(),
-            "git": _git_commit(),
+            "versions": versions(),
+            "git": git_commit(),
             "host": {"platform": platform.platform(), "cores": os.cpu_count()},
             "files": {
                 str(file.relative_to(self.work)): _sha256(file)
@@ -233,29 +257,3 @@ def seal(manifest: Mapping[str, Any]) -> str:
 def _sha256(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return versions
-
-
-def _git_commit() -> str | None:
-    """Commit of the clone that the program runs from, with `+` where it has been changed."""
-    try:
-        said = [
-            subprocess.run(
-                ["git", "-C", str(CONF.parent), *command],
-                capture_output=True, text=True, timeout=10, check=True,
-            ).stdout.strip()
-            for command in (["ls-files", "conf"], ["rev-parse", "HEAD"], ["status", "--porcelain"])
-        ]  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return None
-    tracked, commit, changes = said
-    return (commit + "+" if changes else commit) if tracked else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from probe.secret import hide
@@ -20,6 +20,13 @@ class Hiding(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Format a record, its traceback included."""
         return hide(super().format(record))
+
+
+class File(logging.FileHandler):
+    """A log in whose place, on a full disk, there is nothing; the run says so where it matters."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Keep quiet: logging would write a traceback for every line."""
 
 
 @contextmanager
@@ -37,11 +44,12 @@ def logging_to(file: Path) -> Iterator[None]:
         del os.environ[VARIABLE]
         own.setLevel(level)
         root.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):  # of a full disk, again
+            handler.close()
 
 
 def file_handler(file: str | Path) -> logging.Handler:
     """Append to a log, line by line, as another process may do at the same time."""
-    handler = logging.FileHandler(file, mode="a", encoding="utf-8")
+    handler = File(file, mode="a", encoding="utf-8")
     handler.setFormatter(Hiding("%(asctime)s %(levelname)s %(name)s  %(message)s"))
     return handler

@@ -19,7 +19,7 @@ import pytest
 from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 
-from probe import __version__, api, pipeline, results, run_folder
+from probe import __version__, api, pipeline, provenance, results
 from probe.config import (
     AverageConfig,
     Config,
@@ -595,15 +595,15 @@ def test_a_clone_tells_its_commit_and_whether_it_was_changed(
 ) -> None:
     conf = tmp_path / "clone" / "conf"
     conf.mkdir(parents=True)
-    monkeypatch.setattr(run_folder, "CONF", conf)
+    monkeypatch.setattr(provenance, "CONF", conf)
     (conf / "config.yaml").write_text("a: 1")
     git(conf.parent, "init", "-q")
     git(conf.parent, "add", ".")
     git(conf.parent, "commit", "-qm", "one")
     commit = git(conf.parent, "rev-parse", "HEAD")
-    assert run_folder._git_commit() == commit
+    assert provenance.git_commit() == commit
     (conf / "config.yaml").write_text("a: 2")
-    assert run_folder._git_commit() == commit + "+"
+    assert provenance.git_commit() == commit + "+"
 
 
 def test_an_installed_program_tells_no_commit(
@@ -612,10 +612,10 @@ def test_an_installed_program_tells_no_commit(
     """Neither outside of any repository, nor in the repository of somebody else's project."""
     site = tmp_path / "venv" / "probe" / "conf"
     site.mkdir(parents=True)
-    monkeypatch.setattr(run_folder, "CONF", site)
-    assert run_folder._git_commit() is None
+    monkeypatch.setattr(provenance, "CONF", site)
+    assert provenance.git_commit() is None
     (tmp_path / "paper.tex").write_text("a")
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", "paper.tex")
     git(tmp_path, "commit", "-qm", "one")
-    assert run_folder._git_commit() is None
+    assert provenance.git_commit() is None

@@ -47,7 +47,11 @@ def failure(where: str, revision: str | None, error: BaseException) -> str:
             f"the Hub refuses {where} to your token ({status}); log in with `hf auth login` and "
             f"a token that may read it, {_OR_LOCAL}"
         )
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    if status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return f"the Hub answers {status} for {where}; try again later, {_OR_LOCAL}"
+    # transformers takes a file that broke off for one that is not there.
+    broke_off = _broken_off(error) if text.startswith("Can't load") else None
+    reason = (str(broke_off or error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
     at = f" at {revision}" if revision is not None else ""
     return (
         f"{where}{at} could not be loaded ({reason}); check the name and the network, {_OR_LOCAL}"
@@ -63,3 +67,12 @@ def _answer(error: BaseException | None) -> tuple[HfHubHTTPError | None, int | N
             return error, response.status_code
         error = error.__cause__ or error.__context__
     return None, None
+
+
+def _broken_off(error: BaseException | None) -> BaseException | None:
+    """Find what ended a connection, among the causes of an error."""
+    while error is not None:
+        if type(error).__module__.startswith("httpx"):
+            return error
+        error = error.__cause__ or error.__context__
+    return None

@@ -29,7 +29,7 @@ class Program:
     def __init__(self, folder: Path, fault: str, *words: str) -> None:
         self.folder = folder
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.checkpoints.faulty", *WORDS, *words,
+            [sys.executable, "-m", "benchmarks.faulty", *WORDS, *words,
              f"output={folder / 'out'}"],
             env=os.environ | {"FAULT": fault, "HERE": str(folder), "OMP_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,

@@ -1,0 +1,41 @@
+"""Which program a result was made with."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+
+from probe.config import CONF
+
+_PACKAGES = (
+    "torch", "transformers", "accelerate", "tokenizers", "safetensors", "datasets", "numpy",
+    "scipy", "networkx", "hydra-core", "wandb",
+)  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that results depend on."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def git_commit() -> str | None:
+    """Return the commit of the clone that the program runs from, with `+` where it was changed."""
+    try:
+        said = [
+            subprocess.run(
+                ["git", "-C", str(CONF.parent), *command],
+                capture_output=True, text=True, timeout=10, check=True,
+            ).stdout.strip()
+            for command in (["ls-files", "conf"], ["rev-parse", "HEAD"], ["status", "--porcelain"])
+        ]  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    tracked, commit, changes = said
+    return (commit + "+" if changes else commit) if tracked else None
