@@ -1,0 +1,160 @@
+"""What studies say of uncertainty: intervals over groups of examples, splits, permutation tests.
+
+An example's group is what it shares with others: its document, the question that it answers.
+Examples of one group are no independent evidence, so groups are split and drawn as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import isclose
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.api import UserError
+
+# Called with numbers of examples, in which an example may come several times.
+Statistic = Callable[[NDArray[np.int64]], float]
+
+
+def split_by_group(
+    groups: Sequence[str], fractions: Sequence[float], seed: int
+) -> list[NDArray[np.int64]]:
+    """Cut examples at random into parts that share no group.
+
+    Parameters
+    ----------
+    groups : sequence of str
+        The group of every example.
+    fractions : sequence of float
+        Share of the examples that each part gets, as nearly as whole groups allow and at least one
+        group each; their sum is 1.
+    seed : int
+        Of the order in which groups are dealt out.
+
+    Returns
+    -------
+    list of ndarray of int64
+        Numbers of the examples of each part, ascending.
+
+    Raises
+    ------
+    UserError
+        If there are fewer groups than parts.
+
+    Examples
+    --------
+    >>> [part.tolist() for part in split_by_group(["a", "a", "b", "c", "c"], [0.6, 0.4], seed=0)]
+    [[3, 4], [0, 1, 2]]
+    """
+    assert isclose(sum(fractions), 1), f"fractions {fractions} do not make a whole"
+    members = _members(groups)
+    if len(members) < len(fractions):
+        raise UserError(
+            f"{len(members)} documents cannot be split into {len(fractions)} parts without sharing "
+            "one; give more texts"
+        )
+    order = np.random.default_rng(seed).permutation(len(members))
+    reached = np.cumsum([len(members[number]) for number in order])
+    parts, start = [], 0
+    for part, wanted in enumerate(np.cumsum(fractions) * len(groups), 1):
+        last = len(members) - (len(fractions) - part)  # leaves a group for each part to come
+        end = int(np.argmin(np.abs(reached[start:last] - wanted))) + start + 1
+        parts.append(np.sort(np.concatenate([members[number] for number in order[start:end]])))
+        start = end
+    return parts
+
+
+def bootstrap(
+    statistic: Statistic,
+    groups: Sequence[str],
+    seed: int,
+    repetitions: int = 1000,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Return the percentile interval of a statistic when whole groups are drawn anew.
+
+    Parameters
+    ----------
+    statistic : callable
+        Called with the numbers of the drawn examples. Where it is undefined (not a number), the
+        draw does not count.
+    groups : sequence of str
+        The group of every example; as many groups are drawn, with replacement, as there are.
+    seed : int
+        Of the draws; the same for statistics that are to be compared.
+    repetitions : int
+        Number of draws.
+    level : float
+        Share of the draws that lie in the interval.
+
+    Returns
+    -------
+    tuple of (float, float)
+        Its ends, in the unit of the statistic; not a number where it was never defined.
+
+    Notes
+    -----
+    Efron & Tibshirani (1993), An Introduction to the Bootstrap, section 13.3; groups as the unit:
+    Davison & Hinkley (1997), Bootstrap Methods and their Application, section 3.8.
+    """
+    members = _members(groups)
+    generator = np.random.default_rng(seed)
+    drawn = [
+        statistic(np.concatenate([members[number] for number in numbers]))
+        for numbers in generator.integers(len(members), size=(repetitions, len(members)))
+    ]
+    defined = np.array([value for value in drawn if np.isfinite(value)])
+    if not len(defined):
+        return float("nan"), float("nan")
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def paired_difference(
+    first: Statistic,
+    second: Statistic,
+    groups: Sequence[str],
+    seed: int,
+    repetitions: int = 1000,
+    level: float = 0.95,
+) -> tuple[float, float, float]:
+    """Return the difference of two statistics of the same examples, and its interval.
+
+    Both are taken of the same draws, so that what both find hard does not widen the interval. The
+    parameters are those of `bootstrap`.
+
+    Returns
+    -------
+    tuple of (float, float, float)
+        `first - second` over all examples, and the ends of the interval.
+    """
+
+    def difference(numbers: NDArray[np.int64]) -> float:
+        return first(numbers) - second(numbers)
+
+    low, high = bootstrap(difference, groups, seed, repetitions, level)
+    return difference(np.arange(len(groups))), low, high
+
+
+def permutation_p(observed: float, null: Sequence[float]) -> float:
+    """Return the one-sided p value of a statistic under permutations.
+
+    The observed order is one of the permutations, so that p is never 0 (Phipson & Smyth 2010,
+    doi:10.2202/1544-6115.1585).
+
+    Examples
+    --------
+    >>> permutation_p(3.0, [1.0, 2.0, 3.0])
+    0.5
+    """
+    return (1 + sum(value >= observed for value in null)) / (1 + len(null))
+
+
+def _members(groups: Sequence[str]) -> list[NDArray[np.int64]]:
+    """Return the numbers of each group's examples, groups in the order of their first example."""
+    members: dict[str, list[int]] = {}
+    for number, group in enumerate(groups):
+        members.setdefault(group, []).append(number)
+    return [np.array(numbers, dtype=np.int64) for numbers in members.values()]
