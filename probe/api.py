@@ -40,6 +40,7 @@ __all__ = [
     "extract_views",
     "fingerprints",
     "gini",
+    "iterate",
     "iterate_activations",
     "key",
     "load_topologies",
@@ -144,8 +145,7 @@ def extract_views(
     from probe.data import load_documents
     from probe.pipeline import extract_topologies
 
-    # A study's own keys are no part of an extraction.
-    plain = Config(**{field.name: getattr(config, field.name) for field in fields(Config)})
+    plain = _plain(config)
     return extract_topologies(plain, load_documents(plain), views)
 
 
@@ -157,6 +157,17 @@ def fingerprints(config: Config) -> dict[str, str]:
 
 
 def iterate_activations(*overrides: str) -> Iterator[ExampleActivations]:
+    """Yield the activations of every example, as `iterate` does, from command-line words.
+
+    Raises
+    ------
+    UserError
+        If model or data cannot be had.
+    """
+    return iterate(compose(*overrides))
+
+
+def iterate(config: Config) -> Iterator[ExampleActivations]:
     """Yield the activations of every example, in batches of like length, in this process.
 
     Only one batch is in memory at a time. `average` has no meaning here, but for
@@ -170,7 +181,7 @@ def iterate_activations(*overrides: str) -> Iterator[ExampleActivations]:
     from probe.distributed import this_rank
     from probe.extract import Loop
 
-    request = _request(overrides)
+    request = _request(config)
     held: dict[int, Tensor] = {}
     loop = Loop(request, this_rank(request.config.runtime.device))
 
@@ -189,9 +200,14 @@ def iterate_activations(*overrides: str) -> Iterator[ExampleActivations]:
         held.clear()
 
 
-def _request(overrides: Sequence[str]) -> Request:
+def _request(config: Config) -> Request:
     from probe.data import load_documents
     from probe.prepare import prepare
 
-    config = compose(*overrides)
-    return prepare(config, load_documents(config))[0]
+    plain = _plain(config)
+    return prepare(plain, load_documents(plain))[0]
+
+
+def _plain(config: Config) -> Config:
+    """Leave a study's own keys out: they are no part of an extraction."""
+    return Config(**{field.name: getattr(config, field.name) for field in fields(Config)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from probe import api, results
 from probe.api import ExampleActivations
-from probe.config import Selection
+from probe.config import Config, Selection
 from probe.models.load import ASSETS
 
 SENTENCE = "In year {} the river carried {} boats of sand to the sea. "
@@ -85,6 +86,25 @@ def test_the_examples_are_read_in_padded_batches(words: list[str]) -> None:
 
 def test_examples_know_their_documents(whole: list[ExampleActivations]) -> None:
     assert [example.document for example in whole] == [f"texts.jsonl/{row}" for row in range(4)]
+
+
+def test_a_configuration_reads_what_its_words_read(
+    words: list[str], whole: list[ExampleActivations]
+) -> None:
+    """A study's own keys, which no extraction knows, do not disturb."""
+
+    @dataclass
+    class Settings(Config):
+        study: str = "mine"
+
+    config = api.compose(*words)
+    plain = {field.name: getattr(config, field.name) for field in fields(Config)}
+    for again in (config, Settings(**plain)):
+        found = sorted(api.iterate(again), key=lambda example: example.example)
+        assert [example.document for example in found] == [e.document for e in whole]
+        for example, expected in zip(found, whole, strict=True):
+            assert torch.equal(example.tokens, expected.tokens)
+            torch.testing.assert_close(example.layers, expected.layers, rtol=0, atol=0)
 
 
 def test_first_tokens_are_left_out_after_the_model_has_read_them(
