@@ -36,7 +36,8 @@ class Reader:
     site : Site
         Where in the block: `residual` is the block's output, for the last block after the final
         norm (the trunk's `last_hidden_state`); `mlp` the input of the MLP's output projection;
-        `attention` the attention module's output.
+        `attention` the attention module's output; `embedding` the block's input, which for block
+        0 are the embeddings (transformers' `hidden_states[0]`).
 
     Raises
     ------
@@ -90,7 +91,7 @@ class Reader:
             if last:
                 raise _LastLayerReadError
 
-        if self.site is Site.mlp:
+        if self.site in (Site.mlp, Site.embedding):
             return place.register_forward_pre_hook(lambda _, inputs: take(inputs))
         return place.register_forward_hook(lambda _, __, output: take(output))
 

@@ -12,7 +12,15 @@ import numpy as np
 
 from probe.batches import form_batches
 from probe.cells import View, Wanted, lay_out, lay_out_views
-from probe.config import JOINT, Config, Selection, data_name, layer_numbers, model_name
+from probe.config import (
+    JOINT,
+    Config,
+    Selection,
+    Site,
+    data_name,
+    layer_numbers,
+    model_name,
+)
 from probe.data import Document
 from probe.errors import UserError
 from probe.examples import Example, Examples, choose_examples
@@ -98,6 +106,8 @@ def resolve_layers(config: Config, n_layers: int) -> list[int]:
         If a layer is not in the model.
     """
     selection = config.layers.selection
+    if config.site is Site.embedding:
+        return [0]
     if selection is Selection.middle:
         return [n_layers // 2]
     if selection in JOINT and n_layers < 2:

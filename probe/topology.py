@@ -45,7 +45,7 @@ class Topology:
         Neurons that were constant in every example; with kind `cross` those of the columns are
         counted on from those of the rows.
     site : str
-        Where neurons were read: residual, mlp or attention.
+        Where neurons were read: residual, mlp, attention or embedding.
     model, data, subject, init : str
         What was read, of which data; `subject` is None for data without subjects.
     standard_error : ndarray of float32, shape (n_neurons, n_neurons), or None

@@ -246,6 +246,19 @@ def test_the_final_norm_is_on_the_last_layer_and_on_no_other(subject: Subject) -
 
 @everywhere
 @both_sides
+def test_embeddings_are_the_first_hidden_state(subject: Subject, side: Side) -> None:
+    tensors = batch(side)
+    with counted([subject.block(layer) for layer in ALL]) as calls:
+        found = read(subject.reader([0], Site.embedding, side), tensors)
+    assert calls == [0] * LAYERS
+    assert list(found) == [0]
+    expected = forward(subject.trunk, tensors, side).hidden_states[0]
+    real = tensors.attended
+    assert torch.equal(found[0][real], expected[real])
+
+
+@everywhere
+@both_sides
 @pytest.mark.parametrize("site", [Site.mlp, Site.attention])
 def test_sites_are_what_hooks_on_the_known_modules_see(
     subject: Subject, side: Side, site: Site

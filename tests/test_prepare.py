@@ -15,7 +15,7 @@ from probe import prepare as preparing
 from probe.api import View
 from probe.cells import Wanted
 from probe.cli import compose_job
-from probe.config import AverageConfig, Config, LayersConfig, Scheme, Selection
+from probe.config import AverageConfig, Config, LayersConfig, Scheme, Selection, Site
 from probe.data import Document
 from probe.errors import UserError
 from probe.examples import Example
@@ -59,6 +59,12 @@ def test_a_selection_becomes_layer_numbers(
     config: Config, selection: str, index: Any, expected: list[int]
 ) -> None:
     assert resolve_layers(replace(config, layers=layers(selection, index)), 6) == expected
+
+
+@pytest.mark.parametrize(("selection", "index"), [("all", None), ("each", None), ("single", 0)])
+def test_the_embeddings_are_one_layer(config: Config, selection: str, index: Any) -> None:
+    chosen = replace(config, site=Site.embedding, layers=layers(selection, index))
+    assert resolve_layers(chosen, 6) == [0]
 
 
 @pytest.mark.parametrize("index", [6, [2, 6], 99])

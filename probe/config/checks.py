@@ -34,6 +34,7 @@ def _mistakes(config: Config) -> Iterator[str]:
     yield from _model_mistakes(config)
     yield from _data_mistakes(config)
     yield from _layer_mistakes(config)
+    yield from _embedding_mistakes(config)
     yield from _joint_mistakes(config)
     yield from _average_mistakes(config)
     yield from _measure_mistakes(config)
@@ -155,6 +156,17 @@ def _layer_mistakes(config: Config) -> Iterator[str]:
         yield (
             "layers=all with site=mlp would average over unrelated neurons, as every layer's MLP "
             "has its own; take layers=each or single layers"
+        )
+
+
+def _embedding_mistakes(config: Config) -> Iterator[str]:
+    if config.site is not Site.embedding:
+        return
+    selection = config.layers.selection
+    if selection not in (Selection.all, Selection.each) and layer_numbers(config) != [0]:
+        yield (
+            "site=embedding is what enters the first block, a single layer of number 0; give "
+            "layers=0 or leave layers out"
         )
 
 

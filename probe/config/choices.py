@@ -21,11 +21,12 @@ class Side(StrEnum):
 
 
 class Site(StrEnum):
-    """Place in a decoder block where neurons are read."""
+    """Place in a decoder block, or before the first one, where neurons are read."""
 
     residual = "residual"
     mlp = "mlp"
     attention = "attention"
+    embedding = "embedding"
 
 
 class Selection(StrEnum):

@@ -182,7 +182,7 @@ class Config:
     launch: LaunchConfig = field(default_factory=LaunchConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
     site: Site = key(
-        Site.residual, "residual (block output), mlp (before its output) or attention."
+        Site.residual, "residual (block output), mlp (before its output), attention or embedding."
     )
     output: str = key("outputs", "Folder under which runs are written.")
     overwrite: bool = key(False, "Do a finished run again.")

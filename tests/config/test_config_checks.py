@@ -199,6 +199,20 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     *(
         (
+            {"site": Site.embedding, "layers.selection": selection, "layers.index": index},
+            r"site=embedding is what enters the first block, a single layer of number 0; give "
+            r"layers=0 or leave layers out$",
+        )
+        for selection, index in (
+            (Selection.middle, None),
+            (Selection.single, 1),
+            (Selection.single, [0, 1]),
+            (Selection.cross, None),
+            (Selection.full, None),
+        )
+    ),
+    *(
+        (
             {"measures.density": density},
             r"measures\.density=.* is no share above 0 and up to 1, or list of shares; give e\.g\. "
             r"measures\.density=0\.1 or measures\.density=\[0\.01,0\.1\]$",
@@ -245,6 +259,10 @@ PASSED: list[dict[str, Any]] = [
     {"site": Site.mlp, "layers.selection": Selection.each},
     {"site": Site.mlp, "layers.selection": Selection.single, "layers.index": 2},
     {"site": Site.attention},
+    {"site": Site.embedding},
+    {"site": Site.embedding, "layers.selection": Selection.each},
+    {"site": Site.embedding, "layers.selection": Selection.single, "layers.index": 0},
+    {"site": Site.embedding, "layers.selection": Selection.single, "layers.index": [0]},
     {"layers.selection": Selection.cross, "site": Site.mlp},
     {"layers.selection": Selection.cross, "layers.index": [3, 7], "average.parts": 2},
     {"layers.selection": Selection.full, "average.halves": False, "layers.index": [7, 3]},
@@ -302,7 +320,7 @@ def test_a_relative_path_is_found_from_the_current_folder(
 def test_no_message_of_the_checks_is_left_untested() -> None:
     source = Path(check.__code__.co_filename).read_text(encoding="utf-8")
     messages = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Yield)]
-    assert len(messages) == 31
+    assert len(messages) == 32
 
 
 @pytest.mark.parametrize(("index", "numbers"), [(12, [12]), ([3, 7], [3, 7]), ([5], [5])])

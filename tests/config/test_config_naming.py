@@ -208,7 +208,9 @@ def test_every_name_has_the_documented_form(config: Config) -> None:
     if config.subject is not None and config.subject.name != "all":
         data = f"{data}-{config.subject.name}"
     random = "-random" if config.init.kind is InitKind.random else ""
-    layers = r"(all|each|middle|cross|full|(layer|cross|full)\d+(-\d+)*)(-mlp|-attention)?"
+    layers = (
+        r"(all|each|middle|cross|full|(layer|cross|full)\d+(-\d+)*)(-mlp|-attention|-embedding)?"
+    )
     average = r"(mean|fisher|pooled)(-tokens|-examples)?(-\d+parts)?(-example\d+)?"
     form = rf"outputs/{re.escape(model_name(config.model))}/{re.escape(data)}/"
     assert re.fullmatch(rf"{form}{layers}-{average}{random}-[0-9a-f]{{8}}", str(run_folder(config)))
@@ -350,6 +352,7 @@ def test_averages_are_named_by_what_is_unusual(average: AverageConfig, name: str
         (LayersConfig(Selection.each), Site.mlp, "each-mlp"),
         (LayersConfig(Selection.single, 12), Site.residual, "layer12"),
         (LayersConfig(Selection.single, [3, 7]), Site.attention, "layer3-7-attention"),
+        (LayersConfig(Selection.single, 0), Site.embedding, "layer0-embedding"),
     ],
 )
 def test_layers_are_named_by_number_and_by_site(
