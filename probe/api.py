@@ -17,24 +17,32 @@ from typing import TYPE_CHECKING, Any
 
 from probe.cells import View
 from probe.config import Config, key
+from probe.data.document import Document
 from probe.errors import UserError
 from probe.measures import Measures, edges, gini, measure, strengths
+from probe.sparsify import sparsify
 from probe.study import study
+from probe.tables import aligned, write_csv
 from probe.topology import Topology, load_topologies, load_topology, replacing
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from probe.request import Request
 
 __all__ = [
     "Config",
+    "Document",
     "ExampleActivations",
     "Measures",
     "Topology",
     "UserError",
     "View",
+    "aligned",
     "compose",
+    "documents",
     "edges",
     "extract",
     "extract_views",
@@ -46,10 +54,13 @@ __all__ = [
     "load_topologies",
     "load_topology",
     "measure",
+    "perplexities",
     "replacing",
     "run",
+    "sparsify",
     "strengths",
     "study",
+    "write_csv",
 ]
 
 
@@ -154,6 +165,37 @@ def fingerprints(config: Config) -> dict[str, str]:
     from probe.pipeline import load
 
     return load(config)[1]
+
+
+def documents(config: Config) -> list[Document]:
+    """Load the raw texts of a configuration, with their labels; examples are cut from them.
+
+    Raises
+    ------
+    UserError
+        If they cannot be had.
+    """
+    from probe.data import load_documents
+
+    return list(load_documents(_plain(config)))
+
+
+def perplexities(config: Config) -> NDArray[np.float64]:
+    """Return the pretrained model's perplexity of every example, in the order of `example`.
+
+    They are kept in the output folder and found again. The first token is not scored.
+
+    Raises
+    ------
+    UserError
+        If model or data cannot be had, or the model has no language-model head.
+    """
+    from probe.data import load_documents
+    from probe.perplexity import perplexities as score
+    from probe.prepare import prepare
+
+    plain = _plain(config)
+    return score(prepare(plain, load_documents(plain))[1].chosen, plain)
 
 
 def iterate_activations(*overrides: str) -> Iterator[ExampleActivations]:

@@ -132,6 +132,11 @@ class Input:
     claim: bool = False
     shuffled: bool = False
 
+    @property
+    def correlations(self) -> bool:
+        """Whether the features are correlations, which have a common scale."""
+        return self.graphs is not None and not self.graphs.diagonal
+
 
 def plain_inputs(texts: Texts) -> list[Input]:
     """Return what is known without a model: the length, and how often each token comes."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from experiments.graph_probe.inputs import Features, Graphs, Input
@@ -15,6 +14,8 @@ RATE, LINEAR_RATE = 1e-3, 1e-5
 
 class Reader(nn.Module):
     """A network and the way from numbers of texts to what it reads."""
+
+    network: nn.Module
 
     def forward(self, numbers: Tensor) -> Tensor:
         """Return the outputs for some texts, shape (n_chosen, n_outputs)."""

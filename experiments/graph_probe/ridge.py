@@ -63,7 +63,7 @@ def inner_products(features: Features, train: Tensor, scaled: bool) -> Tensor:
     -------
     Tensor of float64, shape (n_texts, n_texts)
     """
-    blocks = torch.arange(features.n_texts).split(max(1, _BLOCK // features.width))
+    blocks = torch.split(torch.arange(features.n_texts), max(1, _BLOCK // features.width))
     centre, scale = moments(features, train)
 
     def block(numbers: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ def inner_products(features: Features, train: Tensor, scaled: bool) -> Tensor:
 
 def moments(features: Features, train: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation (1 where there is none) of each feature, float64."""
-    blocks = train.split(max(1, _BLOCK // features.width))
+    blocks = torch.split(train, max(1, _BLOCK // features.width))
     mean = sum(features.rows(part).double().sum(dim=0) for part in blocks) / len(train)
     assert isinstance(mean, Tensor)
     squares = [(features.rows(part).double() - mean).square_().sum(dim=0) for part in blocks]

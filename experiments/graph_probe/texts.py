@@ -13,8 +13,15 @@ from torch import Tensor
 
 from experiments.graph_probe.settings import GraphProbeConfig, layer_words
 from probe.api import (
-    Config, Document, ExampleActivations, UserError, compose, documents, iterate, standardise,
+    Config,
+    Document,
+    ExampleActivations,
+    UserError,
+    compose,
+    documents,
+    iterate,
 )  # fmt: skip
+from probe.correlation import standardise
 
 
 @dataclass(frozen=True)
@@ -100,8 +107,8 @@ def read(config: Config) -> tuple[Texts, Readings]:
     examples = sorted(_small(iterate(config)), key=lambda one: one[0])
     _, names, tokens, last, mean, deviation, series = zip(*examples, strict=True)
     texts = Texts([known[name] for name in names], list(tokens))
-    stacked = (torch.stack(numbers) for numbers in (last, mean, deviation))
-    return texts, Readings(*stacked, series=list(series))
+    stacked = torch.stack(last), torch.stack(mean), torch.stack(deviation)
+    return texts, Readings(*stacked, list(series))
 
 
 def _small(

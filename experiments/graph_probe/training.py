@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from experiments.graph_probe.networks import Reader
@@ -56,9 +56,9 @@ def train_reader(
     best, since, weights = float("inf"), 0, copy.deepcopy(reader.network.state_dict())
     for _ in range(epochs):
         order = train[torch.randperm(len(train), generator=generator)]
-        for numbers in order.split(BATCH):
+        for numbers in torch.split(order, BATCH):
             optimiser.zero_grad()
-            _loss(reader(numbers), target[numbers]).backward()
+            _loss(reader(numbers), target[numbers]).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
         error = float(_loss(_predict(reader, chosen_on), target[chosen_on]))
         schedule.step(error)
@@ -74,7 +74,7 @@ def train_reader(
 
 @torch.inference_mode()
 def _predict(reader: Reader, numbers: Tensor) -> Tensor:
-    return torch.cat([reader(part) for part in numbers.split(_TOGETHER)])
+    return torch.cat([reader(part) for part in torch.split(numbers, _TOGETHER)])
 
 
 def _loss(outputs: Tensor, target: Tensor) -> Tensor:
