@@ -10,6 +10,7 @@ Reading results imports no torch; functions that run a model import it when they
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -30,13 +31,29 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from probe.factors import (
+        Dense,
+        Factor,
+        FactorStore,
+        Graph,
+        Sparse,
+        StoredExample,
+        open_factors,
+        quickest,
+    )
     from probe.request import Request
 
 __all__ = [
     "Config",
+    "Dense",
     "Document",
     "ExampleActivations",
+    "Factor",
+    "FactorStore",
+    "Graph",
     "Measures",
+    "Sparse",
+    "StoredExample",
     "Topology",
     "UserError",
     "View",
@@ -54,14 +71,29 @@ __all__ = [
     "load_topologies",
     "load_topology",
     "measure",
+    "open_factors",
     "perplexities",
+    "quickest",
     "replacing",
     "run",
     "sparsify",
     "strengths",
     "study",
     "write_csv",
+    "write_factors",
 ]
+_FACTORS = {
+    "Dense", "Factor", "FactorStore", "Graph", "Sparse", "StoredExample", "open_factors", "quickest"
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs torch when it is asked for."""
+    if name not in _FACTORS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from probe import factors
+
+    return getattr(factors, name)
 
 
 @dataclass(frozen=True)
@@ -240,6 +272,30 @@ def iterate(config: Config) -> Iterator[ExampleActivations]:
                 layers={layer: activations[row][keep] for layer, activations in held.items()},
             )
         held.clear()
+
+
+def write_factors(config: Config, folder: str | os.PathLike[str]) -> FactorStore:
+    """Keep the topology of every example in each chosen layer, as its factor.
+
+    Tokens × neurons numbers of two bytes each, whatever `n²` is; read back from any process with
+    `open_factors`. All ranks write; what is there already is found again.
+
+    Parameters
+    ----------
+    config : Config
+        Model, texts, `layers` and `site`; `average` has no meaning here, but for
+        `average.example`.
+    folder : path
+        Where the factors go.
+
+    Raises
+    ------
+    UserError
+        If model or texts cannot be had, the disk is too small, or the folder has other factors.
+    """
+    from probe.factors import write_factors as write
+
+    return write(_plain(config), folder)
 
 
 def _request(config: Config) -> Request:

@@ -11,6 +11,7 @@ import numpy as np
 from probe.batches import Batch
 from probe.cells import Wanted
 from probe.config import Config, from_plain, to_plain
+from probe.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,13 @@ class Request:
     def n_examples(self) -> int:
         """Number of examples in the batches; of the chosen ones, views may leave some out."""
         return sum(len(batch.members) for batch in self.batches)
+
+    def not_finite(self, example: int, layer: int) -> UserError:
+        """Say which example cannot be counted."""
+        return UserError(
+            f"example {example} ({self.names[example]}) has an activation that is not finite in "
+            f"layer {layer}; leave it out, or take model.dtype=float32"
+        )
 
     def to_bytes(self) -> bytes:
         """Pack the request."""

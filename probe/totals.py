@@ -14,7 +14,6 @@ from probe.cell_sums import CellSums, within
 from probe.cells import Wanted
 from probe.config import Site, Weight
 from probe.correlation import Matmul, Sums, make_sums, pair_bytes, sums_bytes
-from probe.errors import UserError
 from probe.journal import Journal
 from probe.pair_sums import PairSums
 from probe.reliability import correlate_entries
@@ -134,11 +133,7 @@ class Totals:
         layers = list(self._finite)
         finite = torch.stack([self._finite[layer].to(self.device) for layer in layers])
         for place, row in (~finite).nonzero()[:1].tolist():
-            example = batch.members[row]
-            raise UserError(
-                f"example {example} ({self.request.names[example]}) has an activation that is "
-                f"not finite in layer {layers[place]}; leave it out, or take model.dtype=float32"
-            )
+            raise self.request.not_finite(batch.members[row], layers[place])
         self._finite.clear()
 
     def _parts(self) -> dict[str, CellSums | PairSums]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from experiments.graph_probe.texts import Readings, Texts
-from probe.api import sparsify
+from probe.api import Factor, Graph, Sparse, sparsify
 
 # Numbers of features that are kept; what is more is formed for every batch.
 _KEPT = 1 << 28
@@ -87,6 +87,13 @@ class Graphs:
     def dense(self, numbers: Tensor) -> Tensor:
         """Return the graphs of some texts, shape (n_chosen, n_neurons, n_neurons)."""
         return torch.stack([self._graph(self.series[number]) for number in numbers.tolist()])
+
+    def batch(self, numbers: Tensor, device: torch.device) -> Graph:
+        """Return the graphs of some texts, for a network on a device to send values along."""
+        factors = [Factor(self.series[number].to(device)) for number in numbers.tolist()]
+        if self.density < 1:
+            return Sparse.stack([Sparse.of(factor, self.density) for factor in factors])
+        return Factor.stack(factors)
 
     def rows(self, numbers: Tensor) -> Tensor:
         """Return the upper triangles of some texts, flattened."""

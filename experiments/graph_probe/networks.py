@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from experiments.graph_probe.gcn import Gcn
 from experiments.graph_probe.inputs import Features, Graphs, Input
 from experiments.graph_probe.ridge import moments
 
@@ -70,26 +71,13 @@ class GraphReader(Reader):
     def forward(self, numbers: Tensor) -> Tensor:
         """Return the outputs for some texts."""
         device = next(self.network.parameters()).device
-        outputs: Tensor = self.network(DenseBatch(self.graphs.dense(numbers).to(device)))
+        outputs: Tensor = self.network(self.graphs.batch(numbers, device))
         return outputs
-
-
-class DenseBatch:
-    """A batch of graphs as dense matrices, shape (n_texts, n_neurons, n_neurons)."""
-
-    def __init__(self, dense: Tensor) -> None:
-        self.dense = dense
-
-    def propagate(self, values: Tensor) -> Tensor:
-        """Return the products of the graphs with values of their nodes."""
-        return self.dense @ values
 
 
 def make_reader(probe: str, one: Input, outputs: int, train: Tensor, gcn_layers: int) -> Reader:
     """Return an untrained probe of an input: linear, mlp or gcn."""
     if probe == "gcn":
-        from experiments.graph_probe.gcn import Gcn
-
         assert one.graphs is not None, f"{one.name} is no graph"
         neurons = one.graphs.series[0].shape[1]
         return GraphReader(Gcn(neurons, WIDTH, gcn_layers, outputs), one.graphs)

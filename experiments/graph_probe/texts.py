@@ -16,12 +16,12 @@ from probe.api import (
     Config,
     Document,
     ExampleActivations,
+    Factor,
     UserError,
     compose,
     documents,
     iterate,
 )  # fmt: skip
-from probe.correlation import standardise
 
 
 @dataclass(frozen=True)
@@ -117,10 +117,8 @@ def _small(
     """Yield what is kept of an example, on the CPU."""
     for one in examples:
         [activations] = (layer.float() for layer in one.layers.values())
-        keep = torch.ones(1, len(activations), dtype=torch.bool, device=activations.device)
-        series = standardise(activations[None], keep).series[0]
         deviation, mean = torch.std_mean(activations.double(), dim=0, correction=0)
         yield (
             one.example, one.document, one.tokens.cpu().numpy(), activations[-1].cpu(),
-            mean.float().cpu(), deviation.float().cpu(), series.cpu(),
+            mean.float().cpu(), deviation.float().cpu(), Factor.of(activations).series.cpu(),
         )  # fmt: skip

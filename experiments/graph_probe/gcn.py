@@ -1,0 +1,52 @@
+"""A graph convolutional network over neurons, which reads a topology or its factor."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from probe.api import Graph, quickest
+
+
+class Gcn(nn.Module):
+    r"""Predict numbers from the topology of a text (Zheng et al. 2025, arXiv:2506.01042).
+
+    Every neuron starts with an embedding of its own, `Φ₀`, which is learned. A layer sends it
+    along the edges, `Φ = ReLU(A Φ Θ)`. Mean and maximum over the neurons, side by side, go through
+    a multilayer perceptron with one hidden layer. Neurons that are undefined in a text have no
+    edges: they enter both poolings with zeros.
+
+    Parameters
+    ----------
+    n_neurons : int
+        Nodes of every graph.
+    width : int
+        Width `d` of embeddings and hidden layers.
+    layers : int
+        Number of convolutions.
+    outputs : int
+        Numbers to predict.
+    """
+
+    def __init__(self, n_neurons: int, width: int, layers: int, outputs: int) -> None:
+        super().__init__()
+        self.embedding = nn.Parameter(torch.empty(n_neurons, width))
+        # Small where there are many neurons, as a product with A sums over all of them.
+        nn.init.xavier_uniform_(self.embedding)
+        self.mixing = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(layers))
+        self.head = nn.Sequential(nn.Linear(2 * width, width), nn.ReLU(), nn.Linear(width, outputs))
+
+    def forward(self, graph: Graph) -> Tensor:
+        """Return the predictions, (n_examples, outputs), for a batch of graphs.
+
+        A `Factor` is used as such, or turned into matrices where that is less work.
+        """
+        width = self.embedding.shape[1]
+        # Each product with A has its like in the backward pass.
+        graph = quickest(graph, width, len(self.mixing) * (1 + torch.is_grad_enabled()))
+        values: Tensor = self.embedding
+        for mix in self.mixing:
+            values = torch.relu(mix(graph.propagate(values)))
+        pooled = torch.cat([values.mean(dim=-2), values.amax(dim=-2)], dim=-1)
+        predicted: Tensor = self.head(pooled)
+        return predicted
