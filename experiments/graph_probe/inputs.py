@@ -170,8 +170,11 @@ def layer_inputs(readings: Readings, densities: Sequence[float]) -> list[Input]:
         for density in densities
         if density < 1
     ]
-    # Z is centred and of length 1, so that with σ a covariance is r σ σ'.
-    scaled = [z * sigma for z, sigma in zip(readings.series, readings.deviation, strict=True)]
+    # Z is centred and of length 1, so that with σ a covariance is r σ σ'. Its unit is each neuron's
+    # usual deviation, as few neurons vary many times more than the others.
+    usual = readings.deviation.square().mean(dim=0).sqrt()
+    sigmas = readings.deviation / usual.masked_fill(usual == 0, 1)
+    scaled = [z * sigma for z, sigma in zip(readings.series, sigmas, strict=True)]
     both = torch.cat([readings.mean, readings.deviation], dim=1)
     return [
         Input("last_token", Vectors(readings.last)),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from experiments.graph_probe.texts import Readings, Texts
 from probe.api import Document
 
-TEXTS, NEURONS, LENGTH = 360, 12, 400
+TEXTS, NEURONS, LENGTH = 360, 32, 64
 
 
 def planted(seed: int = 0) -> tuple[Texts, Readings, Readings, Readings, NDArray[np.float64]]:
@@ -25,9 +25,10 @@ def planted(seed: int = 0) -> tuple[Texts, Readings, Readings, Readings, NDArray
         [Document(f"text/{n // 2}", "") for n in range(TEXTS)],
         [generator.integers(0, 40, generator.integers(20, 60)) for _ in range(TEXTS)],
     )
-    coupled = [_series(generator, share) for share in number]
-    other, third = ([_series(generator, 0.5) for _ in range(TEXTS)] for _ in range(2))
-    return texts, *(_readings(generator, one) for one in (coupled, other, third)), number
+    shares = [number, *(generator.permutation(number) for _ in range(2))]
+    coupled = ([_series(generator, share) for share in of_text] for of_text in shares)
+    layer, embeddings, random = (_readings(generator, series) for series in coupled)
+    return texts, layer, embeddings, random, number
 
 
 def _series(generator: np.random.Generator, share: float) -> torch.Tensor:
