@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -90,10 +91,11 @@ class Graphs:
 
     def batch(self, numbers: Tensor, device: torch.device) -> Graph:
         """Return the graphs of some texts, for a network on a device to send values along."""
-        factors = [Factor(self.series[number].to(device)) for number in numbers.tolist()]
         if self.density < 1:
-            return Sparse.stack([Sparse.of(factor, self.density) for factor in factors])
-        return Factor.stack(factors)
+            stacked = Sparse.stack([self._sparse[number] for number in numbers.tolist()])
+            return Sparse(stacked.matrix.to(device), stacked.n_neurons)
+        factors = [Factor(self.series[number]) for number in numbers.tolist()]
+        return Factor.stack(factors).to(device)
 
     def rows(self, numbers: Tensor) -> Tensor:
         """Return the upper triangles of some texts, flattened."""
@@ -101,6 +103,11 @@ class Graphs:
         neurons = dense.shape[-1]
         first, second = torch.triu_indices(neurons, neurons, offset=0 if self.diagonal else 1)
         return dense[:, first, second]
+
+    @cached_property
+    def _sparse(self) -> list[Sparse]:
+        # Sorting the entries again for every batch would take longer than the training.
+        return [Sparse.of(Factor(series), self.density) for series in self.series]
 
     def _graph(self, series: Tensor) -> Tensor:
         dense = series.T @ series
