@@ -74,4 +74,4 @@ def test_the_gain_is_over_the_best_control_of_any_probe() -> None:
     best = max(controls, key=lambda score: score.headline[0])
     assert (gain["best_control"], gain["its_probe"]) == (best.input, best.probe)
     assert gain["gain"] == pytest.approx(gain["topology"] - best.headline[0])
-    assert gain["gain_low"] > 0.9
+    assert gain["gain_low"] > 0.8
