@@ -66,7 +66,8 @@ def score_target(name: str, perplexity: NDArray[np.float64]) -> Target:
 def label_target(name: str, documents: Sequence[Document]) -> Target:
     """Return a label of the documents: `subject`, or one that the data brings.
 
-    Texts and truth values are classes, numbers are numbers.
+    Texts and truth values are classes. What reads as a number in every document is a number, as
+    the cells of a csv are texts.
 
     Raises
     ------
@@ -74,8 +75,8 @@ def label_target(name: str, documents: Sequence[Document]) -> Target:
         If a document lacks it, or it does not vary, or a class has fewer than three documents.
     """
     found = [_label(name, document) for document in documents]
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in found):
-        numbers = np.array(found, dtype=np.float64)
+    numbers = _numbers(found)
+    if numbers is not None:
         if not np.isfinite(numbers).all() or np.ptp(numbers) == 0:
             raise UserError(f"study.targets: '{name}' is to be finite and to vary over the texts")
         return Target(name, numbers)
@@ -89,6 +90,15 @@ def label_target(name: str, documents: Sequence[Document]) -> Target:
         )
     classes = tuple(sorted(counts))
     return Target(name, np.array([classes.index(word) for word in words]), classes)
+
+
+def _numbers(found: Sequence[str | float | bool]) -> NDArray[np.float64] | None:
+    if any(isinstance(value, bool) for value in found):
+        return None
+    try:
+        return np.array([float(value) for value in found])
+    except ValueError:
+        return None
 
 
 def _label(name: str, document: Document) -> str | float | bool:

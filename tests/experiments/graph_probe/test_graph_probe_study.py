@@ -215,7 +215,7 @@ def test_a_layer_that_is_not_there_is_refused(config: GraphProbeConfig) -> None:
         return texts.layer_numbers(replace(config, study=replace(config.study, layers=layers)))
 
     assert [numbers(words) for words in ("each", "middle", 2)] == [[0, 1, 2], [1], [2]]
-    with pytest.raises(UserError, match="study.layers=7 is not in the model, whose"):
+    with pytest.raises(UserError, match=r"study\.layers=7 is not in the model, whose"):
         numbers([0, 7])
 
 
@@ -237,10 +237,14 @@ def test_targets_that_cannot_be_predicted_are_refused(
 
 def test_labels_are_numbers_or_classes() -> None:
     documents = [
-        Document(str(n), "", subject="uvw"[n % 3], labels={"true": n % 2 == 0, "year": n})
+        Document(
+            str(n), "", subject="uvw"[n % 3],
+            labels={"true": n % 2 == 0, "year": n, "cell": f"{n / 2}"},
+        )
         for n in range(9)
-    ]
+    ]  # fmt: skip
     year, true, subject = (label_target(name, documents) for name in ("year", "true", "subject"))
+    np.testing.assert_array_equal(label_target("cell", documents).values, np.arange(9) / 2)
     assert (year.classes, true.classes, subject.classes) == ((), ("False", "True"), tuple("uvw"))
     assert true.values.tolist() == [1, 0] * 4 + [1]
     assert (year.outputs, subject.outputs) == (1, 3)
