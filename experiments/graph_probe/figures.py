@@ -33,7 +33,7 @@ def by_input(rows: Sequence[Row], target: str, layer: int) -> Figure:
         shown = [one for one in whole if one["probe"] == probe]
         axes.errorbar(
             [one[name] for one in shown],
-            [order.index(one["input"]) + 0.16 * (number - (len(probes) - 1) / 2) for one in shown],
+            [order.index(one["input"]) - 0.16 * (number - (len(probes) - 1) / 2) for one in shown],
             xerr=_reach(shown, name),
             fmt="o", markersize=4, linewidth=1, color=COLOURS[number], label=probe,
         )  # fmt: skip
