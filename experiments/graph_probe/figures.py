@@ -13,6 +13,8 @@ from experiments.graph_probe.scores import CLAIM, SHUFFLED
 from probe.plots.style import BLUE, COLOURS, ORANGE, single
 
 Row = dict[str, Any]
+# A probe that fails may be far below chance; how far tells nothing.
+_LOWEST = -0.5
 _NAMES = {"r2": "R²", "auc": "area under ROC"}
 
 
@@ -39,9 +41,8 @@ def by_input(rows: Sequence[Row], target: str, layer: int) -> Figure:
         )  # fmt: skip
     axes.set_yticks(range(len(order)), [key.replace("_", " ") for key in order])
     axes.axvline(_chance(name), color="0.6", linewidth=0.8, zorder=0)
-    # A probe that fails may be far below chance; how far tells nothing.
     if name == "r2":
-        axes.set_xlim(left=max(-0.5, axes.get_xlim()[0]), right=1)
+        axes.set_xlim(left=max(_LOWEST, axes.get_xlim()[0]), right=1)
     axes.set_xlabel(f"{_NAMES[name]} on test texts (95 % over documents)")
     axes.legend(fontsize=8)
     return figure
@@ -93,6 +94,8 @@ def _line(axes: Axes, rows: Sequence[Row], over: str, name: str, colour: str, la
         [one[over] for one in rows], [one[name] for one in rows], yerr=_reach(rows, name),
         fmt="o-", markersize=4, linewidth=1, color=colour, label=label,
     )  # fmt: skip
+    if name == "r2":
+        axes.set_ylim(bottom=_LOWEST, top=1)
 
 
 def _inputs(rows: Sequence[Row]) -> list[str]:
