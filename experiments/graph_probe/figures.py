@@ -95,7 +95,7 @@ def _line(axes: Axes, rows: Sequence[Row], over: str, name: str, colour: str, la
         fmt="o-", markersize=4, linewidth=1, color=colour, label=label,
     )  # fmt: skip
     if name == "r2":
-        axes.set_ylim(bottom=_LOWEST, top=1)
+        axes.set_ylim(bottom=max(_LOWEST, axes.get_ylim()[0]), top=1)
 
 
 def _inputs(rows: Sequence[Row]) -> list[str]:
