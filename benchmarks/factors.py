@@ -19,7 +19,7 @@ from torch import Tensor
 
 from benchmarks.report import Report, save
 from benchmarks.timing import Timing, describe, interleave
-from experiments.graph_probe.gcn import Gcn
+from experiments.gcn import Gcn
 from probe.correlation import standardise
 from probe.factors import Dense, Factor, FactorStore, Graph, StoredExample
 from probe.factors.shards import ShardWriter, shard_name

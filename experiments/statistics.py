@@ -6,7 +6,7 @@ Examples of one group are no independent evidence, so groups are split and drawn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import isclose
 
 import numpy as np
@@ -99,13 +99,20 @@ def bootstrap(
     Efron & Tibshirani (1993), An Introduction to the Bootstrap, section 13.3; groups as the unit:
     Davison & Hinkley (1997), Bootstrap Methods and their Application, section 3.8.
     """
+    return interval([statistic(numbers) for numbers in draws(groups, seed, repetitions)], level)
+
+
+def draws(groups: Sequence[str], seed: int, repetitions: int) -> Iterator[NDArray[np.int64]]:
+    """Yield the numbers of the examples of as many groups as there are, drawn with replacement."""
     members = _members(groups)
     generator = np.random.default_rng(seed)
-    drawn = [
-        statistic(np.concatenate([members[number] for number in numbers]))
-        for numbers in generator.integers(len(members), size=(repetitions, len(members)))
-    ]
-    defined = np.array([value for value in drawn if np.isfinite(value)])
+    for numbers in generator.integers(len(members), size=(repetitions, len(members))):
+        yield np.concatenate([members[number] for number in numbers])
+
+
+def interval(drawn: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+    """Return the percentiles between which drawn values lie; not a number where none is defined."""
+    defined = np.asarray(drawn)[np.isfinite(drawn)]
     if not len(defined):
         return float("nan"), float("nan")
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])

@@ -10,23 +10,30 @@ Reading results imports no torch; functions that run a model import it when they
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probe.cells import View
 from probe.config import Config, key
+from probe.data.document import Document
 from probe.errors import UserError
 from probe.measures import Measures, edges, gini, measure, strengths
+from probe.per_text import (
+    ExampleActivations,
+    documents,
+    iterate,
+    perplexities,
+    tokenize,
+    without_study,
+    write_factors,
+)
+from probe.sparsify import sparsify
 from probe.study import study
+from probe.tables import aligned, write_csv
 from probe.topology import Topology, load_topologies, load_topology, replacing
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from probe.data import Document
     from probe.factors import (
         Dense,
         Factor,
@@ -37,11 +44,11 @@ if TYPE_CHECKING:
         open_factors,
         quickest,
     )
-    from probe.request import Request
 
 __all__ = [
     "Config",
     "Dense",
+    "Document",
     "ExampleActivations",
     "Factor",
     "FactorStore",
@@ -52,7 +59,9 @@ __all__ = [
     "Topology",
     "UserError",
     "View",
+    "aligned",
     "compose",
+    "documents",
     "edges",
     "extract",
     "extract_views",
@@ -61,50 +70,33 @@ __all__ = [
     "iterate",
     "iterate_activations",
     "key",
-    "load_documents",
     "load_topologies",
     "load_topology",
     "measure",
     "open_factors",
+    "perplexities",
     "quickest",
     "replacing",
     "run",
+    "sparsify",
     "strengths",
     "study",
     "tokenize",
+    "write_csv",
     "write_factors",
 ]
+_FACTORS = {
+    "Dense", "Factor", "FactorStore", "Graph", "Sparse", "StoredExample", "open_factors", "quickest"
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     """Import what needs torch when it is asked for."""
-    if name not in __all__:
+    if name not in _FACTORS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from probe import factors
 
     return getattr(factors, name)
-
-
-@dataclass(frozen=True)
-class ExampleActivations:
-    """What was read over one example.
-
-    Attributes
-    ----------
-    example : int
-        Its number among the chosen examples, from 0.
-    document : str
-        Name of the document it was cut from.
-    tokens : Tensor of int64, shape (n_tokens,)
-        Token ids; `data.skip_first` tokens are left out here and below.
-    layers : dict of int to Tensor, each of shape (n_tokens, n_neurons)
-        Activations, by layer.
-    """
-
-    example: int
-    document: str
-    tokens: Tensor
-    layers: dict[int, Tensor]
 
 
 def compose(*overrides: str) -> Config:
@@ -180,7 +172,7 @@ def extract_views(
     from probe.data import load_documents
     from probe.pipeline import extract_topologies
 
-    plain = _plain(config)
+    plain = without_study(config)
     return extract_topologies(plain, load_documents(plain), views, folder)
 
 
@@ -189,28 +181,6 @@ def fingerprints(config: Config) -> dict[str, str]:
     from probe.pipeline import load
 
     return load(config)[1]
-
-
-def load_documents(config: Config) -> list[Document]:
-    """Load the raw texts of a configuration, with their labels and groups.
-
-    Raises
-    ------
-    UserError
-        If the data cannot be had.
-    """
-    from probe.data import load_documents
-
-    return list(load_documents(_plain(config)))
-
-
-def tokenize(config: Config, texts: Sequence[str]) -> list[list[int]]:
-    """Return the token ids of texts under the configuration's model, without special tokens."""
-    from probe.models import load_tokenizer
-
-    tokenizer = load_tokenizer(config.model)
-    ids: list[list[int]] = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
-    return ids
 
 
 def iterate_activations(*overrides: str) -> Iterator[ExampleActivations]:
@@ -222,67 +192,3 @@ def iterate_activations(*overrides: str) -> Iterator[ExampleActivations]:
         If model or data cannot be had.
     """
     return iterate(compose(*overrides))
-
-
-def iterate(config: Config) -> Iterator[ExampleActivations]:
-    """Yield the activations of every example, in batches of like length, in this process.
-
-    Only one batch is in memory at a time. `average` has no meaning here, but for
-    `average.example`.
-
-    Raises
-    ------
-    UserError
-        If model or data cannot be had.
-    """
-    from probe.distributed import this_rank
-    from probe.extract import Loop
-
-    request = _request(config)
-    held: dict[int, Tensor] = {}
-    loop = Loop(request, this_rank(request.config.runtime.device))
-
-    def hold(_: object, __: object, layer: int, activations: Tensor) -> None:
-        held[layer] = activations.clone()
-
-    for batch, tensors in loop.batches(hold):
-        for row, member in enumerate(batch.members):
-            keep = tensors.keep[row]
-            yield ExampleActivations(
-                example=member,
-                document=request.names[member],
-                tokens=tensors.tokens[row][keep],
-                layers={layer: activations[row][keep] for layer, activations in held.items()},
-            )
-        held.clear()
-
-
-def write_factors(config: Config, folder: str | os.PathLike[str]) -> FactorStore:
-    """Keep the topology of every example in each chosen layer, as its factor.
-
-    Tokens × neurons numbers of two bytes each, whatever `n²` is; read back from any process with
-    `open_factors`. All ranks write; what is there already is found again.
-
-    Of the configuration model, texts, `layers`, `site` and `average.example` have a meaning here.
-
-    Raises
-    ------
-    UserError
-        If model or texts cannot be had, the disk is too small, or the folder has other factors.
-    """
-    from probe.factors import write_factors as write
-
-    return write(_plain(config), folder)
-
-
-def _request(config: Config) -> Request:
-    from probe.data import load_documents
-    from probe.prepare import prepare
-
-    plain = _plain(config)
-    return prepare(plain, load_documents(plain))[0]
-
-
-def _plain(config: Config) -> Config:
-    """Leave a study's own keys out: they are no part of an extraction."""
-    return Config(**{field.name: getattr(config, field.name) for field in fields(Config)})

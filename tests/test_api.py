@@ -12,7 +12,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 
 from probe import api, results
 from probe.api import ExampleActivations
@@ -105,6 +105,19 @@ def test_a_configuration_reads_what_its_words_read(
         for example, expected in zip(found, whole, strict=True):
             assert torch.equal(example.tokens, expected.tokens)
             torch.testing.assert_close(example.layers, expected.layers, rtol=0, atol=0)
+
+
+def test_documents_and_perplexities_are_those_of_the_examples(
+    words: list[str], texts: list[str], tmp_path: Path
+) -> None:
+    config = api.compose(*words, f"output={tmp_path}")
+    assert [document.text for document in api.documents(config)] == texts
+    model = AutoModelForCausalLM.from_pretrained(ASSETS / "tiny", dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(ASSETS / "tiny")
+    with torch.inference_mode():
+        encoded = [tokenizer(text, return_tensors="pt") for text in texts]
+        expected = [float(model(**one, labels=one["input_ids"]).loss.exp()) for one in encoded]
+    np.testing.assert_allclose(api.perplexities(config), expected, rtol=1e-4)
 
 
 def test_first_tokens_are_left_out_after_the_model_has_read_them(

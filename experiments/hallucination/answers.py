@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.statistics import split_by_group
-from probe.api import Config, UserError, load_documents, tokenize
+from probe.api import Config, UserError, documents, tokenize
 
 if TYPE_CHECKING:
     from probe.data import Document
@@ -63,14 +63,14 @@ def answer_documents(config: Config) -> dict[str, Document]:
     UserError
         If they are no true and false answers.
     """
-    documents = {document.name: document for document in load_documents(config)}
-    kinds = {document.labels.get("correct") for document in documents.values()}
+    found = {document.name: document for document in documents(config)}
+    kinds = {document.labels.get("correct") for document in found.values()}
     if kinds != {True, False}:
         raise UserError(
             f"data={config.data.name or config.data.source} has not both true and false answers, "
             "or does not say which is which; take data=truthfulqa, and more than a few of them"
         )
-    return documents
+    return found
 
 
 def answers_of(config: Config, documents: Mapping[str, Document], names: Sequence[str]) -> Answers:

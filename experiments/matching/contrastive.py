@@ -13,9 +13,10 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from experiments.matching.gcn import Gcn, Topologies
+from experiments.gcn import Gcn
 from experiments.matching.settings import Matching
 from experiments.matching.texts import Side
+from probe.api import Factor
 
 _WEIGHT_DECAY = 1e-5
 
@@ -37,6 +38,10 @@ def contrastive_loss(first: Tensor, second: Tensor) -> Tensor:
     return (rows + columns) / 2
 
 
+def _graphs(series: Sequence[Tensor]) -> Factor:
+    return Factor.stack([Factor(one) for one in series])
+
+
 @dataclass
 class Matcher:
     """An encoder for each of two models.
@@ -55,7 +60,7 @@ class Matcher:
 
     def embed(self, first: Sequence[Tensor], second: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Embed the same texts' series of both models, (n_texts, width) each."""
-        return self.first(Topologies.stack(first)), self.second(Topologies.stack(second))
+        return self.first(_graphs(first)), self.second(_graphs(second))
 
     @torch.no_grad()
     def similarity(

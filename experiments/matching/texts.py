@@ -12,7 +12,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from probe.api import Config, compose, iterate, load_documents
+from probe.api import Config, compose, documents, iterate
 from probe.correlation import standardise
 from probe.examples import merge_paragraphs
 
@@ -57,7 +57,7 @@ def load_texts(config: Config) -> list[Text]:
     cut, words = config.data.cut.value == "paragraphs", config.data.max_words
     return [
         Text(piece, document.group or document.name)
-        for document in load_documents(config)
+        for document in documents(config)
         for piece in (merge_paragraphs(document.text, words) if cut else [document.text])
         if piece.strip()
     ]

@@ -17,11 +17,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tiny_models import save_tiny
 from transformers import AutoModel, AutoTokenizer
 
 import experiments.matching.settings as settings_module
 import experiments.matching.texts as texts_module
+from experiments.gcn import Gcn
 from experiments.matching.contrastive import contrastive_loss, fit
 from experiments.matching.fingerprints import (
     assign,
@@ -30,13 +30,13 @@ from experiments.matching.fingerprints import (
     spectra_distance,
 )
 from experiments.matching.gauc import gauc_by_text, length_similarity, permuted_gauc
-from experiments.matching.gcn import Gcn, Topologies
 from experiments.matching.report import report
 from experiments.matching.settings import Matching, MatchingConfig, both, check
 from experiments.matching.texts import Side, load_texts, read
-from probe.api import UserError, compose
+from probe.api import Factor, UserError, compose
 from probe.cli import compose_job
 from probe.models.load import ASSETS
+from tests.tiny_models import save_tiny
 
 NEURONS, TOKENS = 10, 40
 composed_words = cache(compose)
@@ -112,7 +112,7 @@ def test_the_network_sees_the_topologies_and_no_padding() -> None:
     long, short = series(generator), series(generator)[:25]
     torch.manual_seed(0)
     network = Gcn(NEURONS, 6, 2, 3)
-    found = network(Topologies.stack([long, short]))
+    found = network(Factor.stack([Factor(long), Factor(short)]))
     for z, outputs in zip((long, short), found, strict=True):
         values = network.embedding
         for mix in network.mixing:

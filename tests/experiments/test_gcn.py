@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from experiments.graph_probe.gcn import Gcn
+from experiments.gcn import Gcn
 from probe.factors import Dense, Factor, Graph, Sparse
 from tests.factors.series import activations, topology
 

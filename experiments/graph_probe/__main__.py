@@ -1,0 +1,35 @@
+"""`python -m experiments.graph_probe model=… data=… study.targets=… study.layers=…`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import experiments.graph_probe
+from experiments.graph_probe.settings import GraphProbeConfig
+from probe.api import study
+
+
+def probe_texts(config: GraphProbeConfig, folder: Path) -> dict[str, Any]:
+    """Do the study; imported here, so that --help does not wait."""
+    from experiments.graph_probe.run import run
+
+    return run(config, folder)
+
+
+def show(_: GraphProbeConfig, folder: Path) -> None:
+    """Log the headline table, also of a study that is found again."""
+    from experiments.graph_probe.report import log_headline
+
+    log_headline(folder)
+
+
+if __name__ == "__main__":
+    study(
+        "graph_probe",
+        GraphProbeConfig,
+        probe_texts,
+        experiments.graph_probe.__doc__,
+        look=show,
+        resumable=True,
+    )

@@ -1,0 +1,114 @@
+"""Figures: how well each input predicts, over inputs, densities and layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from experiments.graph_probe.scores import CLAIM, SHUFFLED
+from probe.plots.style import BLUE, COLOURS, ORANGE, single
+
+Row = dict[str, Any]
+# A probe that fails may be far below chance; how far tells nothing.
+_LOWEST = -0.5
+_NAMES = {"r2": "R²", "auc": "area under ROC"}
+
+
+def metric(rows: Sequence[Row]) -> str:
+    """Return the name of what counts: `r2` of numbers, `auc` of classes."""
+    return "r2" if "r2" in rows[0] else "auc"
+
+
+def by_input(rows: Sequence[Row], target: str, layer: int) -> Figure:
+    """Draw every input's prediction by each probe, with intervals; topologies at the top."""
+    whole = [one for one in rows if one["density"] == 1]
+    name = metric(whole)
+    best = {key: max(one[name] for one in whole if one["input"] == key) for key in _inputs(whole)}
+    order = sorted(best, key=lambda key: (key == CLAIM, key != SHUFFLED, best[key]))
+    probes = list(dict.fromkeys(one["probe"] for one in whole))
+    figure, axes = single(f"{target} from layer {layer} and controls", (7, 0.42 * len(order) + 1.2))
+    for number, probe in enumerate(probes):
+        shown = [one for one in whole if one["probe"] == probe]
+        axes.errorbar(
+            [one[name] for one in shown],
+            [order.index(one["input"]) - 0.16 * (number - (len(probes) - 1) / 2) for one in shown],
+            xerr=_reach(shown, name),
+            fmt="o", markersize=4, linewidth=1, color=COLOURS[number], label=probe,
+        )  # fmt: skip
+    axes.set_yticks(range(len(order)), [key.replace("_", " ") for key in order])
+    axes.axvline(_chance(name), color="0.6", linewidth=0.8, zorder=0)
+    if name == "r2":
+        axes.set_xlim(left=max(_LOWEST, axes.get_xlim()[0]), right=1)
+    axes.set_xlabel(f"{_NAMES[name]} on test texts (95 % over documents)")
+    axes.legend(fontsize=8)
+    return figure
+
+
+def by_density(rows: Sequence[Row], target: str, layer: int) -> Figure:
+    """Draw the topology's prediction over the share of its entries that stay."""
+    name = metric(rows)
+    figure, axes = single(f"{target} from the sparse topologies of layer {layer}", (5, 3.2))
+    topologies = [one for one in rows if one["input"] == CLAIM]
+    for number, probe in enumerate(dict.fromkeys(one["probe"] for one in topologies)):
+        shown = sorted(
+            (one for one in topologies if one["probe"] == probe), key=lambda one: one["density"]
+        )
+        _line(axes, shown, "density", name, COLOURS[number], probe)
+    axes.set_xscale("log")
+    axes.set_xlabel("share of the entries that stay")
+    axes.set_ylabel(f"{_NAMES[name]} on test texts")
+    axes.legend(fontsize=8)
+    return figure
+
+
+def by_layer(rows: Sequence[Row], headline: Sequence[Row], target: str) -> Figure:
+    """Draw each layer's topology beside the best control."""
+    name = metric(rows)
+    figure, axes = single(f"{target} from the topology of each layer", (5, 3.2))
+    shown = []
+    for one in headline:
+        shown += [
+            other
+            for other in rows
+            if other["input"] == CLAIM
+            and all(other[key] == one[key] for key in ("layer", "probe", "density"))
+        ]
+    _line(axes, shown, "layer", name, BLUE, "topology")
+    axes.plot(
+        [one["layer"] for one in headline], [one["control"] for one in headline],
+        "s--", color=ORANGE, label="best control",
+    )  # fmt: skip
+    axes.set_xlabel("layer")
+    axes.set_ylabel(f"{_NAMES[name]} on test texts")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.legend(fontsize=8)
+    return figure
+
+
+def _line(axes: Axes, rows: Sequence[Row], over: str, name: str, colour: str, label: str) -> None:
+    axes.errorbar(
+        [one[over] for one in rows], [one[name] for one in rows], yerr=_reach(rows, name),
+        fmt="o-", markersize=4, linewidth=1, color=colour, label=label,
+    )  # fmt: skip
+    if name == "r2":
+        axes.set_ylim(bottom=max(_LOWEST, axes.get_ylim()[0]), top=1)
+
+
+def _inputs(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(one["input"] for one in rows))
+
+
+def _reach(rows: Sequence[Row], name: str) -> list[list[float]]:
+    """Return how far intervals reach to both sides."""
+    return [
+        [max(0.0, one[name] - one[f"{name}_low"]) for one in rows],
+        [max(0.0, one[f"{name}_high"] - one[name]) for one in rows],
+    ]
+
+
+def _chance(name: str) -> float:
+    return 0.5 if name == "auc" else 0.0

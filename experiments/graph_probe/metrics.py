@@ -1,0 +1,94 @@
+"""How well a probe predicts: five metrics of numbers, three of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Floats = NDArray[np.float64]
+# Called with the truth, (n_texts,), and predictions, (n_texts,) or (n_texts, n_classes).
+Metric = Callable[[Any, Floats], float]
+
+
+def mse(truth: Floats, predicted: Floats) -> float:
+    """Return the mean squared error, in the squared unit of the target."""
+    return float(np.mean((truth - predicted) ** 2))
+
+
+def mae(truth: Floats, predicted: Floats) -> float:
+    """Return the mean absolute error, in the unit of the target."""
+    return float(np.mean(np.abs(truth - predicted)))
+
+
+def r2(truth: Floats, predicted: Floats) -> float:
+    """Return the share of the variance that is predicted; below 0 where the mean predicts better.
+
+    Not a number where the truth does not vary.
+
+    Examples
+    --------
+    >>> r2(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 2.0]))
+    0.5
+    """
+    spread = np.sum((truth - truth.mean()) ** 2)
+    if not spread:
+        return float("nan")
+    return float(1 - np.sum((truth - predicted) ** 2) / spread)
+
+
+def pearson(truth: Floats, predicted: Floats) -> float:
+    """Return Pearson's correlation; not a number where one of the two does not vary."""
+    x, y = truth - truth.mean(), predicted - predicted.mean()
+    lengths = float(np.linalg.norm(x) * np.linalg.norm(y))
+    return float(x @ y / lengths) if lengths > 0 else float("nan")
+
+
+def spearman(truth: Floats, predicted: Floats) -> float:
+    """Return the correlation of ranks; not a number where one of the two does not vary."""
+    return pearson(stats.rankdata(truth), stats.rankdata(predicted))
+
+
+def accuracy(truth: NDArray[np.int64], scores: Floats) -> float:
+    """Return the share of texts whose class has the highest score."""
+    return float(np.mean(scores.argmax(axis=1) == truth))
+
+
+def macro_f1(truth: NDArray[np.int64], scores: Floats) -> float:
+    """Return F1, averaged over the classes that occur in truth or prediction."""
+    predicted = scores.argmax(axis=1)
+    found = []
+    for one in np.union1d(truth, predicted):
+        hits = np.sum((truth == one) & (predicted == one))
+        found.append(2 * hits / (np.sum(truth == one) + np.sum(predicted == one)))
+    return float(np.mean(found))
+
+
+def macro_auc(truth: NDArray[np.int64], scores: Floats) -> float:
+    """Return the area under ROC of each class against the others, averaged over those that occur.
+
+    The share of pairs of texts, one of the class and one of others, that the score puts in order
+    (Hanley & McNeil 1982, doi:10.1148/radiology.143.1.7063747); not a number where only one class
+    occurs.
+    """
+    found = []
+    for one in np.unique(truth):
+        is_one = truth == one
+        count, others = int(is_one.sum()), int((~is_one).sum())
+        if others:
+            ranks = stats.rankdata(scores[:, one])[is_one].sum()
+            found.append((ranks - count * (count + 1) / 2) / (count * others))
+    return float(np.mean(found)) if found else float("nan")
+
+
+NUMBERS: dict[str, Metric] = {
+    "r2": r2,
+    "mse": mse,
+    "mae": mae,
+    "pearson": pearson,
+    "spearman": spearman,
+}
+CLASSES: dict[str, Metric] = {"auc": macro_auc, "accuracy": accuracy, "f1": macro_f1}

@@ -1,0 +1,85 @@
+"""Write tables and figures, and say the headline."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.graph_probe.figures import by_density, by_input, by_layer
+from experiments.graph_probe.scores import Score, gains, row
+from experiments.graph_probe.settings import GraphProbeConfig
+from probe.api import aligned, replacing, write_csv
+
+logger = logging.getLogger(__name__)
+
+
+def write(
+    config: GraphProbeConfig, folder: Path, scores: Sequence[Score], texts: int, documents: int
+) -> None:
+    """Write `scores.csv`, `gains.csv`, `results.json` and the figures."""
+    rows, added = [row(score) for score in scores], gains(scores)
+    write_csv(folder / "scores.csv", rows)
+    write_csv(folder / "gains.csv", added)
+    results = {
+        "protocol": config.study.protocol, "texts": texts, "documents": documents,
+        "headline": headline(added), "gains": added, "scores": rows,
+    }  # fmt: skip
+    with replacing(folder / "results.json") as unfinished:
+        unfinished.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    for name, figure in _figures(rows, added).items():
+        with replacing(folder / "figures" / f"{name}.png") as unfinished:
+            figure.savefig(unfinished, format="png")
+
+
+def headline(added: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return for every target and layer the gain of its best topology.
+
+    Probe and density are chosen as epochs and penalties are: the test part has no say in it.
+    """
+    best: dict[tuple[str, int], dict[str, Any]] = {}
+    for one in added:
+        place = one["target"], one["layer"]
+        if place not in best or one["where_chosen"] > best[place]["where_chosen"]:
+            best[place] = one
+    return list(best.values())
+
+
+def log_headline(folder: Path) -> None:
+    """Log what the topologies of each layer add to the best control."""
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    if results["protocol"] == "paper":
+        logger.warning("protocol=paper: epochs were chosen on the test part, so this is optimistic")
+    lines = [
+        [
+            one["target"], str(one["layer"]), one["probe"], f"{one['density']:g}", one["metric"],
+            f"{one['topology']:.3f}", f"{one['best_control']} ({one['its_probe']})",
+            f"{one['control']:.3f}",
+            f"{one['gain']:+.3f} [{one['gain_low']:+.3f}, {one['gain_high']:+.3f}]",
+        ]
+        for one in results["headline"]
+    ]  # fmt: skip
+    header = [
+        "target", "layer", "probe", "density", "metric", "topology", "best control", "its",
+        "gain [95 %]",
+    ]  # fmt: skip
+    for line in aligned(header, lines):
+        logger.info("%s", line)
+
+
+def _figures(rows: Sequence[dict[str, Any]], added: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    found = {}
+    for target in dict.fromkeys(one["target"] for one in rows):
+        of_target = [one for one in rows if one["target"] == target]
+        layers = sorted({one["layer"] for one in of_target} - {None})
+        for layer in layers:
+            shown = [one for one in of_target if one["layer"] in (None, layer)]
+            found[f"{target}_layer_{layer}"] = by_input(shown, target, layer)
+            if len({one["density"] for one in shown}) > 1:
+                found[f"{target}_layer_{layer}_density"] = by_density(shown, target, layer)
+        if len(layers) > 1:
+            of_gain = [one for one in headline(added) if one["target"] == target]
+            found[f"{target}_by_layer"] = by_layer(of_target, of_gain, target)
+    return found

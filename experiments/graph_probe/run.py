@@ -1,0 +1,109 @@
+"""The study from its beginning to its end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from experiments.graph_probe import report, texts
+from experiments.graph_probe.fits import Fits, Parts, fit_all, load, save
+from experiments.graph_probe.inputs import (
+    Input,
+    embedding_inputs,
+    layer_inputs,
+    plain_inputs,
+    random_inputs,
+)  # fmt: skip
+from experiments.graph_probe.scores import Score, Scorer
+from experiments.graph_probe.settings import GraphProbeConfig, check
+from experiments.graph_probe.targets import SCORES, Target, label_target, score_target
+from probe.api import perplexities
+
+logger = logging.getLogger(__name__)
+_FEW_TEXTS = 200
+
+
+def run(config: GraphProbeConfig, folder: Path) -> dict[str, Any]:
+    """Read every layer, fit, score and write; a layer that was fitted before is not read again.
+
+    Returns
+    -------
+    dict
+        What the manifest is told.
+
+    Raises
+    ------
+    UserError
+        If a setting, the model or the texts do not do.
+    """
+    check(config)
+    settings = config.study
+    layers = texts.layer_numbers(config)
+    examples, embedded = texts.read(texts.of_embedding(config))
+    groups = examples.groups
+    if len(groups) < _FEW_TEXTS:
+        logger.warning(
+            "%d texts are few: a probe of a topology has thousands of weights", len(groups)
+        )
+    targets = targets_of(config, examples)
+    parts = {seed: Parts.of(groups, settings.protocol, seed) for seed in range(settings.seeds)}
+
+    def fitted(name: str, inputs: Callable[[], list[Input]], seeds: range) -> Fits:
+        file = folder / "predictions" / f"{name}.npz"
+        if not file.is_file():
+            chosen = {seed: parts[seed] for seed in seeds}
+            save(file, fit_all(inputs(), targets, chosen, settings, _device(config)))
+            logger.info("%s is fitted", name)
+        return load(file)
+
+    scorer, every = Scorer(groups, targets, parts, settings.bootstrap), range(settings.seeds)
+    plain = fitted("texts", lambda: [*plain_inputs(examples), *embedding_inputs(embedded)], every)
+    scores: list[Score] = scorer.scores(None, plain)
+    for layer in layers:
+        fits = dict(fitted(f"layer_{layer}", lambda: _of_layer(config, layer), every))  # noqa: B023
+        for init in range(min(settings.random_inits, settings.seeds)):
+            name, turns = f"layer_{layer}_random_{init}", every[init :: settings.random_inits]
+            fits |= fitted(name, lambda: _of_random(config, layer, init), turns)  # noqa: B023
+        scores += scorer.scores(layer, fits)
+    report.write(config, folder, scores, len(groups), len(set(groups)))
+    return {
+        "examples": len(groups), "documents": len(set(groups)), "layers": layers,
+        "optimistic": settings.protocol == "paper",
+    }  # fmt: skip
+
+
+def targets_of(config: GraphProbeConfig, examples: texts.Texts) -> list[Target]:
+    """Collect what is to be predicted.
+
+    Raises
+    ------
+    UserError
+        If a text lacks it.
+    """
+    names = config.study.targets
+    scored = perplexities(config) if set(names) & set(SCORES) else None
+    return [
+        score_target(name, scored)
+        if scored is not None and name in SCORES
+        else label_target(name, examples.documents)
+        for name in names
+    ]
+
+
+def _of_layer(config: GraphProbeConfig, layer: int) -> list[Input]:
+    readings = texts.read(texts.of_layer(config, layer))[1]
+    return layer_inputs(readings, config.study.densities)
+
+
+def _of_random(config: GraphProbeConfig, layer: int, init: int) -> list[Input]:
+    return random_inputs(texts.read(texts.of_layer(config, layer, init))[1])
+
+
+def _device(config: GraphProbeConfig) -> torch.device:
+    if config.runtime.device != "auto":
+        return torch.device(config.runtime.device)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

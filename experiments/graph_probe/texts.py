@@ -1,0 +1,124 @@
+"""The texts and what the model's neurons do over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from experiments.graph_probe.settings import GraphProbeConfig, layer_words
+from probe.api import (
+    Config,
+    Document,
+    ExampleActivations,
+    Factor,
+    UserError,
+    compose,
+    documents,
+    iterate,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The examples.
+
+    Attributes
+    ----------
+    documents : list of Document
+        The document that each was cut from.
+    tokens : list of ndarray of int64
+        Their token ids.
+    """
+
+    documents: list[Document]
+    tokens: list[NDArray[np.int64]]
+
+    @property
+    def groups(self) -> list[str]:
+        """Return what each shares with others: its question, or its document."""
+        return [document.group or document.name for document in self.documents]
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What one layer's neurons do over every text.
+
+    Attributes
+    ----------
+    last, mean, deviation : Tensor of float32, shape (n_texts, n_neurons)
+        Activation at the last token, its mean and its standard deviation over the tokens.
+    series : list of Tensor of float32, each of shape (n_tokens, n_neurons)
+        Standardised series: centred, of length 1, and zero for a constant neuron.
+    """
+
+    last: Tensor
+    mean: Tensor
+    deviation: Tensor
+    series: list[Tensor]
+
+
+def layer_numbers(config: GraphProbeConfig) -> list[int]:
+    """Say which layers are meant; one batch is read to count the model's.
+
+    Raises
+    ------
+    UserError
+        If one is not in the model.
+    """
+    wanted = layer_words(config.study.layers)
+    [first] = islice(iterate(replace(config, layers=compose("layers=each").layers)), 1)
+    known = sorted(first.layers)
+    if wanted == "each":
+        return known
+    if wanted == "middle":
+        return [len(known) // 2]
+    assert isinstance(wanted, list)
+    for layer in wanted:
+        if layer not in known:
+            raise UserError(
+                f"study.layers={layer} is not in the model, whose layers are 0 to {known[-1]}"
+            )
+    return sorted(wanted)
+
+
+def of_layer(config: Config, layer: int, random_seed: int | None = None) -> Config:
+    """Return the configuration that reads one layer, perhaps of random weights."""
+    single = replace(config, layers=compose(f"layers={layer}").layers)
+    if random_seed is None:
+        return single
+    return replace(single, init=replace(compose("init=random").init, seed=random_seed))
+
+
+def of_embedding(config: Config) -> Config:
+    """Return the configuration that reads what enters the first block."""
+    composed = compose("site=embedding", "layers=0")
+    return replace(config, layers=composed.layers, site=composed.site)
+
+
+def read(config: Config) -> tuple[Texts, Readings]:
+    """Read the single layer that a configuration names, over all examples."""
+    known = {document.name: document for document in documents(config)}
+    examples = sorted(_small(iterate(config)), key=lambda one: one[0])
+    _, names, tokens, last, mean, deviation, series = zip(*examples, strict=True)
+    texts = Texts([known[name] for name in names], list(tokens))
+    stacked = torch.stack(last), torch.stack(mean), torch.stack(deviation)
+    return texts, Readings(*stacked, list(series))
+
+
+def _small(
+    examples: Iterator[ExampleActivations],
+) -> Iterator[tuple[int, str, NDArray[np.int64], Tensor, Tensor, Tensor, Tensor]]:
+    """Yield what is kept of an example, on the CPU."""
+    for one in examples:
+        [activations] = (layer.float() for layer in one.layers.values())
+        deviation, mean = torch.std_mean(activations.double(), dim=0, correction=0)
+        yield (
+            one.example, one.document, one.tokens.cpu().numpy(), activations[-1].cpu(),
+            mean.float().cpu(), deviation.float().cpu(), Factor.of(activations).series.cpu(),
+        )  # fmt: skip

@@ -1,0 +1,83 @@
+"""Train a probe as the paper does, and stop by a part of the texts that it has not seen."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from experiments.graph_probe.networks import Reader
+from experiments.graph_probe.ridge import Fitted
+
+# Zheng et al. 2025: Adam's weight decay, texts of a batch, epochs without gain before the learning
+# rate falls to a tenth, and before the training ends.
+WEIGHT_DECAY, BATCH, PATIENCE, STOP = 1e-5, 16, 5, 20
+_TOGETHER = 256  # texts read at a time where nothing is learned
+
+
+def train_reader(
+    reader: Reader,
+    target: Tensor,
+    train: Tensor,
+    chosen_on: Tensor,
+    rate: float,
+    epochs: int,
+    seed: int,
+) -> Fitted:
+    """Train, and predict all texts by the epoch with the least loss on `chosen_on`.
+
+    Parameters
+    ----------
+    reader : Reader
+        The probe, untrained.
+    target : Tensor, shape (n_texts,)
+        Numbers (float: squared error) or classes (int64: cross-entropy).
+    train, chosen_on : Tensor of int64
+        Numbers of the texts to learn from, and to schedule, stop and choose by.
+    rate : float
+        Adam's first learning rate.
+    epochs : int
+        Most passes over the training part.
+    seed : int
+        Of the order of the texts.
+
+    Returns
+    -------
+    Fitted
+        Of classes the logarithms of their probabilities, up to a constant.
+    """
+    device = next(reader.parameters()).device
+    target = target.to(device)
+    generator = torch.Generator().manual_seed(seed)
+    optimiser = torch.optim.Adam(reader.parameters(), lr=rate, weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.1, patience=PATIENCE)
+    best, since, weights = float("inf"), 0, copy.deepcopy(reader.network.state_dict())
+    for _ in range(epochs):
+        order = train[torch.randperm(len(train), generator=generator)]
+        for numbers in torch.split(order, BATCH):
+            optimiser.zero_grad()
+            _loss(reader(numbers), target[numbers]).backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+        error = float(_loss(_predict(reader, chosen_on), target[chosen_on]))
+        schedule.step(error)
+        since += 1
+        if error < best:
+            best, since = error, 0
+            weights = copy.deepcopy(reader.network.state_dict())
+        if since == STOP:
+            break
+    reader.network.load_state_dict(weights)
+    return Fitted(_predict(reader, torch.arange(len(target))).double().cpu(), best)
+
+
+@torch.inference_mode()
+def _predict(reader: Reader, numbers: Tensor) -> Tensor:
+    return torch.cat([reader(part) for part in torch.split(numbers, _TOGETHER)])
+
+
+def _loss(outputs: Tensor, target: Tensor) -> Tensor:
+    if target.is_floating_point():
+        return functional.mse_loss(outputs[:, 0], target.float())
+    return functional.cross_entropy(outputs, target)
