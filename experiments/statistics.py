@@ -102,6 +102,37 @@ def bootstrap(
     return interval([statistic(numbers) for numbers in draws(groups, seed, repetitions)], level)
 
 
+class Resamples:
+    """Draws of whole groups, with replacement, the same for all that is compared.
+
+    Sums over the drawn examples are all that ratios, means and perplexities need, and sums over
+    groups are made once: a draw says how often each of them counts.
+
+    Parameters
+    ----------
+    groups : sequence of str
+        The group of every example.
+    seed : int
+        Of the draws.
+    repetitions : int
+        Number of draws.
+    """
+
+    def __init__(self, groups: Sequence[str], seed: int, repetitions: int = 1000) -> None:
+        # In the order of their first example.
+        order = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+        self._of = np.array([order[group] for group in groups])
+        drawn = np.random.default_rng(seed).integers(len(order), size=(repetitions, len(order)))
+        self._times = np.stack(
+            [np.bincount(row, minlength=len(order)).astype(np.float64) for row in drawn]
+        )
+
+    def sums(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the sum of the examples' values in every draw."""
+        by_group = np.bincount(self._of, weights=values)
+        return np.asarray(self._times @ by_group, dtype=np.float64)
+
+
 def draws(groups: Sequence[str], seed: int, repetitions: int) -> Iterator[NDArray[np.int64]]:
     """Yield the numbers of the examples of as many groups as there are, drawn with replacement."""
     members = _members(groups)
@@ -110,7 +141,9 @@ def draws(groups: Sequence[str], seed: int, repetitions: int) -> Iterator[NDArra
         yield np.concatenate([members[number] for number in numbers])
 
 
-def interval(drawn: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+def interval(
+    drawn: Sequence[float] | NDArray[np.float64], level: float = 0.95
+) -> tuple[float, float]:
     """Return the percentiles between which drawn values lie; not a number where none is defined."""
     defined = np.asarray(drawn)[np.isfinite(drawn)]
     if not len(defined):

@@ -15,12 +15,12 @@ import numpy as np
 from torch import Tensor
 
 from experiments.intervene.curves import pruning_curve
-from experiments.intervene.intervals import split_by_group
 from experiments.intervene.model import ModelFacts, answer_tokens, check_model
 from experiments.intervene.outcome import OUTCOMES
 from experiments.intervene.plan import Plan
 from experiments.intervene.settings import InterveneConfig, check
 from experiments.intervene.table import Effects, Row, headline, rows, write
+from experiments.statistics import split_by_group
 from probe.api import Config, UserError, replacing
 from probe.batches import form_batches
 from probe.config import data_name, model_name

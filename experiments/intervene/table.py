@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.intervene.intervals import Resamples, interval
 from experiments.intervene.outcome import OUTCOMES
 from experiments.intervene.plan import Condition
+from experiments.statistics import Resamples, interval
 from probe.api import replacing
 
 Vector = NDArray[np.float64]

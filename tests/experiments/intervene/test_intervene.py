@@ -19,10 +19,10 @@ from matplotlib.figure import Figure
 from scipy.special import log_softmax, rel_entr
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from experiments.intervene.intervals import split_by_group
 from experiments.intervene.intervention import intervene
 from experiments.intervene.settings import InterveneConfig
 from experiments.intervene.treatment import Layers, treat
+from experiments.statistics import split_by_group
 from probe.api import UserError
 from probe.config import ModelConfig
 from tests.experiments.intervene.planted import LAST, PLANTED, composed, save_planted, save_texts

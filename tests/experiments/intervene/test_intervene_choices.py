@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from torch import nn
 from transformers import AutoModel
 
-from experiments.intervene.intervals import Resamples, interval, split_by_group
 from experiments.intervene.plan import conditions
 from experiments.intervene.selection import choose, counts, draw, draw_alike
 from experiments.intervene.settings import SELECTIONS, Intervene
 from experiments.intervene.values import value_weights
+from experiments.statistics import Resamples, interval, split_by_group
 from probe.api import UserError
 from tests.tiny_models import WIDTH, save_tiny
 

@@ -109,7 +109,7 @@ def test_the_loss_is_the_symmetric_cross_entropy_of_cosines() -> None:
 
 def test_the_network_sees_the_topologies_and_no_padding() -> None:
     generator = np.random.default_rng(0)
-    long, short = series(generator), series(generator)[:25]
+    long, short = (Factor.of(series(generator)[:tokens]).series for tokens in (TOKENS, 25))
     torch.manual_seed(0)
     network = Gcn(NEURONS, 6, 2, 3)
     found = network(Factor.stack([Factor(long), Factor(short)]))
