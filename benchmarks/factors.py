@@ -95,7 +95,7 @@ def _measure(
             np.save(file, matrix.cpu().numpy())
 
         def load() -> Dense:
-            return Dense(torch.stack([torch.from_numpy(np.load(f)) for f in files]).to(device))
+            return Dense(torch.stack([torch.from_numpy(np.load(f, allow_pickle=False)) for f in files]).to(device))
 
         ways: dict[str, Callable[[], Graph]] = {
             FLOOR: lambda: matrices,
