@@ -92,10 +92,14 @@ def _measure(
         matrices = Dense(factor.dense())
         files = [Path(folder) / f"{number}.npy" for number in range(BATCH)]
         for file, matrix in zip(files, matrices.matrix, strict=True):
-            np.save(file, matrix.cpu().numpy())
+            np.save(file, matrix.cpu().numpy(), allow_pickle=False)
 
         def load() -> Dense:
-            return Dense(torch.stack([torch.from_numpy(np.load(f, allow_pickle=False)) for f in files]).to(device))
+            return Dense(
+                torch.stack([torch.from_numpy(np.load(f, allow_pickle=False)) for f in files]).to(
+                    device
+                )
+            )
 
         ways: dict[str, Callable[[], Graph]] = {
             FLOOR: lambda: matrices,

@@ -143,7 +143,10 @@ WORDS = [
 # Mistakes that show when the configuration is composed and checked.
 VALUES = [
     # values of a few
-    ("site=mpl", r"^site=mpl is none of residual, mlp, attention, embedding; did you mean 'mlp'\?$"),
+    (
+        "site=mpl",
+        r"^site=mpl is none of residual, mlp, attention, embedding; did you mean 'mlp'\?$",
+    ),
     ("model.dtype=bf16", r"^model\.dtype=bf16 is none of .*; did you mean 'bfloat16'\?$"),
     ("model.dtype=null", r"^model\.dtype\S* is none of float32, bfloat16, float16$"),
     ("tracking.mode=onlin", r"did you mean 'online'\?$"),
