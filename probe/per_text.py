@@ -98,7 +98,7 @@ def iterate(config: Config) -> Iterator[ExampleActivations]:
     from probe.distributed import this_rank
     from probe.extract import Loop
 
-    request = _request(config)
+    request = request_of(config)
     held: dict[int, Tensor] = {}
     loop = Loop(request, this_rank(request.config.runtime.device))
 
@@ -141,7 +141,14 @@ def write_factors(config: Config, folder: str | os.PathLike[str]) -> FactorStore
     return write(without_study(config), folder)
 
 
-def _request(config: Config) -> Request:
+def request_of(config: Config) -> Request:
+    """Return what the ranks would be asked to extract.
+
+    Raises
+    ------
+    UserError
+        If model or data cannot be had.
+    """
     from probe.data import load_documents
     from probe.prepare import prepare
 

@@ -46,6 +46,8 @@ def study(
     """
 
     def run(config: Settings, overrides: list[str], group: str | None) -> Path:
+        from probe.tracking import track_study  # not before --help has been answered
+
         folder = RunFolder(config, study_folder(config, name))
         with folder.locked():
             if folder.finished({}):
@@ -57,6 +59,9 @@ def study(
                     facts |= {"seconds": round(time.monotonic() - started, 3), "fingerprints": {}}
                     folder.close(facts)
                 logger.info("%s is finished: %s", name, folder.path)
+                where = track_study(config, folder.path, name, group, facts)
+                if where is not None:
+                    logger.info("W&B run: %s", where)
             if look is not None:
                 look(config, folder.path)
         return folder.path

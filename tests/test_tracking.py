@@ -37,7 +37,7 @@ from probe.config import (
 from probe.measures import Measures, measure, strengths
 from probe.reliability import Null, Reliability
 from probe.topology import Topology, load_topologies
-from probe.tracking import Record, SweepRecord, track, track_sweep
+from probe.tracking import Record, SweepRecord, track, track_study, track_sweep
 from tests.run_folders import QUICK
 from tests.topologies import random_correlations, topology_of
 
@@ -653,3 +653,26 @@ def test_results_are_found_again_without_telling_wandb_twice(
     assert len(started) == 1
     pipeline.run(quick)
     assert len(started) == 1
+
+
+def test_a_study_is_told_by_its_figures_tables_and_numbers(tmp_path: Path) -> None:
+    (tmp_path / "figures").mkdir()
+    figure = Figure()
+    figure.savefig(tmp_path / "figures" / "curve.png")
+    (tmp_path / "effects.csv").write_text("neuron,name,change\n3,a,0.5\n4,,\n")
+    facts = {"best": {"r2": 0.25}, "texts": 7, "names": ["not", "a", "number"]}
+    config = settings(tags=["mine"])
+    where = track_study(config, tmp_path, "intervene", GROUP, facts)
+    logged = read_offline_run(tmp_path)
+    assert where == str(logged.folder)
+    assert logged.run.run_group == GROUP
+    assert logged.run.job_type == "intervene"
+    assert {"intervene", "mine"} == set(logged.run.tags)
+    assert logged.summary["best/r2"] == 0.25
+    assert logged.summary["texts"] == 7
+    assert "names" not in logged.summary
+    assert logged.table("tables/effects") == {
+        "columns": ["neuron", "name", "change"], "data": [[3, "a", 0.5], [4, "", None]],
+    }  # fmt: skip
+    assert "figures/curve" in {key for row in logged.history for key in row}
+    assert track_study(settings(enabled=False), tmp_path, "intervene", None, facts) is None

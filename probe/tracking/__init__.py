@@ -1,6 +1,7 @@
 """Weights & Biases: the only importer of wandb. A run never fails because of it."""
 
 from probe.tracking.run import Record, track
+from probe.tracking.study import track_study
 from probe.tracking.sweep import SweepRecord, track_sweep
 
-__all__ = ["Record", "SweepRecord", "track", "track_sweep"]
+__all__ = ["Record", "SweepRecord", "track", "track_study", "track_sweep"]

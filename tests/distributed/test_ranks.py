@@ -14,9 +14,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from probe.api import _request, compose
+from probe.api import compose
 from probe.distributed import find_device, n_ranks, run_ranks
 from probe.errors import RankError, UserError
+from probe.per_text import request_of
 from probe.request import Request
 
 WORK = "tests.distributed.failing_work"
@@ -28,7 +29,7 @@ def request_of_seven() -> Request:
     """Seven examples in three batches, so that one of four ranks has none."""
     words = ["data.limit=7", "layers=each", "runtime.token_budget=2400", "data.max_tokens=800",
              "average.halves=false"]  # fmt: skip
-    request = _request(compose(*words))
+    request = request_of(compose(*words))
     assert request.n_examples == 7
     assert len(request.batches) == 3
     return request
