@@ -2,8 +2,9 @@
 
 `python -m benchmarks.faulty WORDS…` is `python -m probe WORDS…`, but that every rank keeps its sums
 after every batch, and that the variable FAULT, `rank:batches:what`, is a fault: after so many
-batches the rank sends itself a signal (`SIGKILL`) or hangs (`hang`). In the folder HERE a file of its number says that a rank reads, and `last` are the last checkpoints of
-a run that is put in its place.
+batches the rank sends itself a signal (`SIGKILL`) or hangs (`hang`). In the folder HERE a file of
+its number says that a rank reads, and `last` are the last checkpoints of a run that is put in its
+place.
 """
 
 from __future__ import annotations
