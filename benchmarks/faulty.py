@@ -2,9 +2,9 @@
 
 `python -m benchmarks.faulty WORDS…` is `python -m probe WORDS…`, but that every rank keeps its sums
 after every batch, and that the variable FAULT, `rank:batches:what`, is a fault: after so many
-batches the rank sends itself a signal (`SIGKILL`), hangs (`hang`) or raises an error (`raise`). In
-the folder HERE a file of its number says that a rank reads, and `last` are the last checkpoints of
-a run that is put in its place.
+batches the rank sends itself a signal (`SIGKILL`) or hangs (`hang`). In the folder HERE a file of
+its number says that a rank reads, and `last` are the last checkpoints of a run that is put in its
+place.
 """
 
 from __future__ import annotations
@@ -52,8 +52,6 @@ def work(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
 
 def fail(what: str) -> None:
     """Fail in one of the ways."""
-    if what == "raise":
-        raise RuntimeError("the device went away")
     if what == "hang":
         time.sleep(600)
     os.kill(os.getpid(), getattr(signal, what))
