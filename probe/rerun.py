@@ -131,7 +131,7 @@ def _tell(run: Path, repetition: Path, apart: Mapping[str, float]) -> bool:
     unlike = "" if _same_bytes(run / measures, repetition / measures) else "not "
     if len(same) == len(apart):
         logger.info(
-            "all %d matrices have the same bytes as then, measures.json has %sthe same",
+            "all matrices (%d) have the same bytes as then, measures.json has %sthe same",
             len(apart), unlike,
         )  # fmt: skip
         return True

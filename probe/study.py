@@ -58,10 +58,10 @@ def study(
                     facts = task(config, work)
                     facts |= {"seconds": round(time.monotonic() - started, 3), "fingerprints": {}}
                     folder.close(facts)
-                logger.info("%s is finished: %s", name, folder.path)
                 where = track_study(config, folder.path, name, group, facts)
                 if where is not None:
                     logger.info("W&B run: %s", where)
+                logger.info("%s is finished: %s", name, folder.path)
             if look is not None:
                 look(config, folder.path)
         return folder.path

@@ -77,7 +77,7 @@ def test_a_repetition_has_the_same_bytes_beside_the_run(done: tuple[Path, str, P
     assert len(results(run)) == 2 * 2 * 2 + 2
     assert results(run) == results(repetition)
     assert said.splitlines()[-1].endswith(
-        "all 8 matrices have the same bytes as then, measures.json has the same"
+        "all matrices (8) have the same bytes as then, measures.json has the same"
     )
     assert "then and now" not in said
 
@@ -137,7 +137,7 @@ def pair(tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
 @pytest.mark.parametrize(
     ("second", "same", "words"),
     [
-        ([[1, 0.5], [0.5, 1]], True, "all 1 matrices have the same bytes as then"),
+        ([[1, 0.5], [0.5, 1]], True, "all matrices (1) have the same bytes as then"),
         ([[1, 0.5000008], [0.5, 1]], True, "the largest difference is 7.75e-07 in topology/"),
         ([[1, 0.5], [0.499, 1]], False, "the largest difference is 0.001 in topology/"),
         ([[1, np.nan], [0.5, 1]], False, "the largest difference is inf in topology/"),

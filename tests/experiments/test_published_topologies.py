@@ -96,7 +96,7 @@ class Inputs:
             "model=local", f"model.path={self.model}", f"study.mmlu_path={self.mmlu}",
             f"study.openwebtext_path={self.openwebtext}", f"study.layer={LAYER}",
             f"study.texts={TEXTS}", f"study.many={MANY}", f"study.perplexity={PERCENTILES}",
-            "runtime.device=cpu", f"output={output}",
+            "runtime.device=cpu", "tracking=none", f"output={output}",
         ]  # fmt: skip
 
 

@@ -109,7 +109,13 @@ def test_the_study_enters_like_the_main_program_and_a_training_is_its_seed(
     trained: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     settings = [f"study.{name}={value}" for name, value in vars(SMALL).items()]
-    command = [sys.executable, "-m", "experiments.train_tiny", f"output={tmp_path}"]
+    command = [
+        sys.executable,
+        "-m",
+        "experiments.train_tiny",
+        "tracking=none",
+        f"output={tmp_path}",
+    ]
     ran = subprocess.run([*command, *settings], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     [manifest] = tmp_path.glob("train_tiny/*/manifest.json")
