@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -619,6 +620,37 @@ def test_a_run_is_finished_and_whole_though_wandb_fails(
     assert any("W&B was given up" in line for line in warnings_of(caplog))
     assert not any(line.startswith("W&B run:") for line in caplog.messages)
     assert caplog.messages[-1].startswith("topologies, measures and figures: ")
+
+
+def test_a_run_in_another_working_folder_is_where_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W&B's background process keeps the folder that it was started in."""
+    for name in ("first", "second"):
+        (tmp_path / name / "run").mkdir(parents=True)
+        monkeypatch.chdir(tmp_path / name)
+        where = track(settings(), Path("run"), record())
+        assert where == str(read_offline_run(Path("run")).folder)
+
+
+def test_another_process_s_wandb_that_is_gone_does_not_matter(tmp_path: Path) -> None:
+    """As in a process that a notebook, or SLURM, hands its environment on to."""
+    track(settings(), tmp_path, record())  # so that there is an address, of a form that W&B knows
+    address = re.sub(r"/.*", str(tmp_path / "gone"), os.environ["WANDB_SERVICE"])
+    (tmp_path / "other").mkdir()
+    program = (
+        "from pathlib import Path; from probe.config import Mode, TrackingConfig;"
+        "from probe.tracking.writer import write;"
+        "tracking = TrackingConfig(mode=Mode.offline);"
+        "print(write(tracking, Path('other'), {}, lambda writer: None))"
+    )
+    started = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path, env=os.environ | {"WANDB_SERVICE": address}, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    [file] = tmp_path.glob("other/wandb/offline-run-*/*.wandb")
+    assert started.stdout.strip() == str(file.parent.relative_to(tmp_path))
 
 
 def test_without_wandb_a_run_says_how_to_get_it(

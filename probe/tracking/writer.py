@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -39,6 +40,10 @@ def write(
     """
     if not tracking.enabled:
         return None
+    if "wandb" not in sys.modules:
+        # W&B's background process of whoever started this one: it may have ended since, or be on
+        # another machine (SLURM hands the environment on), and then W&B fails. It gets its own.
+        os.environ.pop("WANDB_SERVICE", None)
     try:
         import wandb
     except ImportError:
@@ -54,13 +59,13 @@ def write(
             **about,
             project=tracking.project,
             entity=tracking.entity,
-            dir=folder,
+            dir=folder.resolve(),  # W&B's background process may have started in another folder
             mode=mode,
             reinit="create_new",  # a notebook's own run is not this one
             settings=wandb.Settings(console="off", init_timeout=_TIMEOUT, silent=True),
         )
         log(writer)
-        where = str(writer.url) if mode == "online" else str(Path(writer.dir).parent)
+        where = str(writer.url) if mode == "online" else _shown(Path(writer.dir).parent)
         writer.finish()
     except Exception as error:  # noqa: BLE001 - the results are on disk, whatever happens here
         logger.warning("W&B was given up (%s); the results on disk are whole", error)
@@ -69,6 +74,12 @@ def write(
                 writer.finish(exit_code=1)
         return None
     return where
+
+
+def _shown(path: Path) -> str:
+    """Word a path as the other results are: from the working folder, where it is in there."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _mode(tracking: TrackingConfig) -> Literal["online", "offline"]:
