@@ -33,6 +33,8 @@ class Program:
              f"output={folder / 'out'}"],
             env=os.environ | {"FAULT": fault, "HERE": str(folder), "OMP_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            # Tests that a script runs in the background ignore Ctrl-C, and so would the program.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
 
     def end(self) -> tuple[int, str]:
