@@ -114,12 +114,20 @@ def _docstrings(path: Path) -> list[str]:
         warnings.simplefilter("ignore")
         tree = ast.parse(source)
     found: list[tuple[int, str]] = []
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             docstring = ast.get_docstring(node)
             if docstring:
                 found.append((node.body[0].lineno, docstring.strip()))
     return [docstring for _, docstring in sorted(found)]
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield a node and the statements in it; expressions, most of a source, define nothing."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
+            yield from _statements(child)
 
 
 def _without_copies(documents: Iterable[Document], seen: set[str]) -> Iterator[Document]:
