@@ -9,8 +9,6 @@ from accelerate import dispatch_model, infer_auto_device_map
 from accelerate.utils import get_balanced_memory
 from torch import nn
 
-from probe.models import refuse_disk, settle
-
 
 def spread(module: nn.Module, device: torch.device) -> nn.Module:
     """Spread a model that is in host memory, as `from_pretrained` does with one on the disk.
@@ -27,6 +25,9 @@ def spread(module: nn.Module, device: torch.device) -> nn.Module:
     UserError
         If a part of it would have to stay on the disk.
     """
+    # It imports transformers, which reads then whether this rank is to stay off the network.
+    from probe.models import refuse_disk, settle
+
     if device.type == "cpu":
         return module
     blocks: Any = module._no_split_modules

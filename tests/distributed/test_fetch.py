@@ -8,11 +8,18 @@ import sys
 from collections import Counter
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
+from probe.batches import Batch
+from probe.cells import Wanted
+from probe.config import Config, DataConfig, ModelConfig
+from probe.request import Request
+from tests.distributed.test_ranks import TORCHRUN
 from tests.hub import Hub, HubError, hub_environment
 from tests.tiny_models import save_tiny
 
@@ -20,23 +27,19 @@ from tests.tiny_models import save_tiny
 SCRIPT = """
 import json
 import subprocess
+import sys
+from pathlib import Path
 
-from probe.batches import Batch
-from probe.cells import Wanted
-from probe.config import Config, DataConfig, ModelConfig
 from probe.distributed import run_ranks
 from probe.errors import UserError
-from probe.request import Request
 
 found = {}
 for name, ranks in [("alone", 1), ("together", 2), ("refused", 2)]:
-    config = Config(model=ModelConfig(id=f"Org/{name}"), data=DataConfig(source="text"))
-    batches = [Batch([member], [[5, 3, 8, 1 + member] * 8]) for member in range(2)]
-    request = Request(config, [0, 1], batches, ["a", "b"], name, [Wanted("both", [0, 1], [0])])
     if name == "refused":
         subprocess.Popen = None  # no process may be started
+    payload = (Path(sys.argv[1]) / name).read_bytes()
     try:
-        result = run_ranks("probe.extract:extract", request.to_bytes(), ranks, "cpu")
+        result = run_ranks("probe.extract:extract", payload, ranks, "cpu")
         found[name] = result["both/matrix"].tolist()
     except UserError as error:
         found[name] = str(error)
@@ -45,22 +48,37 @@ print(json.dumps(found))
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, object], list[str]]:
-    """Extract with one rank and with two; the second part is what the Hub was asked."""
-    root = tmp_path_factory.mktemp("hub")
-    for name in ("alone", "together", "refused"):
+def answers(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], list[str]]:
+    """Extract with one rank, with two, and under torchrun; return that and the Hub's requests."""
+    root, payloads = tmp_path_factory.mktemp("hub"), tmp_path_factory.mktemp("payloads")
+    for name in ("alone", "together", "refused", "torchrun"):
         _cut(save_tiny("llama", root / "models/Org" / name / "main"))
+        (payloads / name).write_bytes(_request(name).to_bytes())
+    ranks = [*TORCHRUN, "--nproc-per-node", "2", "-m", "tests.distributed.extract_under_torchrun"]
     with Hub(root) as hub:
         hub.refused["Org/refused"] = HubError(HTTPStatus.FORBIDDEN, "GatedRepo", "Ask for it.")
+        environment = hub_environment(hub, tmp_path_factory.mktemp("cache"))
+        launched = subprocess.Popen(
+            [*ranks, str(payloads / "torchrun"), str(payloads / "result")], env=environment
+        )
         output = subprocess.run(
-            [sys.executable, "-c", SCRIPT],
-            env=hub_environment(hub, tmp_path_factory.mktemp("cache")),
+            [sys.executable, "-c", SCRIPT, str(payloads)],
+            env=environment,
             stdout=subprocess.PIPE,
             text=True,
             check=True,
             timeout=120,
         ).stdout
-    return json.loads(output.splitlines()[-1]), hub.requests
+        assert launched.wait(120) == 0
+    found = json.loads(output.splitlines()[-1])
+    found["torchrun"] = load_file(payloads / "result")["both/matrix"].tolist()
+    return found, hub.requests
+
+
+def _request(name: str) -> Request:
+    config = Config(model=ModelConfig(id=f"Org/{name}"), data=DataConfig(source="text"))
+    batches = [Batch([member], [[5, 3, 8, 1 + member] * 8]) for member in range(2)]
+    return Request(config, [0, 1], batches, ["a", "b"], name, [Wanted("both", [0, 1], [0])])
 
 
 def _cut(folder: Path) -> None:
@@ -71,15 +89,16 @@ def _cut(folder: Path) -> None:
     assert len(list(folder.glob("model-*.safetensors"))) > 1
 
 
+def _requests(requests: list[str], name: str) -> list[str]:
+    return [word.replace(name, "") for word in requests if name in word]
+
+
 def test_two_ranks_ask_the_hub_for_no_more_than_one_does(
-    answers: tuple[dict[str, object], list[str]],
+    answers: tuple[dict[str, Any], list[str]],
 ) -> None:
     found, requests = answers
     np.testing.assert_allclose(found["together"], found["alone"], atol=1e-7, rtol=0)
-    alone, together = (
-        [word.replace(name, "") for word in requests if name in word]
-        for name in ("Org/alone", "Org/together")
-    )
+    alone, together = (_requests(requests, name) for name in ("Org/alone", "Org/together"))
     # One asks once more for the configuration, to know beforehand what the weights take.
     assert Counter(together) <= Counter(alone)
     assert len(alone) - len(together) <= 2
@@ -87,8 +106,20 @@ def test_two_ranks_ask_the_hub_for_no_more_than_one_does(
     assert len(weights) == len(set(weights)) > 1
 
 
+def test_of_the_ranks_of_torchrun_one_asks_the_hub(
+    answers: tuple[dict[str, Any], list[str]],
+) -> None:
+    found, requests = answers
+    np.testing.assert_allclose(found["torchrun"], found["alone"], atol=1e-7, rtol=0)
+    alone, together, torchrun = (
+        Counter(_requests(requests, name)) for name in ("Org/alone", "Org/together", "Org/torchrun")
+    )
+    # It fetches for all, as the driver of local ranks does, and loads, as a process alone does.
+    assert torchrun <= alone + together
+
+
 def test_a_refusal_is_told_once_and_no_rank_is_started(
-    answers: tuple[dict[str, object], list[str]],
+    answers: tuple[dict[str, Any], list[str]],
 ) -> None:
     found, _ = answers
     message = str(found["refused"])
