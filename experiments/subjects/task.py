@@ -19,9 +19,8 @@ from experiments.subjects.reading import BAG, EMBEDDING, PROMPT, QUESTION, Text,
 from experiments.subjects.settings import Subjects, SubjectsConfig, Sweep, check
 from experiments.subjects.similarity import Similarity, pattern, similarity, subject_parts
 from experiments.subjects.sweep import sweep_rows
-from probe.api import Config, replacing
+from probe.api import Config, aligned, replacing, write_csv
 from probe.config import data_name, model_name
-from probe.tables import aligned, write_csv
 
 logger = logging.getLogger(__name__)
 Rows = list[dict[str, Any]]

@@ -413,6 +413,8 @@ def test_the_help_page_does_not_wait_for_torch() -> None:
         ({"fractions": [0.0]}, [], "study.fractions=[0.0] are no different shares above 0"),
         ({"fractions": [0.6]}, [], "cannot go beyond 0.5; leave one of the two out"),
         ({"layers": [1, 1]}, [], "study.layers=[1, 1] is no layer number or list of different"),
+        ({"layers": [1, "last"]}, [], "study.layers=[1, 'last'] is no layer number or list of"),
+        ({"layers": [[0, 1]]}, [], "study.layers=[[0, 1]] is no layer number or list of different"),
         ({"layers": "middle"}, [], "study.layers=middle is no layer number"),
         ({"layers": 7}, [], "study.layers=7 is not in llama, whose layers are 0 to 2"),
         ({"layers": 2}, [], "layer 2 is the last of llama; give earlier study.layers, or leave"),
