@@ -49,7 +49,8 @@ def run(config: SubjectsConfig, folder: Path) -> dict[str, Any]:
             matrices += _matrix_rows(part, what, names, alike)
             place = folder / f"figures/{f'{what} {part}'.replace(' ', '_')}.png"
             tokens = len(texts[0].counted[part])
-            _save(place, similarity_map(f"{what}, {part}: {said} of {tokens} tokens", alike, names))
+            title = f"{what}, {part}: {said}, {tokens} tokens a text"
+            _save(place, similarity_map(title, alike, names))
     _save(folder / "figures/classification.png", accuracy_bars(f"Nearest mean: {said}", rows))
     tables = {"subjects": rows, "similarity": matrices, "sweep": swept}
     for table, content in tables.items():
