@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -72,6 +73,24 @@ def test_points_and_bars_are_those_of_the_table() -> None:
     # A divergence of zero has no place on a logarithmic axis.
     assert [one.get_label() for one in kl_left.containers] == ["degree"]
     figure.savefig(io.BytesIO(), format="png", dpi=30)
+
+
+@pytest.mark.parametrize("least", [0.3, 0.02, 0.004, 0.00001])
+def test_labels_of_an_axis_do_not_lie_on_each_other(least: float) -> None:
+    rows = [replace(KL, moved=least, treated=least / 3), replace(KL, moved=0.8, treated=5)]
+    figure = pruning_curve(rows, "said")
+    figure.savefig(io.BytesIO(), format="png")
+    for axis in (figure.axes[1].xaxis, figure.axes[1].yaxis):
+        low, high = sorted(axis.get_view_interval())
+        labels = [
+            label.get_window_extent()
+            for label, place in zip(
+                axis.get_majorticklabels(), axis.get_majorticklocs(), strict=True
+            )
+            if low <= place <= high
+        ]
+        assert len(labels) > 1
+        assert not any(a.overlaps(b) for a, b in pairwise(labels))
 
 
 def test_relative_changes_stand_beside_absolute_ones() -> None:
