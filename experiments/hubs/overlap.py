@@ -59,10 +59,14 @@ def _item(label: str, config: Config, layer: int, tally: Tally) -> Item:
         layers=(layer,) if str(config.site) == "mlp" else None,
         neurons=tally.n_neurons,
     )
-    defined = tally.average(0, 1).defined.nonzero().flatten()
     first, second = (frozenset(tally.hubs(half).tolist()) for half in (0, 1))
-    hubs = frozenset(tally.hubs(0, 1).tolist())
-    return Item(label, space, hubs, frozenset(defined.tolist()), (first, second))
+    return Item(label, space, *_hubs(tally), (first, second))
+
+
+def _hubs(tally: Tally) -> tuple[frozenset[int], frozenset[int]]:
+    """Return the hubs of the average topology, and the neurons that are defined in it."""
+    defined = tally.average(0, 1).defined.nonzero().flatten()
+    return frozenset(tally.hubs(0, 1).tolist()), frozenset(defined.tolist())
 
 
 def items_of_run(run: str, n_hubs: int | None) -> list[Item]:
@@ -120,11 +124,10 @@ def first_token_rows(variant: str, reading: Reading, null: Relabelling) -> list[
         if not without:
             continue
         whole = reading.draws(layer, OBSERVED)[0]
-        common = null.overlap(
-            frozenset(whole.hubs(0, 1).tolist()), frozenset(without[0].hubs(0, 1).tolist()),
-            range(whole.n_neurons),
-        )  # fmt: skip
-        assert common is not None, "there is at least one hub"
+        (ours, defined), (theirs, still) = (_hubs(tally) for tally in (whole, without[0]))
+        common = null.overlap(ours, theirs, defined & still)
+        if common is None:  # no neuron varies
+            continue
         rows.append(
             {"variant": variant, "layer": layer, "r": _agreement(whole, without[0])}
             | asdict(common)

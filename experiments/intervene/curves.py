@@ -21,7 +21,8 @@ _LABELS = {
     "kl": "KL from the untouched model, nats a token",
     "accuracy": "accuracy, share of questions",
 }
-_TICKS = (1, 1.5, 2, 3, 4, 6, 8)
+# Multiples of powers of ten that are labelled where an axis spans no more than a factor.
+_TICKS = {100.0: (1, 1.5, 2, 3, 4, 6, 8), 1000.0: (1, 2, 5), float("inf"): (1,)}
 # Nulls are grey and broken.
 _NULLS = ("random", "random_norm")
 # The two degrees often lie on each other.
@@ -82,8 +83,10 @@ def _draw(axes: Axes, rows: Sequence[Row], across: str) -> None:
 
 
 def _label(axis: Axis) -> None:
-    """Label a logarithmic axis that may span less than a decade."""
-    axis.set_major_locator(LogLocator(subs=_TICKS))
+    """Label a logarithmic axis, which may span less than a decade or many."""
+    low, high = axis.get_view_interval()
+    ticks = next(ticks for most, ticks in _TICKS.items() if high / low <= most)
+    axis.set_major_locator(LogLocator(subs=ticks))
     axis.set_major_formatter(FormatStrFormatter("%g"))
     axis.set_minor_formatter(NullFormatter())
 

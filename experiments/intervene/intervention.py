@@ -21,10 +21,9 @@ from experiments.intervene.plan import Plan
 from experiments.intervene.settings import InterveneConfig, check
 from experiments.intervene.table import Effects, Row, headline, rows, write
 from experiments.statistics import split_by_group
-from probe.api import Config, UserError, replacing
+from probe.api import Config, Document, UserError, replacing
 from probe.batches import form_batches
 from probe.config import data_name, model_name
-from probe.data import Document
 from probe.distributed import n_ranks, run_ranks
 from probe.examples import Example
 from probe.pipeline import load
@@ -34,6 +33,8 @@ from probe.request import Request
 logger = logging.getLogger(__name__)
 # Logits of a batch, in numbers; log probabilities with and without treatment are held together.
 _LOGITS = 1 << 27
+# What figures call the treatments.
+_DONE = {"mean": "set to their mean", "zero": "set to zero", "noise": "noise of their SD added"}
 
 
 @dataclass(frozen=True)
@@ -185,6 +186,6 @@ def _write(found: Sequence[Row], folder: Path, about: str) -> None:
             for row in found
             if row.treatment == treatment and (row.order == order or row.select == "random")
         ]
-        figure = pruning_curve(chosen, f"{about}; {order} neurons, treatment {treatment}")
+        figure = pruning_curve(chosen, f"{about} by {order} score; {_DONE[treatment]}")
         with replacing(folder / "figures" / f"curve_{treatment}_{order}.png") as unfinished:
             figure.savefig(unfinished, format="png")

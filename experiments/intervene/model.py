@@ -40,7 +40,7 @@ def check_model(config: InterveneConfig) -> ModelFacts:
     text = whole.get_text_config()
     name, n_layers = model_name(config.model), text.num_hidden_layers
     settings = config.study
-    layers = layer_list(settings) or [n_layers // 2]
+    layers = sorted(layer_list(settings) or [n_layers // 2])
     if layers[-1] >= n_layers:
         raise UserError(
             f"study.layers={layers[-1]} is not in {name}, whose layers are 0 to {n_layers - 1}"

@@ -80,11 +80,9 @@ def check(config: InterveneConfig) -> None:
 
 
 def layer_list(settings: Intervene) -> list[int] | None:
-    """Return the layers that are asked for; None asks for the middle one."""
+    """Return the layers that are asked for, as given; None asks for the middle one."""
     given = settings.layers
-    if given is None:
-        return None
-    return sorted(given) if isinstance(given, list) else [given]
+    return given if given is None or isinstance(given, list) else [given]
 
 
 def _mistakes(config: InterveneConfig) -> Iterator[str]:
@@ -111,8 +109,8 @@ def _mistakes(config: InterveneConfig) -> Iterator[str]:
     layers = layer_list(settings)
     if layers is not None and (
         not layers
-        or len(set(layers)) < len(layers)
         or not all(type(layer) is int and layer >= 0 for layer in layers)
+        or len(set(layers)) < len(layers)
     ):
         yield (
             f"study.layers={settings.layers} is no layer number or list of different numbers from "

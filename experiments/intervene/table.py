@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from experiments.intervene.outcome import OUTCOMES
 from experiments.intervene.plan import Condition
 from experiments.statistics import Resamples, interval
-from probe.api import replacing
+from probe.api import aligned, replacing
 
 Vector = NDArray[np.float64]
 # Adds up the examples' values, over all of them or in every draw of a bootstrap.
@@ -186,21 +186,39 @@ def write(found: Sequence[Row], path: Path) -> None:
 
 
 def headline(found: Sequence[Row]) -> list[str]:
-    """Say the effect of the smallest choice of every kind, a line each."""
+    """Lay out the effects of the smallest choice of every kind, a table for each measure."""
     least = min(row.neurons for row in found)
-    said = []
-    for row in found:
-        if row.neurons == least:
-            relative = "" if row.relative is None else f" ({row.relative:+.1%})"
-            chance = "" if row.chance is None else f", chance {row.chance:.4g}"
-            beyond = ""
-            if row.beyond is not None:
-                ends = f"[{row.beyond_low:+.3g}, {row.beyond_high:+.3g}]"
-                beyond = f"; beyond random {row.beyond:+.3g} {ends}"
-            said.append(
-                f"{row.measure}, {row.treatment}, {row.neurons} of {row.order} {row.select}: "
-                f"{row.untouched:.4g} → {row.treated:.4g}, {row.change:+.3g} "
-                f"[{row.low:+.3g}, {row.high:+.3g}]{relative}{chance}{beyond}; "
-                f"{row.moved:.2%} of the squared norm moved"
-            )
+    said: list[str] = []
+    for measure in dict.fromkeys(row.measure for row in found):
+        chosen = [row for row in found if (row.measure, row.neurons) == (measure, least)]
+        untouched, chance = chosen[0].untouched, chosen[0].chance
+        guessed = "" if chance is None else f", chance {chance:.4g}"
+        title = f"{measure} ({least} treated a layer; untouched {untouched:.4g}{guessed})"
+        header = [title, "treated", "change", "95 %", "beyond random", "95 %", "norm moved"]
+        said += aligned(header, [_cells(row) for row in chosen])
     return said
+
+
+def _cells(row: Row) -> list[str]:
+    relative = "" if row.relative is None else f" ({row.relative:+.1%})"
+    beyond = ["", ""]
+    if row.beyond is not None:
+        beyond = [f"{row.beyond:+.3g}", f"{row.beyond_low:+.3g} to {row.beyond_high:+.3g}"]
+    return [
+        f"{row.treatment}, {_choice(row)}",
+        f"{row.treated:.4g}",
+        f"{row.change:+.3g}{relative}",
+        f"{row.low:+.3g} to {row.high:+.3g}",
+        *beyond,
+        f"{row.moved:.2%}",
+    ]
+
+
+def _choice(row: Row) -> str:
+    if row.select == "random":
+        return row.select
+    return (
+        f"{row.select} (of {row.order} degrees)"
+        if row.select == "random_norm"
+        else (f"{row.order} {row.select}")
+    )

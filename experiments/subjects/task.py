@@ -19,9 +19,8 @@ from experiments.subjects.reading import BAG, EMBEDDING, PROMPT, QUESTION, Text,
 from experiments.subjects.settings import Subjects, SubjectsConfig, Sweep, check
 from experiments.subjects.similarity import Similarity, pattern, similarity, subject_parts
 from experiments.subjects.sweep import sweep_rows
-from probe.api import Config, replacing
+from probe.api import Config, aligned, replacing, write_csv
 from probe.config import data_name, model_name
-from probe.tables import aligned, write_csv
 
 logger = logging.getLogger(__name__)
 Rows = list[dict[str, Any]]
@@ -50,7 +49,8 @@ def run(config: SubjectsConfig, folder: Path) -> dict[str, Any]:
             matrices += _matrix_rows(part, what, names, alike)
             place = folder / f"figures/{f'{what} {part}'.replace(' ', '_')}.png"
             tokens = len(texts[0].counted[part])
-            _save(place, similarity_map(f"{what}, {part}: {said} of {tokens} tokens", alike, names))
+            title = f"{what}, {part}: {said}, {tokens} tokens a text"
+            _save(place, similarity_map(title, alike, names))
     _save(folder / "figures/classification.png", accuracy_bars(f"Nearest mean: {said}", rows))
     tables = {"subjects": rows, "similarity": matrices, "sweep": swept}
     for table, content in tables.items():

@@ -115,7 +115,9 @@ def centre(activations: Tensor, keep: Tensor, out: Tensor) -> tuple[Tensor, Tens
         What was taken away: the mean, but for a rounding error of float32.
     """
     first = keep.int().argmax(dim=1)
-    anchor = activations[torch.arange(len(keep), device=keep.device), first].float()
+    # Not rounded, or what is constant in float64 would differ from it.
+    exact = torch.promote_types(activations.dtype, torch.float32)
+    anchor = activations[torch.arange(len(keep), device=keep.device), first].to(exact)
     torch.sub(activations, anchor.unsqueeze(1), out=out)
     # On a GPU asking whether there is any padding costs more than masking none.
     masked = keep.device.type != "cpu" or not keep.all()

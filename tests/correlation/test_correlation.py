@@ -242,6 +242,16 @@ def test_a_neuron_is_constant_exactly_where_its_maximum_is_its_minimum(
     assert torch.isfinite(series).all()
 
 
+def test_a_constant_of_double_precision_is_constant() -> None:
+    x = torch.randn(2, 30, 6, dtype=torch.float64)
+    x[..., 4] = 0.1  # not a number of float32
+    series, defined, _ = standardise(x, torch.ones(2, 30, dtype=torch.bool))
+    assert defined.tolist() == [[neuron != 4 for neuron in range(6)]] * 2
+    assert not series[..., 4].any()
+    found = (series[0].T @ series[0]).double().numpy()[:4, :4]
+    np.testing.assert_allclose(found, np.corrcoef(x[0, :, :4].T.numpy()), atol=1e-6)
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
 def test_an_example_with_a_non_finite_activation_is_told(scheme: str, bad: float) -> None:

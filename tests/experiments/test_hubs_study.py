@@ -25,11 +25,13 @@ from experiments.hubs.bases import (
     rotation,
 )
 from experiments.hubs.frequency import Frequencies, frequency
-from experiments.hubs.reading import Tally
+from experiments.hubs.overlap import first_token_rows
+from experiments.hubs.reading import Reading, Tally
 from experiments.hubs.settings import Hubs, HubsConfig, check, varied
 from experiments.hubs.task import run, untrained
 from probe import api
 from probe.api import UserError, compose
+from probe.compare.hubs import Relabelling
 
 WORDS = (
     "data.limit=8", "data.shuffle=true", "data.cut=tokens", "data.window=40", "layers=[1,2]",
@@ -145,12 +147,28 @@ def test_an_average_leaves_out_what_is_undefined() -> None:
     tally = Tally(6, 2, torch.device("cpu"))
     for number, x in enumerate(texts):
         tally.add(Correlated.of(torch.from_numpy(x)), number % 2)
-    with np.errstate(all="ignore"):
-        expected = np.nanmean([np.corrcoef(x.T) for x in texts], axis=0)
+    r = np.array([np.corrcoef(x.T) for x in texts])
+    r[:2, 2] = r[:2, :, 2] = np.nan  # what corrcoef makes of a constant is rounding errors
+    expected = np.nanmean(r, axis=0)
     average = tally.average(0, 1)
     np.testing.assert_allclose(average.matrix.numpy(), expected, atol=1e-6)
     assert average.defined.all()
     assert set(tally.hubs(0, 1).tolist()) == strongest(expected, 2)
+
+
+def test_neurons_that_never_vary_are_no_chance_of_common_hubs() -> None:
+    """Of 2 hubs among 6 neurons a third is shared by chance, however many are dead."""
+    rng = np.random.default_rng(0)
+    bases = (OBSERVED, WITHOUT_FIRST)
+    tallies = {(LAYER, basis, 0): Tally(30, 2, torch.device("cpu")) for basis in bases}
+    for text in range(4):
+        x = rng.normal(size=(40, 30))
+        x[:, 6:] = 0.1
+        tallies[LAYER, OBSERVED, 0].add(Correlated.of(torch.from_numpy(x)), text % 2)
+        tallies[LAYER, WITHOUT_FIRST, 0].add(Correlated.of(torch.from_numpy(x[1:])), text % 2)
+    reading = Reading([0, 1, 0, 1], [40] * 4, list("abcd"), tallies, {LAYER: [1.0] * 4})
+    [row] = first_token_rows("base", reading, Relabelling(2000, seed=0))
+    assert row["chance"] == pytest.approx(2 / 6, abs=0.03)
 
 
 def test_planted_hubs_are_found_in_every_text_and_no_more_when_shifted() -> None:

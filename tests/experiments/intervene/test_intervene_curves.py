@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -20,9 +21,27 @@ ROW = Row(
     beyond_high=-0.05,
 )  # fmt: skip
 MORE = replace(ROW, neurons=80, fraction=0.1, moved=0.3, treated=0.3, change=-0.2, low=-0.25)
-RANDOM = replace(ROW, select="random", treated=0.49, change=-0.01, low=-0.02, high=0.01, moved=0.01)
+RANDOM = replace(
+    ROW,
+    select="random",
+    treated=0.49,
+    change=-0.01,
+    low=-0.02,
+    high=0.01,
+    moved=0.01,
+    beyond=None,
+    relative=-0.02,
+)
 KL = replace(
-    ROW, measure="kl", untouched=0.0, treated=0.2, change=0.2, low=0.1, high=0.3, chance=None
+    ROW,
+    measure="kl",
+    untouched=0.0,
+    treated=0.2,
+    change=0.2,
+    low=0.1,
+    high=0.3,
+    chance=None,
+    relative=None,
 )
 ROWS = [ROW, MORE, RANDOM, KL, replace(KL, select="rms", treated=0.0, change=0.0)]
 
@@ -56,6 +75,24 @@ def test_points_and_bars_are_those_of_the_table() -> None:
     figure.savefig(io.BytesIO(), format="png", dpi=30)
 
 
+@pytest.mark.parametrize("least", [0.3, 0.02, 0.004, 0.00001])
+def test_labels_of_an_axis_do_not_lie_on_each_other(least: float) -> None:
+    rows = [replace(KL, moved=least, treated=least / 3), replace(KL, moved=0.8, treated=5)]
+    figure = pruning_curve(rows, "said")
+    figure.savefig(io.BytesIO(), format="png")
+    for axis in (figure.axes[1].xaxis, figure.axes[1].yaxis):
+        low, high = sorted(axis.get_view_interval())
+        labels = [
+            label.get_window_extent()
+            for label, place in zip(
+                axis.get_majorticklabels(), axis.get_majorticklocs(), strict=True
+            )
+            if low <= place <= high
+        ]
+        assert len(labels) > 1
+        assert not any(a.overlaps(b) for a, b in pairwise(labels))
+
+
 def test_relative_changes_stand_beside_absolute_ones() -> None:
     right = pruning_curve(ROWS, "said").axes[1]
     [second] = right.child_axes
@@ -66,8 +103,15 @@ def test_relative_changes_stand_beside_absolute_ones() -> None:
 
 
 def test_the_headline_tells_both_changes_chance_and_the_null() -> None:
-    assert headline(ROWS)[0] == (
-        "accuracy, mean, 8 of highest degree: 0.5 → 0.4, -0.1 [-0.15, -0.08] (-20.0%), chance "
-        "0.25; beyond random -0.09 [-0.14, -0.05]; 5.00% of the squared norm moved"
-    )
-    assert len(headline(ROWS)) == 4
+    norm = replace(ROW, select="random_norm", beyond=-0.01, beyond_low=-0.02, beyond_high=0.01)
+    lines = headline([ROW, MORE, RANDOM, norm, KL])
+    columns = "treated change 95 % beyond random 95 % norm moved"
+    assert [" ".join(line.split()) for line in lines] == [
+        f"accuracy (8 treated a layer; untouched 0.5, chance 0.25) {columns}",
+        "mean, highest degree 0.4 -0.1 (-20.0%) -0.15 to -0.08 -0.09 -0.14 to -0.05 5.00%",
+        "mean, random 0.49 -0.01 (-2.0%) -0.02 to +0.01 1.00%",
+        "mean, random_norm (of highest degrees) 0.4 -0.1 (-20.0%) -0.15 to -0.08 "
+        "-0.01 -0.02 to +0.01 5.00%",
+        f"kl (8 treated a layer; untouched 0) {columns}",
+        "mean, highest degree 0.2 +0.2 +0.1 to +0.3 -0.09 -0.14 to -0.05 5.00%",
+    ]
