@@ -95,6 +95,19 @@ def test_a_probe_is_the_ridge_regression_that_does_best_on_the_texts_to_choose_b
     np.testing.assert_allclose(found.values[0], wanted[1], atol=1e-9)
 
 
+def test_shuffled_labels_choose_a_penalty_of_their_own() -> None:
+    generator = np.random.default_rng(0)
+    features, labels = generator.normal(size=(60, 40)), generator.random((8, 60)) < 0.5
+    parts = [np.arange(30), np.arange(30, 45), np.arange(45, 60)]
+    gram = features @ features.T
+    alone = [probe(gram, one[None], parts) for one in labels]
+    assert len({one.penalty for one in alone}) > 1
+    together = probe(gram, labels, parts)
+    assert together.penalty == alone[0].penalty
+    wanted = np.concatenate([one.values for one in alone])
+    np.testing.assert_allclose(together.values, wanted, atol=1e-9)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=25))
 def test_auc_is_the_share_of_pairs_in_order(entries: list[tuple[int, bool]]) -> None:
