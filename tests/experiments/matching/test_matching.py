@@ -251,6 +251,8 @@ def test_words_make_the_second_model_of_the_first() -> None:
         (["study.fractions=[1,0,0]"], "are not three shares above 0 that make 1"),
         (["study.batch=1"], "study.batch=1 is too small; give 2 or more"),
         (["study.rate=0"], "study.rate=0.0 is no learning rate"),
+        (["study.rate=nan"], "study.rate=nan is no learning rate"),
+        (["study.rate=inf"], "study.rate=inf is no learning rate"),
         (
             ["data=openwebtext", "data.streaming=true", "data.limit=3"],
             "data.streaming=true reads texts once",
