@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.statistics import split_by_group
-from probe.api import Config, UserError, documents, tokenize
-
-if TYPE_CHECKING:
-    from probe.data import Document
+from probe.api import Config, Document, UserError, documents, tokenize
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ def probes_figure(rows: Sequence[Row], majority: float) -> Figure:
             _mark(axes, [row[f"{name}_shuffled"] for row in rows])
         axes.set_xlabel(label)
         axes.set_yticks(range(len(rows)), [""] * len(rows))
+        _leave_room(axes, len(rows))
     _name(every[0], rows)
     return figure
 
@@ -42,6 +43,7 @@ def coupling_figure(rows: Sequence[Row]) -> Figure:
         left.plot([row["null_low"], row["null_high"]], [place, place], color=GREY, linewidth=6)
     _draw(left, rows, "value", "low", "high")
     _mark(left, [row["null"] for row in rows])
+    _leave_room(left, len(rows))
     left.set_xlabel("share of questions with C > 0")
     _name(left, rows)
     shown = [row for row in rows if row["source"] == TOPOLOGY]
@@ -65,7 +67,6 @@ def _draw(axes: Axes, rows: Sequence[Row], value: str, low: str, high: str) -> N
         colour = ORANGE if row["control"] else BLUE if row["source"] == TOPOLOGY else _GREEN
         axes.plot([row[low], row[high]], [place, place], color=colour, linewidth=1.5)
         axes.plot(row[value], place, "o", color=colour, markersize=5)
-    axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(axis="x", color="0.9")
     axes.set_axisbelow(True)
 
@@ -73,7 +74,11 @@ def _draw(axes: Axes, rows: Sequence[Row], value: str, low: str, high: str) -> N
 def _mark(axes: Axes, nulls: Sequence[float]) -> None:
     axes.plot(nulls, range(len(nulls)), "x", color="0.4", markersize=5, label="shuffled labels")
     axes.legend(fontsize=7, loc="lower right")
-    axes.set_ylim(bottom=len(nulls) + 0.2)  # room for the legend
+
+
+def _leave_room(axes: Axes, n_rows: int) -> None:
+    """Leave room for the legend below the rows, in every panel of a figure alike."""
+    axes.set_ylim(n_rows + 0.2, -0.5)
 
 
 def _name(axes: Axes, rows: Sequence[Row]) -> None:

@@ -23,7 +23,7 @@ class Scores:
     values : ndarray of float64, shape (n_labellings, n_test)
         The output for true less that for false; positive where it says true.
     penalty : float
-        The penalty that the texts to choose by have chosen.
+        The penalty that the texts to choose by have chosen for the first labelling.
     """
 
     values: NDArray[np.float64]
@@ -47,7 +47,7 @@ def probe(
     gram : ndarray of float64, shape (n_texts, n_texts)
         Inner products of the texts' vectors.
     labels : ndarray of bool, shape (n_labellings, n_texts)
-        Labels of all texts; only the first labelling chooses the penalty, which serves for all.
+        Labels of all texts; every labelling chooses a penalty of its own, as a null must.
     parts : sequence of three ndarray of int
         Numbers of the texts to train on, to choose by and to test on.
     """
@@ -57,15 +57,18 @@ def probe(
     centred = _Centred(gram, train)
     kernel = centred(train)
     scale = float(np.trace(kernel)) / len(train) or 1.0
-    best, values, chosen = -np.inf, np.empty(0), PENALTIES[0]
+    to_choose, to_test = centred(choose), centred(test)
+    best, chosen = np.full(len(labels), -np.inf), np.full(len(labels), PENALTIES[0])
+    values = np.empty((len(labels), len(test)))
     for penalty in PENALTIES:
         ridge = kernel + penalty * scale * np.eye(len(train))
         weights = cho_solve(cho_factor(ridge, overwrite_a=True), targets - offset)
-        quality = auc((centred(choose) @ weights)[:, 0], labels[0, choose])
-        if quality > best:
-            best, chosen = quality, penalty
-            values = (offset + centred(test) @ weights).T
-    return Scores(values, chosen)
+        scores = (to_choose @ weights).T
+        quality = np.array([auc(*one) for one in zip(scores, labels[:, choose], strict=True)])
+        better = quality > best
+        best[better], chosen[better] = quality[better], penalty
+        values[better] = (offset + to_test @ weights).T[better]
+    return Scores(values, float(chosen[0]))
 
 
 class _Centred:

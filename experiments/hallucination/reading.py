@@ -7,12 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from probe.api import Config, ExampleActivations, compose, iterate
-from probe.correlation import standardise
+from probe.api import Config, ExampleActivations, Factor, compose, iterate
 
 Settings = TypeVar("Settings", bound=Config)
 
@@ -84,9 +82,12 @@ def embeddings(config: Config) -> Config:
     return replace(config, site=usual.site, layers=usual.layers)
 
 
-def untrained(config: Config, seed: int) -> Config:
-    """Configure the reading of a randomly initialised model."""
-    return replace(config, init=replace(compose("init=random").init, seed=seed))
+def untrained(config: Config, models: int) -> list[Config]:
+    """Configure the reading of randomly initialised models, none of which is the given one."""
+    random, own = compose("init=random").init, config.init
+    taken = own.seed if own.kind == random.kind else None
+    seeds = [seed for seed in range(models + 1) if seed != taken][:models]
+    return [replace(config, init=replace(random, seed=seed)) for seed in seeds]
 
 
 _Parts = dict[int, tuple[Tensor, NDArray[np.float64], NDArray[np.float64]]]
@@ -95,8 +96,7 @@ _Parts = dict[int, tuple[Tensor, NDArray[np.float64], NDArray[np.float64]]]
 def _condensed(example: ExampleActivations) -> tuple[ExampleActivations, _Parts]:
     parts: _Parts = {}
     for number, activations in example.layers.items():
-        keep = torch.ones(1, len(activations), dtype=torch.bool, device=activations.device)
-        series = standardise(activations[None], keep).series[0]
         mean = activations.double().mean(dim=0).cpu().numpy()
-        parts[number] = (series, mean, activations[-1].double().cpu().numpy())
+        last = activations[-1].double().cpu().numpy()
+        parts[number] = (Factor.of(activations).series, mean, last)
     return replace(example, layers={}), parts

@@ -16,8 +16,7 @@ from experiments.hallucination.reading import one_by_one, read
 from experiments.hallucination.settings import Hallucination, HallucinationConfig, check
 from experiments.hallucination.sources import TOPOLOGY, sources
 from experiments.statistics import paired_difference
-from probe.api import UserError, replacing
-from probe.tables import aligned, write_csv
+from probe.api import UserError, aligned, replacing, write_csv
 
 logger = logging.getLogger(__name__)
 

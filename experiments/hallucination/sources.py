@@ -59,9 +59,10 @@ def sources(
             products = products_of_features(scaled(features, train))
             yield Source(name, number, control=False, coupled=False, products=products)
     yield from _of_words(config, reading, answers, train)
-    for seed in range(config.study.random_inits):
-        for number, layer in read(untrained(config, seed)).layers.items():
-            name, products = f"topology, random init {seed}", products_of_topologies(layer.series)
+    for random in untrained(config, config.study.random_inits):
+        name = f"topology, random init {random.init.seed}"
+        for number, layer in read(random).layers.items():
+            products = products_of_topologies(layer.series)
             yield Source(name, number, control=True, coupled=True, products=products)
 
 

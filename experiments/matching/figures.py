@@ -28,15 +28,13 @@ def figure(matched: Sequence[Row], compared: Sequence[Row]) -> Figure:
     axes[0].set_ylim(bottom=len(matched) + 0.2)  # room for the legend
     _points(axes[1], compared, "correlation", "r of |r| after the best assignment found")
     axes[1].set_xlim(right=1.02)
-    _points(axes[2], compared, "spectra", "distance of spectra")
-    axes[2].set_xlim(left=0)
+    with_spectra = [row for row in compared if row["spectra"] is not None]
+    _points(axes[2], with_spectra, "spectra", "distance of spectra")
     return drawn
 
 
 def _points(axes: Axes, rows: Sequence[Row], name: str, label: str) -> None:
     for place, row in enumerate(rows):
-        if row[name] is None:
-            continue
         axes.plot(row[name], place, "o", color=_colour(row), markersize=6)
     # Long names in two lines, at the comma.
     names = [row["pair"].replace(", ", ",\n", 1) for row in rows]

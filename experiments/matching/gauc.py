@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 
 def gauc_by_text(similarity: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -48,13 +49,12 @@ def permuted_gauc(similarity: NDArray[np.float64], times: int, seed: int) -> lis
 
 
 def length_similarity(first: Sequence[int], second: Sequence[int]) -> NDArray[np.float64]:
-    """Compare texts by how many tokens they have under either model, as ranks."""
-    ranks = [
-        np.argsort(np.argsort(lengths, kind="stable"), kind="stable") for lengths in (first, second)
-    ]
-    similarity: NDArray[np.float64] = -np.abs(ranks[0][:, None] - ranks[1][None, :]).astype(
-        np.float64
-    )
+    """Compare texts by how many tokens they have under either model, as ranks.
+
+    Texts of one length share a rank: ranks in the texts' order would tell them apart by that.
+    """
+    ranks = [rankdata(lengths) for lengths in (first, second)]
+    similarity: NDArray[np.float64] = -np.abs(ranks[0][:, None] - ranks[1][None, :])
     return similarity
 
 

@@ -14,8 +14,7 @@ from experiments.matching.matched import Models, match_pairs
 from experiments.matching.settings import MatchingConfig, both, check
 from experiments.matching.texts import everything, load_texts, read
 from experiments.statistics import split_by_group
-from probe.api import UserError, replacing
-from probe.tables import aligned, write_csv
+from probe.api import UserError, aligned, replacing, write_csv
 
 logger = logging.getLogger(__name__)
 Row = dict[str, Any]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
-from math import isclose
+from math import inf, isclose
 from operator import attrgetter
 from typing import TypeVar
 
@@ -80,7 +80,7 @@ def check(config: MatchingConfig) -> None:
         if getattr(settings, name) < bound:
             value = getattr(settings, name)
             raise UserError(f"study.{name}={value} is too small; give {bound} or more")
-    if settings.rate <= 0:
+    if not 0 < settings.rate < inf:
         raise UserError(f"study.rate={settings.rate} is no learning rate; give e.g. 0.001")
 
 

@@ -9,11 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-import torch
 from torch import Tensor
 
-from probe.api import Config, compose, documents, iterate
-from probe.correlation import standardise
+from probe.api import Config, Factor, compose, documents, iterate
 from probe.examples import merge_paragraphs
 
 Settings = TypeVar("Settings", bound=Config)
@@ -80,9 +78,8 @@ def read(name: str, config: Config, texts: Sequence[Text], numbers: Sequence[int
         series = {}
         for example in iterate(replace(config, data=data, subject=None)):
             [activations] = example.layers.values()
-            keep = torch.ones(1, len(activations), dtype=torch.bool, device=activations.device)
             row = int(example.document.rpartition("/")[2])
-            series[numbers[row]] = standardise(activations[None], keep).series[0]
+            series[numbers[row]] = Factor.of(activations).series
     return Side(name, dict(sorted(series.items())))
 
 

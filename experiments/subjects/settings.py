@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
+from math import isfinite
 
 from probe.api import Config, UserError, compose, key
 
@@ -78,6 +79,10 @@ def check(config: SubjectsConfig) -> Config:
         raise UserError(f"study.examples={settings.examples} is too few; give 4 or more a subject")
     if not 0 < settings.test_share < 1:
         raise UserError(f"study.test_share={settings.test_share} is no share between 0 and 1")
+    if not settings.values or not all(map(isfinite, settings.values)):
+        raise UserError(
+            f"study.values={settings.values} are no finite numbers; give e.g. study.values=[-1,0,1]"
+        )
     if config.subject is None:
         raise UserError("this data has no subjects; take data=mmlu, mmlu_pro or sample")
     if data.cut.value != "whole" or config.model.chat:

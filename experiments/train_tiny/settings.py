@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
-from probe.api import key
+from probe.api import UserError, key
+
+# The 256 bytes and the end of a text are tokens in any case.
+_LEAST = {
+    "steps": 0, "batch_size": 1, "window": 2, "warmup_steps": 0, "seed": 0, "vocabulary": 257,
+    "hidden_size": 1, "num_layers": 1, "num_heads": 1, "num_key_value_heads": 1,
+    "intermediate_size": 1, "threads": 1, "log_every": 1,
+}  # fmt: skip
 
 
 @dataclass
@@ -67,3 +75,38 @@ class TrainTiny:
     checkpoints: bool = key(
         False, "Whether to store the model at steps 0, 1, 2, 4, 8, ... as `checkpoints/step-N`."
     )
+
+
+def check(settings: TrainTiny) -> None:
+    """
+    Tell a mistake before any work.
+
+    Parameters
+    ----------
+    settings
+        Sizes, schedule and seed.
+
+    Raises
+    ------
+    UserError
+        For the first value that cannot work.
+    """
+    for name, bound in _LEAST.items():
+        value = getattr(settings, name)
+        if value < bound:
+            raise UserError(f"study.{name}={value} is too small; give {bound} or more")
+    for name in ("learning_rate", "gradient_clip"):
+        value = getattr(settings, name)
+        if not 0 < value < inf:
+            raise UserError(f"study.{name}={value} is no number above 0")
+    if not 0 <= settings.weight_decay < inf:
+        raise UserError(f"study.weight_decay={settings.weight_decay} is no number from 0 up")
+    if not 0 < settings.held_out < 1:
+        raise UserError(f"study.held_out={settings.held_out} is no share between 0 and 1")
+    heads, shared = settings.num_heads, settings.num_key_value_heads
+    # Positions turn pairs of a head's numbers.
+    if settings.hidden_size % (2 * heads) or heads % shared:
+        raise UserError(
+            f"study.hidden_size={settings.hidden_size} is to be a multiple of twice "
+            f"study.num_heads={heads}, and that a multiple of study.num_key_value_heads={shared}"
+        )

@@ -19,8 +19,9 @@ from experiments.train_tiny.card import write_card
 from experiments.train_tiny.corpus import Corpus, count_bytes, load_corpus
 from experiments.train_tiny.evaluation import bits_per_byte
 from experiments.train_tiny.model import build_model, count_parameters, store_model
-from experiments.train_tiny.settings import TrainTiny
+from experiments.train_tiny.settings import TrainTiny, check
 from experiments.train_tiny.tokenizer import encode_stream, learn_tokenizer
+from probe.api import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -42,11 +43,24 @@ def train(settings: TrainTiny, folder: Path) -> dict[str, Any]:
         What was measured: sizes of the corpus and the model, tokens seen, seconds, and held-out
         bits per byte before training, after it, and of the stored float16 model loaded in
         float32.
+
+    Raises
+    ------
+    UserError
+        If a setting cannot work.
     """
+    check(settings)
     torch.set_num_threads(settings.threads)
     corpus = load_corpus(settings.held_out)
+    if not corpus.train or not corpus.held_out:
+        raise UserError(f"study.held_out={settings.held_out} leaves one of the two parts empty")
     tokenizer = learn_tokenizer(corpus.train, settings.vocabulary, settings.window)
     tokens = encode_stream(tokenizer, corpus.train)
+    # Windows begin anywhere in the first one.
+    if len(tokens) < 2 * settings.window:
+        raise UserError(
+            f"study.window={settings.window} is too large for the {len(tokens)} tokens to train on"
+        )
     measured = encode_stream(tokenizer, corpus.held_out)
     measured_bytes = count_bytes(corpus.held_out)
     model = build_model(settings, tokenizer.eos_token_id)

@@ -111,7 +111,10 @@ def _wrong_value(error: str, text: str, schema: type[Any]) -> str:
     name = where[1] if where else ""
     value = re.search(r"[Vv]alue '([^']*)'", text)
     got = f"={value[1]}" if value else ""
+    whole, of_list, _ = name.partition("[")
     for key in keys(schema):
+        if of_list and key.name == whole:
+            return f"{name}{got} is of the wrong kind for {whole} ({key.doc.rstrip('.')})"
         if key.name == name and key.choices:
             hint = nearest(value[1] if value else "", key.choices)
             return f"{name}{got} is none of {', '.join(key.choices)}{hint}"

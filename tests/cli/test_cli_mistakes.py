@@ -154,6 +154,10 @@ VALUES = [
     # types
     ("data.limit=abc", r"^data\.limit=abc is no whole number or null \(Examples to keep"),
     ("data.min_tokens=null", r"^data\.min_tokens\S* is no whole number \(Examples with fewer"),
+    (
+        "data.perplexity=[1,a]",
+        r"^data\.perplexity\[1\]=a is of the wrong kind for data\.perplexity \(Keep",
+    ),
     ("output=null", r"^output\S* is no text \(Folder under which"),
     ("tracking.tags=x", r"^tracking\.tags\S* is no list .*\(More tags for the run\)$"),
     ("data.perplexity=99", r"^data\.perplexity\S* is no .*\(Keep examples between two"),

@@ -202,6 +202,8 @@ def test_the_study_leaves_tables_and_figures(tmp_path: Path) -> None:
         ((), {"tokens": 3}, "study.tokens=3 is too small; give 4 or more"),
         ((), {"examples": 2}, "study.examples=2 is too few"),
         ((), {"test_share": 1.0}, "study.test_share=1.0 is no share"),
+        ((), {"values": []}, r"study.values=\[\] are no finite numbers"),
+        ((), {"values": [0.0, float("nan")]}, r"study.values=\[0.0, nan\] are no finite numbers"),
         (("data.cut=tokens",), {}, "leave data.cut and model.chat out"),
         (("layers=cross",), {}, "layers=cross joins neurons of several layers"),
         (("init=random",), {}, "init=random has no trained language-model head"),

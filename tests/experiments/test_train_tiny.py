@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from experiments.train_tiny.corpus import load_corpus
 from experiments.train_tiny.evaluation import bits_per_byte
 from experiments.train_tiny.settings import TrainTiny
 from experiments.train_tiny.training import learning_rate_factor, train
+from probe.api import UserError
 from probe.data.sample import FILE
 
 BUNDLED = Path(probe.__file__).parent / "assets" / "tiny"
@@ -103,6 +105,34 @@ def test_the_learning_rate_rises_and_falls_to_zero() -> None:
     assert rates[4] == 0.5
     assert rates[99] == pytest.approx(0)
     assert rates[9:] == sorted(rates[9:], reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"steps": -1}, "study.steps=-1 is too small; give 0 or more"),
+        ({"window": 1}, "study.window=1 is too small; give 2 or more"),
+        ({"vocabulary": 256}, "study.vocabulary=256 is too small; give 257 or more"),
+        ({"log_every": 0}, "study.log_every=0 is too small; give 1 or more"),
+        ({"learning_rate": math.nan}, "study.learning_rate=nan is no number above 0"),
+        ({"gradient_clip": 0.0}, "study.gradient_clip=0.0 is no number above 0"),
+        ({"weight_decay": -1.0}, "study.weight_decay=-1.0 is no number from 0 up"),
+        ({"held_out": 1.0}, "study.held_out=1.0 is no share between 0 and 1"),
+        ({"num_heads": 3}, "study.hidden_size=128 is to be a multiple of twice study.num_heads=3"),
+        ({"num_key_value_heads": 3}, "a multiple of study.num_key_value_heads=3"),
+    ],
+)
+def test_mistakes_are_told_before_any_work(
+    settings: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError) as error:
+        train(TrainTiny(**settings), tmp_path)
+    assert said in str(error.value)
+
+
+def test_a_window_longer_than_the_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"study\.window=1000000 is too large for the"):
+        train(replace(SMALL, window=1_000_000), tmp_path)
 
 
 def test_the_study_enters_like_the_main_program_and_a_training_is_its_seed(

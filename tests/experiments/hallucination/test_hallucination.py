@@ -21,9 +21,11 @@ from transformers import AutoModel, AutoTokenizer
 
 from experiments.hallucination.answers import Answers, answer_documents, split
 from experiments.hallucination.coupling import coupling_index, has_pairs
+from experiments.hallucination.figures import probes_figure
 from experiments.hallucination.findings import coupled, pairs_in_order, probed
 from experiments.hallucination.probes import PENALTIES, auc, probe
 from experiments.hallucination.products import products_of_features, products_of_topologies
+from experiments.hallucination.reading import untrained
 from experiments.hallucination.report import report
 from experiments.hallucination.settings import Hallucination, HallucinationConfig, check
 from experiments.hallucination.sources import Source
@@ -93,6 +95,19 @@ def test_a_probe_is_the_ridge_regression_that_does_best_on_the_texts_to_choose_b
             best, wanted = quality, (penalty, scores[test])
     assert found.penalty == wanted[0]
     np.testing.assert_allclose(found.values[0], wanted[1], atol=1e-9)
+
+
+def test_shuffled_labels_choose_a_penalty_of_their_own() -> None:
+    generator = np.random.default_rng(0)
+    features, labels = generator.normal(size=(60, 40)), generator.random((8, 60)) < 0.5
+    parts = [np.arange(30), np.arange(30, 45), np.arange(45, 60)]
+    gram = features @ features.T
+    alone = [probe(gram, one[None], parts) for one in labels]
+    assert len({one.penalty for one in alone}) > 1
+    together = probe(gram, labels, parts)
+    assert together.penalty == alone[0].penalty
+    wanted = np.concatenate([one.values for one in alone])
+    np.testing.assert_allclose(together.values, wanted, atol=1e-9)
 
 
 @settings(max_examples=60, deadline=None)
@@ -241,6 +256,19 @@ def test_the_study_leaves_every_source_with_its_controls(done: tuple[Path, dict[
     assert [line["what"] for line in compared] == [
         "AUC", "accuracy", "share of questions with C > 0",
     ]  # fmt: skip
+
+
+def test_a_source_is_in_the_same_row_of_every_panel(done: tuple[Path, dict[str, Any]]) -> None:
+    figure = probes_figure(done[1]["probes"], 0.5)
+    assert len({axes.get_ylim() for axes in figure.axes}) == 1
+
+
+def test_no_random_control_has_the_weights_of_the_model(
+    composed: Callable[..., HallucinationConfig],
+) -> None:
+    assert [one.init.seed for one in untrained(composed(), 3)] == [0, 1, 2]
+    own = composed("init=random", "init.seed=1")
+    assert [one.init.seed for one in untrained(own, 3)] == [0, 2, 3]
 
 
 @pytest.mark.parametrize(("source", "state"), [("topology", 4), ("topology, token embeddings", 0)])

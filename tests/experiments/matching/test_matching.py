@@ -95,6 +95,17 @@ def test_texts_are_alike_in_length_by_rank() -> None:
     np.testing.assert_array_equal(found, [[0, -2, -1], [-2, 0, -1], [-1, -1, 0]])
 
 
+def test_texts_of_one_length_are_not_told_apart_by_their_order() -> None:
+    same = length_similarity([30, 10, 30, 30], [30, 10, 30, 30])
+    # Three texts are tied with two of three others: (1 + 2 / 2) / 3.
+    np.testing.assert_allclose(gauc_by_text(same), [2 / 3, 1, 2 / 3, 2 / 3])
+    order = [2, 0, 3, 1]
+    first, second = np.array([5, 5, 8, 9]), np.array([7, 6, 6, 9])
+    found = length_similarity(first[order].tolist(), second[order].tolist())
+    wanted = length_similarity(first.tolist(), second.tolist())[np.ix_(order, order)]
+    np.testing.assert_array_equal(found, wanted)
+
+
 def test_the_loss_is_the_symmetric_cross_entropy_of_cosines() -> None:
     generator = np.random.default_rng(0)
     first, second = generator.normal(size=(2, 5, 4))
@@ -240,6 +251,8 @@ def test_words_make_the_second_model_of_the_first() -> None:
         (["study.fractions=[1,0,0]"], "are not three shares above 0 that make 1"),
         (["study.batch=1"], "study.batch=1 is too small; give 2 or more"),
         (["study.rate=0"], "study.rate=0.0 is no learning rate"),
+        (["study.rate=nan"], "study.rate=nan is no learning rate"),
+        (["study.rate=inf"], "study.rate=inf is no learning rate"),
         (
             ["data=openwebtext", "data.streaming=true", "data.limit=3"],
             "data.streaming=true reads texts once",
