@@ -21,7 +21,7 @@ import probe.data
 from experiments.graph_probe import texts
 from experiments.graph_probe.fits import Key, Parts, load
 from experiments.graph_probe.metrics import r2
-from experiments.graph_probe.report import log_headline
+from experiments.graph_probe.report import figures, log_headline
 from experiments.graph_probe.run import run, targets_of
 from experiments.graph_probe.settings import GraphProbe, GraphProbeConfig, check
 from experiments.graph_probe.targets import Target, label_target
@@ -160,6 +160,14 @@ def test_the_headline_is_logged(
     )
     log_headline(tmp_path)
     assert "optimistic" in caplog.text
+
+
+def test_figures_of_the_papers_protocol_say_that_they_are_optimistic(folder: Path) -> None:
+    found = results(folder)
+    for protocol in ("paper", "validation"):
+        drawn = figures(found["scores"], found["gains"], protocol)
+        said = ["optimistic" in figure.get_supxlabel() for figure in drawn.values()]
+        assert said == [protocol == "paper"] * 10
 
 
 def test_the_paper_splits_rows_and_chooses_on_the_test_part() -> None:
