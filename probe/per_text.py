@@ -93,7 +93,7 @@ def iterate(config: Config) -> Iterator[ExampleActivations]:
     Raises
     ------
     UserError
-        If model or data cannot be had.
+        If model or data cannot be had, or an activation is not finite.
     """
     from probe.distributed import this_rank
     from probe.extract import Loop
@@ -108,11 +108,15 @@ def iterate(config: Config) -> Iterator[ExampleActivations]:
     for batch, tensors in loop.batches(hold):
         for row, member in enumerate(batch.members):
             keep = tensors.keep[row]
+            layers = {layer: activations[row][keep] for layer, activations in held.items()}
+            for layer, activations in layers.items():
+                if not activations.isfinite().all():
+                    raise request.not_finite(member, layer)
             yield ExampleActivations(
                 example=member,
                 document=request.names[member],
                 tokens=tensors.tokens[row][keep],
-                layers={layer: activations[row][keep] for layer, activations in held.items()},
+                layers=layers,
             )
         held.clear()
 

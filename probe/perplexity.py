@@ -57,7 +57,7 @@ def perplexities(examples: Sequence[Example], config: Config) -> NDArray[np.floa
     if file.is_file():
         found: NDArray[np.float64] = np.load(file, allow_pickle=False)
         return found
-    logger.info("perplexity of %d examples, to choose from them", len(examples))
+    logger.info("scoring the perplexity of %d examples", len(examples))
     vocabulary = load_config(config.model).get_text_config().vocab_size
     budget = min(config.runtime.token_budget, max(1, _LOGITS // vocabulary))
     request = Request(

@@ -75,12 +75,12 @@ def test_the_examples_between_the_percentiles_are_kept_and_the_scores_found_agai
     low, high = np.percentile(value, [20, 80])
     inside = [f"texts.jsonl/{i}" for i in range(9) if low <= value[i] <= high]
     assert sorted(read) == inside[:4]
-    assert "perplexity of 9 examples, to choose from them" in caplog.text
+    assert "scoring the perplexity of 9 examples" in caplog.text
     caplog.clear()
     again = [*filtered, "init=random"]
     read_again = [example.document for example in api.iterate_activations(*again, "layers=0")]
     assert sorted(read_again) == inside[:4]
-    assert "to choose from them" not in caplog.text
+    assert "scoring" not in caplog.text
 
 
 def test_a_model_without_a_head_has_no_perplexity(

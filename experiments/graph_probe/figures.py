@@ -44,7 +44,8 @@ def by_input(rows: Sequence[Row], target: str, layer: int) -> Figure:
     if name == "r2":
         axes.set_xlim(left=max(_LOWEST, axes.get_xlim()[0]), right=1)
     axes.set_xlabel(f"{_NAMES[name]} on test texts (95 % over documents)")
-    axes.legend(fontsize=8)
+    # Beside the axes, where it hides no interval.
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
@@ -53,14 +54,24 @@ def by_density(rows: Sequence[Row], target: str, layer: int) -> Figure:
     name = metric(rows)
     figure, axes = single(f"{target} from the sparse topologies of layer {layer}", (5, 3.2))
     topologies = [one for one in rows if one["input"] == CLAIM]
-    for number, probe in enumerate(dict.fromkeys(one["probe"] for one in topologies)):
+    probes = list(dict.fromkeys(one["probe"] for one in topologies))
+    for number, probe in enumerate(probes):
+        beside = 1.04 ** (number - (len(probes) - 1) / 2)  # so that intervals do not hide others
         shown = sorted(
-            (one for one in topologies if one["probe"] == probe), key=lambda one: one["density"]
+            (
+                {**one, "density": one["density"] * beside}
+                for one in topologies
+                if one["probe"] == probe
+            ),
+            key=lambda one: one["density"],
         )
         _line(axes, shown, "density", name, COLOURS[number], probe)
     axes.set_xscale("log")
+    densities = sorted({one["density"] for one in topologies})
+    axes.set_xticks(densities, [f"{density:g}" for density in densities])
+    axes.minorticks_off()
     axes.set_xlabel("share of the entries that stay")
-    axes.set_ylabel(f"{_NAMES[name]} on test texts")
+    axes.set_ylabel(f"{_NAMES[name]} on test texts (95 %)")
     axes.legend(fontsize=8)
     return figure
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 Floats = NDArray[np.float64]
 # Called with the truth, (n_texts,), and predictions, (n_texts,) or (n_texts, n_classes).
@@ -49,7 +48,7 @@ def pearson(truth: Floats, predicted: Floats) -> float:
 
 def spearman(truth: Floats, predicted: Floats) -> float:
     """Return the correlation of ranks; not a number where one of the two does not vary."""
-    return pearson(stats.rankdata(truth), stats.rankdata(predicted))
+    return pearson(_ranks(truth, truth), _ranks(predicted, predicted))
 
 
 def accuracy(truth: NDArray[np.int64], scores: Floats) -> float:
@@ -60,11 +59,12 @@ def accuracy(truth: NDArray[np.int64], scores: Floats) -> float:
 def macro_f1(truth: NDArray[np.int64], scores: Floats) -> float:
     """Return F1, averaged over the classes that occur in truth or prediction."""
     predicted = scores.argmax(axis=1)
-    found = []
-    for one in np.union1d(truth, predicted):
-        hits = np.sum((truth == one) & (predicted == one))
-        found.append(2 * hits / (np.sum(truth == one) + np.sum(predicted == one)))
-    return float(np.mean(found))
+    hits, of_truth, of_predicted = (
+        np.bincount(found, minlength=scores.shape[1])
+        for found in (truth[truth == predicted], truth, predicted)
+    )
+    occur = of_truth + of_predicted
+    return float(np.mean(2 * hits[occur > 0] / occur[occur > 0]))
 
 
 def macro_auc(truth: NDArray[np.int64], scores: Floats) -> float:
@@ -75,13 +75,22 @@ def macro_auc(truth: NDArray[np.int64], scores: Floats) -> float:
     occurs.
     """
     found = []
-    for one in np.unique(truth):
-        is_one = truth == one
-        count, others = int(is_one.sum()), int((~is_one).sum())
-        if others:
-            ranks = stats.rankdata(scores[:, one])[is_one].sum()
+    for one, count in enumerate(np.bincount(truth)):
+        others = len(truth) - count
+        if count and others:
+            ranks = _ranks(scores[truth == one, one], scores[:, one]).sum()
             found.append((ranks - count * (count + 1) / 2) / (count * others))
     return float(np.mean(found)) if found else float("nan")
+
+
+def _ranks(values: Floats, among: Floats) -> Floats:
+    """Return the ranks of some values among all, from 1; those that tie share the mean of theirs.
+
+    A bootstrap ranks a hundred thousand times, and this takes a fraction of `scipy.stats.rankdata`.
+    """
+    ordered = np.sort(among)
+    below, up_to = (np.searchsorted(ordered, values, side) for side in ("left", "right"))
+    return np.asarray((below + up_to + 1) / 2, dtype=np.float64)
 
 
 NUMBERS: dict[str, Metric] = {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from experiments.graph_probe import report, texts
@@ -21,7 +23,7 @@ from experiments.graph_probe.inputs import (
 from experiments.graph_probe.scores import Score, Scorer
 from experiments.graph_probe.settings import GraphProbeConfig, check
 from experiments.graph_probe.targets import SCORES, Target, label_target, score_target
-from probe.api import perplexities
+from probe.api import UserError, fingerprints, perplexities, replacing
 
 logger = logging.getLogger(__name__)
 _FEW_TEXTS = 200
@@ -38,7 +40,7 @@ def run(config: GraphProbeConfig, folder: Path) -> dict[str, Any]:
     Raises
     ------
     UserError
-        If a setting, the model or the texts do not do.
+        If a setting, the model or the texts do not do, or an earlier try was of others.
     """
     check(config)
     settings = config.study
@@ -51,6 +53,8 @@ def run(config: GraphProbeConfig, folder: Path) -> dict[str, Any]:
         )
     targets = targets_of(config, examples)
     parts = {seed: Parts.of(groups, settings.protocol, seed) for seed in range(settings.seeds)}
+    _refuse_constant(targets, parts.values())
+    _refuse_others(config, folder)
 
     def fitted(name: str, inputs: Callable[[], list[Input]], seeds: range) -> Fits:
         file = folder / "predictions" / f"{name}.npz"
@@ -92,6 +96,32 @@ def targets_of(config: GraphProbeConfig, examples: texts.Texts) -> list[Target]:
         else label_target(name, examples.documents)
         for name in names
     ]
+
+
+def _refuse_others(config: GraphProbeConfig, folder: Path) -> None:
+    """Keep what an earlier try has predicted only where model and texts are still the same."""
+    file, now = folder / "predictions" / "made_of.json", fingerprints(config)
+    if not file.is_file():
+        with replacing(file) as unfinished:
+            unfinished.write_text(json.dumps(now), encoding="utf-8")
+    before = json.loads(file.read_text(encoding="utf-8"))
+    changed = [name for name, content in now.items() if before.get(name) != content]
+    if changed:
+        raise UserError(
+            f"{folder} was begun with another {' and '.join(changed)}; overwrite=true starts afresh"
+        )
+
+
+def _refuse_constant(targets: Iterable[Target], every: Iterable[Parts]) -> None:
+    """Refuse a split with a part in which there is nothing to tell apart."""
+    for parts in every:
+        for target in targets:
+            for part in (parts.train, parts.chosen_on, parts.test):
+                if np.ptp(target.values[part]) == 0:
+                    raise UserError(
+                        f"study.targets: '{target.name}' is the same in all texts of a part of the "
+                        f"split, which has {len(part)}; give more texts or documents"
+                    )
 
 
 def _of_layer(config: GraphProbeConfig, layer: int) -> list[Input]:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from experiments.documents import Documents
 from experiments.graph_probe.settings import GraphProbeConfig, layer_words
 from probe.api import (
     Config,
@@ -19,7 +20,6 @@ from probe.api import (
     Factor,
     UserError,
     compose,
-    documents,
     iterate,
 )  # fmt: skip
 
@@ -103,10 +103,10 @@ def of_embedding(config: Config) -> Config:
 
 def read(config: Config) -> tuple[Texts, Readings]:
     """Read the single layer that a configuration names, over all examples."""
-    known = {document.name: document for document in documents(config)}
+    documents = Documents(config)
     examples = sorted(_small(iterate(config)), key=lambda one: one[0])
     _, names, tokens, last, mean, deviation, series = zip(*examples, strict=True)
-    texts = Texts([known[name] for name in names], list(tokens))
+    texts = Texts([documents[name] for name in names], list(tokens))
     stacked = torch.stack(last), torch.stack(mean), torch.stack(deviation)
     return texts, Readings(*stacked, list(series))
 
@@ -117,6 +117,8 @@ def _small(
     """Yield what is kept of an example, on the CPU."""
     for one in examples:
         [activations] = (layer.float() for layer in one.layers.values())
+        if activations.device.type == "mps":  # has no float64
+            activations = activations.cpu()
         deviation, mean = torch.std_mean(activations.double(), dim=0, correction=0)
         yield (
             one.example, one.document, one.tokens.cpu().numpy(), activations[-1].cpu(),

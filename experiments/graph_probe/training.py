@@ -49,7 +49,8 @@ def train_reader(
         Of classes the logarithms of their probabilities, up to a constant.
     """
     device = next(reader.parameters()).device
-    target = target.to(device)
+    # Not in float64, which MPS has not.
+    target = (target.float() if target.is_floating_point() else target).to(device)
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(reader.parameters(), lr=rate, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.1, patience=PATIENCE)
@@ -69,7 +70,7 @@ def train_reader(
         if since == STOP:
             break
     reader.network.load_state_dict(weights)
-    return Fitted(_predict(reader, torch.arange(len(target))).double().cpu(), best)
+    return Fitted(_predict(reader, torch.arange(len(target))).cpu().double(), best)
 
 
 @torch.inference_mode()
@@ -79,5 +80,5 @@ def _predict(reader: Reader, numbers: Tensor) -> Tensor:
 
 def _loss(outputs: Tensor, target: Tensor) -> Tensor:
     if target.is_floating_point():
-        return functional.mse_loss(outputs[:, 0], target.float())
+        return functional.mse_loss(outputs[:, 0], target)
     return functional.cross_entropy(outputs, target)

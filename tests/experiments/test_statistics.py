@@ -57,8 +57,8 @@ def test_the_interval_of_single_examples_is_scipys(seed: int) -> None:
     groups = [str(n) for n in range(60)]
     found = bootstrap(lambda n: float(np.corrcoef(x[n], y[n])[0, 1]), groups, seed, 4000)
     wanted = stats.bootstrap(
-        (x, y), lambda a, b: stats.pearsonr(a, b).statistic, paired=True, vectorized=False,
-        method="percentile", n_resamples=4000, rng=seed,
+        (x, y), lambda a, b, axis: stats.pearsonr(a, b, axis=axis).statistic, paired=True,
+        vectorized=True, method="percentile", n_resamples=4000, rng=seed,
     )  # fmt: skip
     interval = wanted.confidence_interval
     # Monte Carlo error of a quantile at 2.5 %, from its density under a normal, four times over.
@@ -106,8 +106,8 @@ def test_a_difference_is_of_the_same_draws() -> None:
 def test_p_is_scipys(seed: int, permutations: int) -> None:
     x, y = np.random.default_rng(seed).normal(size=(2, 20))
     result = stats.permutation_test(
-        (x, y), lambda a, b: a.mean() - b.mean(), n_resamples=permutations, alternative="greater",
-        vectorized=False, rng=seed,
+        (x, y), lambda a, b, axis: a.mean(axis) - b.mean(axis), n_resamples=permutations,
+        alternative="greater", vectorized=True, rng=seed,
     )  # fmt: skip
     found = permutation_p(result.statistic, result.null_distribution.tolist())
     assert found == pytest.approx(result.pvalue)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import random
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -15,14 +17,16 @@ import pytest
 from tiny_models import LINES, save_tiny
 
 import experiments.graph_probe.run as run_module
+import probe.data
 from experiments.graph_probe import texts
 from experiments.graph_probe.fits import Key, Parts, load
 from experiments.graph_probe.metrics import r2
-from experiments.graph_probe.report import log_headline
+from experiments.graph_probe.report import figures, log_headline
 from experiments.graph_probe.run import run, targets_of
 from experiments.graph_probe.settings import GraphProbe, GraphProbeConfig, check
 from experiments.graph_probe.targets import Target, label_target
-from probe.api import Document, UserError, compose, perplexities
+from probe.api import Document, UserError, compose, documents, perplexities
+from probe.data.document import Stream
 
 ROWS = 48
 SMALL: dict[str, Any] = {
@@ -70,7 +74,7 @@ def test_it_leaves_predictions_tables_and_figures(folder: Path) -> None:
     passes = [f"layer_{n}{random}" for n in (0, 2) for random in ("", "_random_0", "_random_1")]
     figures = [f"layer_{n}{density}" for n in (0, 2) for density in ("", "_density")]
     assert files == {
-        "results.json", "scores.csv", "gains.csv",
+        "results.json", "scores.csv", "gains.csv", "predictions/made_of.json",
         *(f"predictions/{name}.npz" for name in ["texts", *passes]),
         *(
             f"figures/{target}_{name}.png"
@@ -158,6 +162,14 @@ def test_the_headline_is_logged(
     assert "optimistic" in caplog.text
 
 
+def test_figures_of_the_papers_protocol_say_that_they_are_optimistic(folder: Path) -> None:
+    found = results(folder)
+    for protocol in ("paper", "validation"):
+        drawn = figures(found["scores"], found["gains"], protocol)
+        said = ["optimistic" in figure.get_supxlabel() for figure in drawn.values()]
+        assert said == [protocol == "paper"] * 10
+
+
 def test_the_paper_splits_rows_and_chooses_on_the_test_part() -> None:
     groups = [str(row // 10) for row in range(100)]
     paper, ours = (Parts.of(groups, protocol, 0) for protocol in ("paper", "validation"))
@@ -181,6 +193,41 @@ def test_numbers_are_scaled_by_the_training_part_and_classes_are_not() -> None:
     numbers, classes = Target("year", np.array([5.0, 7.0, 9.0])), Target("k", np.arange(3), ("a",))
     np.testing.assert_allclose(numbers.scaled(np.array([0, 1])), [0, 1, 2])
     np.testing.assert_array_equal(classes.scaled(np.array([0, 1])), [0, 1, 2])
+
+
+def test_documents_are_read_no_further_than_asked_for(
+    config: GraphProbeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = documents(config)[:10]
+
+    def read() -> Iterator[Document]:
+        yield from few
+        pytest.fail("a stream, which may have no end, was read further")
+
+    monkeypatch.setattr(probe.data, "load_documents", lambda _: Stream(read, "commit"))
+    limited = replace(config, data=replace(config.data, limit=8))
+    found, _ = texts.read(texts.of_layer(limited, 1))
+    assert [one.name for one in found.documents] == [one.name for one in few[:8]]
+
+
+def test_what_an_earlier_try_predicted_of_other_texts_is_refused(
+    folder: Path, config: GraphProbeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(folder / "predictions", tmp_path / "predictions")
+    changed = {"model": "as it was", "data": "another text"}
+    monkeypatch.setattr(run_module, "fingerprints", lambda _: changed)
+    (tmp_path / "predictions" / "made_of.json").write_text(json.dumps({**changed, "data": "a"}))
+    with pytest.raises(UserError, match="was begun with another data; overwrite=true starts"):
+        run(config, tmp_path)
+
+
+def test_a_part_with_nothing_to_tell_apart_is_refused(
+    config: GraphProbeConfig, tmp_path: Path
+) -> None:
+    few = replace(config, data=replace(config.data, limit=4))
+    with pytest.raises(UserError, match="'year' is the same in all texts of a part of the split"):
+        run(replace(few, study=replace(config.study, targets=["year"])), tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 @cache
