@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -22,6 +22,7 @@ def study(
     task: Callable[[Settings, Path], dict[str, Any]],
     about: str | None,
     *,
+    reads: Callable[[Settings], Iterable[Config]] | None = None,
     look: Callable[[Settings, Path], None] | None = None,
     resumable: bool = False,
 ) -> NoReturn:
@@ -38,6 +39,10 @@ def study(
         it returns is written into the manifest.
     about : str
         What the study does, for its help page.
+    reads : callable, optional
+        Called with the configuration before the task; tells a mistake in it, and returns the
+        configurations whose models and texts the task reads. A finished study is found again only
+        where these are what they were.
     look : callable, optional
         Called with the configuration and the finished folder, also when it is found again.
     resumable : bool
@@ -49,15 +54,16 @@ def study(
         from probe.tracking import track_study  # not before --help has been answered
 
         folder = RunFolder(config, study_folder(config, name))
+        made_of = _fingerprints(reads(config)) if reads is not None else {}
         with folder.locked():
-            if folder.finished({}):
+            if folder.finished(made_of):
                 logger.info("%s is finished already; overwrite=true does it again", folder.path)
             else:
                 with folder.claimed(overrides, resumable) as work:
                     started = time.monotonic()
                     facts = task(config, work)
-                    facts |= {"seconds": round(time.monotonic() - started, 3), "fingerprints": {}}
-                    folder.close(facts)
+                    facts["seconds"] = round(time.monotonic() - started, 3)
+                    folder.close(facts | {"fingerprints": made_of})
                 where = track_study(config, folder.path, name, group, facts)
                 if where is not None:
                     logger.info("W&B run: %s", where)
@@ -67,3 +73,18 @@ def study(
         return folder.path
 
     enter(run, schema, f"python -m experiments.{name}", about)
+
+
+def _fingerprints(configs: Iterable[Config]) -> dict[str, str]:
+    """Say which weights and which texts several configurations mean, each once."""
+    from probe.pipeline import load  # as above
+
+    found: dict[str, str] = {}
+    seen: list[tuple[Any, ...]] = []
+    for config in configs:
+        parts = config.model, config.init, config.data, config.subject
+        if parts not in seen:
+            seen.append(parts)
+            number = f" {len(seen)}" if len(seen) > 1 else ""
+            found |= {name + number: content for name, content in load(config)[1].items()}
+    return found

@@ -14,7 +14,7 @@ import pytest
 
 import probe.study
 from probe.cli import compose_job
-from probe.config import Config, key
+from probe.config import Config, DataConfig, key
 from probe.errors import UserError
 from probe.study import study
 
@@ -65,6 +65,7 @@ def task() -> Task:
 
 
 Run = Callable[..., Path]
+Reads = Callable[[StudyConfig], list[Config]]
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +79,16 @@ def composed() -> StudyConfig:
 def run(task: Task, composed: StudyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run the study as `enter` would, but for the command line; return the finished folder."""
 
-    def run(steps: int = 3, overwrite: bool = False, resumable: bool = False) -> Path:
+    def run(
+        steps: int = 3, overwrite: bool = False, resumable: bool = False, reads: Reads | None = None
+    ) -> Path:
         config = replace(
             composed, study=Settings(steps), overwrite=overwrite, output=str(tmp_path / "out")
         )
         monkeypatch.setattr(probe.study, "enter", lambda one, *_: one(config, ["a=b"], None))
-        study("steps", StudyConfig, task, "Steps.", look=task.look, resumable=resumable)
+        study(
+            "steps", StudyConfig, task, "Steps.", reads=reads, look=task.look, resumable=resumable
+        )
         return task.looks[-1][0]
 
     return run
@@ -126,6 +131,39 @@ def test_a_finished_study_is_found_again_and_looked_at_both_times(
     assert caplog.messages[-1] == f"{folder} is finished already; overwrite=true does it again"
     assert task.taken == [0, 1, 2], "the second time nothing is done"
     assert task.looks[1] == task.looks[0]
+
+
+def test_a_finished_study_of_texts_that_have_changed_since_is_not_found_again(
+    run: Run, task: Task, tmp_path: Path
+) -> None:
+    text = tmp_path / "text.txt"
+
+    def reads(config: StudyConfig) -> list[Config]:
+        mine = replace(config, data=DataConfig(source="text", path=str(text)))
+        return [config, mine, replace(mine, overwrite=True)]
+
+    text.write_text("A river.")
+    folder = run(reads=reads)
+    made_of = json.loads((folder / "manifest.json").read_text())["fingerprints"]
+    assert made_of.keys() == {"model", "data", "model 2", "data 2"}, "each once"
+    assert made_of["model"] == made_of["model 2"]
+    assert run(reads=reads) == folder
+    text.write_text("A sea.")
+    with pytest.raises(UserError, match=r"was made before of another data 2 \(.*overwrite=true"):
+        run(reads=reads)
+    assert task.taken == [0, 1, 2]
+
+
+def test_what_a_study_cannot_read_is_told_before_anything_is_done(
+    run: Run, task: Task, tmp_path: Path
+) -> None:
+    def reads(_: StudyConfig) -> list[Config]:
+        raise UserError("study.steps is odd")
+
+    with pytest.raises(UserError, match=r"study\.steps is odd"):
+        run(reads=reads)
+    assert task.taken == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_study_of_other_settings_is_another_one(run: Run) -> None:

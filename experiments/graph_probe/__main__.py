@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import experiments.graph_probe
-from experiments.graph_probe.settings import GraphProbeConfig
+from experiments.graph_probe.settings import GraphProbeConfig, sources
 from probe.api import study
 
 
@@ -30,6 +30,7 @@ if __name__ == "__main__":
         GraphProbeConfig,
         probe_texts,
         experiments.graph_probe.__doc__,
+        reads=sources,
         look=show,
         resumable=True,
     )

@@ -89,6 +89,12 @@ def check(config: GraphProbeConfig) -> None:
         raise UserError(f"study.bootstrap={settings.bootstrap} is too small; give 100 or more")
 
 
+def sources(config: GraphProbeConfig) -> list[GraphProbeConfig]:
+    """Check, and return the configurations whose model and texts are read."""
+    check(config)
+    return [config]
+
+
 def layer_words(layers: Any) -> str | list[int]:
     """Return `middle`, `each`, or layer numbers.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import experiments.hallucination
-from experiments.hallucination.settings import HallucinationConfig
+from experiments.hallucination.settings import HallucinationConfig, sources
 from probe.api import study
 
 
@@ -23,4 +23,5 @@ if __name__ == "__main__":
         HallucinationConfig,
         probe_answers,
         experiments.hallucination.__doc__,
+        reads=sources,
     )

@@ -60,3 +60,9 @@ def check(config: HallucinationConfig) -> None:
         value = getattr(settings, name)
         if value < bound:
             raise UserError(f"study.{name}={value} is too small; give {bound} or more")
+
+
+def sources(config: HallucinationConfig) -> list[HallucinationConfig]:
+    """Check, and return the configurations whose model and texts are read."""
+    check(config)
+    return [config]

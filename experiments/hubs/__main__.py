@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import experiments.hubs
-from experiments.hubs.settings import HubsConfig
+from experiments.hubs.settings import HubsConfig, sources
 from probe.api import study
 
 
@@ -18,4 +18,4 @@ def look_for_hubs(config: HubsConfig, folder: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    study("hubs", HubsConfig, look_for_hubs, experiments.hubs.__doc__)
+    study("hubs", HubsConfig, look_for_hubs, experiments.hubs.__doc__, reads=sources)

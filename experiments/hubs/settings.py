@@ -68,6 +68,11 @@ def check(config: HubsConfig) -> dict[str, Config]:
     return variants
 
 
+def sources(config: HubsConfig) -> list[Config]:
+    """Check, and return the configurations whose model and texts are read."""
+    return list(check(config).values())
+
+
 def varied(config: Config, words: str) -> Config:
     """Return the configuration with some words in the place of its own.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import experiments.intervene
-from experiments.intervene.settings import InterveneConfig
+from experiments.intervene.settings import InterveneConfig, sources
 from probe.api import study
 
 
@@ -18,4 +18,4 @@ def intervene(config: InterveneConfig, folder: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    study("intervene", InterveneConfig, intervene, experiments.intervene.__doc__)
+    study("intervene", InterveneConfig, intervene, experiments.intervene.__doc__, reads=sources)

@@ -21,12 +21,11 @@ from experiments.intervene.plan import Plan
 from experiments.intervene.settings import InterveneConfig, check
 from experiments.intervene.table import Effects, Row, headline, rows, write
 from experiments.statistics import split_by_group
-from probe.api import Config, Document, UserError, replacing
+from probe.api import Config, Document, UserError, documents, replacing
 from probe.batches import form_batches
 from probe.config import data_name, model_name
 from probe.distributed import n_ranks, run_ranks
 from probe.examples import Example
-from probe.pipeline import load
 from probe.prepare import prepare
 from probe.request import Request
 
@@ -58,11 +57,10 @@ def intervene(config: InterveneConfig, folder: Path) -> dict[str, Any]:
     where = f"layer{'s' if len(facts.layers) > 1 else ''} {', '.join(map(str, facts.layers))}"
     # A study's own keys are no part of what a rank loads.
     plain = Config(**{field.name: getattr(config, field.name) for field in fields(Config)})
-    documents, made_of = load(plain)
-    documents = list(documents)
-    questions = _questions(documents) if "accuracy" in config.study.measure else {}
+    texts = documents(plain)
+    questions = _questions(texts) if "accuracy" in config.study.measure else {}
     letters = answer_tokens(config, max((q.choices for q in questions.values()), default=0))
-    chosen = prepare(plain, documents)[1].chosen
+    chosen = prepare(plain, texts)[1].chosen
     halves = split_by_group([one.group for one in chosen], [0.5, 0.5], config.study.seed)
     first, second = ([chosen[number] for number in half] for half in halves)
     logger.info(
@@ -89,7 +87,6 @@ def intervene(config: InterveneConfig, folder: Path) -> dict[str, Any]:
         "tokens": int(effects.tokens.sum()),
         "chance": effects.chance,
         "ranks": n_ranks(plan.request.processes, config.runtime.device),
-        "made_of": made_of,
     }
 
 

@@ -79,6 +79,12 @@ def check(config: InterveneConfig) -> None:
         raise UserError(mistake)
 
 
+def sources(config: InterveneConfig) -> list[InterveneConfig]:
+    """Check, and return the configurations whose model and texts are read."""
+    check(config)
+    return [config]
+
+
 def layer_list(settings: Intervene) -> list[int] | None:
     """Return the layers that are asked for, as given; None asks for the middle one."""
     given = settings.layers

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import experiments.matching
-from experiments.matching.settings import MatchingConfig
+from experiments.matching.settings import MatchingConfig, sources
 from probe.api import study
 
 
@@ -18,4 +18,4 @@ def match_models(config: MatchingConfig, folder: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    study("matching", MatchingConfig, match_models, experiments.matching.__doc__)
+    study("matching", MatchingConfig, match_models, experiments.matching.__doc__, reads=sources)

@@ -84,6 +84,12 @@ def check(config: MatchingConfig) -> None:
         raise UserError(f"study.rate={settings.rate} is no learning rate; give e.g. 0.001")
 
 
+def sources(config: MatchingConfig) -> list[MatchingConfig]:
+    """Check, and return the configurations whose model and texts are read."""
+    check(config)
+    return list(both(config))
+
+
 def both(config: MatchingConfig) -> tuple[MatchingConfig, MatchingConfig]:
     """Return the configurations of the two models, a single layer each.
 

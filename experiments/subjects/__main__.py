@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import experiments.subjects
-from experiments.subjects.settings import SubjectsConfig
+from experiments.subjects.settings import SubjectsConfig, sources
 from probe.api import study
 
 
@@ -18,4 +18,4 @@ def compare_subjects(config: SubjectsConfig, folder: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    study("subjects", SubjectsConfig, compare_subjects, experiments.subjects.__doc__)
+    study("subjects", SubjectsConfig, compare_subjects, experiments.subjects.__doc__, reads=sources)

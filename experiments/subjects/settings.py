@@ -103,6 +103,11 @@ def check(config: SubjectsConfig) -> Config:
     return _texts(config)
 
 
+def sources(config: SubjectsConfig) -> list[Config]:
+    """Check, and return the configurations whose model and texts are read."""
+    return [check(config)]
+
+
 def _texts(config: SubjectsConfig) -> Config:
     """Return the configuration with all subjects; first tokens come off later."""
     plain = deepcopy(
