@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-from probe.api import Config
-
-if TYPE_CHECKING:
-    from probe.data import Document
+from probe.api import Config, Document
 
 
 class Documents:
@@ -28,7 +24,7 @@ class Documents:
     def __getitem__(self, name: str) -> Document:
         """Return the document of which an example has the name."""
         if self._rest is None:
-            from probe.data import load_documents
+            from probe.api.parts import load_documents
 
             self._rest = iter(load_documents(self._config))
         while name not in self._known:

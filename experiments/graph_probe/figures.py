@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from experiments.graph_probe.scores import CLAIM, SHUFFLED
-from probe.plots.style import BLUE, COLOURS, ORANGE, single
+from probe.api.drawing import BLUE, COLOURS, ORANGE, single
 
 Row = dict[str, Any]
 # A probe that fails may be far below chance; how far tells nothing.

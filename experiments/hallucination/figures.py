@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.hallucination.sources import TOPOLOGY
-from probe.plots.style import BLUE, COLOURS, GREY, ORANGE, grid
+from probe.api.drawing import BLUE, COLOURS, GREY, ORANGE, grid
 
 Row = Mapping[str, Any]
 _GREEN = COLOURS[2]

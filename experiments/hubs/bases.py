@@ -30,7 +30,7 @@ class Correlated:
     @classmethod
     def of(cls, activations: Tensor) -> Correlated:
         """Correlate the columns of activations, shape (n_tokens, n_neurons)."""
-        from probe.correlation import standardise
+        from probe.api.parts import standardise
 
         keep = torch.ones(1, len(activations), dtype=torch.bool, device=activations.device)
         found = standardise(activations.unsqueeze(0), keep)
@@ -63,7 +63,7 @@ class Bases:
 
     def __call__(self, activations: Tensor, example: int) -> Iterator[tuple[str, int, Tensor]]:
         """Yield name, draw and activations of each basis, shape (n_tokens, n_neurons)."""
-        from probe.shifts import draw_shifts, shift
+        from probe.api.parts import draw_shifts, shift
 
         n_tokens, n_neurons = activations.shape
         yield OBSERVED, 0, activations

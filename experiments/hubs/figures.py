@@ -12,8 +12,8 @@ from matplotlib.patches import Rectangle
 from experiments.hubs.bases import OBSERVED, RANDOM, ROTATED, SHIFTED, WITHOUT_FIRST
 from experiments.hubs.frequency import Frequencies
 from experiments.hubs.overlap import Item, overlap
-from probe.compare.hubs import Relabelling
-from probe.plots.style import COLOURS, SHARES, grid, name_rows_and_columns, single, write_values
+from probe.api.drawing import COLOURS, SHARES, grid, name_rows_and_columns, single, write_values
+from probe.api.parts import Relabelling
 
 _BASES = dict(zip((OBSERVED, WITHOUT_FIRST, ROTATED, SHIFTED, RANDOM), COLOURS[:5], strict=True))
 

@@ -15,8 +15,7 @@ import torch
 from experiments.hubs.bases import OBSERVED, WITHOUT_FIRST, Correlated
 from experiments.hubs.reading import Reading, Tally, number_of_hubs
 from probe.api import Config, load_topologies
-from probe.compare.hubs import Overlap, Relabelling
-from probe.compare.spaces import Space
+from probe.api.parts import Overlap, Relabelling, Space
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 from experiments.documents import Documents
 from experiments.hubs.bases import Bases, Correlated
 from probe.api import Config, iterate
-from probe.measures.summary import HUB_SHARE
+from probe.api.parts import HUB_SHARE
 
 # Layer, basis and number of the basis's draw.
 Place = tuple[int, str, int]

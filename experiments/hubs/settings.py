@@ -111,7 +111,7 @@ def _plain(config: Config) -> Config:
 
 
 def _check_variant(name: str, variant: Config) -> None:
-    from probe.config import JOINT, check
+    from probe.api import JOINT, check
 
     check(variant)
     if variant.layers.selection in JOINT:

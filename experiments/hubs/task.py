@@ -18,9 +18,17 @@ from experiments.hubs.frequency import frequency, frequency_rows, layer_frequenc
 from experiments.hubs.overlap import Item, first_token_rows, items, items_of_run, overlap_rows
 from experiments.hubs.reading import Reading, read
 from experiments.hubs.settings import HubsConfig, check
-from probe.api import Config, UserError, aligned, compose, replacing, write_csv
-from probe.compare.hubs import Relabelling
-from probe.config import data_name, model_name
+from probe.api import (
+    Config,
+    UserError,
+    aligned,
+    compose,
+    data_name,
+    model_name,
+    replacing,
+    write_csv,
+)
+from probe.api.parts import Relabelling
 
 logger = logging.getLogger(__name__)
 Rows = list[dict[str, Any]]

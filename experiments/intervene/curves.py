@@ -13,7 +13,7 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from experiments.intervene.settings import SELECTIONS
 from experiments.intervene.table import Row
-from probe.plots.style import COLOURS, grid
+from probe.api.drawing import COLOURS, grid
 
 _SIZE = (5.2, 3.4)
 _LABELS = {

@@ -21,13 +21,8 @@ from experiments.intervene.plan import Plan
 from experiments.intervene.settings import InterveneConfig, check
 from experiments.intervene.table import Effects, Row, headline, rows, write
 from experiments.statistics import split_by_group
-from probe.api import Config, Document, UserError, documents, replacing
-from probe.batches import form_batches
-from probe.config import data_name, model_name
-from probe.distributed import n_ranks, run_ranks
-from probe.examples import Example
-from probe.prepare import prepare
-from probe.request import Request
+from probe.api import Config, Document, UserError, data_name, documents, model_name, replacing
+from probe.api.parts import Example, Request, form_batches, n_ranks, prepare, run_ranks
 
 logger = logging.getLogger(__name__)
 # Logits of a batch, in numbers; log probabilities with and without treatment are held together.

@@ -16,14 +16,18 @@ from experiments.intervene.selection import choose, draw, draw_alike, score
 from experiments.intervene.settings import DRAWN
 from experiments.intervene.survey import weights_by_layer
 from experiments.intervene.treatment import Edit, Layers, norm_shares, treat
-from probe.activations import model_inputs
-from probe.batches import Batch, Tensors
-from probe.config import InitConfig
-from probe.distributed import Ranks
-from probe.extract import share
-from probe.halving import in_halves
-from probe.models import fetch_model, load_language_model
-from probe.request import Request
+from probe.api import InitConfig
+from probe.api.parts import (
+    Batch,
+    Ranks,
+    Request,
+    Tensors,
+    fetch_model,
+    in_halves,
+    load_language_model,
+    model_inputs,
+    share,
+)
 
 # Names the scores of one text in one layer.
 Scores = Callable[[str], Tensor]

@@ -13,9 +13,8 @@ from transformers import AutoModel
 from experiments.intervene.selection import counts
 from experiments.intervene.settings import InterveneConfig, layer_list
 from experiments.intervene.values import value_weights
-from probe.api import UserError
-from probe.config import model_name
-from probe.models import find_blocks, load_config, load_tokenizer
+from probe.api import UserError, model_name
+from probe.api.parts import find_blocks, load_config, load_tokenizer
 
 
 @dataclass(frozen=True)

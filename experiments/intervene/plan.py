@@ -15,7 +15,7 @@ from torch import Tensor
 
 from experiments.intervene.selection import counts
 from experiments.intervene.settings import DRAWN, Intervene
-from probe.request import Request
+from probe.api.parts import Request
 
 
 @dataclass(frozen=True)

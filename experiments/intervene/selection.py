@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from probe.correlation import standardise
+from probe.api.parts import standardise
 
 # A neuron to match in norm takes one of so many nearest, so that draws differ.
 _NEAREST = 3

@@ -12,12 +12,7 @@ from experiments.intervene.selection import degrees, score
 from experiments.intervene.settings import DRAWN
 from experiments.intervene.values import value_weights
 from probe.api import UserError
-from probe.batches import Batch, Tensors
-from probe.correlation import MeanSums
-from probe.distributed import Ranks
-from probe.extract import Loop
-from probe.models import fetch_model
-from probe.request import Request
+from probe.api.parts import Batch, Loop, MeanSums, Ranks, Request, Tensors, fetch_model
 
 # Scores that are means over texts of what each text gives; the others come from pooled sums.
 _BY_TEXT = ("activation", "weighted")

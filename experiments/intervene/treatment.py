@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from probe.api import UserError
-from probe.config import ModelConfig
-from probe.models import find_blocks
+from probe.api import ModelConfig, UserError
+from probe.api.parts import find_blocks
 
 # Given a layer's activations (n_examples, n_tokens, n_neurons), returns those to go on with.
 Edit = Callable[[Tensor], Tensor]

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.matching.matched import PAIR
-from probe.plots.style import BLUE, ORANGE, grid
+from probe.api.drawing import BLUE, ORANGE, grid
 
 Row = Mapping[str, Any]
 

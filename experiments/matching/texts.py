@@ -12,7 +12,7 @@ from typing import TypeVar
 from torch import Tensor
 
 from probe.api import Config, Factor, compose, documents, iterate
-from probe.examples import merge_paragraphs
+from probe.api.parts import merge_paragraphs
 
 Settings = TypeVar("Settings", bound=Config)
 

@@ -12,7 +12,7 @@ from scipy.spatial.distance import squareform
 
 from experiments.subjects.likeness import Matrix
 from experiments.subjects.similarity import Similarity
-from probe.plots.style import BLUE, GREY, ORANGE, SHARES, grid, name_rows_and_columns, write_values
+from probe.api.drawing import BLUE, GREY, ORANGE, SHARES, grid, name_rows_and_columns, write_values
 
 
 def clusters(whole: Matrix) -> Matrix:

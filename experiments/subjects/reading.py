@@ -61,7 +61,7 @@ def read(config: Config, settings: Subjects, skip_first: int) -> list[Text]:
     UserError
         If there are not two subjects with enough texts, or model or data cannot be had.
     """
-    from probe.models import load_tokenizer
+    from probe.api.parts import load_tokenizer
 
     documents, tokenizer = Documents(config), load_tokenizer(config.model)
     embed = _embedding(config)
@@ -144,7 +144,7 @@ def _keep(
 
 def unit_series(activations: Tensor) -> Tensor:
     """Centre and scale every neuron's series to length 1; a constant one becomes zero."""
-    from probe.correlation import standardise
+    from probe.api.parts import standardise
 
     keep = torch.ones(1, len(activations), dtype=torch.bool)
     return standardise(activations[None], keep).series[0]
@@ -152,7 +152,7 @@ def unit_series(activations: Tensor) -> Tensor:
 
 def _embedding(config: Config) -> Callable[[Tensor], Tensor]:
     """Return the model's input embeddings of tokens, without positions."""
-    from probe.models import load_trunk
+    from probe.api.parts import load_trunk
 
     trunk: Any = load_trunk(config.model, config.init, torch.device("cpu"))
     weight = trunk.get_input_embeddings().weight.detach()

@@ -68,8 +68,7 @@ class Speaker:
     """
 
     def __init__(self, config: Config, layer: int) -> None:
-        from probe.distributed import this_rank
-        from probe.models import find_blocks, load_language_model, load_tokenizer
+        from probe.api.parts import find_blocks, load_language_model, load_tokenizer, this_rank
 
         self.config = config
         self.device = this_rank(config.runtime.device).device
@@ -97,10 +96,8 @@ class Speaker:
     @torch.inference_mode()
     def next_tokens(self, prompts: Sequence[NDArray[np.int64]], change: Change | None) -> Tensor:
         """Return the logits after each prompt, float32 on the host, (n_prompts, n_tokens)."""
-        from probe.activations import model_inputs
-        from probe.batches import form_batches
-        from probe.config import Side
-        from probe.examples import Example
+        from probe.api import Side
+        from probe.api.parts import Example, form_batches, model_inputs
 
         vocabulary = self.model.config.get_text_config().vocab_size
         budget = min(self.config.runtime.token_budget, max(1, _LOGITS // vocabulary))

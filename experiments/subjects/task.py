@@ -19,8 +19,7 @@ from experiments.subjects.reading import BAG, EMBEDDING, PROMPT, QUESTION, Text,
 from experiments.subjects.settings import Subjects, SubjectsConfig, Sweep, check
 from experiments.subjects.similarity import Similarity, pattern, similarity, subject_parts
 from experiments.subjects.sweep import sweep_rows
-from probe.api import Config, aligned, replacing, write_csv
-from probe.config import data_name, model_name
+from probe.api import Config, aligned, data_name, model_name, replacing, write_csv
 
 logger = logging.getLogger(__name__)
 Rows = list[dict[str, Any]]

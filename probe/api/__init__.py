@@ -15,7 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probe.cells import View
-from probe.config import Config, key
+from probe.config import (
+    JOINT,
+    Config,
+    InitConfig,
+    ModelConfig,
+    Side,
+    check,
+    data_name,
+    key,
+    model_name,
+)
 from probe.data.document import Document
 from probe.errors import UserError
 from probe.measures import Measures, edges, gini, measure, strengths
@@ -46,6 +56,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "JOINT",
     "Config",
     "Dense",
     "Document",
@@ -53,14 +64,19 @@ __all__ = [
     "Factor",
     "FactorStore",
     "Graph",
+    "InitConfig",
     "Measures",
+    "ModelConfig",
+    "Side",
     "Sparse",
     "StoredExample",
     "Topology",
     "UserError",
     "View",
     "aligned",
+    "check",
     "compose",
+    "data_name",
     "documents",
     "edges",
     "extract",
@@ -73,6 +89,7 @@ __all__ = [
     "load_topologies",
     "load_topology",
     "measure",
+    "model_name",
     "open_factors",
     "perplexities",
     "quickest",

@@ -1,0 +1,63 @@
+"""What the program is made of, for studies that need more of it than topologies and activations.
+
+A loop of their own on every rank, a model with its head, hubs compared as `probe.compare` does.
+Importing this imports torch and transformers.
+"""
+
+from __future__ import annotations
+
+from probe.activations import model_inputs
+from probe.batches import Batch, Tensors, form_batches
+from probe.compare.hubs import Overlap, Relabelling
+from probe.compare.spaces import Space
+from probe.correlation import MeanSums, standardise
+from probe.data import load_documents
+from probe.distributed import Ranks, n_ranks, run_ranks, this_rank
+from probe.examples import Example, merge_paragraphs
+from probe.extract import Loop, share
+from probe.halving import in_halves
+from probe.measures.summary import HUB_SHARE
+from probe.models import (
+    fetch_model,
+    find_blocks,
+    load_config,
+    load_language_model,
+    load_tokenizer,
+    load_trunk,
+)
+from probe.prepare import prepare
+from probe.request import Request
+from probe.shifts import draw_shifts, shift
+
+__all__ = [
+    "HUB_SHARE",
+    "Batch",
+    "Example",
+    "Loop",
+    "MeanSums",
+    "Overlap",
+    "Ranks",
+    "Relabelling",
+    "Request",
+    "Space",
+    "Tensors",
+    "draw_shifts",
+    "fetch_model",
+    "find_blocks",
+    "form_batches",
+    "in_halves",
+    "load_config",
+    "load_documents",
+    "load_language_model",
+    "load_tokenizer",
+    "load_trunk",
+    "merge_paragraphs",
+    "model_inputs",
+    "n_ranks",
+    "prepare",
+    "run_ranks",
+    "share",
+    "shift",
+    "standardise",
+    "this_rank",
+]
