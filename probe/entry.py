@@ -21,6 +21,7 @@ from probe.cli.arguments import Arguments
 from probe.config import CONF, Config, registered, run_folder
 from probe.console import log_to_console
 from probe.errors import RankError, UserError
+from probe.full_disk import full_disk_told
 from probe.secret import hide
 from probe.sweep import UNFINISHED, Job, failed, make_folder, note, read_jobs, write_jobs
 
@@ -152,8 +153,8 @@ def _run_sweep(
         number = HydraConfig.get().job.num
         logger.info("run %d of the sweep: %s", number + 1, " ".join(given))
         # The job may be on another machine: the driver reads its fate from here.
-        note(folder, number, Job(given, error=UNFINISHED))
-        note(folder, number, _attempt(task, schema, given, composed, folder.name))
+        _note(folder, number, Job(given, error=UNFINISHED))
+        _note(folder, number, _attempt(task, schema, given, composed, folder.name))
 
     code = 0
     try:
@@ -161,8 +162,18 @@ def _run_sweep(
     except SystemExit as end:
         if end.code != 1:
             raise
-        code = 1  # a launcher's failure; Hydra has said which
+        code = 1  # a launcher's failure or a full disk; it has been said which
     return max(code, _close_sweep(folder, config, after))
+
+
+def _note(folder: Path, number: int, job: Job) -> None:
+    """Note a job down, or end the sweep: nobody would know what became of the others, either."""
+    try:
+        with full_disk_told(folder):
+            note(folder, number, job)
+    except UserError as error:
+        logger.error("probe: %s", error)
+        raise SystemExit(1) from None
 
 
 def _close_sweep(folder: Path, config: Config, after: After | None) -> int:
@@ -170,9 +181,13 @@ def _close_sweep(folder: Path, config: Config, after: After | None) -> int:
     jobs = read_jobs(folder)
     code = 0
     try:
-        write_jobs(folder, jobs)
-        if after is not None:
-            after(folder, config)
+        with full_disk_told(folder):
+            write_jobs(folder, jobs)
+            if after is not None:
+                after(folder, config)
+    except UserError as error:
+        logger.error("probe: %s", error)
+        code = 1
     except Exception as error:
         logger.exception("probe: the sweep could not be summed up: %s", error)
         code = 1

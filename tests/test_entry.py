@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -268,6 +269,22 @@ def test_a_sweep_that_cannot_be_summed_up_says_so_and_exits_1(task: Calls, run: 
     assert task.limits == [2, 3]
     assert "probe: the sweep could not be summed up: no ink" in ended.said
     assert len(summary_of()["jobs"]) == 2
+
+
+@pytest.mark.parametrize(("what", "done"), [("note", []), ("write_jobs", [2, 3])])
+def test_a_full_disk_ends_a_sweep_in_one_line(
+    what: str, done: list[int], task: Calls, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(f"probe.entry.{what}", full)
+    ended = run("-m", "data.limit=2,3")
+    assert ended.code == 1
+    assert task.limits == done
+    [line] = [line for line in ended.said if line.startswith("probe: ")]
+    assert "cannot be written any further (No space left on device); finished results stay" in line
+    assert "Traceback" not in ended.err
 
 
 def test_a_sweep_over_output_has_one_folder(task: Calls, run: Run) -> None:
