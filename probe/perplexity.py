@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -19,12 +20,14 @@ from transformers import AutoModelForCausalLM
 
 from probe.activations import model_inputs
 from probe.batches import Batch, Tensors, form_batches
-from probe.config import Config, InitConfig, NullConfig
+from probe.checkpoints import Keeper, find
+from probe.config import Config, DataConfig, InitConfig, ModelConfig, RuntimeConfig
 from probe.distributed import Ranks, run_ranks
 from probe.errors import UserError
 from probe.examples import Example
 from probe.extract import share
 from probe.halving import in_halves
+from probe.locks import one_process
 from probe.models import fetch_model, load_config, load_language_model, model_fingerprint
 from probe.request import Request
 from probe.topology import replacing
@@ -53,34 +56,53 @@ def perplexities(examples: Sequence[Example], config: Config) -> NDArray[np.floa
     UserError
         If the model cannot be had or has no language-model head.
     """
-    file = Path(config.output) / ".perplexity" / f"{_key(examples, config)}.npy"
-    if file.is_file():
+    model = model_fingerprint(config.model, InitConfig())
+    key = _key(examples, config.model, model)
+    file = Path(config.output) / ".perplexity" / f"{key}.npy"
+
+    def wait() -> None:
+        logger.info("another process scores the same examples; this one waits for it")
+
+    with one_process(config.output, key, wait):
+        if not file.is_file():
+            loss = _losses(examples, config, model, file.with_suffix(""))
+            with replacing(file) as unfinished, unfinished.open("wb") as stream:
+                np.save(stream, np.exp(loss), allow_pickle=False)
+            for checkpoints in file.parent.glob(f"{key}-*"):
+                shutil.rmtree(checkpoints)
         found: NDArray[np.float64] = np.load(file, allow_pickle=False)
-        return found
+    return found
+
+
+def _losses(
+    examples: Sequence[Example], config: Config, model: str, place: Path
+) -> NDArray[np.float64]:
+    """Score what no session before has scored, with checkpoints beside a place; return all."""
     logger.info("scoring the perplexity of %d examples", len(examples))
     vocabulary = load_config(config.model).get_text_config().vocab_size
     budget = min(config.runtime.token_budget, max(1, _LOGITS // vocabulary))
+    runtime = replace(config.runtime, token_budget=budget, matmul=RuntimeConfig().matmul)
     request = Request(
-        replace(config, init=InitConfig(), null=NullConfig()),
+        # Nothing else matters to a score: runs that differ in it go on from each other's.
+        Config(config.model, DataConfig("text"), runtime=runtime, launch=config.launch),
         layers=[],
         batches=form_batches(examples, budget),
         names=[example.document for example in examples],
         run=f"perplexity-{time.monotonic_ns()}",
         wanted=[],
     )
+    kept = find(place.with_name(f"{place.name}-{budget}"), request, model)
+    request = replace(request, kept=kept)
     payload, device = request.to_bytes(), config.runtime.device
     result = run_ranks("probe.perplexity:score", payload, request.processes, device)
-    loss = result["loss"].numpy()
+    loss: NDArray[np.float64] = result["loss"].numpy()
     wrong = np.flatnonzero(~np.isfinite(loss))
     if wrong.size:
         raise UserError(
             f"example {wrong[0]} ({examples[wrong[0]].document}) has no finite perplexity; "
             "leave it out, or take model.dtype=float32"
         )
-    with replacing(file) as unfinished, unfinished.open("wb") as stream:
-        np.save(stream, np.exp(loss), allow_pickle=False)
-    scored: NDArray[np.float64] = np.exp(loss)
-    return scored
+    return loss
 
 
 def fetch(payload: bytes) -> None:
@@ -92,7 +114,7 @@ def score(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     """Return on rank 0 every example's mean negative log likelihood, in nats a token."""
     request = Request.from_bytes(payload)
     model = load_language_model(request.config.model, ranks.device)
-    loss = torch.zeros(request.n_examples, dtype=torch.float64)
+    losses = Losses(request.n_examples)
 
     def read(batch: Batch, tensors: Tensors) -> None:
         with torch.inference_mode():
@@ -100,23 +122,51 @@ def score(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
         for row, member in enumerate(batch.members):
             attended = tensors.attended[row]
             ids = tensors.tokens[row][attended]
-            loss[member] = functional.cross_entropy(
+            losses.loss[member] = functional.cross_entropy(
                 logits[row][attended][:-1].float(), ids[1:]
             ).cpu()
 
-    for batch, tensors in share(request, ranks, model):
-        for _ in in_halves(batch, tensors, read):
-            continue
-    for state in ranks.collect({"loss": loss}):
-        loss += state["loss"]
-    return {"loss": loss} if ranks.main else {}
+    with Keeper(request, ranks, losses) as keeper:
+        for batch, tensors in share(request, ranks, model):
+            parts = sum(1 for _ in in_halves(batch, tensors, read))
+            if not keeper.note(batch, parts):
+                break
+        keeper.wait()
+    for state in ranks.collect(losses.state()):
+        losses.merge(state)
+    return {"loss": losses.loss} if ranks.main else {}
 
 
-def _key(examples: Sequence[Example], config: Config) -> str:
+class Losses:
+    """Mean negative log likelihoods of examples, in nats a token; 0 for those that others read.
+
+    Attributes
+    ----------
+    loss : Tensor of float64, shape (n_examples,)
+        The losses.
+    counts : Tensor of int64, shape (1,)
+        Batches that were read in parts.
+    """
+
+    def __init__(self, n_examples: int) -> None:
+        self.loss = torch.zeros(n_examples, dtype=torch.float64)
+        self.counts = torch.zeros(1, dtype=torch.long)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return both by name."""
+        return {"loss": self.loss, "counts": self.counts}
+
+    def merge(self, state: Mapping[str, Tensor]) -> None:
+        """Add what others have read."""
+        self.loss += state["loss"]
+        self.counts += state["counts"]
+
+
+def _key(examples: Sequence[Example], model: ModelConfig, fingerprint: str) -> str:
     """Hash all that the perplexities depend on."""
-    model = asdict(config.model) | {"at": model_fingerprint(config.model, InitConfig())}
-    del model["device_map"]  # where a model is changes nothing
-    digest = hashlib.sha256(json.dumps(model, sort_keys=True).encode())
+    plain = asdict(model) | {"at": fingerprint}
+    del plain["device_map"]  # where a model is changes nothing
+    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode())
     for example in examples:
         digest.update(np.array([len(example.ids), *example.ids], dtype=np.int64).tobytes())
     return digest.hexdigest()[:16]

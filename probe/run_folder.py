@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
 from probe import __version__
 from probe.config import Config, run_folder, to_plain
 from probe.errors import UserError
 from probe.full_disk import full_disk_told
+from probe.locks import one_process
 from probe.provenance import git_commit, versions
 from probe.run_log import logging_to
 from probe.topology import MANIFEST, replacing
@@ -67,26 +67,16 @@ class RunFolder:
         UserError
             If another process is at the same run, or the folder cannot be written.
         """
-        locks = Path(self.config.output) / ".locks"
-        lock = FileLock(locks / f"{self.path.name}.lock", timeout=0)
-        try:
-            locks.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        except Timeout:
+
+        def refuse() -> None:
             raise UserError(
                 f"{self.path} is being written by another process; wait for it, or change the run"
-            ) from None
-        except OSError as error:
-            raise UserError(
-                f"output={self.config.output} cannot be written ({error.strerror}); "
-                "give another folder with output="
-            ) from None
-        try:
+            )
+
+        with one_process(self.config.output, self.path.name, refuse):
             if (self.work / MANIFEST).is_file():
                 self._put_in_place()  # whole, but the process ended before it could
             yield
-        finally:
-            lock.release()
 
     def finished(self, fingerprints: dict[str, str]) -> bool:
         """Whether the run has been done before, of the same model and data.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ import torch
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 
 from probe import api
+from probe.batches import Batch
+from probe.checkpoints import Keeper
 from probe.errors import UserError
 from probe.examples import Example
 from probe.perplexity import perplexities
@@ -81,6 +85,48 @@ def test_the_examples_between_the_percentiles_are_kept_and_the_scores_found_agai
     read_again = [example.document for example in api.iterate_activations(*again, "layers=0")]
     assert sorted(read_again) == inside[:4]
     assert "scoring" not in caplog.text
+
+
+def test_what_was_scored_before_an_interruption_is_not_scored_again(
+    model: Path, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    note = Keeper.note
+
+    def noted(keeper: Keeper, batch: Batch, parts: int) -> bool:
+        read.extend(batch.members)
+        if len(read) == stop_at:
+            signal.raise_signal(signal.SIGINT)
+        return note(keeper, batch, parts)
+
+    monkeypatch.setattr(Keeper, "note", noted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    one_a_batch = [*words, "runtime.token_budget=1"]
+    stop_at = 4
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            perplexities(examples(model), api.compose(*one_a_batch))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    stop_at = 0
+    # Another study of the same texts goes on from there.
+    other = api.compose(*one_a_batch, "layers=0", "average=fisher", "runtime.matmul=tf32")
+    np.testing.assert_allclose(perplexities(examples(model), other), expected(model), rtol=1e-5)
+    assert sorted(read) == list(range(9)), "each once"
+    [left] = (tmp_path / "out" / ".perplexity").iterdir()
+    assert left.suffix == ".npy"
+
+
+def test_two_processes_do_not_score_the_same_examples(
+    model: Path, words: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "probe")
+    config, texts = api.compose(*words), examples(model)
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(lambda _: perplexities(texts, config), range(2)))
+    np.testing.assert_array_equal(*found)
+    assert caplog.text.count("scoring the perplexity") == 1
+    assert caplog.text.count("another process scores the same examples; this one waits") == 1
 
 
 def test_a_model_without_a_head_has_no_perplexity(

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
+
+from torch import Tensor
 
 from probe import room
 from probe.batches import Batch
@@ -14,11 +18,28 @@ from probe.checkpoints.file import SUFFIX, Header, load, write
 from probe.checkpoints.interruption import Interruption
 from probe.distributed import Ranks
 from probe.request import Request
-from probe.totals import Totals
 
 logger = logging.getLogger(__name__)
 # A checkpoint may cost one part in this many of a rank's time.
 _RARE = 100
+
+
+class Sums(Protocol):
+    """What can be kept: `totals.Totals`, and what else is added up batch by batch.
+
+    Attributes
+    ----------
+    counts : Tensor of int64
+        The last one counts the batches that were read in parts.
+    """
+
+    counts: Tensor
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all sums by name."""
+
+    def merge(self, state: Mapping[str, Tensor]) -> None:
+        """Add the `state()` of others."""
 
 
 class Keeper:
@@ -37,12 +58,12 @@ class Keeper:
         The extraction.
     ranks : Ranks
         This process among the ranks.
-    totals : Totals
+    sums : Sums
         Its sums, empty so far.
     """
 
-    def __init__(self, request: Request, ranks: Ranks, totals: Totals) -> None:
-        self._request, self._ranks, self._totals = request, ranks, totals
+    def __init__(self, request: Request, ranks: Ranks, sums: Sums) -> None:
+        self._request, self._ranks, self._sums = request, ranks, sums
         self._kept = request.kept
         self._number = {batch.members[0]: n for n, batch in enumerate(request.batches)}
         self._done: list[int] = []
@@ -55,7 +76,7 @@ class Keeper:
         if self._kept is not None:
             if self._ranks.main:
                 for name, seal in self._kept.files.items():
-                    self._totals.merge(load(Path(self._kept.folder) / name, seal))
+                    self._sums.merge(load(Path(self._kept.folder) / name, seal))
                 self._done += self._kept.batches
             self._interruption.__enter__()
             self._began = self._last = time.monotonic()
@@ -71,7 +92,7 @@ class Keeper:
 
     def note(self, batch: Batch, parts: int) -> bool:
         """Note a batch that is in the sums, read in some parts; whether to go on with the next."""
-        self._totals.counts[2] += parts > 1
+        self._sums.counts[-1] += parts > 1
         self._done.append(self._number[batch.members[0]])
         self._unwritten = True
         return self._go_on()
@@ -105,7 +126,7 @@ class Keeper:
             # On a machine of its own a rank may not see the disk that rank 0 writes to.
             if not file.parent.is_dir():
                 raise FileNotFoundError(0, "the folder is not there")
-            write(file, header, self._totals.state())
+            write(file, header, self._sums.state())
         except OSError as error:
             self._tell_failure(file, error)
         else:

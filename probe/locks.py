@@ -1,0 +1,48 @@
+"""One process at a time at the same work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from probe.errors import UserError
+
+
+@contextmanager
+def one_process(output: str, name: str, busy: Callable[[], None]) -> Iterator[None]:
+    """Keep other processes out meanwhile.
+
+    Parameters
+    ----------
+    output : str
+        Folder of all results, where locks are kept.
+    name : str
+        Name of the work.
+    busy : callable
+        Called where another process is at it: what it raises ends this one, otherwise the other is
+        waited for.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written.
+    """
+    lock = FileLock(Path(output) / ".locks" / f"{name}.lock")
+    try:
+        Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        busy()
+        lock.acquire()
+    except OSError as error:
+        raise UserError(
+            f"output={output} cannot be written ({error.strerror}); "
+            "give another folder with output="
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
