@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from importlib import import_module
 
 import torch
 import torch.distributed as dist
@@ -30,8 +31,9 @@ def follows() -> bool:
 def follow() -> None:
     """Do what rank 0 says until it says to stop."""
     if not _fetches():
-        # Read when transformers is imported, which only the work does.
+        # Read when transformers is imported, which nothing has done so far.
         os.environ["HF_HUB_OFFLINE"] = "1"
+    import_module("probe.models")  # takes seconds; meanwhile rank 0 reads the texts
     while message := _broadcast(b""):
         name, device, payload = message.split(b"\0", 2)
         _run(name.decode(), payload, device.decode())
