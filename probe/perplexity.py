@@ -65,19 +65,19 @@ def perplexities(examples: Sequence[Example], config: Config) -> NDArray[np.floa
 
     with one_process(config.output, key, wait):
         if not file.is_file():
-            loss = _losses(examples, config, model, file.with_suffix(""))
+            checkpoints = file.with_suffix("")
+            loss = _losses(examples, config, model, checkpoints)
             with replacing(file) as unfinished, unfinished.open("wb") as stream:
                 np.save(stream, np.exp(loss), allow_pickle=False)
-            for checkpoints in file.parent.glob(f"{key}-*"):
-                shutil.rmtree(checkpoints)
+            shutil.rmtree(checkpoints)
         found: NDArray[np.float64] = np.load(file, allow_pickle=False)
     return found
 
 
 def _losses(
-    examples: Sequence[Example], config: Config, model: str, place: Path
+    examples: Sequence[Example], config: Config, model: str, checkpoints: Path
 ) -> NDArray[np.float64]:
-    """Score what no session before has scored, with checkpoints beside a place; return all."""
+    """Score what no session before has scored, and return the losses of all."""
     logger.info("scoring the perplexity of %d examples", len(examples))
     vocabulary = load_config(config.model).get_text_config().vocab_size
     budget = min(config.runtime.token_budget, max(1, _LOGITS // vocabulary))
@@ -91,8 +91,8 @@ def _losses(
         run=f"perplexity-{time.monotonic_ns()}",
         wanted=[],
     )
-    kept = find(place.with_name(f"{place.name}-{budget}"), request, model)
-    request = replace(request, kept=kept)
+    # Other budgets make other batches.
+    request = replace(request, kept=find(checkpoints / str(budget), request, model))
     payload, device = request.to_bytes(), config.runtime.device
     result = run_ranks("probe.perplexity:score", payload, request.processes, device)
     loss: NDArray[np.float64] = result["loss"].numpy()
