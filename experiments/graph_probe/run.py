@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from experiments.controls import embeddings, untrained
 from experiments.graph_probe import report, texts
 from experiments.graph_probe.fits import Fits, Parts, fit_all, load, save
 from experiments.graph_probe.inputs import (
@@ -45,7 +46,7 @@ def run(config: GraphProbeConfig, folder: Path) -> dict[str, Any]:
     check(config)
     settings = config.study
     layers = texts.layer_numbers(config)
-    examples, embedded = texts.read(texts.of_embedding(config))
+    examples, embedded = texts.read(embeddings(config))
     groups = examples.groups
     if len(groups) < _FEW_TEXTS:
         logger.warning(
@@ -130,7 +131,7 @@ def _of_layer(config: GraphProbeConfig, layer: int) -> list[Input]:
 
 
 def _of_random(config: GraphProbeConfig, layer: int, init: int) -> list[Input]:
-    return random_inputs(texts.read(texts.of_layer(config, layer, init))[1])
+    return random_inputs(texts.read(texts.of_layer(untrained(config, init + 1)[init], layer))[1])
 
 
 def _device(config: GraphProbeConfig) -> torch.device:

@@ -87,18 +87,9 @@ def layer_numbers(config: GraphProbeConfig) -> list[int]:
     return sorted(wanted)
 
 
-def of_layer(config: Config, layer: int, random_seed: int | None = None) -> Config:
-    """Return the configuration that reads one layer, perhaps of random weights."""
-    single = replace(config, layers=compose(f"layers={layer}").layers)
-    if random_seed is None:
-        return single
-    return replace(single, init=replace(compose("init=random").init, seed=random_seed))
-
-
-def of_embedding(config: Config) -> Config:
-    """Return the configuration that reads what enters the first block."""
-    composed = compose("site=embedding", "layers=0")
-    return replace(config, layers=composed.layers, site=composed.site)
+def of_layer(config: Config, layer: int) -> Config:
+    """Return the configuration that reads one layer."""
+    return replace(config, layers=compose(f"layers={layer}").layers)
 
 
 def read(config: Config) -> tuple[Texts, Readings]:

@@ -76,20 +76,6 @@ def one_by_one(config: Settings) -> Settings:
     return replace(config, layers=compose("layers=middle").layers)
 
 
-def embeddings(config: Config) -> Config:
-    """Configure the reading of what enters the first block: the tokens' embeddings."""
-    usual = compose("site=embedding")
-    return replace(config, site=usual.site, layers=usual.layers)
-
-
-def untrained(config: Config, models: int) -> list[Config]:
-    """Configure the reading of randomly initialised models, none of which is the given one."""
-    random, own = compose("init=random").init, config.init
-    taken = own.seed if own.kind == random.kind else None
-    seeds = [seed for seed in range(models + 1) if seed != taken][:models]
-    return [replace(config, init=replace(random, seed=seed)) for seed in seeds]
-
-
 _Parts = dict[int, tuple[Tensor, NDArray[np.float64], NDArray[np.float64]]]
 
 

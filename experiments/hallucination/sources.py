@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.controls import embeddings, untrained
 from experiments.hallucination.answers import Answers
 from experiments.hallucination.products import (
     Products,
     products_of_features,
     products_of_topologies,
 )
-from experiments.hallucination.reading import Reading, embeddings, read, untrained
+from experiments.hallucination.reading import Reading, read
 from experiments.hallucination.settings import HallucinationConfig
 
 TOPOLOGY = "topology"

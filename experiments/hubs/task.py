@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from copy import deepcopy
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from experiments.controls import untrained
 from experiments.hubs.bases import OBSERVED, Bases
 from experiments.hubs.figures import frequency_curves, overlap_matrix
 from experiments.hubs.frequency import frequency, frequency_rows, layer_frequencies
@@ -22,7 +21,6 @@ from probe.api import (
     Config,
     UserError,
     aligned,
-    compose,
     data_name,
     model_name,
     replacing,
@@ -69,14 +67,6 @@ def run(config: HubsConfig, folder: Path) -> dict[str, Any]:
         unfinished.write_text(json.dumps(tables, indent=1) + "\n")
     _tell(frequencies, first_token)
     return {"variants": list(variants), "texts": {r["variant"]: r["texts"] for r in frequencies}}
-
-
-def untrained(config: Config, seeds: int) -> list[Config]:
-    """Return the configurations of the same texts under random weights, other than its own."""
-    random, own = compose("init=random").init, config.init
-    taken = own.seed if own.kind == random.kind else None
-    drawn = [seed for seed in range(seeds + 1) if seed != taken][:seeds]
-    return [replace(deepcopy(config), init=replace(random, seed=seed)) for seed in drawn]
 
 
 def _read(name: str, variant: Config, config: HubsConfig) -> Reading:

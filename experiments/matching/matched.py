@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.controls import embeddings, random_weights
 from experiments.matching.contrastive import fit
 from experiments.matching.fingerprints import Matrix, average_topology
 from experiments.matching.gauc import gauc_by_text, length_similarity, permuted_gauc
 from experiments.matching.settings import Matching, MatchingConfig
-from experiments.matching.texts import Side, Text, embeddings, read, untrained
+from experiments.matching.texts import Side, Text, read
 from experiments.statistics import bootstrap, paired_difference, permutation_p
 
 logger = logging.getLogger(__name__)
@@ -67,11 +68,11 @@ class Models:
     def random_first(self) -> Side:
         """Read the texts with the first model's architecture, weights drawn at random."""
         # Seeds that neither of the two models has.
-        return self.read(RANDOM_FIRST, untrained(self.first, self._seed() + 1))
+        return self.read(RANDOM_FIRST, random_weights(self.first, self._seed() + 1))
 
     def random_second(self) -> Side:
         """Read the texts with the second model's architecture, weights drawn at random."""
-        return self.read(RANDOM_SECOND, untrained(self.second, self._seed() + 2))
+        return self.read(RANDOM_SECOND, random_weights(self.second, self._seed() + 2))
 
     def embeddings(self) -> tuple[Side, Side]:
         """Read the token embeddings of both models."""

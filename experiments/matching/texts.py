@@ -88,14 +88,3 @@ def everything(config: Settings) -> Settings:
     usual = compose().data
     choice = {key: getattr(usual, key) for key in ("perplexity", "shuffle", "offset", "limit")}
     return replace(config, data=replace(config.data, **choice))
-
-
-def untrained(config: Settings, seed: int) -> Settings:
-    """Configure the reading of a randomly initialised model."""
-    return replace(config, init=replace(compose("init=random").init, seed=seed))
-
-
-def embeddings(config: Settings) -> Settings:
-    """Configure the reading of what enters the first block: the tokens' embeddings."""
-    usual = compose("site=embedding")
-    return replace(config, site=usual.site, layers=usual.layers)

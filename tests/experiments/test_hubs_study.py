@@ -28,7 +28,7 @@ from experiments.hubs.frequency import Frequencies, frequency
 from experiments.hubs.overlap import first_token_rows
 from experiments.hubs.reading import Reading, Tally
 from experiments.hubs.settings import Hubs, HubsConfig, check, varied
-from experiments.hubs.task import run, untrained
+from experiments.hubs.task import run
 from probe import api
 from probe.api import UserError, compose
 from probe.compare.hubs import Relabelling
@@ -219,12 +219,6 @@ def test_words_take_the_place_of_the_users() -> None:
     assert other.subject is not None
     assert other.subject.mmlu == ["high_school_psychology", "professional_psychology"]
     assert config.data.limit == 5
-
-
-def test_untrained_seeds_are_not_the_users_own() -> None:
-    assert [c.init.seed for c in untrained(compose(), 3)] == [0, 1, 2]
-    random = compose("init=random", "init.seed=1")
-    assert [c.init.seed for c in untrained(random, 3)] == [0, 2, 3]
 
 
 @pytest.mark.parametrize(

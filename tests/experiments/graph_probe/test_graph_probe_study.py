@@ -18,6 +18,7 @@ from tiny_models import LINES, save_tiny
 
 import experiments.graph_probe.run as run_module
 import probe.data
+from experiments.controls import embeddings
 from experiments.graph_probe import texts
 from experiments.graph_probe.fits import Key, Parts, load
 from experiments.graph_probe.metrics import r2
@@ -183,7 +184,7 @@ def test_the_paper_splits_rows_and_chooses_on_the_test_part() -> None:
 
 def test_perplexity_and_loss_are_the_models(config: GraphProbeConfig) -> None:
     wanted = replace(config, study=replace(config.study, targets=["loss", "perplexity"]))
-    examples, _ = texts.read(texts.of_embedding(config))
+    examples, _ = texts.read(embeddings(config))
     loss, perplexity = targets_of(wanted, examples)
     np.testing.assert_allclose(perplexity.values, perplexities(config))
     np.testing.assert_allclose(np.exp(loss.values), perplexity.values)

@@ -25,7 +25,6 @@ from experiments.hallucination.figures import probes_figure
 from experiments.hallucination.findings import coupled, pairs_in_order, probed
 from experiments.hallucination.probes import PENALTIES, auc, probe
 from experiments.hallucination.products import products_of_features, products_of_topologies
-from experiments.hallucination.reading import untrained
 from experiments.hallucination.report import report
 from experiments.hallucination.settings import Hallucination, HallucinationConfig, check
 from experiments.hallucination.sources import Source
@@ -261,14 +260,6 @@ def test_the_study_leaves_every_source_with_its_controls(done: tuple[Path, dict[
 def test_a_source_is_in_the_same_row_of_every_panel(done: tuple[Path, dict[str, Any]]) -> None:
     figure = probes_figure(done[1]["probes"], 0.5)
     assert len({axes.get_ylim() for axes in figure.axes}) == 1
-
-
-def test_no_random_control_has_the_weights_of_the_model(
-    composed: Callable[..., HallucinationConfig],
-) -> None:
-    assert [one.init.seed for one in untrained(composed(), 3)] == [0, 1, 2]
-    own = composed("init=random", "init.seed=1")
-    assert [one.init.seed for one in untrained(own, 3)] == [0, 2, 3]
 
 
 @pytest.mark.parametrize(("source", "state"), [("topology", 4), ("topology, token embeddings", 0)])

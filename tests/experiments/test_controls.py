@@ -1,0 +1,22 @@
+"""A control is another model than the one that it is to control for."""
+
+from __future__ import annotations
+
+from experiments.controls import embeddings, random_weights, untrained
+from probe.api import compose
+
+
+def test_no_random_model_has_the_weights_of_the_given_one() -> None:
+    config, own = compose("init.seed=1"), compose("init=random", "init.seed=1")
+    assert [one.init.seed for one in untrained(config, 3)] == [0, 1, 2]
+    assert [one.init.seed for one in untrained(own, 3)] == [0, 2, 3]
+    assert all(one.init.kind == own.init.kind for one in untrained(config, 3))
+    assert untrained(own, 0) == []
+
+
+def test_controls_read_the_same_texts_of_the_same_architecture() -> None:
+    config = compose("data.limit=3", "layers=2", "site=mlp")
+    assert random_weights(config, 7) == compose(
+        "data.limit=3", "layers=2", "site=mlp", "init=random", "init.seed=7"
+    )
+    assert embeddings(config) == compose("data.limit=3", "site=embedding")
