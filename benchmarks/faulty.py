@@ -18,18 +18,19 @@ from pathlib import Path
 
 from torch import Tensor
 
-from probe import extract, pipeline
-from probe.batches import Batch
-from probe.checkpoints import Keeper, keep
+from probe import pipeline
 from probe.distributed import Ranks, run_ranks
-from probe.run_folder import CHECKPOINTS, RunFolder
+from probe.examples.batches import Batch
+from probe.extraction import loop
+from probe.extraction.checkpoints import Keeper, keep
+from probe.runs.folder import CHECKPOINTS, RunFolder
 
 PATIENCE = 3.0  # seconds
 
 
 def fetch(payload: bytes) -> None:
     """Fetch what `work` needs."""
-    extract.fetch(payload)
+    loop.fetch(payload)
 
 
 def work(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
@@ -47,7 +48,7 @@ def work(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
         return note(keeper, batch, parts)
 
     Keeper.note = noted  # type: ignore[method-assign, assignment]
-    return extract.extract(payload, ranks)
+    return loop.extract(payload, ranks)
 
 
 def fail(what: str) -> None:

@@ -15,9 +15,9 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from benchmarks.warm import PROCESSES, SAID, start
-from probe.checkpoints.file import check
-from probe.run_folder import CHECKPOINTS
-from probe.topology import load_topologies
+from probe.extraction.checkpoints.file import check
+from probe.runs.folder import CHECKPOINTS
+from probe.runs.load import load_topologies
 from probe.verify import verify
 
 WORDS = (

@@ -8,9 +8,6 @@ from itertools import combinations
 import torch
 from torch import nn
 
-from probe.activations import Reader
-from probe.batches import Batch
-from probe.cells import Wanted
 from probe.config import (
     Config,
     DataConfig,
@@ -20,8 +17,11 @@ from probe.config import (
     Side,
     Site,
 )
-from probe.request import Request
-from probe.totals import Totals
+from probe.examples.batches import Batch
+from probe.examples.partition import MatrixSpec
+from probe.examples.request import Request
+from probe.extraction.accumulator import Accumulator
+from probe.extraction.activations import Reader
 
 
 class Ours:
@@ -67,15 +67,15 @@ class Ours:
         }.get(selection, [layers])
         kind = "cross" if selection == "cross" else "layer"
         wanted = [
-            Wanted(f"matrix{number}", group, [0], scheme=scheme, kind=kind)
+            MatrixSpec(f"matrix{number}", group, [0], scheme=scheme, kind=kind)
             for number, group in enumerate(groups)
         ]
         self.request = Request(config, layers, [batch], names, "benchmark", wanted)
         self.totals = self.fresh()
 
-    def fresh(self) -> Totals:
+    def fresh(self) -> Accumulator:
         """Return empty sums."""
-        return Totals(self.request, self.reader.n_neurons(), self.device)
+        return Accumulator(self.request, self.reader.n_neurons(), self.device)
 
     def run(self) -> float:
         """Add the batch to the sums; no other process takes part."""
@@ -87,5 +87,9 @@ class Ours:
         """Run once with empty sums and finish them."""
         self.totals = self.fresh()
         self.run()
-        found = self.totals.finish()
-        return [tensor for name, tensor in found.items() if name.endswith("/matrix")]
+        return [
+            average.matrix
+            for matrix in self.totals.finish().matrices.values()
+            for average in (matrix.average, *matrix.blocks.values())
+            if average is not None
+        ]

@@ -19,7 +19,7 @@ from benchmarks.ours import Ours
 from benchmarks.report import Report, save
 from benchmarks.shapes import SHAPES, make_model
 from benchmarks.timing import Timing, describe, interleave
-from probe.batches import Batch
+from probe.examples.batches import Batch
 
 FLOOR = "floor: bare trunk forward"
 

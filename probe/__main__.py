@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from probe.config import Config
-from probe.entry import enter
+from probe.entry.program import enter
 
 
 def extract(config: Config, overrides: list[str], group: str | None) -> Path:

@@ -7,28 +7,26 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from probe.assemble import assemble
-from probe.batches import padding_share
-from probe.checkpoints import find
 from probe.config import Config, check, to_plain
 from probe.data import Document, fingerprint, load_documents
 from probe.distributed import machine, n_ranks, run_ranks
+from probe.examples.batches import padding_share
+from probe.examples.plan import Views, plan_extraction
+from probe.examples.request import Request
+from probe.extraction.checkpoints import find
+from probe.extraction.extracted import Extracted
+from probe.extraction.first_token import LARGE
+from probe.extraction.perplexity import perplexities
+from probe.extraction.topologies import build_topologies
 from probe.models import model_fingerprint
-from probe.prepare import Views, prepare
-from probe.request import Request
-from probe.results import show, write
-from probe.run_folder import CHECKPOINTS, RunFolder
-from probe.sinks import LARGE
-from probe.topology import Topology, load_topologies
+from probe.runs.facts import Facts
+from probe.runs.folder import CHECKPOINTS, RunFolder
+from probe.runs.load import load_topologies
+from probe.runs.results import show, write
+from probe.topology import Topology
 
 logger = logging.getLogger(__name__)
-# What a manifest says of an extraction, and not of its measures.
-_FACTS = (
-    "ranks", "examples", "tokens", "layers", "first_token_norm", "seconds", "sessions", "skipped",
-    "out_of_memory", "fingerprints", "padding", "device", "threads",
-)  # fmt: skip
 
 
 def run(config: Config, overrides: Sequence[str] = (), group: str | None = None) -> Path:
@@ -64,8 +62,8 @@ def run(config: Config, overrides: Sequence[str] = (), group: str | None = None)
             started = time.monotonic()
             model = fingerprints["model"]
             topologies, facts = extract_topologies(config, documents, run=work, model=model)
-            facts["seconds"] = round(facts["seconds"] + time.monotonic() - started, 3)
-            facts["fingerprints"] = fingerprints
+            seconds = round(facts.seconds + time.monotonic() - started, 3)
+            facts = replace(facts, seconds=seconds, fingerprints=fingerprints)
             write(folder, topologies, facts, group)
     return folder.path
 
@@ -78,9 +76,8 @@ def _find_again(folder: RunFolder, overrides: Sequence[str], group: str | None) 
         show(folder.path)
         return
     logger.info("%s is finished already; its measures and figures are done again", folder.path)
-    facts = {key: before[key] for key in _FACTS if key in before}
     with folder.claimed(overrides):
-        write(folder, load_topologies(folder.path), facts, group)
+        write(folder, load_topologies(folder.path), Facts.from_manifest(before), group)
 
 
 def load(config: Config) -> tuple[Iterable[Document], dict[str, str]]:
@@ -98,7 +95,7 @@ def extract_topologies(
     views: Views | None = None,
     run: Path | None = None,
     model: str | None = None,
-) -> tuple[list[Topology], dict[str, Any]]:
+) -> tuple[list[Topology], Facts]:
     """Run the extraction on every rank; return the topologies and what is known of them.
 
     Among that are the number of sessions, and the seconds that those before this one took.
@@ -110,35 +107,39 @@ def extract_topologies(
     documents : iterable of Document
         Its raw texts.
     views : callable, optional
-        Says which matrices to make, see `prepare`.
+        Says which matrices to make, see `plan`.
     run : Path, optional
         Folder for checkpoints, and for what would be too large to be held in memory. The caller
         removes the checkpoints when the topologies are written.
     model : str, optional
         Fingerprint of the model, where it is known.
     """
-    request, examples = prepare(config, documents, views)
+    request, examples = plan_extraction(config, documents, perplexities, views)
     if run is not None:
         model = model or model_fingerprint(config.model, config.init)
-        request = replace(request, kept=find(run / CHECKPOINTS, request, model))
+        request = replace(request, checkpoints=find(run / CHECKPOINTS, request, model))
     launch, device = request.processes, config.runtime.device
-    result = run_ranks("probe.extract:extract", request.to_bytes(), launch, device)
-    facts: dict[str, Any] = {
-        "ranks": n_ranks(launch, device),
-        **machine(device),
-        "examples": int(result["examples"]),
-        "tokens": int(result["tokens"]),
-        "layers": request.layers,
-        "skipped": examples.skipped,
-        "padding": round(padding_share(request.batches), 4),
-        "out_of_memory": int(result["out_of_memory"]),
-        "sessions": 1 if request.kept is None else request.kept.sessions + 1,
-        "seconds": 0.0 if request.kept is None else request.kept.seconds,
-    }
-    if "first_token" in result:
-        facts["first_token_norm"] = [round(float(ratio), 4) for ratio in result["first_token"]]
-        _tell_of_sinks(request, facts["first_token_norm"])
-    return assemble(request, result, run), facts
+    tensors = run_ranks("probe.extraction.loop:extract", request.to_bytes(), launch, device)
+    device_name, threads = machine(device)
+    extracted, before = Extracted.from_tensors(tensors), request.checkpoints
+    norms = extracted.first_token_norm
+    facts = Facts(
+        ranks=n_ranks(launch, device),
+        device=device_name,
+        threads=threads,
+        examples=extracted.examples,
+        tokens=extracted.tokens,
+        layers=request.layers,
+        skipped=examples.skipped,
+        padding=round(padding_share(request.batches), 4),
+        out_of_memory=extracted.out_of_memory,
+        sessions=1 if before is None else before.sessions + 1,
+        seconds=0.0 if before is None else before.seconds,
+        first_token_norm=None if norms is None else [round(norm, 4) for norm in norms.tolist()],
+    )
+    if facts.first_token_norm is not None:
+        _tell_of_sinks(request, facts.first_token_norm)
+    return build_topologies(request, extracted, run), facts
 
 
 def _tell_of_sinks(request: Request, ratios: list[float]) -> None:

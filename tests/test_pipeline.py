@@ -15,7 +15,7 @@ import pytest
 from matplotlib.figure import Figure
 from reference import topology as reference_topology
 
-from probe import api, pipeline, results
+from probe import api, pipeline
 from probe.config import (
     AverageConfig,
     Config,
@@ -28,7 +28,9 @@ from probe.config import (
 from probe.errors import UserError
 from probe.measures import measure
 from probe.models import load_tokenizer
-from probe.topology import Topology, load_topologies
+from probe.runs import results
+from probe.runs.load import load_topologies
+from probe.topology import Topology
 
 WORDS = [
     "model=tiny", "data=sample", "data.limit=4", "subject=psychology", "layers=each",

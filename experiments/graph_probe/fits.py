@@ -22,7 +22,7 @@ from experiments.graph_probe.settings import GraphProbe
 from experiments.graph_probe.targets import Target
 from experiments.graph_probe.training import train_reader
 from experiments.statistics import split_by_group
-from probe.api import replacing
+from probe.api import atomic_write
 
 # Shares of the texts to train on, to choose by, and to test on; the paper's has two parts.
 _SHARES, _PAPERS_SHARES = (0.6, 0.2, 0.2), (0.8, 0.2)
@@ -131,7 +131,7 @@ def save(file: Path, fits: Fits) -> None:
     """Write predictions, each under its key in JSON."""
     arrays: dict[str, Any] = {str(n): values for n, values in enumerate(fits.values())}
     arrays["keys"] = np.array([json.dumps(key) for key in fits])
-    with replacing(file) as unfinished, unfinished.open("wb") as stream:
+    with atomic_write(file) as unfinished, unfinished.open("wb") as stream:
         np.savez_compressed(stream, **arrays)
 
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from experiments.graph_probe.figures import by_density, by_input, by_layer
 from experiments.graph_probe.scores import Score, gains, row
 from experiments.graph_probe.settings import GraphProbeConfig
-from probe.api import aligned, replacing, write_csv
+from probe.api import aligned, atomic_write, write_csv
 
 logger = logging.getLogger(__name__)
 # What protocol=paper is worth.
@@ -31,10 +31,10 @@ def write(
         "protocol": config.study.protocol, "texts": texts, "documents": documents,
         "headline": headline(added), "gains": added, "scores": rows,
     }  # fmt: skip
-    with replacing(folder / "results.json") as unfinished:
+    with atomic_write(folder / "results.json") as unfinished:
         unfinished.write_text(json.dumps(results, indent=1), encoding="utf-8")
     for name, figure in figures(rows, added, config.study.protocol).items():
-        with replacing(folder / "figures" / f"{name}.png") as unfinished:
+        with atomic_write(folder / "figures" / f"{name}.png") as unfinished:
             figure.savefig(unfinished, format="png")
 
 

@@ -24,7 +24,7 @@ from experiments.graph_probe.inputs import (
 from experiments.graph_probe.scores import Score, Scorer
 from experiments.graph_probe.settings import GraphProbeConfig, check
 from experiments.graph_probe.targets import SCORES, Target, label_target, score_target
-from probe.api import UserError, fingerprints, perplexities, replacing
+from probe.api import UserError, atomic_write, fingerprints, perplexities
 
 logger = logging.getLogger(__name__)
 _FEW_TEXTS = 200
@@ -103,7 +103,7 @@ def _refuse_others(config: GraphProbeConfig, folder: Path) -> None:
     """Keep what an earlier try has predicted only where model and texts are still the same."""
     file, now = folder / "predictions" / "made_of.json", fingerprints(config)
     if not file.is_file():
-        with replacing(file) as unfinished:
+        with atomic_write(file) as unfinished:
             unfinished.write_text(json.dumps(now), encoding="utf-8")
     before = json.loads(file.read_text(encoding="utf-8"))
     changed = [name for name, content in now.items() if before.get(name) != content]

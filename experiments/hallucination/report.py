@@ -16,7 +16,7 @@ from experiments.hallucination.reading import one_by_one, read
 from experiments.hallucination.settings import Hallucination, HallucinationConfig, check
 from experiments.hallucination.sources import TOPOLOGY, sources
 from experiments.statistics import paired_difference
-from probe.api import UserError, aligned, replacing, write_csv
+from probe.api import UserError, aligned, atomic_write, write_csv
 
 logger = logging.getLogger(__name__)
 
@@ -118,14 +118,14 @@ def _write(
         "probes": [found.row for found in probes],
         "coupling": [found.row for found in couplings],
     }
-    with replacing(folder / "results.json") as unfinished:
+    with atomic_write(folder / "results.json") as unfinished:
         unfinished.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     figures = {
         "probes": probes_figure([found.row for found in probes], facts["majority_accuracy"]),
         "coupling": coupling_figure([found.row for found in couplings]),
     }
     for name, figure in figures.items():
-        with replacing(folder / "figures" / f"{name}.png") as unfinished:
+        with atomic_write(folder / "figures" / f"{name}.png") as unfinished:
             figure.savefig(unfinished, format="png")
 
 

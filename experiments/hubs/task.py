@@ -21,9 +21,9 @@ from probe.api import (
     Config,
     UserError,
     aligned,
+    atomic_write,
     data_name,
     model_name,
-    replacing,
     write_csv,
 )
 from probe.api.parts import Relabelling
@@ -63,7 +63,7 @@ def run(config: HubsConfig, folder: Path) -> dict[str, Any]:
     for table, rows in {**tables, "neurons": neurons}.items():
         if rows:
             write_csv(folder / f"{table}.csv", rows)
-    with replacing(folder / "results.json") as unfinished:
+    with atomic_write(folder / "results.json") as unfinished:
         unfinished.write_text(json.dumps(tables, indent=1) + "\n")
     _tell(frequencies, first_token)
     return {"variants": list(variants), "texts": {r["variant"]: r["texts"] for r in frequencies}}
@@ -123,7 +123,7 @@ def _draw_frequencies(
 
 
 def _save_figure(path: Path, figure: Any) -> None:
-    with replacing(path) as unfinished:
+    with atomic_write(path) as unfinished:
         figure.savefig(unfinished, format="png")
 
 

@@ -21,8 +21,16 @@ from experiments.intervene.plan import Plan
 from experiments.intervene.settings import InterveneConfig, check
 from experiments.intervene.table import Effects, Row, headline, rows, write
 from experiments.statistics import split_by_group
-from probe.api import Config, Document, UserError, data_name, documents, model_name, replacing
-from probe.api.parts import Example, Request, form_batches, n_ranks, prepare, run_ranks
+from probe.api import Config, Document, UserError, atomic_write, data_name, documents, model_name
+from probe.api.parts import (
+    Example,
+    Request,
+    form_batches,
+    n_ranks,
+    perplexities,
+    plan_extraction,
+    run_ranks,
+)
 
 logger = logging.getLogger(__name__)
 # Logits of a batch, in numbers; log probabilities with and without treatment are held together.
@@ -55,7 +63,7 @@ def intervene(config: InterveneConfig, folder: Path) -> dict[str, Any]:
     texts = documents(plain)
     questions = _questions(texts) if "accuracy" in config.study.measure else {}
     letters = answer_tokens(config, max((q.choices for q in questions.values()), default=0))
-    chosen = prepare(plain, texts)[1].chosen
+    chosen = plan_extraction(plain, texts, perplexities)[1].chosen
     halves = split_by_group([one.group for one in chosen], [0.5, 0.5], config.study.seed)
     first, second = ([chosen[number] for number in half] for half in halves)
     logger.info(
@@ -121,7 +129,7 @@ def _plan(
         batches=form_batches(examples, budget),
         names=[example.document for example in examples],
         run=f"intervene-{time.monotonic_ns()}",
-        wanted=[],
+        matrices=[],
     )
     asked = [questions[example.document] for example in examples] if questions else []
     return Plan(
@@ -169,7 +177,7 @@ def _write(found: Sequence[Row], folder: Path, about: str) -> None:
     for line in headline(found):
         logger.info("%s", line)
     write(found, folder / "effects.csv")
-    with replacing(folder / "effects.json") as unfinished:
+    with atomic_write(folder / "effects.json") as unfinished:
         unfinished.write_text(json.dumps([asdict(row) for row in found], indent=1) + "\n")
     kinds = [{getattr(row, name): None for row in found} for name in ("treatment", "order")]
     for treatment, order in product(*kinds):
@@ -179,5 +187,5 @@ def _write(found: Sequence[Row], folder: Path, about: str) -> None:
             if row.treatment == treatment and (row.order == order or row.select == "random")
         ]
         figure = pruning_curve(chosen, f"{about} by {order} score; {_DONE[treatment]}")
-        with replacing(folder / "figures" / f"curve_{treatment}_{order}.png") as unfinished:
+        with atomic_write(folder / "figures" / f"curve_{treatment}_{order}.png") as unfinished:
             figure.savefig(unfinished, format="png")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from experiments.intervene.outcome import OUTCOMES
 from experiments.intervene.plan import Condition
 from experiments.statistics import Resamples, interval
-from probe.api import aligned, replacing
+from probe.api import aligned, atomic_write
 
 Vector = NDArray[np.float64]
 # Adds up the examples' values, over all of them or in every draw of a bootstrap.
@@ -178,7 +178,7 @@ def _row(effects: Effects, one: Condition, measure: str, draws: Resamples) -> Ro
 
 def write(found: Sequence[Row], path: Path) -> None:
     """Write the rows as a table."""
-    with replacing(path) as unfinished, unfinished.open("w", newline="") as stream:
+    with atomic_write(path) as unfinished, unfinished.open("w", newline="") as stream:
         columns = [field.name for field in fields(Row)]
         writer = csv.DictWriter(stream, columns, lineterminator="\n")
         writer.writeheader()

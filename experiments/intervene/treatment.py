@@ -19,8 +19,8 @@ Edit = Callable[[Tensor], Tensor]
 class Layers:
     """The places in a language model where layers are read and changed.
 
-    They are those of `probe.activations.Reader`: a block's output and, for the last block, what is
-    behind the final norm, which is what the head reads.
+    They are those of `probe.extraction.activations.Reader`: a block's output and, for the last
+    block, what is behind the final norm, which is what the head reads.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ from experiments.matching.matched import Models, match_pairs
 from experiments.matching.settings import MatchingConfig, both, check
 from experiments.matching.texts import everything, load_texts, read
 from experiments.statistics import split_by_group
-from probe.api import UserError, aligned, replacing, write_csv
+from probe.api import UserError, aligned, atomic_write, write_csv
 
 logger = logging.getLogger(__name__)
 Row = dict[str, Any]
@@ -66,9 +66,9 @@ def _write(
     write_csv(folder / "gauc.csv", matched)
     write_csv(folder / "fingerprints.csv", compared)
     results = {**facts, "gauc": matched, "fingerprints": compared}
-    with replacing(folder / "results.json") as unfinished:
+    with atomic_write(folder / "results.json") as unfinished:
         unfinished.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    with replacing(folder / "figures" / "matching.png") as unfinished:
+    with atomic_write(folder / "figures" / "matching.png") as unfinished:
         figure(matched, compared).savefig(unfinished, format="png")
 
 

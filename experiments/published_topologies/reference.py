@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from experiments.published_topologies.settings import PublishedTopologiesConfig, check_reference
-from probe.api import UserError, replacing
+from probe.api import UserError, atomic_write
 
 logger = logging.getLogger(__name__)
 Matrix = NDArray[np.floating]
@@ -134,7 +134,7 @@ def _compared(scheme: str, file: Path, folder: Path, theirs: Path | None) -> Com
 
 
 def _write(comparisons: list[Comparison], path: Path) -> None:
-    with replacing(path) as unfinished, unfinished.open("w", newline="") as stream:
+    with atomic_write(path) as unfinished, unfinished.open("w", newline="") as stream:
         columns = [field.name for field in fields(Comparison)]
         writer = csv.DictWriter(stream, columns, lineterminator="\n")
         writer.writeheader()

@@ -13,7 +13,7 @@ import numpy as np
 
 from experiments.published_topologies.passes import Pass, passes
 from experiments.published_topologies.settings import PublishedTopologiesConfig, check
-from probe.api import extract_views, fingerprints, replacing
+from probe.api import atomic_write, extract_views, fingerprints
 
 logger = logging.getLogger(__name__)
 
@@ -47,14 +47,14 @@ def _extract(one: Pass, made_of: dict[str, str], folder: Path, record: Path) -> 
     topologies, facts = extract_views(one.config, one.views, unfinished)
     files = {}
     for topology in topologies:
-        with replacing(folder / topology.name) as part, part.open("wb") as stream:
+        with atomic_write(folder / topology.name) as part, part.open("wb") as stream:
             np.save(stream, topology.matrix, allow_pickle=False)
         files[topology.name] = {
             name: getattr(topology, name) for name in ("layers", "scheme", "examples", "undefined")
         }
-    known = {key: facts[key] for key in ("examples", "tokens", "skipped", "ranks")}
+    known = {key: getattr(facts, key) for key in ("examples", "tokens", "skipped", "ranks")}
     known |= {"fingerprints": made_of, "files": files}
-    with replacing(record) as part:
+    with atomic_write(record) as part:
         part.write_text(json.dumps(known, indent=1) + "\n")
     shutil.rmtree(unfinished, ignore_errors=True)
     return known

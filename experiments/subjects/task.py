@@ -19,7 +19,7 @@ from experiments.subjects.reading import BAG, EMBEDDING, PROMPT, QUESTION, Text,
 from experiments.subjects.settings import Subjects, SubjectsConfig, Sweep, check
 from experiments.subjects.similarity import Similarity, pattern, similarity, subject_parts
 from experiments.subjects.sweep import sweep_rows
-from probe.api import Config, aligned, data_name, model_name, replacing, write_csv
+from probe.api import Config, aligned, atomic_write, data_name, model_name, write_csv
 
 logger = logging.getLogger(__name__)
 Rows = list[dict[str, Any]]
@@ -55,7 +55,7 @@ def run(config: SubjectsConfig, folder: Path) -> dict[str, Any]:
     for table, content in tables.items():
         if content:
             write_csv(folder / f"{table}.csv", content)
-    with replacing(folder / "results.json") as unfinished:
+    with atomic_write(folder / "results.json") as unfinished:
         unfinished.write_text(json.dumps(tables, indent=1) + "\n")
     _tell(rows, swept)
     return {"subjects": names, "texts": len(texts)}
@@ -172,7 +172,7 @@ def _sweep(config: Config, settings: Subjects, texts: Sequence[Text], folder: Pa
 
 
 def _save(path: Path, figure: Any) -> None:
-    with replacing(path) as unfinished:
+    with atomic_write(path) as unfinished:
         figure.savefig(unfinished, format="png")
 
 

@@ -14,7 +14,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from probe.cells import View
+from probe.api.per_text import (
+    ExampleActivations,
+    documents,
+    iterate,
+    perplexities,
+    tokenize,
+    without_study,
+    write_factors,
+)
 from probe.config import (
     JOINT,
     Config,
@@ -27,21 +35,16 @@ from probe.config import (
     model_name,
 )
 from probe.data.document import Document
+from probe.entry.study import study
 from probe.errors import UserError
+from probe.examples.partition import View
 from probe.measures import Measures, edges, gini, measure, strengths
-from probe.per_text import (
-    ExampleActivations,
-    documents,
-    iterate,
-    perplexities,
-    tokenize,
-    without_study,
-    write_factors,
-)
-from probe.sparsify import sparsify
-from probe.study import study
-from probe.tables import aligned, write_csv
-from probe.topology import Topology, load_topologies, load_topology, replacing
+from probe.runs.facts import Facts
+from probe.runs.load import load_topologies, load_topology
+from probe.system.files import atomic_write
+from probe.system.tables import aligned, write_csv
+from probe.topology import Topology
+from probe.topology.sparsify import sparsify
 
 if TYPE_CHECKING:
     from probe.factors import (
@@ -74,6 +77,7 @@ __all__ = [
     "UserError",
     "View",
     "aligned",
+    "atomic_write",
     "check",
     "compose",
     "data_name",
@@ -93,7 +97,6 @@ __all__ = [
     "open_factors",
     "perplexities",
     "quickest",
-    "replacing",
     "run",
     "sparsify",
     "strengths",
@@ -159,7 +162,7 @@ def extract(*overrides: str) -> list[Topology]:
 
 def extract_views(
     config: Config, views: Callable[[int, int], Sequence[View]], folder: Path | None = None
-) -> tuple[list[Topology], dict[str, Any]]:
+) -> tuple[list[Topology], Facts]:
     """Extract any matrices that share their texts in one pass over them, without writing these.
 
     Parameters
@@ -178,7 +181,7 @@ def extract_views(
     -------
     list of Topology
         One for every view, in their order.
-    dict
+    Facts
         What is known of the extraction: examples, tokens, ranks, skipped.
 
     Raises

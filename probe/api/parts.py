@@ -6,16 +6,21 @@ Importing this imports torch and transformers.
 
 from __future__ import annotations
 
-from probe.activations import model_inputs
-from probe.batches import Batch, Tensors, form_batches
 from probe.compare.hubs import Overlap, Relabelling
 from probe.compare.spaces import Space
 from probe.correlation import MeanSums, standardise
 from probe.data import load_documents
 from probe.distributed import Ranks, n_ranks, run_ranks, this_rank
-from probe.examples import Example, merge_paragraphs
-from probe.extract import Loop, share
-from probe.halving import in_halves
+from probe.examples.batches import Batch, Tensors, form_batches
+from probe.examples.choose import Example, merge_paragraphs
+from probe.examples.plan import plan_extraction
+from probe.examples.request import Request
+from probe.examples.share import share
+from probe.extraction.activations import model_inputs
+from probe.extraction.circular_shift import draw_shifts, shift
+from probe.extraction.loop import Loop
+from probe.extraction.out_of_memory import in_halves
+from probe.extraction.perplexity import perplexities
 from probe.measures.summary import HUB_SHARE
 from probe.models import (
     fetch_model,
@@ -25,9 +30,6 @@ from probe.models import (
     load_tokenizer,
     load_trunk,
 )
-from probe.prepare import prepare
-from probe.request import Request
-from probe.shifts import draw_shifts, shift
 
 __all__ = [
     "HUB_SHARE",
@@ -54,7 +56,8 @@ __all__ = [
     "merge_paragraphs",
     "model_inputs",
     "n_ranks",
-    "prepare",
+    "perplexities",
+    "plan_extraction",
     "run_ranks",
     "share",
     "shift",

@@ -24,7 +24,7 @@ from probe.cli.again import with_overrides
 from probe.cli.keys import keys
 from probe.config import group_options
 from probe.errors import UserError, nearest
-from probe.secret import hide
+from probe.system.secrets import hide
 
 
 @dataclass(frozen=True)

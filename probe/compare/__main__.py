@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from probe.console import log_to_console
 from probe.errors import UserError
+from probe.system.logs import log_to_console
 
 _ABOUT = """\
 Compares all topologies of the given runs, two at a time.

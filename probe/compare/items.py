@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from probe.compare.spaces import Space
 from probe.errors import UserError
-from probe.tables import read_numbers
-from probe.topology import MANIFEST, Topology, load_topologies
+from probe.runs.load import load_topologies
+from probe.runs.manifest import read_manifest
+from probe.runs.measures_files import read_measures, read_numbers
+from probe.topology import Topology
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,12 +82,8 @@ def load_items(runs: Sequence[str | os.PathLike[str]]) -> list[Item]:
 
 
 def _items(run: Path, topologies: Sequence[Topology], labels: Sequence[str]) -> Iterator[Item]:
-    numbers = read_numbers(run)
-    try:
-        measures: dict[str, Any] = json.loads((run / "measures.json").read_text())
-    except OSError as error:
-        raise UserError(f"{run} lacks {error.filename}; make the run again") from None
-    config = json.loads((run / MANIFEST).read_text())["config"]
+    numbers, measures = read_numbers(run), read_measures(run)
+    config = read_manifest(run, "config")["config"]
     for topology, label in zip(topologies, labels, strict=True):
         yield Item(
             label=label,

@@ -15,8 +15,8 @@ from typing import Any
 from probe.compare.compare import Comparison, Pair
 from probe.compare.items import Item
 from probe.errors import UserError
-from probe.tables import aligned, write_csv
-from probe.topology import MANIFEST
+from probe.runs.manifest import MANIFEST
+from probe.system.tables import aligned, write_csv
 
 logger = logging.getLogger(__name__)
 _TABLE = "comparison.csv"

@@ -14,8 +14,8 @@ from probe.config.choices import (
     Site,
     Weight,
 )
-from probe.config.names import data_name, model_name
-from probe.config.naming import (
+from probe.config.plain import from_plain, to_plain
+from probe.config.run_name import (
     JOINT,
     average_name,
     layer_numbers,
@@ -23,7 +23,6 @@ from probe.config.naming import (
     run_folder,
     study_folder,
 )
-from probe.config.plain import from_plain, to_plain
 from probe.config.schema import (
     AverageConfig,
     Config,
@@ -39,6 +38,7 @@ from probe.config.schema import (
     TrackingConfig,
     key,
 )
+from probe.config.short_names import data_name, model_name
 from probe.config.store import CONF, group_options, registered
 
 __all__ = [

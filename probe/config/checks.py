@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from probe.config.choices import Cut, Scheme, Selection, Site
-from probe.config.names import name_mistakes
-from probe.config.naming import JOINT, layer_numbers
 from probe.config.plain import to_plain
+from probe.config.run_name import JOINT, layer_numbers
 from probe.config.schema import Config, DataConfig
+from probe.config.short_names import name_mistakes
 from probe.config.values import LARGEST, number_mistakes, text_mistakes
 from probe.errors import UserError
-from probe.secret import hide
+from probe.system.secrets import hide
 
 
 def check(config: Config) -> None:

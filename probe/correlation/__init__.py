@@ -39,7 +39,14 @@ __all__ = [
 class Sums(Protocol):
     """Running sums that become one correlation matrix."""
 
-    def update(self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int = 0) -> Tensor:
+    def update(
+        self,
+        activations: Tensor,
+        keep: Tensor,
+        weight: Tensor,
+        layer: int = 0,
+        carried: dict[str, Tensor] | None = None,
+    ) -> Tensor:
         """Add one layer's activations of a batch, or change nothing where memory runs out.
 
         Nothing is read back from the activations' device, so that it is never kept waiting.
@@ -54,21 +61,16 @@ class Sums(Protocol):
             Weight of every example.
         layer : int
             Number of the layer among those averaged together.
+        carried : dict of str to Tensor, optional
+            What the sums keep of the batch from layer to layer, a row for each example; the same
+            dictionary for all layers of a batch, empty at the first. Needed where a standard
+            error over several layers is asked for.
 
         Returns
         -------
         Tensor of bool, shape (n_examples,)
             False where an example's activations are not all finite. It spoils the sums.
         """
-
-    def halve(self, rows: int) -> None:
-        """Hear that the batch ran out of memory: its first `rows` come again, then the others.
-
-        Each of the two goes on after the layers that the batch has behind it.
-        """
-
-    def go_on(self) -> None:
-        """Hear that all layers of a batch, or of a half of one, are done."""
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the `state()` of sums over other examples."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -66,44 +65,57 @@ class ExampleSums:
         self.total = torch.zeros(n_neurons, n_neurons, dtype=torch.float64, device=device)
         self.coverage = Coverage(n_neurons, device)
         self.squares = _Squares(n_neurons, device) if std else None
-        self._begun = _NOTHING
-        self._put_aside: list[_Begun] = []
 
-    def update(self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int = 0) -> Tensor:
+    def update(
+        self,
+        activations: Tensor,
+        keep: Tensor,
+        weight: Tensor,
+        layer: int = 0,
+        carried: dict[str, Tensor] | None = None,
+    ) -> Tensor:
         """Add a batch: `activations` (n_examples, n_tokens, n_neurons), see `Sums.update`."""
+        carried = {} if carried is None else carried
         weight = weight.to(activations.device)
         series, defined, finite = standardise(activations, keep)
         series = in_order(series)
         steep = Steep(activations, keep) if self.fisher else None
-        with self._undone_on_failure():
-            self._add(series, weight, steep)
+        with self._undone_on_failure(carried):
+            self._add(series, weight, steep, carried)
             if self.squares is not None:
-                self._square(defined, weight)
+                self._square(defined, weight, carried)
             # Last: it is not undone.
             self.coverage.add(defined, weight)
         return finite
 
     @contextmanager
-    def _undone_on_failure(self) -> Iterator[None]:
-        begun = self._begun
+    def _undone_on_failure(self, carried: dict[str, Tensor]) -> Iterator[None]:
+        before = dict(carried)
         changed = [self.total]
-        if begun.values is not None:
-            changed.append(begun.values)
-        if self.squares is not None and len(begun.defined) == self.layers - 1:
+        if self.squares is not None and before:
+            changed.append(before["values"])
+        if self.squares is not None and self._layers_behind(before) == self.layers - 1:
             changed += self.squares.sums.values()
         with undone_on_failure(*changed):
             try:
                 yield
             except BaseException:
-                self._begun = begun
+                carried.clear()
+                carried.update(before)
                 raise
 
-    def _add(self, series: Tensor, weight: Tensor, steep: Steep | None) -> None:
+    @staticmethod
+    def _layers_behind(carried: dict[str, Tensor]) -> int:
+        return carried["defined"].shape[1] if carried else 0
+
+    def _add(
+        self, series: Tensor, weight: Tensor, steep: Steep | None, carried: dict[str, Tensor]
+    ) -> None:
         """Add every example's values, strip by strip."""
-        sums = self._begun.values
-        if self.squares is not None and sums is None:
-            sums = self.total.new_zeros(len(series), *self.total.shape)
-            self._begun = _Begun(sums, [])
+        if self.squares is not None and not carried:
+            n = len(self.total)
+            carried["values"] = self.total.new_zeros(len(series), n, n)
+            carried["defined"] = self.total.new_zeros(len(series), 0, n)
         for rows, columns in _strips(series):
             # The series, and so the values, of a neuron that is constant are zero.
             values = multiply(series[..., rows], series[..., columns], self.matmul)
@@ -111,29 +123,18 @@ class ExampleSums:
             values[..., :height] *= values.new_ones(height, height).triu_(diagonal=1)
             if steep is not None:
                 values = steep.arctanh(values, rows.start)
-            if sums is not None:
-                sums[:, rows, columns] += values.to(sums.device)
+            if self.squares is not None:
+                carried["values"][:, rows, columns] += values.to(self.total.device)
             add_weighted(self.total[rows, columns], values, weight)
 
-    def _square(self, defined: Tensor, weight: Tensor) -> None:
+    def _square(self, defined: Tensor, weight: Tensor, carried: dict[str, Tensor]) -> None:
         """Square each example's sum over the layers, after the last of them."""
-        values = self._begun.values
         assert self.squares is not None
-        assert values is not None
-        layers = [*self._begun.defined, defined.to(self.total.device, torch.float64)]
-        self._begun = _Begun(values, layers)
-        if len(layers) == self.layers:
-            self.squares.add(values, torch.stack(layers, dim=1), weight)
-            self._begun = _NOTHING
-
-    def halve(self, rows: int) -> None:
-        """Part what is kept of a batch between its layers; the second half waits."""
-        self._put_aside.append(self._begun.part(slice(rows, None)))
-        self._begun = self._begun.part(slice(rows))
-
-    def go_on(self) -> None:
-        """Take up what was put aside."""
-        self._begun = self._put_aside.pop() if self._put_aside else _NOTHING
+        here = defined.to(self.total.device, torch.float64).unsqueeze(1)
+        carried["defined"] = torch.cat([carried["defined"], here], dim=1)
+        if self._layers_behind(carried) == self.layers:
+            self.squares.add(carried["values"], carried["defined"], weight)
+            carried.clear()
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the sums of other examples."""
@@ -156,20 +157,6 @@ class ExampleSums:
             ratio = torch.tanh(ratio)
             error = None if error is None else error * (1 - ratio**2)
         return finish(ratio, weight.diagonal() == 0, error)
-
-
-class _Begun(NamedTuple):
-    """Each example's sum over the layers so far, and where it was defined in each of them."""
-
-    values: Tensor | None
-    defined: list[Tensor]
-
-    def part(self, rows: slice) -> _Begun:
-        values = None if self.values is None else self.values[rows]
-        return _Begun(values, [layer[rows] for layer in self.defined])
-
-
-_NOTHING = _Begun(None, [])
 
 
 class _Squares:

@@ -33,7 +33,14 @@ class MeanSums:
         self.total = torch.zeros(n_neurons, n_neurons, dtype=torch.float64, device=device)
         self.coverage = Coverage(n_neurons, device)
 
-    def update(self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int = 0) -> Tensor:
+    def update(
+        self,
+        activations: Tensor,
+        keep: Tensor,
+        weight: Tensor,
+        layer: int = 0,
+        carried: dict[str, Tensor] | None = None,
+    ) -> Tensor:
         """Add a batch: `activations` (n_examples, n_tokens, n_neurons), see `Sums.update`."""
         weight = weight.to(activations.device)
         series, defined, finite = standardise(activations, keep, weight.sqrt())
@@ -42,12 +49,6 @@ class MeanSums:
         self.coverage.add(defined, weight)
         product.add_to(self.total)
         return finite
-
-    def halve(self, rows: int) -> None:
-        """Keep nothing of a batch between its layers."""
-
-    def go_on(self) -> None:
-        """Keep nothing of a batch between its layers."""
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the sums of other examples."""

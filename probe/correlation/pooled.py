@@ -56,7 +56,14 @@ class PooledSums:
         self.high = torch.full_like(self.mean, -torch.inf)
         self.varied = zeros(n_neurons)
 
-    def update(self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int = 0) -> Tensor:
+    def update(
+        self,
+        activations: Tensor,
+        keep: Tensor,
+        weight: Tensor,
+        layer: int = 0,
+        carried: dict[str, Tensor] | None = None,
+    ) -> Tensor:
         """Add a batch of one layer: `activations` (n_examples, n_tokens, n_neurons)."""
         series = torch.empty_like(activations, dtype=torch.float32)
         spread, about = centre(activations, keep, out=series)
@@ -82,12 +89,6 @@ class PooledSums:
         left, right = torch.cat([rest, between]), torch.cat([-w * rest, w * between])
         self.moment[layer].addmm_(left.T, right)
         self._move(layer, w.sum(), mean)
-
-    def halve(self, rows: int) -> None:
-        """Keep nothing of a batch between its layers."""
-
-    def go_on(self) -> None:
-        """Keep nothing of a batch between its layers."""
 
     def _here(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         return tuple(tensor.to(self.mean.device) for tensor in tensors)

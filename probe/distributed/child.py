@@ -13,7 +13,7 @@ import traceback
 from pathlib import Path
 
 from probe.errors import UserError
-from probe.run_log import VARIABLE, file_handler
+from probe.system.logs import VARIABLE, file_handler
 
 
 def main(place: Path) -> int:

@@ -153,8 +153,10 @@ def find_device(device: str, local: int = 0) -> torch.device:
     return found
 
 
-def machine(device: str) -> dict[str, str | int]:
-    """Say what this process computes on: sums of single precision depend on it, in their last bits.
+def machine(device: str) -> tuple[str, int]:
+    """Name the device of this process, and count its threads.
+
+    Sums of single precision depend on both, in their last bits.
 
     Parameters
     ----------
@@ -165,7 +167,7 @@ def machine(device: str) -> dict[str, str | int]:
     name = torch.backends.cpu.get_cpu_capability()
     if found.type == "cuda":
         name = torch.cuda.get_device_name(found)
-    return {"device": f"{found.type} ({name})", "threads": torch.get_num_threads()}
+    return f"{found.type} ({name})", torch.get_num_threads()
 
 
 def _on_host(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from probe.factors.factor import Factor
-from probe.sparsify import sparsify
+from probe.topology.sparsify import sparsify
 
 
 class Graph(Protocol):

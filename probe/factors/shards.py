@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from probe.factors.store import TOKENS
-from probe.topology import replacing
+from probe.system.files import atomic_write
 
 # Bytes of series after which a shard is written; it may be one example larger.
 SHARD = 1 << 27
@@ -54,7 +54,7 @@ class ShardWriter:
         if not self._held:
             return
         whole = {name: torch.cat([one[name] for one in self._held]) for name in self._held[0]}
-        with replacing(self.folder / shard_name(self.rank, self._shard)) as unfinished:
+        with atomic_write(self.folder / shard_name(self.rank, self._shard)) as unfinished:
             save_file(whole, unfinished)
         self._shard, self._start, self._bytes, self._held = self._shard + 1, 0, 0, []
 

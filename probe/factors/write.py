@@ -14,21 +14,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from probe.batches import Batch, Tensors
 from probe.config import Config
-from probe.config.naming import computed
+from probe.config.run_name import computed
 from probe.data import Document, fingerprint, load_documents
 from probe.distributed import Ranks, run_ranks
 from probe.errors import UserError
-from probe.examples import Examples
-from probe.extract import Loop
-from probe.extract import fetch as fetch_request
+from probe.examples.batches import Batch, Tensors
+from probe.examples.choose import Examples
+from probe.examples.plan import plan_extraction
+from probe.examples.request import Request
+from probe.extraction.loop import Loop
+from probe.extraction.loop import fetch as fetch_request
+from probe.extraction.perplexity import perplexities
 from probe.factors.shards import ShardWriter, remove_shards, shard_name
 from probe.factors.store import INDEX, STORED, FactorStore, StoredExample, open_factors, pack
 from probe.models import model_fingerprint
-from probe.prepare import prepare
-from probe.request import Request
-from probe.topology import replacing
+from probe.system.files import atomic_write
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ def write_factors(config: Config, folder: str | os.PathLike[str]) -> FactorStore
         return _find_again(place, made_of)
     place.mkdir(parents=True, exist_ok=True)
     remove_shards(place)
-    request, examples = prepare(config, documents)
+    request, examples = plan_extraction(config, documents, perplexities)
     payload = str(place).encode() + b"\0" + request.to_bytes()
     device = config.runtime.device
     found = run_ranks("probe.factors.write:write", payload, request.processes, device)
@@ -79,7 +80,7 @@ def write_factors(config: Config, folder: str | os.PathLike[str]) -> FactorStore
         "shards": {name: (place / name).stat().st_size for name in shards},
         "examples": [asdict(record) for record in records],
     }
-    with replacing(place / INDEX) as unfinished:
+    with atomic_write(place / INDEX) as unfinished:
         unfinished.write_text(json.dumps(index))
     return open_factors(place)
 

@@ -14,8 +14,8 @@ from probe.measures.entries import THRESHOLDS, basic, defined, defined_part, mat
 from probe.measures.graph import Nodes
 from probe.measures.graphs import GraphMeasures, graph_measures
 from probe.measures.spectrum import MOST, Spectrum
-from probe.reliability import Reliability, debiased_r2
 from probe.topology import Topology
+from probe.topology.reliability import Reliability, debiased_r2
 
 Matrix = NDArray[np.float32]
 # 50 of 896, as in the published studies of hubs.

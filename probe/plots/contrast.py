@@ -21,8 +21,8 @@ from probe.plots.style import (
     wrapped,
     write_values,
 )
-from probe.reliability import BINS
 from probe.topology import Topology
+from probe.topology.reliability import BINS
 
 
 def beside(topologies: Sequence[Topology], labels: Sequence[str]) -> Figure:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from probe.measures import Measures, Spectrum, edges, strengths
 from probe.plots.style import BLUE, ORANGE, single, title
-from probe.reliability import BINS, Reliability
 from probe.topology import Topology
+from probe.topology.reliability import BINS, Reliability
 
 SIZE = (7.2, 4.2)
 # Eigenvalues of a float32 matrix are rounding errors below this share of the largest.

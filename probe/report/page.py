@@ -18,7 +18,7 @@ from probe.report.images import shown as shown_figures
 from probe.report.reading import read
 from probe.report.records import Run, Sweep
 from probe.report.tables import halves_table, headlines, run_tables, shown, sweep_tables
-from probe.topology import replacing
+from probe.system.files import atomic_write
 
 _HERE = Path(__file__).parent / "template"
 
@@ -43,7 +43,7 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
     try:
         if page.is_dir():
             raise UserError(f"{page} is a folder; give a file, --output {page / 'report.html'}")
-        with replacing(page) as unfinished:
+        with atomic_write(page) as unfinished:
             unfinished.write_text(html, encoding="utf-8", newline="\n")
     except OSError as error:
         raise UserError(

@@ -12,12 +12,12 @@ from omegaconf import OmegaConf
 from yaml import YAMLError
 
 from probe.errors import UserError
-from probe.reliability import Reliability
 from probe.report.records import Job, Measured, Number, Run, Sweep
+from probe.runs.manifest import MANIFEST, read_manifest
+from probe.runs.measures_files import read_measures, read_numbers
 from probe.sweep.jobs import SUMMARY
 from probe.sweep.jobs import Job as Noted
-from probe.tables import read_numbers
-from probe.topology import MANIFEST
+from probe.topology.reliability import Reliability
 
 
 def read(folder: Path) -> Run | Sweep:
@@ -39,11 +39,9 @@ def read(folder: Path) -> Run | Sweep:
 
 
 def _read_run(folder: Path) -> Run:
-    manifest = _json(folder / MANIFEST)
-    if not manifest.get("topologies"):
-        raise UserError(f"{folder} has no topologies; give the folder of a run of python -m probe")
+    manifest = read_manifest(folder, "topologies")
     records = {record["name"]: record for record in manifest["topologies"]}
-    rows, summaries = _rows(folder), _json(folder / "measures.json")
+    rows, summaries = read_numbers(folder), read_measures(folder)
     if not records.keys() == rows.keys() == summaries.keys():
         raise UserError(f"{folder} has measures of other topologies; make the run again")
     figures = sorted((folder / "figures").glob("*.png"), key=_natural)
@@ -140,17 +138,6 @@ def _natural(path: Path) -> list[tuple[bool, int, str]]:
     """Sort key that puts `layer_2` before `layer_10`."""
     words = path.stem.split("_")
     return [(word.isdecimal(), int(word) if word.isdecimal() else 0, word) for word in words]
-
-
-def _rows(folder: Path) -> Mapping[str, Mapping[str, Number]]:
-    try:
-        return read_numbers(folder)
-    except UserError:
-        raise
-    except (KeyError, ValueError):
-        raise UserError(
-            f"{folder} has a broken measures_by_layer.csv; make the run again"
-        ) from None
 
 
 def _json(file: Path) -> dict[str, Any]:

@@ -83,9 +83,9 @@ def _new(folder: Path) -> Path:
 
 def note(sweep: Path, number: int, job: Job) -> None:
     """Note a job down, in the place of what was noted of it before."""
-    from probe.topology import replacing  # NumPy; only where a job runs
+    from probe.system.files import atomic_write
 
-    with replacing(sweep / _JOBS / f"{number}.json") as unfinished:
+    with atomic_write(sweep / _JOBS / f"{number}.json") as unfinished:
         unfinished.write_text(json.dumps(asdict(job)) + "\n", encoding="utf-8")
 
 
@@ -108,8 +108,8 @@ def varied(jobs: Sequence[Job]) -> list[str]:
 
 def write_jobs(sweep: Path, jobs: Sequence[Job]) -> None:
     """Write `summary.json`: the jobs, and the keys that vary."""
-    from probe.topology import replacing
+    from probe.system.files import atomic_write
 
     content = {"jobs": [asdict(job) for job in jobs], "varied": varied(jobs)}
-    with replacing(sweep / SUMMARY) as unfinished:
+    with atomic_write(sweep / SUMMARY) as unfinished:
         unfinished.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

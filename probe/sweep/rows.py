@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from probe.errors import UserError
+from probe.runs.manifest import read_manifest
+from probe.runs.measures_files import read_numbers
 from probe.sweep.jobs import Job
-from probe.tables import read_numbers
-from probe.topology import MANIFEST
 
 logger = logging.getLogger(__name__)
 Row = dict[str, Any]
@@ -40,7 +39,7 @@ def sweep_rows(jobs: Sequence[Job], varied: Sequence[str]) -> list[Row]:
 def _rows(job: Job, varied: Sequence[str]) -> Iterator[Row]:
     run = Path(job.run or "")
     numbers = read_numbers(run)
-    records = json.loads((run / MANIFEST).read_text(encoding="utf-8"))["topologies"]
+    records = read_manifest(run, "topologies")["topologies"]
     for record in records:
         row: Row = {key: job.values.get(key, "") for key in varied}
         layer = record["layers"][0] if len(record["layers"]) == 1 else None

@@ -12,8 +12,8 @@ from probe.plots import sweep as draw_sweep
 from probe.sweep.jobs import Job, failed, read_jobs, varied
 from probe.sweep.rows import Row, sweep_rows
 from probe.sweep.twins import twins
-from probe.tables import aligned, write_csv
-from probe.topology import replacing
+from probe.system.files import atomic_write
+from probe.system.tables import aligned, write_csv
 from probe.tracking import SweepRecord, track_sweep
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def _draw(sweep: Path, jobs: Sequence[Job], rows: list[Row], keys: list[str]) ->
         drawn["pretrained_random"] = beside(topologies, labels)
     images = {name: sweep / f"{name}.png" for name in drawn}
     for name, figure in drawn.items():
-        with replacing(images[name]) as unfinished:
+        with atomic_write(images[name]) as unfinished:
             figure.savefig(unfinished, format="png")
     return images
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from probe.runs.load import load_topology
+from probe.runs.measures_files import read_numbers
 from probe.sweep.jobs import Job
-from probe.tables import read_numbers
-from probe.topology import Topology, load_topology
+from probe.topology import Topology
 
 Twins = list[tuple[str, Topology]]  # labelled
 

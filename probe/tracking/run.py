@@ -12,8 +12,8 @@ import numpy as np
 
 from probe.config import Config, to_plain
 from probe.measures import Measures, edges, strengths
-from probe.reliability import BINS
 from probe.topology import Topology
+from probe.topology.reliability import BINS
 from probe.tracking.writer import curves_over_layers, images, table, tags, write
 
 # Eigenvalues that are logged of each topology; beyond them spectra are flat and tables long.

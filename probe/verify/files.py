@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from probe.topology import MANIFEST
+from probe.runs.manifest import MANIFEST
 
 _CHUNK = 1 << 22
 # Written after the manifest, or while others write: no result.

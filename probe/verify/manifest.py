@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from types import NoneType
 from typing import Any
 
-from probe.run_folder import FORMAT, seal
-from probe.topology import MANIFEST, matrix_file
+from probe.runs.manifest import FORMAT, MANIFEST
+from probe.topology import matrix_file
 
 _Kinds = Mapping[str, tuple[type, ...]]
 _NUMBER = (int, float)
@@ -30,28 +29,12 @@ _RECORD: _Kinds = {
 }  # fmt: skip
 
 
-def read_manifest(run: Path) -> tuple[dict[str, Any] | None, str]:
-    """Read a run's manifest; where it cannot be read, the second value says why."""
-    try:
-        content = json.loads((run / MANIFEST).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None, f"{MANIFEST}: wanted that of a finished run, found none"
-    except (OSError, ValueError) as error:
-        return None, f"{MANIFEST}: wanted JSON, found what cannot be read ({error})"
-    if not isinstance(content, dict):
-        return None, f"{MANIFEST}: wanted a JSON object, found {type(content).__name__}"
-    return content, ""
-
-
 def check_manifest(manifest: Mapping[str, Any]) -> list[str]:
     """Say what is wrong with the manifest; after no word, its keys can be relied on."""
     if manifest.get("format") != FORMAT:
         return [f"{MANIFEST}: wanted format {FORMAT}, found {manifest.get('format')!r}"]
     if "sha256" not in manifest:
         return [f"{MANIFEST}: wanted a sha256 of its own, found none"]
-    now = seal(manifest)
-    if now != manifest["sha256"]:
-        return [f"{MANIFEST}: wanted sha256 {manifest['sha256']} of its content, found {now}"]
     wanted = {**_ALWAYS, **(_OF_TOPOLOGIES if "topologies" in manifest else {})}
     return list(_kinds(manifest, wanted, MANIFEST)) or list(_listed(manifest))
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from probe.errors import UserError
-from probe.reliability import BINS
-from probe.tables import read_numbers
-from probe.topology import MANIFEST
+from probe.runs.manifest import MANIFEST
+from probe.runs.measures_files import read_numbers
+from probe.topology.reliability import BINS
 from probe.verify.matrix import Sums
 
 _MEASURES, _TABLE = "measures.json", "measures_by_layer.csv"

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from probe.errors import UserError
+from probe.runs.manifest import MANIFEST, read_manifest
 from probe.sweep.jobs import SUMMARY
-from probe.topology import MANIFEST
 from probe.verify.files import check_files, unlisted
-from probe.verify.manifest import check_manifest, read_manifest
+from probe.verify.manifest import check_manifest
 from probe.verify.matrix import check_matrix, check_standard_error
 from probe.verify.numbers import check_measures, check_numbers
 
@@ -66,9 +66,10 @@ def verify(run: Path) -> Findings:
         Folder of a finished run, or of what should be one.
     """
     found = Findings()
-    manifest, fault = read_manifest(run)
-    if manifest is None:
-        found.faults.append(fault)
+    try:
+        manifest = read_manifest(run)
+    except UserError as error:
+        found.faults.append(str(error))
         return found
     found.faults += check_manifest(manifest)
     if found.faults:  # nothing in it can be relied on

@@ -10,7 +10,7 @@ from benchmarks import others
 from benchmarks.ours import Ours
 from benchmarks.shapes import SHAPES, make_model
 from benchmarks.timing import Timing, interleave
-from probe.batches import Batch
+from probe.examples.batches import Batch
 
 CPU = torch.device("cpu")
 

@@ -11,7 +11,7 @@ import pytest
 
 from probe.compare import Comparison, Item, compare
 from probe.compare.spaces import Space
-from probe.reliability import Reliability
+from probe.topology.reliability import Reliability
 from tests.topologies import topology_of
 
 N = 40

@@ -13,8 +13,8 @@ from probe.compare.spaces import Space
 from probe.config import to_plain
 from probe.errors import UserError
 from probe.measures import measure
-from probe.reliability import Reliability
 from probe.topology import Topology
+from probe.topology.reliability import Reliability
 from tests.run_folders import config_of, save_run
 from tests.topologies import random_correlations, topology_of
 

@@ -17,8 +17,8 @@ from probe import plots
 from probe.compare import load_items
 from probe.compare.__main__ import main
 from probe.compare.report import default_folder
-from probe.reliability import Reliability
 from probe.topology import Topology
+from probe.topology.reliability import Reliability
 from tests.run_folders import config_of, save_run
 from tests.topologies import random_correlations, topology_of
 

@@ -329,7 +329,7 @@ def test_no_message_of_the_checks_is_left_untested() -> None:
     for file in (checks, checks.with_name("values.py"), checks.with_name("names.py")):
         nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         found[file.name] = sum(isinstance(node, ast.Yield) for node in nodes)
-    # Those of the other files are in tests/test_bad_input.py; two yields are no messages.
+    # Those of the other files are in tests/entry/test_bad_input.py; two yields are no messages.
     assert found == {"checks.py": 32, "values.py": 7, "names.py": 1}
 
 

@@ -36,7 +36,7 @@ from probe.config import (
     model_name,
     run_folder,
 )
-from probe.config.naming import computed
+from probe.config.run_name import computed
 from tests.config.compositions import TEXT, composed
 
 # Keys that change no matrix. A new key stands in the name of a run unless it is entered here.

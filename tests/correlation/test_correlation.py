@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probe.correlation import Correlation, Matmul, Sums, make_sums, product, standardise
-from probe.sinks import FirstTokenNorm
+from probe.extraction.first_token import FirstTokenNorm
 from tests import reference
 
 SCHEMES = ("mean", "fisher", "pooled")

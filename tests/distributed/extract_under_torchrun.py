@@ -14,5 +14,7 @@ if __name__ == "__main__":
     if follows():
         follow()
     else:
-        save_file(run_ranks("probe.extract:extract", payload.read_bytes(), None, "cpu"), result)
+        save_file(
+            run_ranks("probe.extraction.loop:extract", payload.read_bytes(), None, "cpu"), result
+        )
         release()

@@ -15,10 +15,10 @@ import pytest
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from probe.batches import Batch
-from probe.cells import Wanted
 from probe.config import Config, DataConfig, ModelConfig
-from probe.request import Request
+from probe.examples.batches import Batch
+from probe.examples.partition import MatrixSpec
+from probe.examples.request import Request
 from tests.distributed.test_ranks import TORCHRUN
 from tests.hub import Hub, HubError, hub_environment
 from tests.tiny_models import save_tiny
@@ -39,7 +39,7 @@ for name, ranks in [("alone", 1), ("together", 2), ("refused", 2)]:
         subprocess.Popen = None  # no process may be started
     payload = (Path(sys.argv[1]) / name).read_bytes()
     try:
-        result = run_ranks("probe.extract:extract", payload, ranks, "cpu")
+        result = run_ranks("probe.extraction.loop:extract", payload, ranks, "cpu")
         found[name] = result["both/matrix"].tolist()
     except UserError as error:
         found[name] = str(error)
@@ -78,7 +78,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], l
 def _request(name: str) -> Request:
     config = Config(model=ModelConfig(id=f"Org/{name}"), data=DataConfig(source="text"))
     batches = [Batch([member], [[5, 3, 8, 1 + member] * 8]) for member in range(2)]
-    return Request(config, [0, 1], batches, ["a", "b"], name, [Wanted("both", [0, 1], [0])])
+    return Request(config, [0, 1], batches, ["a", "b"], name, [MatrixSpec("both", [0, 1], [0])])
 
 
 def _cut(folder: Path) -> None:

@@ -15,10 +15,10 @@ import torch
 from safetensors.torch import load_file
 
 from probe.api import compose
+from probe.api.per_text import request_of
 from probe.distributed import find_device, n_ranks, run_ranks
 from probe.errors import RankError, UserError
-from probe.per_text import request_of
-from probe.request import Request
+from probe.examples.request import Request
 
 WORK = "tests.distributed.failing_work"
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
@@ -51,8 +51,8 @@ def test_any_number_of_ranks_gives_the_same_sums(request_of_seven: Request, tmp_
         )
         for _ in range(2)
     ]  # fmt: skip
-    alone = run_ranks("probe.extract:extract", payload, 1, "cpu")
-    launched = run_ranks("probe.extract:extract", payload, 4, "cpu")
+    alone = run_ranks("probe.extraction.loop:extract", payload, 1, "cpu")
+    launched = run_ranks("probe.extraction.loop:extract", payload, 4, "cpu")
     for machine in machines:
         _, said = machine.communicate(timeout=120)
         assert machine.returncode == 0, said

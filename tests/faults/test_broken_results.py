@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from probe import api, pipeline, results
+from probe import api, pipeline
 from probe.config import Config
 from probe.errors import UserError
-from probe.run_folder import seal
+from probe.runs import results
+from probe.runs.manifest import seal
 from probe.verify import verify
 
 Break = Callable[[bytes], bytes]

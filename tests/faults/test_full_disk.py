@@ -19,12 +19,13 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from probe import api, pipeline, results
+from probe import api, pipeline
 from probe.config import Config, DataConfig
 from probe.errors import UserError
-from probe.full_disk import full_disk_told
-from probe.joined import join_blocks
-from probe.topology import MANIFEST
+from probe.extraction.block_matrix import join_blocks
+from probe.runs import results
+from probe.runs.manifest import MANIFEST
+from probe.system.disk import full_disk_told
 from probe.verify import verify
 
 FULL = Path("/dev/full")

@@ -11,8 +11,8 @@ import pytest
 from probe.measures import Measures, cross_basic, edges, measure
 from probe.measures.cross import strongest
 from probe.plots import figures
-from probe.reliability import Reliability
 from probe.topology import Topology
+from probe.topology.reliability import Reliability
 from tests.topologies import topology_of
 
 MATRIX = np.random.default_rng(3).uniform(-1, 1, (6, 6)).astype(np.float32)

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from probe.config import MeasuresConfig
 from probe.errors import UserError
 from probe.measures import Measures, Spectrum, basic, graphs, measure, strengths
-from probe.reliability import Null, Reliability
 from probe.topology import Topology
+from probe.topology.reliability import Null, Reliability
 from tests.topologies import random_correlations, topology_of
 
 ROOT = Path(__file__).resolve().parents[2]

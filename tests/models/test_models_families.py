@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from transformers import Gemma3Config, Gemma3ForConditionalGeneration
 from transformers.models.gemma3.modeling_gemma3 import Gemma3PreTrainedModel
 
-from probe.activations import Reader
-from probe.batches import Batch
 from probe.config import InitConfig, InitKind, ModelConfig, Side, Site
+from probe.examples.batches import Batch
+from probe.extraction.activations import Reader
 from probe.models import find_blocks, load_trunk, text_config
 from tests.tiny_models import ARCHITECTURES, CONTEXT, LAYERS, VOCABULARY, WIDTH, save_tiny
 

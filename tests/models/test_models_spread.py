@@ -14,11 +14,11 @@ from probe.config import Config, InitConfig, InitKind, ModelConfig, run_folder
 from probe.data import load_documents
 from probe.distributed import Ranks, spread
 from probe.errors import UserError
-from probe.extract import Loop
+from probe.examples.plan import plan_extraction as prepare
+from probe.extraction.loop import Loop
 from probe.models import load_language_model, load_trunk
 from probe.models import spread as options
 from probe.pipeline import extract_topologies
-from probe.prepare import prepare
 from probe.topology import Topology
 from tests.tiny_models import save_tiny
 

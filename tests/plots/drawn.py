@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from probe.reliability import Null, Reliability
 from probe.topology import Topology
+from probe.topology.reliability import Null, Reliability
 from tests.topologies import topology_of
 
 

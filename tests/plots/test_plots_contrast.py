@@ -9,8 +9,8 @@ from matplotlib.patches import StepPatch
 
 from probe.measures import strengths
 from probe.plots import beside, comparison
-from probe.reliability import BINS
 from probe.topology import Topology
+from probe.topology.reliability import BINS
 from tests.plots.drawn import known, make, maps, null, pixels, undefine
 from tests.topologies import topology_of
 

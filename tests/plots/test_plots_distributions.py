@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from probe.config import MeasuresConfig
 from probe.measures import Measures, Spectrum, measure, strengths
 from probe.plots import histogram, spectrum, strength_distribution
-from probe.reliability import BINS, white_noise
 from probe.topology import Topology
+from probe.topology.reliability import BINS, white_noise
 from tests.plots.drawn import curve, known, make, null, texts, undefine
 from tests.topologies import topology_of
 

@@ -24,13 +24,13 @@ from PIL import Image
 
 from probe import api
 from probe.errors import UserError
-from probe.reliability import Null, Reliability
 from probe.report import page, write_report
 from probe.report.__main__ import main
 from probe.report.glossary import FIGURES, GROUPS, MEASURES
 from probe.report.reading import read
 from probe.report.records import Measured
 from probe.report.tables import headlines, run_tables, shown
+from probe.topology.reliability import Null, Reliability
 from tests.topologies import random_correlations, topology_of
 
 EVIL = "<script>alert('1')</script>\"&"

@@ -26,8 +26,8 @@ from probe.config import Config, ModelConfig, SubjectConfig, check, run_folder
 from probe.config.schema import InitConfig
 from probe.errors import UserError
 from probe.models import load_config, load_language_model, load_tokenizer, load_trunk
-from probe.secret import hide
-from probe.topology import load_topology
+from probe.runs.load import load_topology
+from probe.system.secrets import hide
 from tests.run_folders import save_run
 from tests.tiny_models import save_tiny
 from tests.topologies import random_correlations, topology_of
@@ -310,7 +310,7 @@ def test_a_token_in_a_file_of_options_is_refused() -> None:
 def test_logs_hide_tokens(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import logging
 
-    from probe.run_log import logging_to
+    from probe.system.logs import logging_to
 
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     with logging_to(tmp_path / "probe.log"):

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from probe.config import Config, ModelConfig
-from probe.reliability import BINS, Null, Reliability
-from probe.run_folder import RunFolder, seal
+from probe.runs.folder import RunFolder
+from probe.runs.manifest import seal
 from probe.topology import Topology
+from probe.topology.reliability import BINS, Null, Reliability
 from probe.verify import __main__ as program
 from probe.verify import matrix, verify
 from tests.run_folders import save_run

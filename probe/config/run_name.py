@@ -1,0 +1,99 @@
+"""Names a run by what it computes, never by the clock."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from probe.config.choices import InitKind, Matmul, Scheme, Selection, Site, Weight
+from probe.config.schema import AverageConfig, Config
+from probe.config.short_names import data_name, model_name
+
+# Selections of which a matrix joins the neurons of several layers.
+JOINT = (Selection.cross, Selection.full)
+# A folder's name has no place for more; the hash tells them apart.
+_MANY_LAYERS = 24
+
+
+def average_name(average: AverageConfig) -> str:
+    """Short name of the averaging scheme, e.g. `fisher-3parts`."""
+    usual = Weight.token if average.scheme is Scheme.pooled else Weight.example
+    return "-".join(
+        [
+            average.scheme.value,
+            *([f"{average.weight.value}s"] if average.weight is not usual else []),
+            *([f"{average.parts}parts"] if average.parts > 1 else []),
+            *([f"example{average.example}"] if average.example is not None else []),
+        ]
+    )
+
+
+def layers_name(config: Config) -> str:
+    """Short name of the layers, e.g. `layer12`, `cross3-7`, `layer0to79` or `each-mlp`."""
+    name = config.layers.selection.value
+    name = "layer" if name == "single" else name
+    numbers = layer_numbers(config)
+    if len(numbers) > _MANY_LAYERS:
+        name += f"{min(numbers)}to{max(numbers)}"
+    else:
+        name += "-".join(str(number) for number in numbers)
+    return name if config.site is Site.residual else f"{name}-{config.site.value}"
+
+
+def layer_numbers(config: Config) -> list[int]:
+    """Return the layers that are asked for by number; none where the selection needs none."""
+    index = config.layers.index
+    if index is None or config.layers.selection not in (Selection.single, *JOINT):
+        return []
+    return list(index) if isinstance(index, list) else [index]
+
+
+def computed(config: Config) -> dict[str, Any]:
+    """Return the part of the configuration that the matrices depend on."""
+    model, data = asdict(config.model), asdict(config.data)
+    del model["device_map"], model["pickle"]  # where a model is, and in what files, changes nothing
+    for part in (model, data):
+        if part["path"] is not None:
+            part["path"] = str(Path(part["path"]).resolve())
+    if config.init.kind is InitKind.random:
+        initial = asdict(config.init)
+    else:
+        initial = {"kind": InitKind.pretrained}
+    matmul = config.runtime.matmul
+    return {
+        "model": model,
+        "data": data,
+        "subject": asdict(config.subject) if config.subject else None,
+        "layers": {"selection": config.layers.selection, "index": layer_numbers(config)},
+        "average": asdict(config.average),
+        "init": initial,
+        "null": asdict(config.null) if config.null.shifts else None,
+        "site": config.site,
+        "token_budget": config.runtime.token_budget,
+        **({"matmul": matmul} if matmul is not Matmul.fp32 else {}),
+    }
+
+
+def study_folder(config: Config, name: str) -> Path:
+    """Return `<output>/<study>/<8 hex>`; the hash covers the study's own settings, too."""
+    return Path(config.output) / name / _hash(computed(config) | {"study": asdict(config)["study"]})
+
+
+def run_folder(config: Config) -> Path:
+    """Return `<output>/<model>/<data>[-<subject>]/<layers>-<average>[-random]-<8 hex>`."""
+    data = data_name(config.data)
+    if config.subject is not None and config.subject.name != "all":
+        data += f"-{config.subject.name}"
+    leaf = [layers_name(config), average_name(config.average)]
+    if config.init.kind is InitKind.random:
+        leaf.append("random")
+    leaf.append(_hash(computed(config)))
+    return Path(config.output) / model_name(config.model) / data / "-".join(leaf)
+
+
+def _hash(content: dict[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

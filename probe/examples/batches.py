@@ -1,0 +1,119 @@
+"""From examples to batches: grouped by length, all before any sharding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from probe.config import Side
+from probe.examples.choose import Example
+
+# Largest share of padding in a row of a batch: it costs a model's time like text.
+_PADDING = 0.1
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples that go through the model together.
+
+    Attributes
+    ----------
+    members : list of int
+        Numbers of the examples, counted from 0 over the chosen ones.
+    ids : list of list of int
+        Their token ids, not padded.
+    cell : int
+        Cell of the examples to which all of them belong, see `probe.examples.partition`.
+    """
+
+    members: list[int]
+    ids: list[list[int]]
+    cell: int = 0
+
+    @property
+    def padded_tokens(self) -> int:
+        """Number of tokens that the model computes, padding included."""
+        return len(self.ids) * max(map(len, self.ids))
+
+    def tensors(self, pad: int, side: Side, skip_first: int) -> Tensors:
+        """Pad to the longest example."""
+        lengths = [len(ids) for ids in self.ids]
+        tokens = np.full((len(lengths), max(lengths)), pad, dtype=np.int64)
+        attended = np.zeros(tokens.shape, dtype=bool)
+        keep = np.zeros(tokens.shape, dtype=bool)
+        for row, ids in enumerate(self.ids):
+            start = tokens.shape[1] - len(ids) if side is Side.left else 0
+            tokens[row, start : start + len(ids)] = ids
+            attended[row, start : start + len(ids)] = True
+            keep[row, start + skip_first : start + len(ids)] = True
+        return Tensors(*map(torch.from_numpy, (tokens, attended, keep)))
+
+    def part(self, rows: slice) -> Batch:
+        """Return some of the examples."""
+        return Batch(self.members[rows], self.ids[rows], self.cell)
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """A padded batch, each of shape (n_examples, n_tokens).
+
+    Attributes
+    ----------
+    tokens : Tensor of int64
+        Token ids.
+    attended : Tensor of bool
+        False at padding.
+    keep : Tensor of bool
+        Tokens that count in a correlation: neither padding nor among the first that are left out.
+    """
+
+    tokens: Tensor
+    attended: Tensor
+    keep: Tensor
+
+    def to(self, device: torch.device) -> Tensors:
+        """Move to a device."""
+        return Tensors(self.tokens.to(device), self.attended.to(device), self.keep.to(device))
+
+    def part(self, rows: slice) -> Tensors:
+        """Return some of the examples, as long as they are here."""
+        return Tensors(self.tokens[rows], self.attended[rows], self.keep[rows])
+
+
+def form_batches(
+    examples: Sequence[Example], token_budget: int, cells: Sequence[Sequence[int]] | None = None
+) -> list[Batch]:
+    """Group examples of like length, longest first, within a budget of padded tokens.
+
+    No example is padded by more than a tenth of what the model computes for it. The batches
+    depend on the examples and the budget alone, not on the number of ranks. No batch crosses the
+    border of a cell, a set of numbers of examples (default: all in one). An example longer than the
+    budget is a batch of its own.
+    """
+    batches = []
+    for cell, members in enumerate([range(len(examples))] if cells is None else cells):
+        group: list[int] = []
+        for member in sorted(members, key=lambda i: (-len(examples[i].ids), i)):
+            if group:
+                longest, length = (len(examples[i].ids) for i in (group[0], member))
+                full = (len(group) + 1) * longest > token_budget
+                if full or length < (1 - _PADDING) * longest:
+                    batches.append(_batch(group, examples, cell))
+                    group = []
+            group.append(member)
+        batches.append(_batch(group, examples, cell))
+    return batches
+
+
+def padding_share(batches: Sequence[Batch]) -> float:
+    """Return the share of padding in all tokens that the model computes, from 0 to 1."""
+    padded = sum(batch.padded_tokens for batch in batches)
+    return 1 - sum(len(ids) for batch in batches for ids in batch.ids) / padded
+
+
+def _batch(group: list[int], examples: Sequence[Example], cell: int) -> Batch:
+    return Batch(list(group), [examples[i].ids for i in group], cell)

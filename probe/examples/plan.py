@@ -1,0 +1,181 @@
+"""From a configuration and its texts to a request: examples, layers, matrices, batches."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.config import (
+    JOINT,
+    Config,
+    ModelConfig,
+    Selection,
+    Site,
+    data_name,
+    layer_numbers,
+    model_name,
+)
+from probe.data import Document
+from probe.errors import UserError
+from probe.examples.batches import form_batches
+from probe.examples.choose import Example, Examples, choose_examples
+from probe.examples.partition import MatrixSpec, View, partition, partition_by_views
+from probe.examples.request import Request
+from probe.models import load_config, load_tokenizer
+
+logger = logging.getLogger(__name__)
+# Correlations over fewer tokens than this are mostly noise.
+_FEW_TOKENS = 64
+_MOST = 1 << 62  # tokens of a model without a limit
+# Called with the numbers of examples and of the model's layers.
+Views = Callable[[int, int], Sequence[View]]
+# Called with token ids and the run; returns perplexities.
+Score = Callable[[list[Example], Config], NDArray[np.float64]]
+
+
+def plan_extraction(
+    config: Config, documents: Iterable[Document], score: Score, views: Views | None = None
+) -> tuple[Request, Examples]:
+    """Choose examples, layers and matrices, and form the batches.
+
+    Parameters
+    ----------
+    config : Config
+        The run.
+    documents : iterable of Document
+        Its raw texts.
+    score : callable
+        Returns the perplexity of every example, see `probe.extraction.perplexity`; called where
+        `data.perplexity` chooses by it.
+    views : callable, optional
+        Says which matrices to make, instead of `layers` and `average` of the configuration.
+
+    Raises
+    ------
+    UserError
+        If no example is left, or a layer is not in the model, or a view cannot be.
+    """
+    text = _text_part(config.model)
+    tokenizer = load_tokenizer(config.model)
+    # RoBERTa has two positions more than tokens that it can read; its tokenizer knows.
+    positions = getattr(text, "max_position_embeddings", None) or _MOST
+    context = min(positions, tokenizer.model_max_length)
+    if views is None:
+        resolve_layers(config, text.num_hidden_layers)  # a mistake is told before any work
+
+    def score_known(examples: list[Example]) -> NDArray[np.float64]:
+        _refuse_unknown_ids(examples, text.vocab_size, config)
+        return score(examples, config)
+
+    examples = choose_examples(documents, tokenizer, config, context, score_known)
+    _refuse_unknown_ids(examples.chosen, text.vocab_size, config)
+    _tell(config, examples)
+    if views is None:
+        cells, matrices = _matrices(config, text.num_hidden_layers, examples.chosen)
+    else:
+        counts = len(examples.chosen), text.num_hidden_layers
+        cells, matrices = partition_by_views(views(*counts), *counts)
+    request = Request(
+        config=config,
+        layers=sorted({layer for matrix in matrices for layer in matrix.layers}),
+        batches=form_batches(examples.chosen, config.runtime.token_budget, cells),
+        names=[example.document for example in examples.chosen],
+        run=str(time.monotonic_ns()),
+        matrices=matrices,
+    )
+    return request, examples
+
+
+def _text_part(model: ModelConfig) -> Any:
+    """Return the configuration of the model's part that reads text, which must be one."""
+    whole = load_config(model)
+    text, name = whole.get_text_config(), f"model={model_name(model)}"
+    if getattr(whole, "is_encoder_decoder", False):
+        raise UserError(
+            f"{name} has an encoder and a decoder, which read two texts; take a model with one of "
+            "the two"
+        )
+    if not getattr(text, "vocab_size", None):
+        raise UserError(
+            f"{name} has no vocabulary, so that it reads no text; take a language model"
+        )
+    if getattr(text, "num_hidden_layers", 0) < 1:
+        raise UserError(f"{name} has no layers, says its config.json; take one that has")
+    return text
+
+
+def _refuse_unknown_ids(examples: Sequence[Example], vocabulary: int, config: Config) -> None:
+    """Refuse a tokenizer that is larger than the model's embedding."""
+    for number, example in enumerate(examples):
+        if example.ids and max(example.ids) >= vocabulary:
+            raise UserError(
+                f"example {number} ({example.document}) has the token {max(example.ids)}, and "
+                f"{model_name(config.model)} knows {vocabulary}; take the tokenizer that belongs "
+                "to the model"
+            )
+
+
+def _matrices(
+    config: Config, n_layers: int, examples: Sequence[Example]
+) -> tuple[list[list[int]], list[MatrixSpec]]:
+    layers, average = resolve_layers(config, n_layers), config.average
+    selection, kind = config.layers.selection, "layer"
+    groups = {f"layer_{layer}": [layer] for layer in layers}
+    if selection is Selection.all:
+        groups = {"all_layers": layers}
+    elif selection is Selection.cross:
+        groups = {f"cross_layer_{i}_{j}": [i, j] for i, j in combinations(layers, 2)}
+        kind = "cross"
+    elif selection is Selection.full:
+        groups, kind = {"full": layers}, "full"
+    return partition(groups, examples, average.scheme.value, average.parts, average.halves, kind)
+
+
+def resolve_layers(config: Config, n_layers: int) -> list[int]:
+    """Turn the selection into layer numbers, from 0.
+
+    Raises
+    ------
+    UserError
+        If a layer is not in the model.
+    """
+    selection = config.layers.selection
+    if config.site is Site.embedding:
+        return [0]
+    if selection is Selection.middle:
+        return [n_layers // 2]
+    if selection in JOINT and n_layers < 2:
+        raise UserError(
+            f"layers={selection} joins two layers or more, and {model_name(config.model)} has "
+            f"{n_layers}; take layers=each"
+        )
+    if not layer_numbers(config):
+        return list(range(n_layers))
+    for layer in layer_numbers(config):
+        if layer >= n_layers:
+            raise UserError(
+                f"layer {layer} is not in {model_name(config.model)}, whose layers are 0 to "
+                f"{n_layers - 1}; the nearest is {n_layers - 1}"
+            )
+    return sorted(layer_numbers(config))
+
+
+def _tell(config: Config, examples: Examples) -> None:
+    """Say what was chosen, and warn of short texts."""
+    tokens = [len(example.ids) for example in examples.chosen]
+    logger.info(
+        "%s on %s: %d examples of %d to %d tokens (%d in all)%s",
+        model_name(config.model), data_name(config.data), len(tokens), min(tokens), max(tokens),
+        sum(tokens), "".join(f", {n} left out: {why}" for why, n in examples.skipped.items()),
+    )  # fmt: skip
+    if np.median(tokens) < _FEW_TOKENS:
+        logger.warning(
+            "half of the examples have fewer than %d tokens: over 60 tokens unrelated neurons "
+            "have a mean |r| of 0.10", _FEW_TOKENS,
+        )  # fmt: skip

@@ -1,0 +1,150 @@
+"""What the ranks are asked to extract, as bytes that any of them can read."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from probe.config import Config, from_plain, to_plain
+from probe.errors import UserError
+from probe.examples.batches import Batch
+from probe.examples.partition import MatrixSpec
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Where an extraction keeps its sums, and what earlier sessions have left there.
+
+    Attributes
+    ----------
+    folder : str
+        Where the checkpoints are.
+    of : dict
+        What the sums depend on, see `probe.extraction.checkpoints.find.identity`.
+    files : dict of str to str
+        Names of the files to begin with, each with its seal.
+    old : list of str
+        Names of all files there, to be removed once rank 0's contains them.
+    batches : list of int
+        Numbers of the batches that are done.
+    sessions : int
+        Sessions before this one.
+    seconds : float
+        Seconds that they took.
+    """
+
+    folder: str
+    of: dict[str, Any]
+    files: dict[str, str]
+    old: list[str]
+    batches: list[int]
+    sessions: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Request:
+    """An extraction: the same batches, whatever the number of ranks.
+
+    Attributes
+    ----------
+    config : Config
+        The run.
+    layers : list of int
+        Layers to read.
+    batches : list of Batch
+        All batches; `share.deal` says which rank does which.
+    names : list of str
+        Name of every example, to say where something went wrong.
+    run : str
+        Name of the extraction, unlike that of any other in this process group.
+    matrices : list of MatrixSpec
+        Matrices to make.
+    checkpoints : Checkpoints, optional
+        Checkpoints, where any are to be made.
+    """
+
+    config: Config
+    layers: list[int]
+    batches: list[Batch]
+    names: list[str]
+    run: str
+    matrices: list[MatrixSpec]
+    checkpoints: Checkpoints | None = None
+
+    @property
+    def processes(self) -> int | None:
+        """Ranks to ask for; one where a model takes all devices."""
+        config = self.config
+        return config.launch.num_processes if config.model.device_map is None else 1
+
+    @property
+    def n_examples(self) -> int:
+        """Number of examples in the batches; of the chosen ones, views may leave some out."""
+        return sum(len(batch.members) for batch in self.batches)
+
+    @property
+    def left(self) -> list[Batch]:
+        """Batches that no earlier session has done."""
+        done = set(self.checkpoints.batches) if self.checkpoints is not None else set()
+        return [batch for number, batch in enumerate(self.batches) if number not in done]
+
+    def not_finite(self, example: int, layer: int) -> UserError:
+        """Say which example cannot be counted."""
+        return UserError(
+            f"example {example} ({self.names[example]}) has an activation that is not finite in "
+            f"layer {layer}; leave it out, or take model.dtype=float32"
+        )
+
+    def to_bytes(self) -> bytes:
+        """Pack the request."""
+        rest = {
+            "config": to_plain(self.config),
+            "layers": self.layers,
+            "names": self.names,
+            "run": self.run,
+            "batches": [{"members": b.members, "cell": b.cell} for b in self.batches],
+            "matrices": [asdict(matrix) for matrix in self.matrices],
+            "checkpoints": None if self.checkpoints is None else asdict(self.checkpoints),
+        }
+        series = [ids for batch in self.batches for ids in batch.ids]
+        stream = io.BytesIO()
+        np.savez(
+            stream,
+            rest=np.frombuffer(json.dumps(rest).encode(), dtype=np.uint8),
+            ids=np.concatenate([np.asarray(ids, dtype=np.int32) for ids in series]),
+            lengths=np.array([len(ids) for ids in series]),
+        )
+        return stream.getvalue()
+
+    @staticmethod
+    def config_of(packed: bytes) -> Config:
+        """Unpack the configuration alone."""
+        with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
+            return from_plain(json.loads(arrays["rest"].tobytes())["config"])
+
+    @classmethod
+    def from_bytes(cls, packed: bytes) -> Request:
+        """Unpack a request."""
+        with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
+            rest = json.loads(arrays["rest"].tobytes())
+            ends = np.cumsum(arrays["lengths"])
+            series = iter([ids.tolist() for ids in np.split(arrays["ids"], ends[:-1])])
+        batches = [
+            Batch(batch["members"], [next(series) for _ in batch["members"]], batch["cell"])
+            for batch in rest.pop("batches")
+        ]
+        config = from_plain(rest.pop("config"))
+        matrices = [MatrixSpec(**matrix) for matrix in rest.pop("matrices")]
+        checkpoints = rest.pop("checkpoints")
+        return cls(
+            config=config,
+            batches=batches,
+            matrices=matrices,
+            checkpoints=None if checkpoints is None else Checkpoints(**checkpoints),
+            **rest,
+        )

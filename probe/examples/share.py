@@ -1,0 +1,66 @@
+"""A rank's share of the batches, padded and on its device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import nn
+
+from probe.distributed import Ranks
+from probe.examples.batches import Batch, Tensors
+from probe.examples.request import Request
+from probe.models import load_tokenizer, text_config
+from probe.system.device_memory import release_cached
+from probe.system.progress import Progress
+
+
+def deal(batches: Sequence[Batch], hands: int) -> list[list[Batch]]:
+    """Deal batches out so that all hands get about as many padded tokens.
+
+    The batch with the most tokens goes first, each to the hand that has the fewest so far (Graham
+    1969, doi:10.1137/0117039), so that two hands differ by no more than one batch. A hand keeps the
+    order of the batches, and may stay empty.
+
+    Examples
+    --------
+    >>> batches = [Batch([i], [[0] * n]) for i, n in enumerate([5, 4, 3, 2])]
+    >>> [[batch.members[0] for batch in hand] for hand in deal(batches, 2)]
+    [[0, 3], [1, 2]]
+    """
+    tokens = [0] * hands
+    dealt: list[list[int]] = [[] for _ in range(hands)]
+    for number in sorted(range(len(batches)), key=lambda i: (-batches[i].padded_tokens, i)):
+        least = tokens.index(min(tokens))
+        tokens[least] += batches[number].padded_tokens
+        dealt[least].append(number)
+    return [[batches[number] for number in sorted(hand)] for hand in dealt]
+
+
+def share(request: Request, ranks: Ranks, module: nn.Module) -> Iterator[tuple[Batch, Tensors]]:
+    """Yield this rank's batches on its device, and show how far all ranks are.
+
+    Parameters
+    ----------
+    request : Request
+        All batches, and those that earlier sessions have done.
+    ranks : Ranks
+        This process among the ranks.
+    module : nn.Module
+        The model that is going to read them.
+    """
+    # Full float32 products, whatever the process was set to before.
+    torch.set_float32_matmul_precision("highest")
+    model = request.config.model
+    pad = load_tokenizer(model).pad_token_id
+    # Padding is masked, but a token that was added to the tokenizer alone has no embedding.
+    pad = pad if pad is not None and pad < text_config(module).vocab_size else 0
+    before = request.n_examples - sum(len(batch.members) for batch in request.left)
+    with Progress(request.n_examples, ranks.main, before) as progress:
+        for batch in deal(request.left, ranks.size)[ranks.index]:
+            padded = batch.tensors(pad, model.padding_side, request.config.data.skip_first)
+            yield batch, padded.to(ranks.device)
+            if ranks.device.type == "cpu":  # a GPU would be waited for
+                release_cached(ranks.device)
+            tokens = sum(map(len, batch.ids))
+            progress.update(*ranks.count(len(batch.members), tokens, request.run))

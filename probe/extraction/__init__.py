@@ -1,0 +1,1 @@
+"""From batches of texts to averaged correlations: the loop, its sums, memory and checkpoints."""

@@ -1,0 +1,227 @@
+"""Everything that a run sums up, fed layer by layer, and the counts beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from probe.config import Site, Weight
+from probe.correlation import Between, Correlation, Matmul, Sums, make_sums, pair_bytes, sums_bytes
+from probe.examples.batches import Batch, Tensors
+from probe.examples.partition import MatrixSpec
+from probe.examples.request import Request
+from probe.extraction.circular_shift import draw_shifts, shift
+from probe.extraction.extracted import Averaged, Extracted, ExtractedMatrix
+from probe.extraction.first_token import FirstTokenNorm
+from probe.extraction.out_of_memory import Journal
+from probe.extraction.sums import LayerSums, PairSums
+from probe.topology.reliability import correlate_entries
+
+# Neurons over which every layer is compared with the mean over layers: a matrix a layer would
+# cost more memory than the answer is worth.
+SAMPLE = 48
+Place = Callable[[Sequence[int], int], torch.device]
+
+
+class Accumulator:
+    """The sums of every matrix, of its null models, and of a sample of every layer.
+
+    Parameters
+    ----------
+    request : Request
+        What to sum.
+    n_neurons : int
+        Neurons of a layer.
+    device : torch.device
+        Where the sums live; it must have float64.
+    place : callable, optional
+        Says where else the sums of some layers live, given these and the sums' bytes.
+    """
+
+    def __init__(
+        self, request: Request, n_neurons: int, device: torch.device, place: Place | None = None
+    ) -> None:
+        self.request, self.device, self._n_neurons = request, device, n_neurons
+        self._place = place or (lambda _layers, _size: device)
+        self._journal = Journal()
+        alone = [matrix for matrix in request.matrices if not matrix.pairs]
+        std = request.config.average.std
+        self.matrices = self._layer_sums("matrices", alone, n_neurons, std)
+        self.pairs = PairSums(
+            request.matrices, n_neurons, self._device_of_pair, self._journal, self._matmul
+        )
+        self.nulls = [
+            self._layer_sums(f"null{repetition}", alone, n_neurons)
+            for repetition in range(request.config.null.shifts)
+        ]
+        sample = np.random.default_rng(0).permutation(n_neurons)[:SAMPLE]
+        self.sampled = torch.from_numpy(np.sort(sample)).to(device)
+        layers = [layer for matrix in alone for layer in _layers(matrix)]
+        self.layers = self._layer_sums("layers", layers, len(sample))
+        self.first_token = FirstTokenNorm(request.layers, device)
+        self._finite: dict[int, Tensor] = {}
+        # Examples, tokens, and batches that ran out of memory.
+        self.counts = torch.zeros(3, dtype=torch.long)
+
+    @property
+    def _matmul(self) -> Matmul:
+        matmul: Matmul = self.request.config.runtime.matmul.value
+        return matmul
+
+    def _layer_sums(
+        self, name: str, matrices: list[MatrixSpec], n_neurons: int, std: bool = False
+    ) -> LayerSums:
+        def make(scheme: str, layers: tuple[int, ...]) -> Sums:
+            device = self._place(layers, sums_bytes(scheme, std, n_neurons, len(layers)))
+            return make_sums(scheme, std, n_neurons, len(layers), device, self._matmul)
+
+        return LayerSums(name, matrices, make, self._journal)
+
+    def _device_of_pair(self, pair: tuple[int, int]) -> torch.device:
+        # The later layer's: its series are there when they are added.
+        return self._place(pair[1:], pair_bytes(self._n_neurons))
+
+    def consume(self, batch: Batch, tensors: Tensors, layer: int, activations: Tensor) -> None:
+        """Add one layer's activations of a batch, but where they have been added already.
+
+        Where memory runs out every sum has them whole or not at all; `halve` is to be called then.
+
+        Raises
+        ------
+        UserError
+            If an activation is not finite, naming the example and the layer.
+        """
+        config, keep = self.request.config, tensors.keep
+        if activations.device.type == "mps":
+            # The formula needs float64, which the model's device does not have.
+            activations = activations.to(self.device)
+        # A model can be spread over several devices.
+        keep = keep.to(activations.device)
+        # Not from `keep`, which may be on a GPU that would have to be waited for.
+        tokens = torch.tensor([len(ids) - config.data.skip_first for ids in batch.ids])
+        by_token = config.average.weight is Weight.token
+        weight = tokens.double() if by_token else torch.ones(len(tokens), dtype=torch.float64)
+        for sums in (self.matrices, self.pairs):
+            for finite in sums.update(layer, batch.cell, activations, keep, weight):
+                self._finite[layer] = finite
+        for repetition, null in enumerate(self.nulls):
+            shifts = draw_shifts(
+                config.null.seed, repetition, batch.members, tokens, activations.shape[-1]
+            )
+            shifted = shift(activations, keep, shifts.to(activations.device))
+            null.update(layer, batch.cell, shifted, keep, weight)
+        if self.layers.sums:
+            sampled = activations[..., self.sampled.to(activations.device)]
+            self.layers.update(layer, batch.cell, sampled, keep, weight)
+        if config.site is Site.residual and self._journal.todo(layer):
+            self.first_token.update(layer, activations, keep)
+            self._journal.note(layer)
+        if layer == self.request.layers[-1]:
+            self._refuse_non_finite(batch)
+            self.counts += torch.tensor([len(tokens), int(tokens.sum()), 0])
+            self._journal.go_on()
+
+    def halve(self, batch: Batch, rows: int) -> None:
+        """Prepare for a batch to come again in two parts, the first of `rows` examples."""
+        self._refuse_non_finite(batch)
+        self._journal.halve(rows)
+
+    def _refuse_non_finite(self, batch: Batch) -> None:
+        """Look at all layers at once: a GPU stands still while the CPU waits for its answer."""
+        if not self._finite:  # no matrix needs a text between the views of a study
+            return
+        layers = list(self._finite)
+        finite = torch.stack([self._finite[layer].to(self.device) for layer in layers])
+        for place, row in (~finite).nonzero()[:1].tolist():
+            raise self.request.not_finite(batch.members[row], layers[place])
+        self._finite.clear()
+
+    def _parts(self) -> list[LayerSums | PairSums]:
+        return [self.matrices, self.pairs, self.layers, *self.nulls]
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all sums and counts by name."""
+        state = {"counts": self.counts, "first_token": self.first_token.total}
+        for sums in self._parts():
+            state |= sums.state()
+        return state
+
+    def merge(self, state: Mapping[str, Tensor]) -> None:
+        """Add the `state()` of another rank."""
+        self.counts += state["counts"]
+        self.first_token.merge(state["first_token"])
+        for sums in self._parts():
+            sums.merge(state)
+
+    def finish(self) -> Extracted:
+        """Turn the sums into averages, once every example has been counted.
+
+        Sums between layers are given up meanwhile.
+        """
+        examples, tokens, out_of_memory = self.counts.tolist()
+        assert examples == self.request.n_examples, (
+            f"{examples} examples were summed, not {self.request.n_examples}"
+        )
+        residual = self.request.config.site is Site.residual
+        return Extracted(
+            examples=examples,
+            tokens=tokens,
+            out_of_memory=out_of_memory,
+            matrices={
+                matrix.name: self._finish_pairs(matrix) if matrix.pairs else self._finish(matrix)
+                for matrix in self.request.matrices
+            },
+            first_token_norm=self.first_token.total / examples if residual else None,
+        )
+
+    def _finish(self, matrix: MatrixSpec) -> ExtractedMatrix:
+        average, agreement = self.matrices.average(matrix), None
+        halves = [
+            _in_single(self.matrices.average(replace(matrix, cells=[cell])))
+            for cell in (matrix.cells if matrix.halves else [])
+        ]
+        if len(matrix.layers) > 1:
+            sampled = self.sampled.to(average.matrix.device)
+            whole = average.matrix[sampled][:, sampled]
+            agreement = torch.tensor(
+                [_agreement(self.layers.average(layer).matrix, whole) for layer in _layers(matrix)]
+            )
+        error = average.standard_error
+        return ExtractedMatrix(
+            average=_in_single(average),
+            standard_error=None if error is None else error.float(),
+            halves=halves,
+            nulls=[null.average(matrix).matrix.float() for null in self.nulls],
+            agreement=agreement,
+        )
+
+    def _finish_pairs(self, matrix: MatrixSpec) -> ExtractedMatrix:
+        """Average a matrix between layers, or each block of the matrix of several."""
+        averages = {
+            pair: [_in_single(average) for average in self.pairs.take(matrix, pair)]
+            for pair in matrix.pairs
+        }
+        if matrix.kind == "full":
+            return ExtractedMatrix(None, blocks={pair: block for pair, [block] in averages.items()})
+        [[average, *halves]] = averages.values()
+        return ExtractedMatrix(average, halves=halves)
+
+
+def _layers(matrix: MatrixSpec) -> list[MatrixSpec]:
+    """Take apart a mean over several layers."""
+    return [replace(matrix, layers=[layer]) for layer in matrix.layers if len(matrix.layers) > 1]
+
+
+def _in_single(average: Correlation | Between) -> Averaged:
+    return Averaged(average.matrix.float(), average.undefined)
+
+
+def _agreement(layer: Tensor, mean: Tensor) -> float:
+    """Correlate a layer's entries with the mean's; not a number where either is constant."""
+    upper = np.triu_indices(len(mean), k=1)
+    r = correlate_entries(layer.cpu().numpy()[upper], mean.cpu().numpy()[upper])
+    return float("nan") if r is None else r

@@ -1,0 +1,125 @@
+"""Forward the trunk and hand over each layer's activations as they are computed."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from probe.config import ModelConfig, Side, Site
+from probe.examples.batches import Tensors
+from probe.models import find_attention, find_blocks, find_mlp_output
+
+# Called with a layer's number and its activations, (n_examples, n_tokens, n_neurons), padding
+# included. The tensor is the model's own: read it, do not change or keep it.
+Consumer = Callable[[int, Tensor], None]
+
+
+class _LastLayerReadError(Exception):
+    """Ends a forward pass when nothing later is wanted."""
+
+
+class Reader:
+    """Reads the activations of chosen layers from a model.
+
+    Parameters
+    ----------
+    trunk : nn.Module
+        Model without its language-model head.
+    model : ModelConfig
+        Padding side, and where the blocks are if they are not found.
+    layers : sequence of int
+        Layers to read; the forward pass ends after the last of them.
+    site : Site
+        Where in the block: `residual` is the block's output, for the last block after the final
+        norm (the trunk's `last_hidden_state`); `mlp` the input of the MLP's output projection;
+        `attention` the attention module's output; `embedding` the block's input, which for block
+        0 are the embeddings (transformers' `hidden_states[0]`).
+
+    Raises
+    ------
+    UserError
+        If the blocks, or the site in them, are not found.
+    """
+
+    def __init__(
+        self, trunk: nn.Module, model: ModelConfig, layers: Sequence[int], site: Site
+    ) -> None:
+        self.trunk, self.model, self.site = trunk, model, site
+        self.blocks = find_blocks(trunk, model)
+        self.layers = sorted(layers)
+        # The last block's residual is read behind the final norm, from the trunk's own output.
+        self.read_output = site is Site.residual and self.layers[-1] == len(self.blocks) - 1
+        self.hooked = {layer: self._place(layer) for layer in self.layers[: self._hooks()]}
+
+    def _hooks(self) -> int:
+        return len(self.layers) - self.read_output
+
+    def _place(self, layer: int) -> nn.Module:
+        block = self.blocks[layer]
+        if self.site is Site.mlp:
+            return find_mlp_output(block, self.model)
+        if self.site is Site.attention:
+            return find_attention(block, self.model)
+        return block
+
+    @torch.inference_mode()
+    def read(self, batch: Tensors, consume: Consumer) -> None:
+        """Forward a batch and call `consume(layer, activations)` layer by layer, in order."""
+        shape = batch.tokens.shape
+        handles = [self._hook(layer, place, consume, shape) for layer, place in self.hooked.items()]
+        try:
+            output = self.trunk(**model_inputs(self.trunk, self.model, batch))
+        except _LastLayerReadError:
+            return
+        finally:
+            for handle in handles:
+                handle.remove()
+        if self.read_output:
+            consume(self.layers[-1], output.last_hidden_state)
+
+    def _hook(self, layer: int, place: nn.Module, consume: Consumer, shape: torch.Size) -> Any:
+        last = layer == self.layers[-1]
+
+        def take(value: Any) -> None:
+            value = value[0] if isinstance(value, tuple) else value
+            # OPT's MLP sees the tokens of all examples in one row.
+            consume(layer, value.reshape(*shape, -1))
+            if last:
+                raise _LastLayerReadError
+
+        if self.site in (Site.mlp, Site.embedding):
+            return place.register_forward_pre_hook(lambda _, inputs: take(inputs))
+        return place.register_forward_hook(lambda _, __, output: take(output))
+
+    def n_neurons(self) -> int:
+        """Count the neurons of a layer by reading one token."""
+        return self.one_token()[self.layers[0]].shape[-1]
+
+    def one_token(self) -> dict[int, Tensor]:
+        """Read one token: how many neurons the layers have, and where, is seen in their tensors."""
+        found: dict[int, Tensor] = {}
+        device = next(self.trunk.parameters()).device
+        # Weights that wait in host memory are on no device; their hooks move what comes in.
+        device = torch.device("cpu") if device.type == "meta" else device
+        one = torch.ones(1, 1, dtype=torch.bool, device=device)
+        token = torch.zeros(1, 1, dtype=torch.long, device=device)
+        self.read(Tensors(token, one, one), lambda layer, x: found.update({layer: x}))
+        return found
+
+
+def model_inputs(module: nn.Module, model: ModelConfig, batch: Tensors) -> dict[str, Any]:
+    """Word a batch as a trunk, or a whole language model, wants to be called."""
+    accepts = inspect.signature(module.forward).parameters
+    inputs: dict[str, Any] = {"input_ids": batch.tokens}
+    if not batch.attended.all():
+        inputs["attention_mask"] = batch.attended.long()
+        if model.padding_side is Side.left and "position_ids" in accepts:
+            # The first real token is at position 0, whatever the padding before it.
+            inputs["position_ids"] = (inputs["attention_mask"].cumsum(-1) - 1).clamp(min=0)
+    if "use_cache" in accepts:
+        inputs["use_cache"] = False
+    return inputs

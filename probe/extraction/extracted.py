@@ -1,0 +1,147 @@
+"""What an extraction returns: averaged matrices and counts, also as tensors between processes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Averaged(NamedTuple):
+    """An averaged correlation matrix.
+
+    Attributes
+    ----------
+    matrix : Tensor of float32, shape (n_neurons, n_neurons)
+        Correlations, dimensionless.
+    undefined : Tensor of bool, shape (n_neurons,)
+        Neurons that were constant in every example; between two layers (2 n_neurons,), the first
+        layer's before the second's.
+    """
+
+    matrix: Tensor
+    undefined: Tensor
+
+
+@dataclass(frozen=True)
+class ExtractedMatrix:
+    """One of the matrices that were asked for, and what its noise is worked out from.
+
+    Attributes
+    ----------
+    average : Averaged or None
+        The matrix; None where it is to be joined from blocks.
+    blocks : dict of (int, int) to Averaged
+        The blocks of a matrix of several layers' neurons, by the two layers.
+    standard_error : Tensor of float32, shape (n_neurons, n_neurons), or None
+        Standard error of every entry.
+    halves : list of Averaged
+        The same over each of two halves of the examples; perhaps none.
+    nulls : list of Tensor of float32, shape (n_neurons, n_neurons)
+        The same of series shifted circularly, one for each repetition.
+    agreement : Tensor of float32, shape (n_layers,), or None
+        Of a mean over layers each layer's correlation with it, over a sample of neurons.
+    """
+
+    average: Averaged | None
+    blocks: dict[tuple[int, int], Averaged] = field(default_factory=dict)
+    standard_error: Tensor | None = None
+    halves: list[Averaged] = field(default_factory=list)
+    nulls: list[Tensor] = field(default_factory=list)
+    agreement: Tensor | None = None
+
+    def to_tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Give every tensor a name."""
+        averages = {"": self.average} if self.average is not None else {}
+        averages |= {f"block:{i}:{j}:": block for (i, j), block in self.blocks.items()}
+        averages |= {f"half:{number}:": half for number, half in enumerate(self.halves)}
+        for prefix, average in averages.items():
+            yield f"{prefix}matrix", average.matrix
+            yield f"{prefix}undefined", average.undefined
+        for name in ("standard_error", "agreement"):
+            if getattr(self, name) is not None:
+                yield name, getattr(self, name)
+        for repetition, null in enumerate(self.nulls):
+            yield f"null:{repetition}", null
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> ExtractedMatrix:
+        """Rebuild from what `to_tensors` named."""
+
+        def average(prefix: str) -> Averaged:
+            return Averaged(tensors[f"{prefix}matrix"], tensors[f"{prefix}undefined"])
+
+        pairs = [
+            name.split(":")[1:3] for name in tensors if name.startswith("block:") and
+            name.endswith(":matrix")
+        ]  # fmt: skip
+        return cls(
+            average=average("") if "matrix" in tensors else None,
+            blocks={(int(i), int(j)): average(f"block:{i}:{j}:") for i, j in pairs},
+            standard_error=tensors.get("standard_error"),
+            halves=[average(f"half:{n}:") for n in (0, 1) if f"half:{n}:matrix" in tensors],
+            nulls=[tensors[name] for name in _numbered(tensors, "null:")],
+            agreement=tensors.get("agreement"),
+        )
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What all ranks extracted together.
+
+    Attributes
+    ----------
+    examples, tokens : int
+        What was counted.
+    out_of_memory : int
+        Batches that ran out of memory and were read again in parts.
+    matrices : dict of str to ExtractedMatrix
+        By name.
+    first_token_norm : Tensor of float64, shape (n_layers,), or None
+        For each layer the first token's norm over the median norm, dimensionless.
+    """
+
+    examples: int
+    tokens: int
+    out_of_memory: int
+    matrices: dict[str, ExtractedMatrix]
+    first_token_norm: Tensor | None = None
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        """Give every tensor and count a name, so that another process can be handed them."""
+        tensors = {"counts": torch.tensor([self.examples, self.tokens, self.out_of_memory])}
+        if self.first_token_norm is not None:
+            tensors["first_token_norm"] = self.first_token_norm
+        for name, matrix in self.matrices.items():
+            # The matrix's name last: it may hold any character.
+            tensors |= {f"{part}/{name}": tensor for part, tensor in matrix.to_tensors()}
+        return tensors
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Extracted:
+        """Rebuild from what `to_tensors` named."""
+        parts: defaultdict[str, dict[str, Tensor]] = defaultdict(dict)
+        for key, tensor in tensors.items():
+            part, slash, name = key.partition("/")
+            if slash:
+                parts[name][part] = tensor
+        examples, tokens, out_of_memory = tensors["counts"].tolist()
+        return cls(
+            examples=examples,
+            tokens=tokens,
+            out_of_memory=out_of_memory,
+            matrices={name: ExtractedMatrix.from_tensors(part) for name, part in parts.items()},
+            first_token_norm=tensors.get("first_token_norm"),
+        )
+
+
+def _numbered(tensors: Mapping[str, Tensor], prefix: str) -> Iterator[str]:
+    for number in count():
+        if f"{prefix}{number}" not in tensors:
+            return
+        yield f"{prefix}{number}"

@@ -1,0 +1,156 @@
+"""The one loop: every batch through the model, every layer's activations to a consumer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from probe.config import InitKind
+from probe.distributed import Ranks, spread
+from probe.errors import UserError
+from probe.examples.batches import Batch, Tensors
+from probe.examples.request import Request
+from probe.examples.share import share
+from probe.extraction import memory_estimate as memory
+from probe.extraction.accumulator import Accumulator
+from probe.extraction.activations import Reader
+from probe.extraction.checkpoints import Keeper
+from probe.extraction.out_of_memory import Halve, in_halves
+from probe.models import fetch_model, load_trunk
+
+logger = logging.getLogger(__name__)
+# Called with a batch, its tensors, a layer and its activations, as `activations.Consumer`.
+BatchConsumer = Callable[[Batch, Tensors, int, Tensor], None]
+# Called with a batch that is done and the number of its parts; says whether to go on.
+Done = Callable[[Batch, int], bool]
+
+
+class Loop:
+    """A model on this rank's device, and this rank's share of the batches.
+
+    Parameters
+    ----------
+    request : Request
+        Model, layers, site and batches.
+    ranks : Ranks
+        This process among the ranks.
+
+    Attributes
+    ----------
+    devices : list of torch.device
+        What the model may take.
+    free : int or None
+        Bytes that they had free before the model was loaded.
+
+    Raises
+    ------
+    UserError
+        If the model cannot be loaded, or is larger than the memory there is.
+    """
+
+    def __init__(self, request: Request, ranks: Ranks) -> None:
+        self.request, self.ranks = request, ranks
+        self._warned = False
+        model, init = request.config.model, request.config.init
+        if model.device_map is not None and ranks.size > 1:
+            raise UserError(
+                f"model.device_map=auto spreads one model over all devices, and {ranks.size} "
+                "processes were started; start one"
+            )
+        self.devices = memory.devices(ranks.device, model.device_map is not None)
+        self.free = memory.free(self.devices)
+        memory.refuse_weights(request, self.devices)
+        trunk = load_trunk(model, init, ranks.device)
+        if model.device_map is not None and init.kind is InitKind.random:
+            trunk = spread(trunk, ranks.device)
+        self.reader = Reader(trunk, model, request.layers, request.config.site)
+
+    def batches(
+        self, consume: BatchConsumer, halve: Halve | None = None, done: Done | None = None
+    ) -> Iterator[tuple[Batch, Tensors]]:
+        """Forward the batches one by one, yielding each when all its layers are consumed.
+
+        One that runs out of memory is read again, and yielded, in parts. `halve` is called before;
+        the consumer is then given all layers of each part, also those that it has consumed. `done`
+        is asked after every batch whether to go on.
+        """
+
+        def read(batch: Batch, tensors: Tensors) -> None:
+            self.reader.read(tensors, partial(consume, batch, tensors))
+
+        for batch, tensors in share(self.request, self.ranks, self.reader.trunk):
+            parts = 0
+            for part in in_halves(batch, tensors, read, halve):
+                parts += 1
+                yield part
+            if parts > 1:
+                self._tell_halved(parts, tensors)
+            if done is not None and not done(batch, parts):
+                return
+
+    def _tell_halved(self, parts: int, tensors: Tensors) -> None:
+        if not self._warned:
+            self._warned = True
+            logger.warning(
+                "a batch of %d × %d tokens ran out of memory and was read in %d parts, as others "
+                "will be; the matrices stay the same, a smaller runtime.token_budget is quicker",
+                *tensors.tokens.shape, parts,
+            )  # fmt: skip
+
+
+def fetch(payload: bytes) -> None:
+    """Fetch the model that `extract` is going to load; called once on every machine."""
+    config = Request.config_of(payload)
+    fetch_model(config.model, config.init)
+
+
+def extract(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
+    """Extract the topologies that a request asks for.
+
+    Parameters
+    ----------
+    payload : bytes
+        A packed `Request`.
+    ranks : Ranks
+        This process among the ranks.
+
+    Returns
+    -------
+    dict of str to Tensor
+        On rank 0 an `Extracted`, as tensors; nothing on the other ranks.
+
+    Raises
+    ------
+    UserError
+        If the model cannot be loaded or an activation is not finite.
+    """
+    request = Request.from_bytes(payload)
+    loop = Loop(request, ranks)
+    one_token = loop.reader.one_token()
+    neurons = one_token[request.layers[0]].shape[-1]
+    needs = memory.estimate(loop.reader.trunk, request, neurons)
+    memory.tell(needs, loop.devices, loop.free)
+    memory.refuse_sums(needs, loop.devices)
+    place = memory.Placement({layer: x.device for layer, x in one_token.items()}, needs.batch)
+    # MPS has no float64.
+    device = ranks.device if ranks.device.type != "mps" else torch.device("cpu")
+    accumulator = Accumulator(request, neurons, device, place)
+    place.tell()
+    logger.info(
+        "%s on %d rank%s; %d neurons a layer, %d matri%s",
+        ranks.device, ranks.size, "s" if ranks.size > 1 else "", neurons, len(request.matrices),
+        "ces" if len(request.matrices) > 1 else "x",
+    )  # fmt: skip
+    if accumulator.pairs.sums:
+        memory.tell_of_pairs(request, neurons, ranks.device)
+    with Keeper(request, ranks, accumulator) as keeper:
+        for _ in loop.batches(accumulator.consume, accumulator.halve, keeper.note):
+            continue
+        keeper.wait()
+    for state in ranks.collect(accumulator.state()):
+        accumulator.merge(state)
+    return accumulator.finish().to_tensors() if ranks.main else {}

@@ -1,0 +1,172 @@
+"""Perplexity of every example under the model: the only pass that runs the language-model head."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+from transformers import AutoModelForCausalLM
+
+from probe.config import Config, DataConfig, InitConfig, ModelConfig, RuntimeConfig
+from probe.distributed import Ranks, run_ranks
+from probe.errors import UserError
+from probe.examples.batches import Batch, Tensors, form_batches
+from probe.examples.choose import Example
+from probe.examples.request import Request
+from probe.examples.share import share
+from probe.extraction.activations import model_inputs
+from probe.extraction.checkpoints import Keeper, find
+from probe.extraction.out_of_memory import in_halves
+from probe.models import fetch_model, load_config, load_language_model, model_fingerprint
+from probe.system.files import atomic_write
+from probe.system.locks import one_process
+
+logger = logging.getLogger(__name__)
+# Logits of a batch, in numbers: some 1 GB.
+_LOGITS = 1 << 28
+
+
+def perplexities(examples: Sequence[Example], config: Config) -> NDArray[np.float64]:
+    """Return the pretrained model's perplexity of every example, dimensionless.
+
+    The first token is not scored. A run with random weights chooses its examples by the pretrained
+    model, too, so that both are made of the same texts. Perplexities are kept in the output folder
+    and found again.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+        Token ids, in the order of the result.
+    config : Config
+        Model, device and ranks.
+
+    Raises
+    ------
+    UserError
+        If the model cannot be had or has no language-model head.
+    """
+    model = model_fingerprint(config.model, InitConfig())
+    key = _key(examples, config.model, model)
+    file = Path(config.output) / ".perplexity" / f"{key}.npy"
+
+    def wait() -> None:
+        logger.info("another process scores the same examples; this one waits for it")
+
+    with one_process(config.output, key, wait):
+        if not file.is_file():
+            checkpoints = file.with_suffix("")
+            loss = _losses(examples, config, model, checkpoints)
+            with atomic_write(file) as unfinished, unfinished.open("wb") as stream:
+                np.save(stream, np.exp(loss), allow_pickle=False)
+            shutil.rmtree(checkpoints)
+        found: NDArray[np.float64] = np.load(file, allow_pickle=False)
+    return found
+
+
+def _losses(
+    examples: Sequence[Example], config: Config, model: str, checkpoints: Path
+) -> NDArray[np.float64]:
+    """Score what no session before has scored, and return the losses of all."""
+    logger.info("scoring the perplexity of %d examples", len(examples))
+    vocabulary = load_config(config.model).get_text_config().vocab_size
+    budget = min(config.runtime.token_budget, max(1, _LOGITS // vocabulary))
+    runtime = replace(config.runtime, token_budget=budget, matmul=RuntimeConfig().matmul)
+    request = Request(
+        # Nothing else matters to a score: runs that differ in it go on from each other's.
+        Config(config.model, DataConfig("text"), runtime=runtime, launch=config.launch),
+        layers=[],
+        batches=form_batches(examples, budget),
+        names=[example.document for example in examples],
+        run=f"perplexity-{time.monotonic_ns()}",
+        matrices=[],
+    )
+    # Other budgets make other batches.
+    request = replace(request, checkpoints=find(checkpoints / str(budget), request, model))
+    payload, device = request.to_bytes(), config.runtime.device
+    result = run_ranks("probe.extraction.perplexity:score", payload, request.processes, device)
+    loss: NDArray[np.float64] = result["loss"].numpy()
+    wrong = np.flatnonzero(~np.isfinite(loss))
+    if wrong.size:
+        raise UserError(
+            f"example {wrong[0]} ({examples[wrong[0]].document}) has no finite perplexity; "
+            "leave it out, or take model.dtype=float32"
+        )
+    return loss
+
+
+def fetch(payload: bytes) -> None:
+    """Fetch the model that `score` is going to load; called once on every machine."""
+    fetch_model(Request.config_of(payload).model, InitConfig(), AutoModelForCausalLM)
+
+
+def score(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
+    """Return on rank 0 every example's mean negative log likelihood, in nats a token."""
+    request = Request.from_bytes(payload)
+    model = load_language_model(request.config.model, ranks.device)
+    losses = Losses(request.n_examples)
+
+    def read(batch: Batch, tensors: Tensors) -> None:
+        with torch.inference_mode():
+            logits = model(**model_inputs(model, request.config.model, tensors)).logits
+        for row, member in enumerate(batch.members):
+            attended = tensors.attended[row]
+            ids = tensors.tokens[row][attended]
+            losses.loss[member] = functional.cross_entropy(
+                logits[row][attended][:-1].float(), ids[1:]
+            ).cpu()
+
+    with Keeper(request, ranks, losses) as keeper:
+        for batch, tensors in share(request, ranks, model):
+            parts = sum(1 for _ in in_halves(batch, tensors, read))
+            if not keeper.note(batch, parts):
+                break
+        keeper.wait()
+    for state in ranks.collect(losses.state()):
+        losses.merge(state)
+    return {"loss": losses.loss} if ranks.main else {}
+
+
+class Losses:
+    """Mean negative log likelihoods of examples, in nats a token; 0 for those that others read.
+
+    Attributes
+    ----------
+    loss : Tensor of float64, shape (n_examples,)
+        The losses.
+    counts : Tensor of int64, shape (1,)
+        Batches that were read in parts.
+    """
+
+    def __init__(self, n_examples: int) -> None:
+        self.loss = torch.zeros(n_examples, dtype=torch.float64)
+        self.counts = torch.zeros(1, dtype=torch.long)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return both by name."""
+        return {"loss": self.loss, "counts": self.counts}
+
+    def merge(self, state: Mapping[str, Tensor]) -> None:
+        """Add what others have read."""
+        self.loss += state["loss"]
+        self.counts += state["counts"]
+
+
+def _key(examples: Sequence[Example], model: ModelConfig, fingerprint: str) -> str:
+    """Hash all that the perplexities depend on."""
+    plain = asdict(model) | {"at": fingerprint}
+    del plain["device_map"]  # where a model is changes nothing
+    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode())
+    for example in examples:
+        digest.update(np.array([len(example.ids), *example.ids], dtype=np.int64).tobytes())
+    return digest.hexdigest()[:16]

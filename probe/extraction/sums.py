@@ -1,0 +1,217 @@
+"""The sums of one pass: one set for every cell of the examples, of which matrices are put together.
+
+Matrices of one layer, or of the mean over some, need correlations of a layer's neurons with each
+other (`LayerSums`), `layers=cross` and `full` those between two layers (`PairSums`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from probe.correlation import Between, BetweenSums, Correlation, Held, Matmul, Sums, finish, hold
+from probe.examples.partition import MatrixSpec
+from probe.extraction.out_of_memory import Journal
+
+
+class _Mergeable(Protocol):
+    def state(self) -> dict[str, Tensor]: ...
+
+    def merge(self, state: Mapping[str, Tensor]) -> None: ...
+
+
+Key = TypeVar("Key", bound=Hashable)
+Member = TypeVar("Member", bound=_Mergeable)
+
+
+class KeyedSums(Generic[Key, Member]):
+    """Sums by what they are of.
+
+    Attributes
+    ----------
+    name : str
+        Unlike that of other sums that share a journal.
+    sums : dict
+        Sums by key.
+    """
+
+    def __init__(self, name: str, sums: dict[Key, Member], journal: Journal) -> None:
+        self.name, self.sums, self._journal = name, sums, journal
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all sums by name."""
+        return {
+            f"{self.name}/{key}/{name}": tensor
+            for key, sums in self.sums.items()
+            for name, tensor in sums.state().items()
+        }
+
+    def merge(self, state: Mapping[str, Tensor]) -> None:
+        """Add the `state()` of other examples."""
+        for key, sums in self.sums.items():
+            sums.merge(within(state, f"{self.name}/{key}/"))
+
+
+class _LayerKey(NamedTuple):
+    scheme: str
+    layers: tuple[int, ...]
+    cell: int
+
+    def __str__(self) -> str:
+        return f"{self.scheme}/{'-'.join(map(str, self.layers))}/{self.cell}"
+
+
+class LayerSums(KeyedSums[_LayerKey, Sums]):
+    """One `Sums` for each scheme, set of layers and cell that some matrix needs.
+
+    Parameters
+    ----------
+    name : str
+        Their name.
+    matrices : iterable of MatrixSpec
+        Matrices to make.
+    make : callable
+        Returns empty sums, given the scheme and the layers averaged together.
+    journal : Journal
+        What is done of the batch in work.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        matrices: Iterable[MatrixSpec],
+        make: Callable[[str, tuple[int, ...]], Sums],
+        journal: Journal,
+    ) -> None:
+        self._make = make
+        keys = dict.fromkeys(
+            _LayerKey(matrix.scheme, tuple(matrix.layers), cell)
+            for matrix in matrices
+            for cell in matrix.cells
+        )
+        super().__init__(name, {key: make(key.scheme, key.layers) for key in keys}, journal)
+
+    def update(
+        self, layer: int, cell: int, activations: Tensor, keep: Tensor, weight: Tensor
+    ) -> list[Tensor]:
+        """Add one layer's activations of a batch to every sum that needs and does not have them.
+
+        Returns which examples are finite, once for every sum that was added to.
+        """
+        finite = []
+        for key, sums in self.sums.items():
+            step = (self.name, key, layer)
+            if key.cell == cell and layer in key.layers and self._journal.todo(step):
+                place = key.layers.index(layer)
+                carried = self._journal.carried.setdefault((self.name, key), {})
+                finite.append(sums.update(activations, keep, weight, place, carried))
+                self._journal.note(step)
+        return finite
+
+    def average(self, matrix: MatrixSpec) -> Correlation:
+        """Return the average over a matrix's layers and the union of its cells."""
+        layers = tuple(matrix.layers)
+        members = [self.sums[_LayerKey(matrix.scheme, layers, cell)] for cell in matrix.cells]
+        if len(members) == 1:
+            return members[0].finish()
+        union = self._make(matrix.scheme, layers)
+        for sums in members:
+            union.merge(sums.state())
+        return union.finish()
+
+
+class _PairKey(NamedTuple):
+    layers: tuple[int, int]
+    cell: int
+
+    def __str__(self) -> str:
+        return f"{self.layers[0]}-{self.layers[1]}/{self.cell}"
+
+
+class PairSums(KeyedSums[_PairKey, BetweenSums]):
+    """One `BetweenSums` for each pair of layers and cell that some matrix needs.
+
+    Memory is that of the sums, 8 bytes for each of a pair's n² entries (twice that for a pair of
+    whose neurons any is constant in some example), and of one batch's series of all layers.
+
+    Parameters
+    ----------
+    matrices : iterable of MatrixSpec
+        Matrices to make, all by one scheme; those that join no layers are passed over.
+    n_neurons : int
+        Neurons of a layer.
+    place : callable
+        Says where a pair's sums live, given its layers; the device must have float64.
+    journal : Journal
+        What is done of the batch in work.
+    matmul : {"fp32", "tf32", "bf16x3"}
+        Precision of the products.
+    """
+
+    def __init__(
+        self,
+        matrices: Iterable[MatrixSpec],
+        n_neurons: int,
+        place: Callable[[tuple[int, int]], torch.device],
+        journal: Journal,
+        matmul: Matmul = "fp32",
+    ) -> None:
+        joint = [matrix for matrix in matrices if matrix.pairs]
+        schemes = {matrix.scheme for matrix in joint}
+        assert len(schemes) <= 1, schemes
+        self.fisher = "fisher" in schemes
+        keys = dict.fromkeys(
+            _PairKey(pair, cell)
+            for matrix in joint
+            for pair in matrix.pairs
+            for cell in matrix.cells
+        )
+        sums = {key: BetweenSums(n_neurons, place(key.layers), self.fisher, matmul) for key in keys}
+        super().__init__("pairs", sums, journal)
+        self.layers = sorted({layer for key in keys for layer in key.layers})
+
+    def update(
+        self, layer: int, cell: int, activations: Tensor, keep: Tensor, weight: Tensor
+    ) -> list[Tensor]:
+        """Add one layer's activations of a batch, whose layers come in order.
+
+        Sums that have them already are left alone. Returns which examples are finite; nothing
+        where no matrix needs the layer.
+        """
+        if layer not in self.layers:
+            return []
+        series: dict[int, Held] = self._journal.held
+        series[layer] = hold(activations, keep, weight, self.fisher)
+        for key, sums in self.sums.items():
+            step = (self.name, key)
+            if key.cell == cell and key.layers[1] == layer and self._journal.todo(step):
+                sums.update(series[key.layers[0]], series[layer], weight)
+                self._journal.note(step)
+        return [series[layer].finite]
+
+    def take(self, matrix: MatrixSpec, pair: tuple[int, int]) -> list[Between]:
+        """Return the average over a matrix's cells, then each half's if it has such.
+
+        The sums are given up, so that sums and averages are not in memory together.
+        """
+        cells = [self.sums.pop(_PairKey(pair, cell)) for cell in matrix.cells]
+        halves = [sums.finish() for sums in cells] if matrix.halves else []
+        union, *others = cells
+        for sums in others:
+            union.merge(sums.state())
+        averages = [union.finish(), *halves]
+        return [_with_itself(each) for each in averages] if pair[0] == pair[1] else averages
+
+
+def _with_itself(average: Between) -> Between:
+    """Make the average of one layer with itself exactly what a correlation matrix is."""
+    undefined = average.undefined[: len(average.matrix)]
+    return Between(finish(average.matrix, undefined).matrix, average.undefined)
+
+
+def within(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return what stands under a prefix, without it."""
+    return {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}

@@ -1,0 +1,155 @@
+"""From what the ranks return to topologies, with what is known of their noise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from probe.config import AverageConfig, Weight, data_name, model_name
+from probe.examples.partition import MatrixSpec
+from probe.examples.request import Request
+from probe.extraction.block_matrix import join_blocks
+from probe.extraction.extracted import Averaged, Extracted, ExtractedMatrix
+from probe.measures import basic, cross_basic, cross_part
+from probe.topology import Topology, matrix_file
+from probe.topology.reliability import Null, Reliability, correlate_entries, white_noise
+
+# Degrees of freedom of a correlation that its tokens do not give: of r, and of Fisher's z.
+_LOST = {"mean": 1, "fisher": 3, "pooled": 0}
+
+
+def build_topologies(
+    request: Request, extracted: Extracted, run: Path | None = None
+) -> list[Topology]:
+    """Make the topologies that were asked for.
+
+    Parameters
+    ----------
+    request : Request
+        What was extracted.
+    extracted : Extracted
+        What came of it.
+    run : Path, optional
+        Folder into which the matrix of several layers' neurons is written, block by block.
+    """
+    return [
+        _topology(request, matrix, extracted.matrices[matrix.name], run)
+        for matrix in request.matrices
+    ]
+
+
+def _topology(
+    request: Request, matrix: MatrixSpec, extracted: ExtractedMatrix, run: Path | None
+) -> Topology:
+    config = request.config
+    tokens = np.array(
+        [
+            len(ids) - config.data.skip_first
+            for batch in request.batches
+            if batch.cell in matrix.cells
+            for ids in batch.ids
+        ]
+    )
+    error = extracted.standard_error
+    if extracted.average is None:
+        array, undefined = _joined(matrix, extracted.blocks, run)
+    else:
+        array = _array(extracted.average.matrix)
+        undefined = _numbers(extracted.average.undefined)
+    return Topology(
+        matrix=array,
+        name=matrix.name,
+        layers=tuple(matrix.layers),
+        scheme=matrix.scheme,
+        weight=config.average.weight.value,
+        part=matrix.part,
+        parts=matrix.parts,
+        examples=len(tokens),
+        undefined=tuple(undefined),
+        site=config.site.value,
+        model=model_name(config.model),
+        data=data_name(config.data),
+        subject=config.subject.name if config.subject else None,
+        init=config.init.kind.value,
+        standard_error=None if error is None else _array(error),
+        reliability=_reliability(config.average, matrix, extracted, tokens),
+        kind=matrix.kind,
+    )
+
+
+def _joined(
+    matrix: MatrixSpec, blocks: dict[tuple[int, int], Averaged], run: Path | None
+) -> tuple[NDArray[np.float32], list[int]]:
+    """Join the blocks between layers, and number the undefined neurons on from layer to layer."""
+    file = None if run is None else run / matrix_file(matrix.name)
+    joined = join_blocks({pair: block.matrix for pair, block in blocks.items()}, file)
+    own = [blocks[layer, layer].undefined.chunk(2)[0] for layer in sorted(matrix.layers)]
+    return joined, _numbers(torch.cat(own))
+
+
+def _reliability(
+    average: AverageConfig,
+    matrix: MatrixSpec,
+    extracted: ExtractedMatrix,
+    tokens: NDArray[np.int64],
+) -> Reliability:
+    weights = tokens.astype(float) if average.weight is Weight.token else np.ones(len(tokens))
+    agreement = [] if extracted.agreement is None else extracted.agreement.tolist()
+    undefined = [] if extracted.average is None else _numbers(extracted.average.undefined)
+    nulls = [_entries(null, undefined) for null in extracted.nulls]
+    split_half, halves = _halves(extracted.halves, matrix.kind)
+    return Reliability(
+        tokens=int(tokens.sum()),
+        noise=white_noise(np.maximum(tokens - _LOST[matrix.scheme], 1), weights),
+        split_half=split_half,
+        halves=halves,
+        layer_agreement={
+            str(layer): round(value, 4)
+            for layer, value in zip(matrix.layers, agreement, strict=False)
+            if np.isfinite(value)
+        },
+        null=Null.of(nulls) if nulls else None,
+    )
+
+
+def _halves(halves: list[Averaged], kind: str) -> tuple[float | None, list[dict[str, float]]]:
+    """Correlate the two halves' entries, and sum up each half."""
+    if not halves:
+        return None, []
+    undefined = [_numbers(half.undefined) for half in halves]
+    # Neurons that are constant in one half have nothing to be compared with there.
+    either = sorted({*undefined[0], *undefined[1]})
+    if kind == "cross":
+        first, second = (
+            cross_part(_array(half.matrix), either).ravel().astype(float) for half in halves
+        )
+    else:
+        first, second = (_entries(half.matrix, either) for half in halves)
+    sum_up = cross_basic if kind == "cross" else basic
+    numbers = [
+        sum_up(_array(half.matrix), numbers)
+        for half, numbers in zip(halves, undefined, strict=True)
+    ]
+    return correlate_entries(first, second), numbers
+
+
+def _array(tensor: Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = tensor.cpu().numpy()
+    return array
+
+
+def _numbers(undefined: Tensor) -> list[int]:
+    numbers: list[int] = undefined.nonzero().flatten().tolist()
+    return numbers
+
+
+def _entries(matrix: Tensor, left_out: list[int]) -> NDArray[np.float64]:
+    """Return r of every pair of different neurons, but for those that are left out."""
+    kept = np.delete(np.arange(len(matrix)), left_out)
+    square = _array(matrix)[np.ix_(kept, kept)]
+    pairs: NDArray[np.float64] = square[np.tri(len(kept), k=-1, dtype=bool)].astype(np.float64)
+    return pairs

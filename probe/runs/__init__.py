@@ -1,0 +1,1 @@
+"""The folder of a run: made, closed by a manifest, read again, shown, repeated."""

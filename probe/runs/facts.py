@@ -1,0 +1,63 @@
+"""What is known of an extraction beside its matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Facts:
+    """How an extraction went, as its manifest has it.
+
+    What older versions did not write down is None, and stays out of the manifest.
+
+    Attributes
+    ----------
+    examples, tokens : int
+        Numbers of examples and of tokens that count.
+    ranks : int
+        Processes that extracted.
+    seconds : float
+        How long all sessions took.
+    layers : list of int
+        Layers that were read.
+    skipped : dict of str to int
+        Examples left out, by the reason.
+    device, threads : str, int
+        What the first rank computed on: the last bits of single precision depend on it.
+    padding : float
+        Share of padding in all tokens that the model computed, from 0 to 1.
+    out_of_memory : int
+        Batches that ran out of memory and were read again in parts.
+    sessions : int
+        Times that the run was begun or gone on with.
+    first_token_norm : list of float
+        For each layer the first token's norm over the median norm, dimensionless.
+    fingerprints : dict of str to str
+        Which weights and which texts were read.
+    """
+
+    examples: int
+    tokens: int
+    ranks: int
+    seconds: float
+    layers: list[int]
+    skipped: dict[str, int]
+    device: str | None = None
+    threads: int | None = None
+    padding: float | None = None
+    out_of_memory: int | None = None
+    sessions: int | None = None
+    first_token_norm: list[float] | None = None
+    fingerprints: dict[str, str] | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Return the facts that are known, by name, for the manifest."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @classmethod
+    def from_manifest(cls, manifest: Mapping[str, Any]) -> Facts:
+        """Read the facts back; missing counts are those of a broken manifest (`KeyError`)."""
+        return cls(**{f.name: manifest[f.name] for f in fields(cls) if f.name in manifest})

@@ -1,0 +1,219 @@
+"""The folder of a run: claimed by one process, put in place whole, closed by a manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import platform
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from probe import __version__
+from probe.config import Config, run_folder, to_plain
+from probe.errors import UserError
+from probe.runs.manifest import FORMAT, MANIFEST, read_manifest, write_manifest
+from probe.runs.provenance import git_commit, versions
+from probe.system.disk import full_disk_told
+from probe.system.locks import one_process
+from probe.system.logs import logging_to
+
+logger = logging.getLogger(__name__)
+# The folder of a run's sums while it is made, see `probe.extraction.checkpoints`.
+# Hidden, as a study may have a folder of its own of that name.
+CHECKPOINTS = ".checkpoints"
+# What lies in the folder before any result.
+_BEFORE_WORK = {"config.yaml", "overrides.yaml", "probe.log"}
+
+
+class RunFolder:
+    """The place of one run's files: made beside it, and put in its place when they are whole.
+
+    Parameters
+    ----------
+    config : Config
+        The run; its name is worked out from what it computes.
+    path : Path, optional
+        The folder, where it is not that of a topology.
+
+    Attributes
+    ----------
+    path : Path
+        The finished run. What was there before stays until it is replaced.
+    work : Path
+        The run while it is made, and what is left of one that failed: `<path>.unfinished`.
+    """
+
+    def __init__(self, config: Config, path: Path | None = None) -> None:
+        self.config = config
+        self.path = path or run_folder(config)
+        self.work = self.path.with_name(self.path.name + ".unfinished")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out of the folder.
+
+        Raises
+        ------
+        UserError
+            If another process is at the same run, or the folder cannot be written.
+        """
+
+        def refuse() -> None:
+            raise UserError(
+                f"{self.path} is being written by another process; wait for it, or change the run"
+            )
+
+        with one_process(self.config.output, self.path.name, refuse):
+            if (self.work / MANIFEST).is_file():
+                self._put_in_place()  # whole, but the process ended before it could
+            yield
+
+    def finished(self, fingerprints: dict[str, str]) -> bool:
+        """Whether the run has been done before, of the same model and data.
+
+        Raises
+        ------
+        UserError
+            If it has been done, but what it was done of has changed since.
+        """
+        if self.config.overwrite or not (self.path / MANIFEST).is_file():
+            return False
+        before = self.manifest()["fingerprints"]
+        for name, now in fingerprints.items():
+            if before.get(name) != now:
+                raise UserError(
+                    f"{self.path} was made before of another {name} ({before.get(name)} then, "
+                    f"{now} now); move the folder to keep it, or replace it with overwrite=true"
+                )
+        return True
+
+    def manifest(self) -> dict[str, Any]:
+        """Read the manifest of the finished run.
+
+        Raises
+        ------
+        UserError
+            If it is not what was once written.
+        """
+        return read_manifest(self.path, "config", "fingerprints", "files")
+
+    @contextmanager
+    def claimed(self, overrides: Sequence[str], resumed: bool = False) -> Iterator[Path]:
+        """Make the folder to work in, and send the log to its `probe.log` meanwhile.
+
+        Parameters
+        ----------
+        overrides : sequence of str
+            The command line, kept with the results.
+        resumed : bool
+            Keep all that an earlier try has left, not only its checkpoints and its log; nothing is
+            kept where all is to be done again.
+
+        Raises
+        ------
+        UserError
+            If the folder cannot be written, or the disk is full before the run is whole.
+        """
+        self._clear(resumed)
+        try:
+            self.work.mkdir(parents=True, exist_ok=True)
+            for unfinished in self.work.rglob(".*.part"):
+                unfinished.unlink()  # of a process that was killed
+        except OSError as error:
+            raise UserError(
+                f"{self.path} cannot be written ({error.strerror}); "
+                "give another folder with output="
+            ) from None
+        with full_disk_told(self.work):
+            yield from self._working(overrides)
+
+    def _working(self, overrides: Sequence[str]) -> Iterator[Path]:
+        earlier = self.path / "probe.log"
+        if not self.config.overwrite and earlier.is_file():
+            shutil.copy(earlier, self.work)  # the extraction's story, where it is not done again
+        OmegaConf.save(OmegaConf.create(to_plain(self.config)), self.work / "config.yaml")
+        # To do it again must not mean to replace it.
+        made_by = [word for word in overrides if not word.startswith("overwrite=")]
+        OmegaConf.save(OmegaConf.create(made_by), self.work / "overrides.yaml")
+        try:
+            with logging_to(self.work / "probe.log"):
+                yield self.work
+        except UserError:
+            if {file.name for file in self.work.rglob("*") if file.is_file()} <= _BEFORE_WORK:
+                shutil.rmtree(self.work)
+            raise
+
+    def _clear(self, resumed: bool) -> None:
+        """Remove what an earlier try has left, but for what is to be kept."""
+        going_on = (self.work / CHECKPOINTS).is_dir() and not self.config.overwrite
+        if resumed and not self.config.overwrite:
+            return
+        if not going_on:
+            shutil.rmtree(self.work, ignore_errors=True)
+            return
+        for left in self.work.iterdir():
+            if left.is_dir() and left.name != CHECKPOINTS:
+                shutil.rmtree(left, ignore_errors=True)
+            elif left.is_file() and left.name != "probe.log":
+                left.unlink(missing_ok=True)
+
+    def close(self, facts: dict[str, Any]) -> None:
+        """Write the manifest and put the run in its place, instead of an older one."""
+        kept = self.work / CHECKPOINTS
+        files = sorted(
+            file for file in self.work.rglob("*") if file.is_file() and kept not in file.parents
+        )
+        manifest = {
+            "format": FORMAT,
+            "probe": __version__,
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "config": to_plain(self.config),
+            **facts,
+            "versions": versions(),
+            "git": git_commit(),
+            "host": {"platform": platform.platform(), "cores": os.cpu_count()},
+            "files": {
+                str(file.relative_to(self.work)): _sha256(file)
+                for file in files
+                if file.name != "probe.log"
+            },
+        }
+        write_manifest(self.work, manifest)
+        self._put_in_place()
+
+    def _put_in_place(self) -> None:
+        # Not before there is a manifest.
+        shutil.rmtree(self.work / CHECKPOINTS, ignore_errors=True)
+        old = self.path.with_name(self.path.name + ".old")
+        if self.path.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            self.path.rename(old)
+        self.work.rename(self.path)
+        if (old / "wandb").is_dir():
+            (old / "wandb").rename(self.path / "wandb")  # perhaps not yet synced
+        if (old / MANIFEST).is_file() and not self.config.overwrite:
+            self._keep_others(old)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def _keep_others(self, old: Path) -> None:
+        """Carry over the files that a user has put into the older run."""
+        made = set(read_manifest(old, "files")["files"]) | {MANIFEST, "probe.log"}
+        for file in sorted(file for file in old.rglob("*") if file.is_file()):
+            name = str(file.relative_to(old))
+            if name == "report.html":
+                logger.info("the old report.html is gone; python -m probe.report makes a new one")
+            elif name not in made and not (self.path / name).exists():
+                (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+                file.rename(self.path / name)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

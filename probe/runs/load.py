@@ -1,0 +1,41 @@
+"""Load the topologies of a finished run. NumPy only."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from probe.errors import UserError, nearest
+from probe.runs.manifest import read_manifest
+from probe.topology import Topology
+
+
+def load_topologies(run: str | os.PathLike[str]) -> list[Topology]:
+    """Load every topology of a finished run.
+
+    Raises
+    ------
+    UserError
+        If the folder is not a finished run, or a file of it is missing.
+    """
+    folder = Path(run)
+    records = read_manifest(folder, "topologies")["topologies"]
+    return [Topology.load(folder, record) for record in records]
+
+
+def load_topology(run: str | os.PathLike[str], name: str | None = None) -> Topology:
+    """Load one topology of a finished run, by name where there are several.
+
+    Raises
+    ------
+    UserError
+        If there is no such topology, or several and no name.
+    """
+    folder = Path(run)
+    records = {r["name"]: r for r in read_manifest(folder, "topologies")["topologies"]}
+    if name is None and len(records) == 1:
+        name = next(iter(records))
+    if name is None or name not in records:
+        has = f"no topology '{name}'{nearest(name, records)}" if name else "several topologies"
+        raise UserError(f"{run} has {has}; give one of {', '.join(records)}")
+    return Topology.load(folder, records[name])

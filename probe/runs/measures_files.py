@@ -1,0 +1,90 @@
+"""`measures.json` and `measures_by_layer.csv`: the measures of a run, written and read."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from probe.errors import UserError
+from probe.runs.facts import Facts
+from probe.system.files import atomic_write
+from probe.system.tables import write_csv
+from probe.topology import Topology
+
+if TYPE_CHECKING:
+    from probe.measures import Measures
+
+MEASURES, TABLE = "measures.json", "measures_by_layer.csv"
+_PLACE = ("topology", "layer", "part")
+
+
+def write_measures(run: Path, measured: Sequence[tuple[Topology, Measures]], facts: Facts) -> None:
+    """Write both files, with the first token's norm of every layer in the table."""
+    norms: dict[int | None, float] = dict(
+        zip(facts.layers, facts.first_token_norm or [], strict=False)
+    )
+    with atomic_write(run / MEASURES) as unfinished:
+        summary = {topology.name: asdict(measures) for topology, measures in measured}
+        unfinished.write_text(json.dumps(summary, indent=1) + "\n")
+    rows = [
+        {
+            "topology": topology.name,
+            "layer": topology.layer,
+            "part": topology.part,
+            **measures.numbers(),
+            "first_token_norm": norms.get(topology.layer),
+        }
+        for topology, measures in measured
+    ]
+    write_csv(run / TABLE, rows)
+
+
+def read_measures(run: Path) -> dict[str, Any]:
+    """Read `measures.json`: what `dataclasses.asdict` made of the measures, by topology.
+
+    Raises
+    ------
+    UserError
+        If it is missing or corrupt.
+    """
+    try:
+        content = json.loads((run / MEASURES).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise _missing(run, MEASURES) from None
+    except (OSError, ValueError) as error:
+        raise _corrupt(run / MEASURES, error) from None
+    if not isinstance(content, dict):
+        raise _corrupt(run / MEASURES, "no JSON object")
+    return content
+
+
+def read_numbers(run: Path) -> dict[str, dict[str, float]]:
+    """Read the measures of a finished run that are single numbers, by topology and name.
+
+    Raises
+    ------
+    UserError
+        If the table of them is missing or corrupt.
+    """
+    try:
+        with (run / TABLE).open(newline="", encoding="utf-8") as file:
+            return {
+                row["topology"]: {k: float(v) for k, v in row.items() if k not in _PLACE and v}
+                for row in csv.DictReader(file)
+            }
+    except FileNotFoundError:
+        raise _missing(run, TABLE) from None
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise _corrupt(run / TABLE, error) from None
+
+
+def _missing(run: Path, name: str) -> UserError:
+    return UserError(f"{run} lacks {name}; do the run again with overwrite=true")
+
+
+def _corrupt(file: Path, why: object) -> UserError:
+    return UserError(f"{file} is corrupt ({why}); do the run again with overwrite=true")

@@ -1,0 +1,114 @@
+"""What a run leaves: matrices, measures, figures, manifest, a W&B run, a table on the console."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from tqdm import tqdm
+
+from probe.config import MeasuresConfig
+from probe.errors import UserError
+from probe.measures import Measures, measure
+from probe.plots import MOST_PAIRS, figures, run_figures
+from probe.runs.console_table import tell
+from probe.runs.facts import Facts
+from probe.runs.folder import RunFolder
+from probe.runs.load import load_topologies
+from probe.runs.measures_files import MEASURES, read_measures, write_measures
+from probe.system.files import atomic_write
+from probe.topology import Topology
+from probe.tracking import Record, track
+
+logger = logging.getLogger(__name__)
+Measured = list[tuple[Topology, Measures]]
+
+
+def write(
+    folder: RunFolder, topologies: Sequence[Topology], facts: Facts, group: str | None
+) -> None:
+    """Write everything into the run's folder, close it, and tell W&B and the console.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        Claimed by this process.
+    topologies : sequence of Topology
+        Results.
+    facts : Facts
+        What is known of the extraction.
+    group : str or None
+        The sweep the run belongs to.
+    """
+    matrices = [file for topology in topologies for file in topology.save(folder.work)]
+    measured = _measure(topologies, folder.config.measures)
+    write_measures(folder.work, measured, facts)
+    images = _draw(folder.work / "figures", measured)
+    folder.close({**facts.record(), "topologies": [topology.record() for topology in topologies]})
+    matrices = [folder.path / file.relative_to(folder.work) for file in matrices]
+    images = {kind: folder.path / file.relative_to(folder.work) for kind, file in images.items()}
+    name = str(folder.path.relative_to(folder.config.output))
+    numbers = {key: facts.record()[key] for key in ("examples", "tokens", "ranks", "seconds")}
+    record = Record(name, group, measured, images, matrices, numbers)
+    where = track(folder.config, folder.path, record)
+    tell(measured)
+    logger.info(
+        "%d examples, %d tokens, %.1f s on %d rank%s",
+        facts.examples, facts.tokens, facts.seconds, facts.ranks, "s" if facts.ranks > 1 else "",
+    )  # fmt: skip
+    logger.info("topologies, measures and figures: %s", folder.path)
+    if where is not None:
+        logger.info("W&B run: %s", where)
+
+
+def show(run: Path) -> None:
+    """Show the summary table of a finished run.
+
+    Raises
+    ------
+    UserError
+        If its files are not what was once written.
+    """
+    topologies, records = load_topologies(run), read_measures(run)
+    try:
+        measured = [(t, Measures.from_record(records[t.name])) for t in topologies]
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{run / MEASURES} is corrupt ({error!r}); do the run again with overwrite=true"
+        ) from None
+    tell(measured)
+
+
+def _measure(topologies: Sequence[Topology], settings: MeasuresConfig) -> Measured:
+    shown = tqdm(topologies, desc="measures", disable=None, leave=False, delay=2)
+    return [(topology, measure(topology, settings)) for topology in shown]
+
+
+def _draw(folder: Path, measured: Measured) -> dict[str, Path]:
+    images = {}
+    pairs = sum(topology.kind == "cross" for topology, _ in measured)
+    if pairs > MOST_PAIRS:
+        logger.info(
+            "%d matrices between two layers are more than %d: none has figures of its own",
+            pairs, MOST_PAIRS,
+        )  # fmt: skip
+    for topology, measures in tqdm(measured, desc="figures", disable=None, leave=False, delay=2):
+        if topology.kind == "cross" and pairs > MOST_PAIRS:
+            continue
+        for kind, figure in figures(topology, measures).items():
+            file = folder / f"{topology.name}_{kind}.png"
+            images[f"{topology.name}/{kind}"] = _save(figure, file)
+    for kind, figure in run_figures(measured).items():
+        images[kind] = _save(figure, folder / f"{kind}.png")
+    return images
+
+
+def _save(figure: Figure, file: Path) -> Path:
+    with atomic_write(file) as unfinished, warnings.catch_warnings():
+        # Names may be of any script; a box in a title is no reason to warn.
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        figure.savefig(unfinished, format="png")
+    return file

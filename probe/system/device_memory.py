@@ -1,0 +1,61 @@
+"""Memory of a device in bytes, None where it does not say how much it has."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+
+import torch
+
+_MEMINFO = Path("/proc/meminfo")
+
+
+def total_memory(device: torch.device) -> int | None:
+    """Memory of a device."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[1])
+    names = getattr(os, "sysconf_names", {})
+    if "SC_PHYS_PAGES" not in names:
+        return None
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Memory of a device that nobody uses."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if _MEMINFO.is_file():
+        # Beside what is free, what is kept of files and given up when it is needed; sysconf does
+        # not know of that, and a model's files alone can be most of the memory.
+        for line in _MEMINFO.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return total_memory(device)
+
+
+def release_cached(device: torch.device) -> None:
+    """Return to the system what the allocator keeps of freed memory: its pieces fit nothing else.
+
+    Batches of ever other lengths leave ever other pieces, by which the memory of a process on a CPU
+    grows with the number of texts: by 0.8 MB each, in a model of 512 neurons.
+    """
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+    elif trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # of glibc alone
+        trim(0)
+
+
+def format_bytes(size: int) -> str:
+    """Write a number of bytes in GB, MB or kB.
+
+    Examples
+    --------
+    >>> format_bytes(1_980_000_000), format_bytes(12_845_056), format_bytes(2048)
+    ('1.98 GB', '12.8 MB', '2.0 kB')
+    """
+    if size >= 1e9:
+        return f"{size / 1e9:.2f} GB"
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"

@@ -1,0 +1,8 @@
+"""The result: averaged correlation matrices, their edges, their noise. NumPy only."""
+
+from __future__ import annotations
+
+from probe.topology.sparsify import sparsify
+from probe.topology.topology import FOLDER, Topology, load_matrix, matrix_file
+
+__all__ = ["FOLDER", "Topology", "load_matrix", "matrix_file", "sparsify"]
