@@ -114,7 +114,7 @@ def extract_topologies(
     model : str, optional
         Fingerprint of the model, where it is known.
     """
-    request, examples = plan_extraction(config, documents, perplexities, views)
+    request, examples = plan_extraction(config, documents, views, score=perplexities)
     if run is not None:
         model = model or model_fingerprint(config.model, config.init)
         request = replace(request, checkpoints=find(run / CHECKPOINTS, request, model))

@@ -29,6 +29,7 @@ from probe.errors import UserError
 from probe.measures import measure
 from probe.models import load_tokenizer
 from probe.runs import results
+from probe.runs.facts import Facts
 from probe.runs.load import load_topologies
 from probe.topology import Topology
 
@@ -204,8 +205,8 @@ def test_the_sweep_and_the_words_are_handed_on(
     told: list[Any] = []
     write = pipeline.write
 
-    def listen(place: Any, topologies: list[Topology], facts: dict[str, Any], group: Any) -> None:
-        told.append((place.path, len(topologies), facts["examples"], group))
+    def listen(place: Any, topologies: list[Topology], facts: Facts, group: Any) -> None:
+        told.append((place.path, len(topologies), facts.examples, group))
         write(place, topologies, facts, group)
 
     monkeypatch.setattr(pipeline, "write", listen)

@@ -63,7 +63,7 @@ def intervene(config: InterveneConfig, folder: Path) -> dict[str, Any]:
     texts = documents(plain)
     questions = _questions(texts) if "accuracy" in config.study.measure else {}
     letters = answer_tokens(config, max((q.choices for q in questions.values()), default=0))
-    chosen = plan_extraction(plain, texts, perplexities)[1].chosen
+    chosen = plan_extraction(plain, texts, score=perplexities)[1].chosen
     halves = split_by_group([one.group for one in chosen], [0.5, 0.5], config.study.seed)
     first, second = ([chosen[number] for number in half] for half in halves)
     logger.info(

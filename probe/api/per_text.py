@@ -81,7 +81,7 @@ def perplexities(config: Config) -> NDArray[np.float64]:
     from probe.extraction.perplexity import perplexities as score
 
     plain = without_study(config)
-    return score(plan_extraction(plain, load_documents(plain), score)[1].chosen, plain)
+    return score(plan_extraction(plain, load_documents(plain), score=score)[1].chosen, plain)
 
 
 def iterate(config: Config) -> Iterator[ExampleActivations]:
@@ -158,7 +158,7 @@ def request_of(config: Config) -> Request:
     from probe.extraction.perplexity import perplexities as score
 
     plain = without_study(config)
-    return plan_extraction(plain, load_documents(plain), score)[0]
+    return plan_extraction(plain, load_documents(plain), score=score)[0]
 
 
 def without_study(config: Config) -> Config:

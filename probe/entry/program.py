@@ -7,21 +7,20 @@ import os
 import signal
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from probe.cli import compose_config, help_page, read_arguments, split_rerun, typed
-from probe.cli.arguments import Arguments
-from probe.config import CONF, Config, registered, run_folder
+from probe.config import CONF, Config, registered
 from probe.errors import RankError, UserError
-from probe.sweep import UNFINISHED, Job, failed, make_folder, note, read_jobs, write_jobs
-from probe.system.disk import full_disk_told
+from probe.sweep.drive import After, run_sweep
+from probe.sweep.jobs import Job, failed
 from probe.system.logs import log_to_console
 from probe.system.secrets import hide
 
@@ -31,8 +30,6 @@ _GOES_ON = "the same command goes on from where it was"
 # Called with the configuration, its overrides, and the sweep it belongs to.
 # A `Path` that it returns is the run's folder, and noted down in a sweep.
 Task = Callable[[Any, list[str], str | None], object]
-# Called with a sweep's folder and the configuration of its first job, when all jobs are done.
-After = Callable[[Path, Any], None]
 
 
 def enter(
@@ -99,13 +96,13 @@ def _lead(
     configs = [compose_config(job, schema, flags.config_dir) for job in arguments.jobs]
     # Hydra reads the command line itself; it gets the one with layer numbers written out.
     sys.argv[1:] = [*_flag_words(flags), *arguments.overrides]
+    attempt = partial(_attempt, task, schema)
     if flags.multirun and not flags.shell_completion:
-        _refuse_shared_folders(configs)
-        return _run_sweep(task, schema, configs[0], arguments, after)
+        return run_sweep(configs, arguments.overrides, partial(_run_hydra, schema), attempt, after)
     attempts: list[Job] = []
 
     def run(given: list[str], composed: DictConfig) -> None:
-        attempts.append(_attempt(task, schema, given, composed, None))
+        attempts.append(attempt(given, composed, None))
 
     _run_hydra(schema, run)
     return 1 if failed(attempts) else 0
@@ -121,81 +118,6 @@ def _repeat(task: Task, run: Path, words: list[str]) -> int:
     if done.run is None:
         return 1
     return 0 if compare(run, Path(done.run)) else 1
-
-
-def _refuse_shared_folders(configs: Sequence[Config]) -> None:
-    """Refuse jobs that would do the same run with other measures: it keeps those of one."""
-    known: dict[Path, Any] = {}
-    for config in configs:
-        folder = run_folder(config)
-        if known.setdefault(folder, config.measures) != config.measures:
-            raise UserError(
-                f"jobs of the sweep differ in measures.… alone and would share {folder}; give "
-                "densities as a list in one run, e.g. 'measures.density=[0.05,0.3]', or sweep "
-                "output, too"
-            )
-
-
-def _run_sweep(
-    task: Task, schema: type[Config], config: Config, arguments: Arguments, after: After | None
-) -> int:
-    """Let Hydra run the task for every combination, and sum the sweep up."""
-    folders = [
-        str(OverridesParser.create().parse_override(word).value())
-        for word in arguments.overrides
-        if word.startswith("hydra.sweep.dir=")
-    ]
-    folder = make_folder(config.output, folders[-1] if folders else None)
-    # One folder for all jobs, where `output` varies, too.
-    sys.argv.append("hydra.sweep.dir='{}'".format(str(folder).replace("'", "\\'")))
-
-    def run(given: list[str], composed: DictConfig) -> None:
-        number = HydraConfig.get().job.num
-        logger.info("run %d of the sweep: %s", number + 1, " ".join(given))
-        # The job may be on another machine: the driver reads its fate from here.
-        _note(folder, number, Job(given, error=UNFINISHED))
-        _note(folder, number, _attempt(task, schema, given, composed, folder.name))
-
-    code = 0
-    try:
-        _run_hydra(schema, run)
-    except SystemExit as end:
-        if end.code != 1:
-            raise
-        code = 1  # a launcher's failure or a full disk; it has been said which
-    return max(code, _close_sweep(folder, config, after))
-
-
-def _note(folder: Path, number: int, job: Job) -> None:
-    """Note a job down, or end the sweep: nobody would know what became of the others, either."""
-    try:
-        with full_disk_told(folder):
-            note(folder, number, job)
-    except UserError as error:
-        logger.error("probe: %s", error)
-        raise SystemExit(1) from None
-
-
-def _close_sweep(folder: Path, config: Config, after: After | None) -> int:
-    log_to_console()  # where no job has run in this process, nothing has been set up
-    jobs = read_jobs(folder)
-    code = 0
-    try:
-        with full_disk_told(folder):
-            write_jobs(folder, jobs)
-            if after is not None:
-                after(folder, config)
-    except UserError as error:
-        logger.error("probe: %s", error)
-        code = 1
-    except Exception as error:
-        logger.exception("probe: the sweep could not be summed up: %s", error)
-        code = 1
-    wrong = failed(jobs)
-    if len(wrong) > 1:
-        names = "; ".join(" ".join(job.overrides) for job in wrong)
-        logger.error("probe: %d runs of the sweep failed: %s", len(wrong), names)
-    return 1 if wrong else code
 
 
 def _run_hydra(schema: type[Config], job: Callable[[list[str], DictConfig], None]) -> None:

@@ -40,7 +40,7 @@ Score = Callable[[list[Example], Config], NDArray[np.float64]]
 
 
 def plan_extraction(
-    config: Config, documents: Iterable[Document], score: Score, views: Views | None = None
+    config: Config, documents: Iterable[Document], views: Views | None = None, *, score: Score
 ) -> tuple[Request, Examples]:
     """Choose examples, layers and matrices, and form the batches.
 
@@ -50,11 +50,11 @@ def plan_extraction(
         The run.
     documents : iterable of Document
         Its raw texts.
+    views : callable, optional
+        Says which matrices to make, instead of `layers` and `average` of the configuration.
     score : callable
         Returns the perplexity of every example, see `probe.extraction.perplexity`; called where
         `data.perplexity` chooses by it.
-    views : callable, optional
-        Says which matrices to make, instead of `layers` and `average` of the configuration.
 
     Raises
     ------

@@ -206,8 +206,10 @@ class Accumulator:
             for pair in matrix.pairs
         }
         if matrix.kind == "full":
-            return ExtractedMatrix(None, blocks={pair: block for pair, [block] in averages.items()})
-        [[average, *halves]] = averages.values()
+            return ExtractedMatrix(
+                None, blocks={pair: block for pair, (block, *_) in averages.items()}
+            )
+        [(average, *halves)] = averages.values()
         return ExtractedMatrix(average, halves=halves)
 
 

@@ -66,7 +66,7 @@ def write_factors(config: Config, folder: str | os.PathLike[str]) -> FactorStore
         return _find_again(place, made_of)
     place.mkdir(parents=True, exist_ok=True)
     remove_shards(place)
-    request, examples = plan_extraction(config, documents, perplexities)
+    request, examples = plan_extraction(config, documents, score=perplexities)
     payload = str(place).encode() + b"\0" + request.to_bytes()
     device = config.runtime.device
     found = run_ranks("probe.factors.write:write", payload, request.processes, device)

@@ -1,4 +1,4 @@
-"""The jobs of a sweep, noted down in its folder by whichever process does them."""
+"""The jobs of a sweep, recorded in its folder by whichever process does them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from itertools import chain, count
 from pathlib import Path
 
 from probe.errors import UserError
+from probe.system.files import atomic_write
 
 _JOBS, SUMMARY = "jobs", "summary.json"
 UNFINISHED = "it did not come to its end"
@@ -81,16 +82,14 @@ def _new(folder: Path) -> Path:
     return folder.with_name(name)
 
 
-def note(sweep: Path, number: int, job: Job) -> None:
+def record_job(sweep: Path, number: int, job: Job) -> None:
     """Note a job down, in the place of what was noted of it before."""
-    from probe.system.files import atomic_write
-
     with atomic_write(sweep / _JOBS / f"{number}.json") as unfinished:
         unfinished.write_text(json.dumps(asdict(job)) + "\n", encoding="utf-8")
 
 
 def read_jobs(sweep: Path) -> list[Job]:
-    """Read what the jobs have noted, in their order."""
+    """Read the records of all jobs, in their order."""
     files = sorted((sweep / _JOBS).glob("*.json"), key=lambda file: int(file.stem))
     return [Job(**json.loads(file.read_text(encoding="utf-8"))) for file in files]
 
@@ -108,8 +107,6 @@ def varied(jobs: Sequence[Job]) -> list[str]:
 
 def write_jobs(sweep: Path, jobs: Sequence[Job]) -> None:
     """Write `summary.json`: the jobs, and the keys that vary."""
-    from probe.system.files import atomic_write
-
     content = {"jobs": [asdict(job) for job in jobs], "varied": varied(jobs)}
     with atomic_write(sweep / SUMMARY) as unfinished:
         unfinished.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -40,7 +40,7 @@ for name, ranks in [("alone", 1), ("together", 2), ("refused", 2)]:
     payload = (Path(sys.argv[1]) / name).read_bytes()
     try:
         result = run_ranks("probe.extraction.loop:extract", payload, ranks, "cpu")
-        found[name] = result["both/matrix"].tolist()
+        found[name] = result["matrix/both"].tolist()
     except UserError as error:
         found[name] = str(error)
 print(json.dumps(found))
@@ -71,7 +71,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], l
         ).stdout
         assert launched.wait(120) == 0
     found = json.loads(output.splitlines()[-1])
-    found["torchrun"] = load_file(payloads / "result")["both/matrix"].tolist()
+    found["torchrun"] = load_file(payloads / "result")["matrix/both"].tolist()
     return found, hub.requests
 
 

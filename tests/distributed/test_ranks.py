@@ -60,7 +60,7 @@ def test_any_number_of_ranks_gives_the_same_sums(request_of_seven: Request, tmp_
         assert ranks["examples"] == alone["examples"] == 7
         assert ranks["tokens"] == alone["tokens"]
         for layer in range(6):
-            difference = ranks[f"layer_{layer}/matrix"] - alone[f"layer_{layer}/matrix"]
+            difference = ranks[f"matrix/layer_{layer}"] - alone[f"matrix/layer_{layer}"]
             assert difference.abs().max() < 1e-7  # equal sums, rounded to float32
 
 

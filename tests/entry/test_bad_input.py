@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,14 @@ from probe.config import (
 from probe.data import Document, load_documents
 from probe.data.files import split_files
 from probe.errors import UserError
-from probe.examples.plan import plan_extraction as prepare
+from probe.examples.plan import plan_extraction
+from probe.extraction.perplexity import perplexities
 from probe.models import model_fingerprint
 from tests.config.compositions import composed
 from tests.config.test_config_checks import with_values
 from tests.tiny_models import LINES, save_tiny, tiny_tokenizer
+
+prepare = partial(plan_extraction, score=perplexities)
 
 TEXT = "The quick brown fox jumps over the lazy dog, and then it runs on. " * 2
 Break = Callable[[Path], object]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,17 @@ from probe.cli import compose_job
 from probe.config import AverageConfig, Config, LayersConfig, Scheme, Selection, Site
 from probe.data import Document
 from probe.errors import UserError
-from probe.examples import plan as preparing
 from probe.examples.choose import Example
 from probe.examples.partition import MatrixSpec
-from probe.examples.plan import plan_extraction as prepare
-from probe.examples.plan import resolve_layers
+from probe.examples.plan import plan_extraction, resolve_layers
+from probe.extraction.perplexity import perplexities
 from tests.tiny_models import CONTEXT, LAYERS, save_tiny
 
 # Each longer than the one before, and none longer than the context.
 TEXTS = ["The river carries sand. " * n for n in (1, 2, 3, 4, 5)]
 DOCUMENTS = [Document(f"d{i}", text) for i, text in enumerate(TEXTS)]
+
+prepare = partial(plan_extraction, score=perplexities)
 
 
 @pytest.fixture(scope="module")
@@ -174,23 +176,20 @@ def test_the_context_is_that_of_the_model_or_of_its_tokenizer_whichever_is_less(
     assert list(examples.skipped) == ["more than 50 tokens"]
 
 
-def test_perplexity_chooses_by_the_models_own_scores(
-    config: Config, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_perplexity_chooses_by_the_scores_handed_in(config: Config) -> None:
     asked = replace(config, data=replace(config.data, perplexity=[20.0, 80.0]))
     told: list[tuple[int, Config]] = []
 
-    def perplexities(examples: Sequence[Example], config: Config) -> np.ndarray:
+    def score(examples: Sequence[Example], config: Config) -> np.ndarray:
         told.append((len(examples), config))
         return np.array([3.0, 1.0, 2.0, 5.0, 4.0])
 
-    monkeypatch.setattr(preparing, "perplexities", perplexities)
-    request, examples = prepare(asked, DOCUMENTS)
+    request, examples = plan_extraction(asked, DOCUMENTS, score=score)
     assert told == [(5, asked)]
     assert request.names == ["d0", "d2", "d4"]
     assert examples.skipped == {"perplexity outside percentiles 20 to 80": 2}
     told.clear()
-    prepare(config, DOCUMENTS)
+    plan_extraction(config, DOCUMENTS, score=score)
     assert told == []
 
 

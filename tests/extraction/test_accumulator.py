@@ -26,6 +26,7 @@ from probe.examples.partition import MatrixSpec, partition
 from probe.examples.request import Request
 from probe.extraction.accumulator import Accumulator
 from probe.extraction.circular_shift import draw_shifts
+from probe.extraction.extracted import Averaged
 from tests import reference
 
 NEURONS, LAYERS = 7, [0, 1, 2]
@@ -69,8 +70,10 @@ class Texts:
         return reference.topology(series, scheme, weight)
 
 
-def close(found: torch.Tensor, expected: np.ndarray) -> None:
-    np.testing.assert_allclose(found.numpy(), expected, atol=1e-6, rtol=0)
+def close(average: Averaged | torch.Tensor | None, expected: np.ndarray) -> None:
+    assert average is not None
+    matrix = average.matrix if isinstance(average, Averaged) else average
+    np.testing.assert_allclose(matrix.numpy(), expected, atol=1e-6, rtol=0)
 
 
 @steady
@@ -93,10 +96,10 @@ def test_wholes_parts_and_halves_are_their_definitions(
     for matrix in wanted:
         members = sorted(m for cell in matrix.cells for m in cells[cell])
         expected = texts.expected(matrix.layers, members, scheme.value, weight)
-        close(result[f"{matrix.name}/matrix"], expected)
+        close(result.matrices[matrix.name].average, expected)
         for half, cell in enumerate(matrix.cells if matrix.halves else []):
             expected = texts.expected(matrix.layers, cells[cell], scheme.value, weight)
-            close(result[f"{matrix.name}/half{half}"], expected)
+            close(result.matrices[matrix.name].halves[half], expected)
 
 
 def test_one_pass_serves_matrices_that_share_texts() -> None:
@@ -115,7 +118,7 @@ def test_one_pass_serves_matrices_that_share_texts() -> None:
     for matrix in wanted:
         members = sorted(m for cell in matrix.cells for m in cells[cell])
         close(
-            result[f"{matrix.name}/matrix"],
+            result.matrices[matrix.name].average,
             texts.expected(matrix.layers, members, matrix.scheme),
         )
 
@@ -140,8 +143,8 @@ def test_a_null_is_the_topology_of_rolled_series(scheme: Scheme) -> None:
             for layer in texts.series
         ]
         expected = reference.topology(rolled, scheme.value, average.weight.value)
-        close(result[f"all/null{repetition}"], expected)
-    assert "all/null2" not in result
+        close(result.matrices["all"].nulls[repetition], expected)
+    assert len(result.matrices["all"].nulls) == 2
 
 
 def test_layers_agree_with_their_mean_as_their_matrices_do() -> None:
@@ -155,8 +158,10 @@ def test_layers_agree_with_their_mean_as_their_matrices_do() -> None:
         np.corrcoef(texts.expected([layer], [0, 1, 2, 3], "mean")[upper], mean)[0, 1]
         for layer in LAYERS
     ]
-    np.testing.assert_allclose(result["all/agreement"].numpy(), expected, atol=1e-5)
-    assert "one/agreement" not in result
+    agreement = result.matrices["all"].agreement
+    assert agreement is not None
+    np.testing.assert_allclose(agreement.numpy(), expected, atol=1e-5)
+    assert result.matrices["one"].agreement is None
 
 
 def test_ranks_that_merge_their_states_know_all_that_one_would() -> None:
@@ -164,10 +169,10 @@ def test_ranks_that_merge_their_states_know_all_that_one_would() -> None:
     cells, wanted = partition({"all": LAYERS, "one": [1]}, texts.examples)
     batches = form_batches(texts.examples, 60, cells)
     request = texts.request(wanted, batches, null=NullConfig(shifts=1))
-    alone = texts.sum_up(request, batches).finish()
+    alone = texts.sum_up(request, batches).finish().to_tensors()
     first = texts.sum_up(request, batches[::2])
     first.merge(texts.sum_up(request, batches[1::2]).state())
-    together = first.finish()
+    together = first.finish().to_tensors()
     assert alone.keys() == together.keys()
     for name, tensor in alone.items():
         torch.testing.assert_close(together[name], tensor, atol=1e-7, rtol=0)
@@ -192,7 +197,9 @@ def test_products_have_the_precision_asked_for(
             runtime=RuntimeConfig(matmul=matmul),
         )
         result = texts.sum_up(request, batches).finish()
-        error[matmul] = np.abs(result["all/matrix"].numpy() - expected).max()
+        average = result.matrices["all"].average
+        assert average is not None
+        error[matmul] = np.abs(average.matrix.numpy() - expected).max()
     assert error[Matmul.fp32] <= 1e-6
     assert error[Matmul.fp32] < error[Matmul.bf16x3] <= 7e-6
     # A CPU multiplies in nothing between: it is more exact than asked for.

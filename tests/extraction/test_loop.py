@@ -200,7 +200,7 @@ def test_views_that_overlap_are_what_separate_extractions_are(config: Config) ->
         "mean": View("mean", (0, 1, 2), 1, 7),
     }
     together, facts = api.extract_views(config, lambda *_: list(views.values()))
-    assert (facts["examples"], facts["layers"]) == (7, [0, 1, 2])
+    assert (facts.examples, facts.layers) == (7, [0, 1, 2])
     assert [topology.name for topology in together] == list(views)
     for topology in together:
         view = views[topology.name]
@@ -226,8 +226,8 @@ def test_views_may_leave_examples_out(config: Config, captured: Captured) -> Non
         config, lambda n, _: [View("first", (0,), 1, 3), View("last", (0,), n - 2, n)]
     )
     series = captured["residual"][0]
-    assert facts["examples"] == 4
-    assert facts["tokens"] == sum(len(series[b]) for b in (1, 2, 5, 6))
+    assert facts.examples == 4
+    assert facts.tokens == sum(len(series[b]) for b in (1, 2, 5, 6))
     for topology, members in ((first, [1, 2]), (last, [5, 6])):
         expected = reference.topology([[series[b] for b in members]], "mean")
         np.testing.assert_allclose(topology.matrix, expected, atol=1e-6)

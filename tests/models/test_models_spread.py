@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,13 +15,16 @@ from probe.config import Config, InitConfig, InitKind, ModelConfig, run_folder
 from probe.data import load_documents
 from probe.distributed import Ranks, spread
 from probe.errors import UserError
-from probe.examples.plan import plan_extraction as prepare
+from probe.examples.plan import plan_extraction
 from probe.extraction.loop import Loop
+from probe.extraction.perplexity import perplexities
 from probe.models import load_language_model, load_trunk
 from probe.models import spread as options
 from probe.pipeline import extract_topologies
 from probe.topology import Topology
 from tests.tiny_models import save_tiny
+
+prepare = partial(plan_extraction, score=perplexities)
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 RANDOM = InitConfig(kind=InitKind.random, seed=3)

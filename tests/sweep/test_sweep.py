@@ -21,8 +21,8 @@ from probe.config import Config, TrackingConfig
 from probe.errors import UserError
 from probe.runs import results
 from probe.runs.measures_files import read_numbers
-from probe.sweep import Job, failed, make_folder, note, read_jobs, summary, write_jobs
-from probe.sweep.jobs import varied
+from probe.sweep import summary
+from probe.sweep.jobs import Job, failed, make_folder, read_jobs, record_job, varied, write_jobs
 from probe.sweep.rows import sweep_rows
 from probe.sweep.summary import summarise
 from probe.sweep.twins import twins
@@ -41,8 +41,8 @@ PRETRAINED = ["init=pretrained", "layers=single", "layers.index=0"]
 def test_notes_are_read_in_the_order_of_the_jobs(tmp_path: Path) -> None:
     jobs = [Job([f"data.limit={n}"], run=f"run/{n}") for n in range(12)]
     for number in (11, 3, 10, 0, 1, 2, 4, 5, 6, 7, 8, 9):
-        note(tmp_path, number, Job([], error="begun"))
-        note(tmp_path, number, jobs[number])
+        record_job(tmp_path, number, Job([], error="begun"))
+        record_job(tmp_path, number, jobs[number])
     assert read_jobs(tmp_path) == jobs
     assert {file.suffix for file in (tmp_path / "jobs").iterdir()} == {".json"}
 
@@ -80,7 +80,7 @@ def test_sweeps_of_one_second_have_folders_of_their_own(
 
 
 def test_notes_of_an_earlier_sweep_in_the_same_folder_are_forgotten(tmp_path: Path) -> None:
-    note(tmp_path, 7, Job(["data.limit=1"]))
+    record_job(tmp_path, 7, Job(["data.limit=1"]))
     (tmp_path / "mine.txt").write_text("")
     assert make_folder("outputs", str(tmp_path)) == tmp_path
     assert read_jobs(tmp_path) == []
@@ -146,7 +146,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[Any, ...]]:
 
 def sweep_of(jobs: list[Job], folder: Path) -> Path:
     for number, job in enumerate(jobs):
-        note(folder, number, job)
+        record_job(folder, number, job)
     return folder
 
 

@@ -205,7 +205,7 @@ def test_views_go_on_where_they_have_a_folder(
     with pytest.raises(KeyboardInterrupt):
         api.extract_views(job, views, tmp_path / "mine")
     found, again = api.extract_views(job, views, tmp_path / "mine")
-    assert (facts["sessions"], again["sessions"]) == (1, 2)
+    assert (facts.sessions, again.sessions) == (1, 2)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one.matrix, other.matrix, atol=1.2e-7, rtol=0)
 

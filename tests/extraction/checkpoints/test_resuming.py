@@ -87,7 +87,7 @@ class Session:
         whole, *others = self.totals
         for totals in others:
             whole.merge(totals.state())
-        return {**whole.state(), **whole.finish()}
+        return {**whole.state(), **whole.finish().to_tensors()}
 
 
 def batches_in(folder: Path) -> list[int]:
@@ -338,7 +338,7 @@ def test_a_full_disk_costs_a_warning_and_is_tried_again(
     for batch in session.request.batches[3:]:
         session.read(0, batch)
     assert batches_in(folder) == list(range(len(request.batches)))
-    same({**session.totals[0].state(), **session.totals[0].finish()}, expected)
+    same({**session.totals[0].state(), **session.totals[0].finish().to_tensors()}, expected)
 
 
 def test_a_rank_that_does_not_see_the_folder_makes_none(
