@@ -69,7 +69,8 @@ def verify(run: Path) -> Findings:
     try:
         manifest = read_manifest(run)
     except UserError as error:
-        found.faults.append(str(error))
+        # Each line begins with the run already.
+        found.faults.append(str(error).removeprefix(f"{run}/").removeprefix(f"{run} "))
         return found
     found.faults += check_manifest(manifest)
     if found.faults:  # nothing in it can be relied on

@@ -247,7 +247,7 @@ def test_compose_refuses_a_sweep() -> None:
 
 def test_everything_that_is_promised_is_there() -> None:
     assert all(hasattr(api, name) for name in api.__all__)
-    assert api.load_topology.__module__ == "probe.topology"
+    assert api.load_topology.__module__ == "probe.runs.load"
 
 
 def test_every_name_that_is_offered_is_there_and_no_other() -> None:

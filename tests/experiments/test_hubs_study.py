@@ -231,7 +231,7 @@ def test_words_take_the_place_of_the_users() -> None:
         ([], {"over": ["new: "]}, "study.over has a variant without words"),
         ([], {"over": ["data.limit=0"]}, "data.limit=0 is too small"),
         ([], {"over": ["layers=cross"]}, r"layers=cross \(layers=cross\) joins neurons"),
-        ([], {"runs": ["nowhere"]}, "nowhere is no finished run"),
+        ([], {"runs": ["nowhere"]}, "nowhere is not a finished run"),
         (["data.min_tokens=3"], {}, r"data.min_tokens=3 \(base\) leaves too little"),
     ],
 )

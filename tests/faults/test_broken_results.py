@@ -50,17 +50,17 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, Path]:
 @pytest.mark.parametrize(
     ("name", "change", "says"),
     [
-        ("manifest.json", _half, r"is broken, so that nobody knows what was finished; move the fo"),
-        ("manifest.json", lambda _: b"\xff\xfe\x00", r"is broken, so that nobody knows"),
-        ("manifest.json", lambda _: b"[]", r"is broken, so that nobody knows"),
-        ("manifest.json", without("fingerprints"), r"is broken, so that nobody knows"),
+        ("manifest.json", _half, r"manifest.json is corrupt \(.*\); move the folder to keep it, or do the"),
+        ("manifest.json", lambda _: b"\xff\xfe\x00", r"manifest.json is corrupt"),
+        ("manifest.json", lambda _: b"[]", r"manifest.json is corrupt"),
+        ("manifest.json", without("fingerprints"), r"manifest.json is corrupt"),
         ("manifest.json", lambda content: content.replace(b'"commit', b'"c0mmit', 1).replace(
-            b'"examples": 1', b'"examples": 3', 1), r"is broken, so that nobody knows"),
-        ("measures.json", _half, r"is broken or not there; do the run again with overwrite=true"),
-        ("measures.json", lambda _: b"{}", r"is broken or not there; do the run again"),
-        ("measures.json", lambda _: b"[1]", r"is broken or not there; do the run again"),
-        ("topology/layer_3_avg_corr.npy", _half, r"has a matrix that is none .*; make it again"),
-        ("topology/layer_3_avg_corr.npy", lambda _: b"", r"has a matrix that is none"),
+            b'"examples": 1', b'"examples": 3', 1), r"manifest.json is corrupt"),
+        ("measures.json", _half, r"measures.json is corrupt \(.*\); do the run again with overwrite=true"),
+        ("measures.json", lambda _: b"{}", r"measures.json is corrupt \(.*; do the run again"),
+        ("measures.json", lambda _: b"[1]", r"measures.json is corrupt \(.*; do the run again"),
+        ("topology/layer_3_avg_corr.npy", _half, r"has a corrupt matrix .*; make the run again"),
+        ("topology/layer_3_avg_corr.npy", lambda _: b"", r"has a corrupt matrix"),
     ],
 )  # fmt: skip
 def test_a_broken_file_of_a_finished_run_is_one_line(

@@ -457,7 +457,7 @@ def test_a_run_that_stops_half_way_is_not_finished_and_is_done_later(
     with pytest.raises(RuntimeError, match="went away"):
         pipeline.run(job)
     assert not list(Path(job.output).rglob(MANIFEST))
-    with pytest.raises(UserError, match="no finished run"):
+    with pytest.raises(UserError, match="not a finished run"):
         api.load_topologies(run)
     broken.undo()
     draw_nothing(broken)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from probe.system import device_memory as room
+from probe.system.device_memory import format_bytes, release_cached
 
 GLIBC = hasattr(ctypes.CDLL(None), "malloc_trim")
 
@@ -18,7 +18,7 @@ GLIBC = hasattr(ctypes.CDLL(None), "malloc_trim")
     ("size", "said"), [(99_999, "100.0 kB"), (2e6, "2.0 MB"), (1e9, "1.00 GB")]
 )
 def test_sizes_are_said_in_the_unit_that_fits(size: float, said: str) -> None:
-    assert room.words(int(size)) == said
+    assert format_bytes(int(size)) == said
 
 
 @pytest.mark.skipif(sys.platform != "linux" or not GLIBC, reason="another C library")
@@ -31,7 +31,7 @@ def test_pieces_of_freed_memory_are_given_back() -> None:
     kept = torch.ones(16_000)
     full = resident()
     pieces.clear()
-    room.give_back(torch.device("cpu"))
+    release_cached(torch.device("cpu"))
     assert full - resident() > 100_000_000
     assert kept.sum() == 16_000
 
@@ -40,5 +40,5 @@ def test_pieces_of_freed_memory_are_given_back() -> None:
 def test_gpus_give_back_by_their_own_allocators(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     monkeypatch.setattr(getattr(torch, kind), "empty_cache", lambda: asked.append(kind))
-    room.give_back(torch.device(kind))
+    release_cached(torch.device(kind))
     assert asked == [kind]

@@ -17,7 +17,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from probe import topology as module
 from probe.errors import UserError
 from probe.runs.load import load_topologies, load_topology
 from probe.runs.manifest import MANIFEST
@@ -155,9 +154,9 @@ def test_a_pickle_in_the_place_of_a_matrix_is_never_run(
 
 def test_a_folder_without_manifest_is_no_finished_run(tmp_path: Path) -> None:
     make().save(tmp_path)
-    with pytest.raises(UserError, match=rf"{tmp_path} is no finished run.*manifest\.json"):
+    with pytest.raises(UserError, match=rf"{tmp_path} is not a finished run.*manifest\.json"):
         load_topologies(tmp_path)
-    with pytest.raises(UserError, match="no finished run"):
+    with pytest.raises(UserError, match="not a finished run"):
         load_topology(tmp_path / "nowhere", "layer_12")
 
 
@@ -203,7 +202,7 @@ def test_loading_one_of_many_reads_only_its_matrix(
         read.append(Path(file).name)
         return load(file, *args, **options)
 
-    monkeypatch.setattr(module.np, "load", spy)
+    monkeypatch.setattr(np, "load", spy)
     load_topology(tmp_path, "layer_1")
     assert read == ["layer_1_avg_corr.npy"]
 
@@ -336,5 +335,7 @@ def test_a_study_has_no_topologies_and_a_broken_manifest_is_said(tmp_path: Path)
     with pytest.raises(UserError, match="has no topologies; give the folder of a run of python -m"):
         load_topologies(tmp_path)
     (tmp_path / MANIFEST).write_text("{")
-    with pytest.raises(UserError, match=r"manifest\.json is no JSON; make the run again"):
+    with pytest.raises(
+        UserError, match=r"manifest\.json is corrupt \(it cannot be read: .*; move the folder"
+    ):
         load_topologies(tmp_path)

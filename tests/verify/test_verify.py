@@ -188,13 +188,16 @@ def test_a_truncated_manifest_is_found(
     (run / "manifest.json").write_bytes((run / "manifest.json").read_bytes()[:left])
     code, [line], _ = check(run, capsys=capsys)
     assert code == 1
-    assert line.startswith(f"{run}: manifest.json: wanted JSON, found what cannot be read (")
+    assert line.startswith(f"{run}: manifest.json is corrupt (it cannot be read: ")
 
 
 def test_a_run_without_a_manifest_is_found(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (run / "manifest.json").unlink()
     code, out, _ = check(run, capsys=capsys)
-    assert (code, out) == (1, [f"{run}: manifest.json: wanted that of a finished run, found none"])
+    assert (code, out) == (
+        1,
+        [f"{run}: is not a finished run: it has no manifest.json; give a run's folder"],
+    )
 
 
 def test_a_missing_file_is_found(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
