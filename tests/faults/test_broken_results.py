@@ -50,13 +50,13 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, Path]:
 @pytest.mark.parametrize(
     ("name", "change", "says"),
     [
-        ("manifest.json", _half, r"manifest.json is corrupt \(.*\); move the folder to keep it, or do the"),
+        ("manifest.json", _half, r"manifest.json is corrupt \(.*\); move the folder to keep it"),
         ("manifest.json", lambda _: b"\xff\xfe\x00", r"manifest.json is corrupt"),
         ("manifest.json", lambda _: b"[]", r"manifest.json is corrupt"),
         ("manifest.json", without("fingerprints"), r"manifest.json is corrupt"),
         ("manifest.json", lambda content: content.replace(b'"commit', b'"c0mmit', 1).replace(
             b'"examples": 1', b'"examples": 3', 1), r"manifest.json is corrupt"),
-        ("measures.json", _half, r"measures.json is corrupt \(.*\); do the run again with overwrite=true"),
+        ("measures.json", _half, r"measures.json is corrupt \(.*; do the run again with overwrite"),
         ("measures.json", lambda _: b"{}", r"measures.json is corrupt \(.*; do the run again"),
         ("measures.json", lambda _: b"[1]", r"measures.json is corrupt \(.*; do the run again"),
         ("topology/layer_3_avg_corr.npy", _half, r"has a corrupt matrix .*; make the run again"),

@@ -335,7 +335,5 @@ def test_a_study_has_no_topologies_and_a_broken_manifest_is_said(tmp_path: Path)
     with pytest.raises(UserError, match="has no topologies; give the folder of a run of python -m"):
         load_topologies(tmp_path)
     (tmp_path / MANIFEST).write_text("{")
-    with pytest.raises(
-        UserError, match=r"manifest\.json is corrupt \(it cannot be read: .*; move the folder"
-    ):
+    with pytest.raises(UserError, match=r"manifest\.json is corrupt \(it cannot be read: "):
         load_topologies(tmp_path)
