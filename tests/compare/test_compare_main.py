@@ -237,7 +237,7 @@ def test_a_folder_with_other_files_is_left_alone(
         ([], "the following arguments are required: RUN; --help shows how it is called"),
         (
             ["nowhere"],
-            "/nowhere is not a finished run: it has no manifest.json; give a run's",
+            "/nowhere is not a finished run: it has no manifest.json; give a run's folder",
         ),
         (["x", "--permutations", "0"], "--permutations 0 is too small; give 1 or more"),
         (["x", "--seed", "-1"], "--seed -1 is too small; give 0 or more"),

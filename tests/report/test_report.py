@@ -385,7 +385,8 @@ def test_a_sweep_lists_its_jobs_and_what_went_wrong(sweep: Path) -> None:
     assert rows[2] == ["2", "99", "failed", "–", "–", "–", "–"]
     assert f"no layer {EVIL}" in found.texts["p"]
     assert rows[3][2] == "missing"
-    assert "gone is not a finished run: it has no manifest.json" in found.texts["p"]
+    gone = "gone is not a finished run: it has no manifest.json; give a run's folder"
+    assert gone in found.texts["p"]
     assert "1 failed, 1 finished, 1 missing. Folder now." in found.texts["p"]
     measures = [[text for text, _ in row] for row in found.tables[1]]
     assert [row[:4] for row in measures[:2]] == [
