@@ -1,4 +1,4 @@
-"""What a run costs, worked out from the model's shape alone; README's figures are of this.
+"""What a run costs, worked out from the model's shape alone; docs/scale.md has its figures.
 
 Time: a token takes `2 P` floating-point operations in a trunk of `P` weights (without its
 embeddings), `2 L d t` in the attention of `L` layers to the `t / 2` tokens before it and `1.1 L n²`

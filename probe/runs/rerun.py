@@ -18,7 +18,7 @@ from probe.topology import load_matrix
 
 logger = logging.getLogger(__name__)
 PLACE = ".rerun"
-# What single precision promises, see the README.
+# What single precision promises, see docs/exactness.md.
 WITHIN = 1e-6
 _ROWS = 1024  # of a matrix that are compared at a time
 # Where results go, and not what they are.

@@ -1,4 +1,4 @@
-"""The model of cost, and the README's table made of it."""
+"""The model of cost, and the table of docs/scale.md made of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from benchmarks import cost
 from benchmarks.shapes import SHAPES, make_model
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "scale.md"
 CPU = torch.device("cpu")
 
 
@@ -41,7 +41,7 @@ def test_operations_are_those_that_torch_counts() -> None:
 
 
 @pytest.mark.parametrize(("shape", "column"), [("0.5b", 1), ("7b", 2)])
-def test_the_readme_says_what_the_model_of_cost_says(shape: str, column: int) -> None:
+def test_the_page_says_what_the_model_of_cost_says(shape: str, column: int) -> None:
     size = SHAPES[shape]
     layers = size["num_hidden_layers"]
     pairs = layers * (layers - 1) // 2
@@ -55,7 +55,7 @@ def test_the_readme_says_what_the_model_of_cost_says(shape: str, column: int) ->
         [cost.matrix_bytes(size, 1) / 1e6, cost.matrix_bytes(size, layers)],
         [cost.matrix_bytes(size, pairs), cost.matrix_bytes(size, layers**2)],
     ]
-    table = README.read_text(encoding="utf-8").split("## What will it cost me")[1]
+    table = PAGE.read_text(encoding="utf-8").split("## What will it cost me")[1]
     rows = [line.split("|") for line in table.splitlines() if line.startswith("| ")][1:]
     assert len(rows) == len(expected)
     for row, numbers in zip(rows, expected, strict=True):
