@@ -97,7 +97,7 @@ class Measures:
         )
 
     def numbers(self) -> dict[str, float]:
-        """Return the scalar measures that exist, by name, `_at_0.05` for one of several densities."""
+        """Return the scalar measures that exist, by name (`…_at_0.05` for several densities)."""
         shares = {f"share_above_{name}": value for name, value in self.share_above.items()}
         single = {
             "mean_abs_r": self.mean_abs_r,

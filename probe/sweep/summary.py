@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from probe.config import Config
-from probe.plots import beside
+from probe.plots import side_by_side
 from probe.plots import sweep as draw_sweep
 from probe.sweep.jobs import Job, failed, read_jobs, varied
 from probe.sweep.rows import Row, sweep_rows
@@ -65,7 +65,7 @@ def _draw(sweep: Path, jobs: Sequence[Job], rows: list[Row], keys: list[str]) ->
     pairs = twins(jobs, keys)
     if pairs:
         labels, topologies = zip(*pairs, strict=True)
-        drawn["pretrained_random"] = beside(topologies, labels)
+        drawn["pretrained_random"] = side_by_side(topologies, labels)
     images = {name: sweep / f"{name}.png" for name in drawn}
     for name, figure in drawn.items():
         with atomic_write(images[name]) as unfinished:
