@@ -267,7 +267,7 @@ def test_a_sweep_that_cannot_be_summed_up_says_so_and_exits_1(task: Calls, run: 
     ended = run("-m", "data.limit=2,3", after=after)
     assert ended.code == 1
     assert task.limits == [2, 3]
-    assert "probe: the sweep could not be summed up: no ink" in ended.said
+    assert "probe: the sweep could not be summarised: no ink" in ended.said
     assert len(summary_of()["jobs"]) == 2
 
 
@@ -389,7 +389,7 @@ def test_an_interrupted_sweep_stops_and_exits_130(task: Calls, run: Run) -> None
     assert after == []
     (notes,) = Path("outputs").glob(".sweeps/*/jobs")
     (note,) = notes.iterdir()
-    assert json.loads(note.read_text())["error"] == "it did not come to its end"
+    assert json.loads(note.read_text())["error"] == "it did not finish"
     assert not (notes.parent / "summary.json").exists()
 
 
@@ -557,7 +557,7 @@ def test_a_sweep_of_measures_alone_would_share_one_run(task: Calls, run: Run) ->
     ended = run("-m", "measures.density=0.05,0.3")
     assert ended.code == 1
     assert task.limits == []
-    assert "differ in measures.… alone and would share" in ended.err
+    assert "differ only in measures.… and would share" in ended.err
     assert "'measures.density=[0.05,0.3]'" in ended.err
     assert run("-m", "measures.density=0.05,0.3", "data.limit=2").code == 1
     assert run("-m", "measures.density=[0.05,0.3]", "data.limit=2,3").code == 0
