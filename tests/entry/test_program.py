@@ -384,7 +384,7 @@ def test_an_interrupted_sweep_stops_and_exits_130(task: Calls, run: Run) -> None
     assert task.limits == [2]
     assert ended.said == [
         "run 1 of the sweep: data.limit=2",
-        "probe: interrupted; the same command goes on from where it was",
+        "probe: interrupted; the same command resumes it",
     ]
     assert after == []
     (notes,) = Path("outputs").glob(".sweeps/*/jobs")
@@ -403,7 +403,7 @@ def terminate(_config: Any) -> BaseException:
 
 def test_a_terminated_run_exits_143_in_one_line(task: Calls, run: Run) -> None:
     task.fails = terminate
-    line = "probe: terminated; the same command goes on from where it was\n"
+    line = "probe: terminated; the same command resumes it\n"
     assert run() == Ended(143, "", line)
 
 
