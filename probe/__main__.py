@@ -9,21 +9,21 @@ from probe.entry.program import enter
 
 
 def extract(config: Config, overrides: list[str], group: str | None) -> Path:
-    """Run the pipeline; imported here, so that --help does not wait for torch."""
+    """Run the pipeline, imported here so that --help need not import torch."""
     from probe.pipeline import run
 
     return run(config, overrides, group)
 
 
 def summarise(sweep: Path, config: Config) -> None:
-    """Sum up a sweep; imported here for the same reason."""
+    """Summarise a sweep; imported here because it imports matplotlib."""
     from probe.sweep.summary import summarise
 
     summarise(sweep, config)
 
 
 def main() -> None:
-    """Enter from the command line."""
+    """Run from the command line."""
     enter(extract, after=summarise)
 
 

@@ -1,4 +1,4 @@
-"""Exceptions that a user is meant to read as they are."""
+"""Exceptions whose messages are written for the user."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterable
 
 
 class UserError(ValueError):
-    """A mistake of the user's, said in one sentence: what was wanted, what came, what to do."""
+    """A user's mistake, in one sentence: what was wanted, what came, what to do."""
 
 
 class RankError(RuntimeError):
-    """A rank failed; the message names it and holds its own traceback."""
+    """A rank failed; the message names it and includes its traceback."""
 
 
 def nearest(word: str, options: Iterable[str]) -> str:
-    """Word the option most like `word`, or nothing where none is near.
+    """Suggest the option closest to `word`; empty if none is close.
 
     Examples
     --------
@@ -24,5 +24,5 @@ def nearest(word: str, options: Iterable[str]) -> str:
     >>> nearest("xyz", ["psychology"])
     ''
     """
-    found = difflib.get_close_matches(word, list(options), n=1, cutoff=0.6)
-    return f"; did you mean '{found[0]}'?" if found else ""
+    matches = difflib.get_close_matches(word, list(options), n=1, cutoff=0.6)
+    return f"; did you mean '{matches[0]}'?" if matches else ""

@@ -1,4 +1,4 @@
-"""One run from beginning to end. Read this first: it is the table of contents of the program."""
+"""One run from beginning to end. Read this first: it is the program's table of contents."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ logger = logging.getLogger(__name__)
 
 
 def run(config: Config, overrides: Sequence[str] = (), group: str | None = None) -> Path:
-    """Extract the topologies of a configuration and leave them, with all about them, in a folder.
+    """Extract the topologies of a configuration and write them, with all results, to a folder.
 
     Parameters
     ----------
     config : Config
-        What to do.
+        The run.
     overrides : sequence of str
-        The command line it came from, kept with the results.
+        Its command line, stored with the results.
     group : str, optional
         The sweep it belongs to.
 
@@ -49,14 +49,14 @@ def run(config: Config, overrides: Sequence[str] = (), group: str | None = None)
     Raises
     ------
     UserError
-        If the configuration cannot be done; no finished result is touched.
+        If the configuration cannot be run; finished results are left untouched.
     """
     check(config)
     folder = RunFolder(config)
     with folder.locked():
         documents, fingerprints = load(config)
         if folder.finished(fingerprints):
-            _find_again(folder, overrides, group)
+            _reuse(folder, overrides, group)
             return folder.path
         with folder.claimed(overrides) as work:
             started = time.monotonic()
@@ -68,20 +68,20 @@ def run(config: Config, overrides: Sequence[str] = (), group: str | None = None)
     return folder.path
 
 
-def _find_again(folder: RunFolder, overrides: Sequence[str], group: str | None) -> None:
-    """Show a finished run; measures and figures are redone where their options have changed."""
-    before = folder.manifest()
-    if before["config"].get("measures") == to_plain(folder.config)["measures"]:
-        logger.info("%s is finished already; overwrite=true does it again", folder.path)
+def _reuse(folder: RunFolder, overrides: Sequence[str], group: str | None) -> None:
+    """Show a finished run; redo its measures and figures if their options have changed."""
+    manifest = folder.manifest()
+    if manifest["config"].get("measures") == to_plain(folder.config)["measures"]:
+        logger.info("%s is already finished; overwrite=true runs it again", folder.path)
         show(folder.path)
         return
-    logger.info("%s is finished already; its measures and figures are done again", folder.path)
+    logger.info("%s is already finished; its measures and figures are redone", folder.path)
     with folder.claimed(overrides):
-        write(folder, load_topologies(folder.path), Facts.from_manifest(before), group)
+        write(folder, load_topologies(folder.path), Facts.from_manifest(manifest), group)
 
 
 def load(config: Config) -> tuple[Iterable[Document], dict[str, str]]:
-    """Load the texts, and say which weights and which texts a run is made of."""
+    """Load the texts; return them with the fingerprints of the run's weights and texts."""
     documents = load_documents(config)
     return documents, {
         "model": model_fingerprint(config.model, config.init),
@@ -96,23 +96,23 @@ def extract_topologies(
     run: Path | None = None,
     model: str | None = None,
 ) -> tuple[list[Topology], Facts]:
-    """Run the extraction on every rank; return the topologies and what is known of them.
+    """Run the extraction on every rank; return the topologies and the facts about them.
 
-    Among that are the number of sessions, and the seconds that those before this one took.
+    The facts count the sessions, and the seconds that earlier sessions took.
 
     Parameters
     ----------
     config : Config
         The run.
     documents : iterable of Document
-        Its raw texts.
+        The raw texts.
     views : callable, optional
-        Says which matrices to make, see `plan`.
+        Chooses the matrices; see `probe.examples.plan`.
     run : Path, optional
-        Folder for checkpoints, and for what would be too large to be held in memory. The caller
-        removes the checkpoints when the topologies are written.
+        Folder for checkpoints, and for matrices that do not fit in memory. The caller removes the
+        checkpoints when the topologies are written.
     model : str, optional
-        Fingerprint of the model, where it is known.
+        Fingerprint of the model, if it is known.
     """
     request, examples = plan_extraction(config, documents, views, score=perplexities)
     if run is not None:
@@ -121,7 +121,7 @@ def extract_topologies(
     launch, device = request.processes, config.runtime.device
     tensors = run_ranks("probe.extraction.loop:extract", request.to_bytes(), launch, device)
     device_name, threads = machine(device)
-    extracted, before = Extracted.from_tensors(tensors), request.checkpoints
+    extracted, earlier = Extracted.from_tensors(tensors), request.checkpoints
     norms = extracted.first_token_norm
     facts = Facts(
         ranks=n_ranks(launch, device),
@@ -133,23 +133,23 @@ def extract_topologies(
         skipped=examples.skipped,
         padding=round(padding_share(request.batches), 4),
         out_of_memory=extracted.out_of_memory,
-        sessions=1 if before is None else before.sessions + 1,
-        seconds=0.0 if before is None else before.seconds,
+        sessions=1 if earlier is None else earlier.sessions + 1,
+        seconds=0.0 if earlier is None else earlier.seconds,
         first_token_norm=None if norms is None else [round(norm, 4) for norm in norms.tolist()],
     )
     if facts.first_token_norm is not None:
-        _tell_of_sinks(request, facts.first_token_norm)
+        _report_sinks(request, facts.first_token_norm)
     return build_topologies(request, extracted, run), facts
 
 
-def _tell_of_sinks(request: Request, ratios: list[float]) -> None:
+def _report_sinks(request: Request, ratios: list[float]) -> None:
     large = [layer for layer, ratio in zip(request.layers, ratios, strict=True) if ratio > LARGE]
     skip = request.config.data.skip_first
     span = " to ".join(f"{ratio:.2f}" for ratio in sorted({min(ratios), max(ratios)}))
     logger.info("the first token counted has %s times the median norm", span)
     if large:
         logger.warning(
-            "the first token counted is up to %.0f times as long as the median one (layers %s): it "
-            "rules those correlations; data.skip_first=%d leaves it out",
+            "the norm of the first token counted is up to %.0f times the median (layers %s), so it "
+            "dominates those correlations; data.skip_first=%d leaves it out",
             max(ratios), ", ".join(map(str, large)), skip + 1,
         )  # fmt: skip

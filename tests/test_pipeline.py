@@ -286,7 +286,7 @@ def test_enough_tokens_and_no_sink_are_not_warned_of(
     assert warnings_of(caplog) == []
 
 
-def test_a_first_token_that_rules_is_warned_of_with_its_layers(
+def test_a_first_token_that_dominates_is_warned_of_with_its_layers(
     config: Config, run: Path, tmp_path: Path,
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -297,6 +297,6 @@ def test_a_first_token_that_rules_is_warned_of_with_its_layers(
     (warning,) = warnings_of(caplog)
     above = [str(layer) for layer, norm in enumerate(norms) if norm > limit]
     assert f"(layers {', '.join(above)})" in warning
-    assert f"up to {max(norms):.0f} times as long" in warning
+    assert f"up to {max(norms):.0f} times the median" in warning
     assert "data.skip_first=1" in warning
     assert len(above) == 2

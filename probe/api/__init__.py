@@ -1,11 +1,11 @@
-"""The one door for experiments and notebooks.
+"""The public interface for studies and notebooks.
 
 >>> from probe import api
 >>> run = api.run("model=tiny", "data.limit=8", "layers=each")      # doctest: +SKIP
 >>> api.load_topology(run, "layer_3").matrix.shape                  # doctest: +SKIP
 (128, 128)
 
-Reading results imports no torch; functions that run a model import it when they are called.
+Reading results does not import torch; functions that run a model import it when called.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ _FACTORS = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs torch when it is asked for."""
+    """Import names that need torch on first use."""
     if name not in _FACTORS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from probe import factors
@@ -120,12 +120,12 @@ def __getattr__(name: str) -> Any:
 
 
 def compose(*overrides: str) -> Config:
-    """Compose a configuration from command-line words, e.g. `"model=gpt2", "layers=[3,7]"`.
+    """Compose a configuration from overrides such as `"model=gpt2", "layers=[3,7]"`.
 
     Raises
     ------
     UserError
-        If a word is mistyped or a value cannot work.
+        If a key, an option or a value is invalid.
     """
     from probe.cli import compose_job
 
@@ -133,7 +133,7 @@ def compose(*overrides: str) -> Config:
 
 
 def run(*overrides: str) -> Path:
-    """Do what `python -m probe` does, and return the run's folder; a finished run is found again.
+    """Run `python -m probe` with these overrides, or reuse a finished run; return its folder.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def run(*overrides: str) -> Path:
 
 
 def extract(*overrides: str) -> list[Topology]:
-    """Extract topologies without writing anything.
+    """Extract topologies without writing files.
 
     Raises
     ------
@@ -163,26 +163,25 @@ def extract(*overrides: str) -> list[Topology]:
 def extract_views(
     config: Config, views: Callable[[int, int], Sequence[View]], folder: Path | None = None
 ) -> tuple[list[Topology], Facts]:
-    """Extract any matrices that share their texts in one pass over them, without writing these.
+    """Extract any matrices over the same texts in one pass, without writing them.
 
     Parameters
     ----------
     config : Config
-        Model, data and how the work is done; `layers` and `average.scheme`, `.parts` and
-        `.halves` have no meaning here.
+        Model, data and runtime; `layers`, `average.scheme`, `average.parts` and `average.halves`
+        are ignored.
     views : callable
-        Called with the numbers of examples and of the model's layers; returns the matrices to
-        make.
+        Called with the numbers of examples and of layers; returns the matrices to compute.
     folder : Path, optional
-        This extraction's own folder for checkpoints: called again with the same, it goes on from
-        what an interrupted call has left there. To be removed when the matrices are written.
+        A folder of its own for checkpoints: a second call resumes an interrupted one. Remove it
+        when the matrices are written.
 
     Returns
     -------
     list of Topology
-        One for every view, in their order.
+        One for each view, in order.
     Facts
-        What is known of the extraction: examples, tokens, ranks, skipped.
+        Facts about the extraction: examples, tokens, ranks, skipped.
 
     Raises
     ------
@@ -197,18 +196,18 @@ def extract_views(
 
 
 def fingerprints(config: Config) -> dict[str, str]:
-    """Say which weights and which texts a configuration means: a hash of each, or its commit."""
+    """Return the fingerprints of a configuration's weights and texts: a hash or a commit each."""
     from probe.pipeline import load
 
     return load(config)[1]
 
 
 def iterate_activations(*overrides: str) -> Iterator[ExampleActivations]:
-    """Yield the activations of every example, as `iterate` does, from command-line words.
+    """Yield the activations of every example, as `iterate` does, from overrides.
 
     Raises
     ------
     UserError
-        If model or data cannot be had.
+        If the model or the data cannot be loaded.
     """
     return iterate(compose(*overrides))

@@ -1,4 +1,4 @@
-"""What figures of studies share with those of the program: colours, axes, names, values."""
+"""Building blocks for figures in the program's style: colours, axes, labels, values."""
 
 from __future__ import annotations
 

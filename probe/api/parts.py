@@ -1,7 +1,7 @@
-"""What the program is made of, for studies that need more of it than topologies and activations.
+"""Building blocks for studies that need more than topologies and activations.
 
-A loop of their own on every rank, a model with its head, hubs compared as `probe.compare` does.
-Importing this imports torch and transformers.
+They allow a custom loop over ranks, a model with its head, hubs compared as in `probe.compare`.
+Importing this module imports torch and transformers.
 """
 
 from __future__ import annotations

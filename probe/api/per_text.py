@@ -1,6 +1,6 @@
-"""What studies ask of every text: its labels, tokens, perplexity, activations and factor.
+"""What studies need per text: labels, tokens, perplexity, activations and factor.
 
-Importing it imports no torch; its functions do when they are called.
+Importing this module does not import torch; its functions do when called.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExampleActivations:
-    """What was read over one example.
+    """The activations of one example.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class ExampleActivations:
     document : str
         Name of the document it was cut from.
     tokens : Tensor of int64, shape (n_tokens,)
-        Token ids; `data.skip_first` tokens are left out here and below.
+        Token ids, without the first `data.skip_first` tokens, as in `layers`.
     layers : dict of int to Tensor, each of shape (n_tokens, n_neurons)
         Activations, by layer.
     """
@@ -50,7 +50,7 @@ def documents(config: Config) -> list[Document]:
     Raises
     ------
     UserError
-        If they cannot be had.
+        If they cannot be loaded.
     """
     from probe.data import load_documents
 
@@ -69,12 +69,12 @@ def tokenize(config: Config, texts: Sequence[str]) -> list[list[int]]:
 def perplexities(config: Config) -> NDArray[np.float64]:
     """Return the pretrained model's perplexity of every example, in the order of `example`.
 
-    They are kept in the output folder and found again. The first token is not scored.
+    They are cached in the output folder. The first token is not scored.
 
     Raises
     ------
     UserError
-        If model or data cannot be had, or the model has no language-model head.
+        If the model or the data cannot be loaded, or the model has no language-model head.
     """
     from probe.data import load_documents
     from probe.examples.plan import plan_extraction
@@ -85,15 +85,14 @@ def perplexities(config: Config) -> NDArray[np.float64]:
 
 
 def iterate(config: Config) -> Iterator[ExampleActivations]:
-    """Yield the activations of every example, in batches of like length, in this process.
+    """Yield the activations of every example, in batches of similar length, in this process.
 
-    Only one batch is in memory at a time. `average` has no meaning here, but for
-    `average.example`.
+    Only one batch is in memory at a time. Of `average`, only `average.example` is used.
 
     Raises
     ------
     UserError
-        If model or data cannot be had, or an activation is not finite.
+        If the model or the data cannot be loaded, or an activation is not finite.
     """
     from probe.distributed import this_rank
     from probe.extraction.loop import Loop
@@ -122,23 +121,23 @@ def iterate(config: Config) -> Iterator[ExampleActivations]:
 
 
 def write_factors(config: Config, folder: str | os.PathLike[str]) -> FactorStore:
-    """Keep the topology of every example in each chosen layer, as its factor.
+    """Store the topology of every example in each chosen layer, as a factor.
 
-    Tokens × neurons numbers of two bytes each, whatever `n²` is; read back from any process with
-    `open_factors`. All ranks write; what is there already is found again.
+    A factor is tokens × neurons numbers of two bytes each, whatever `n²` is; any process can read
+    them with `open_factors`. All ranks write; existing factors are reused.
 
     Parameters
     ----------
     config : Config
-        Model, texts, `layers` and `site`; `average` has no meaning here, but for
-        `average.example`.
+        Model, texts, `layers` and `site`; of `average`, only `average.example` is used.
     folder : path
-        Where the factors go.
+        Folder for the factors.
 
     Raises
     ------
     UserError
-        If model or texts cannot be had, the disk is too small, or the folder has other factors.
+        If the model or the texts cannot be loaded, the disk is too small, or the folder holds
+        other factors.
     """
     from probe.factors import write_factors as write
 
@@ -146,12 +145,12 @@ def write_factors(config: Config, folder: str | os.PathLike[str]) -> FactorStore
 
 
 def request_of(config: Config) -> Request:
-    """Return what the ranks would be asked to extract.
+    """Return the request that the ranks would receive.
 
     Raises
     ------
     UserError
-        If model or data cannot be had.
+        If the model or the data cannot be loaded.
     """
     from probe.data import load_documents
     from probe.examples.plan import plan_extraction
@@ -162,5 +161,5 @@ def request_of(config: Config) -> Request:
 
 
 def without_study(config: Config) -> Config:
-    """Leave a study's own keys out: they are no part of an extraction."""
+    """Drop a study's own keys, which are not part of an extraction."""
     return Config(**{field.name: getattr(config, field.name) for field in fields(Config)})

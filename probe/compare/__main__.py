@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from probe.errors import UserError
+from probe.system.commands import Parser, exit_code
 from probe.system.logs import log_to_console
 
 _ABOUT = """\
@@ -37,25 +37,12 @@ files
 """
 
 
-class _Parser(ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; --help shows how it is called")
-
-
 def main(words: Sequence[str] | None = None) -> int:
     """Compare, write and show; return the exit code."""
-    try:
-        _compare(_read(words))
-    except UserError as error:
-        sys.stderr.write(f"probe: {error}\n")
-        return 1
-    except KeyboardInterrupt:
-        sys.stderr.write("probe: interrupted\n")
-        return 130
-    return 0
+    return exit_code(lambda: _compare(_read(words)))
 
 
-def _compare(given: Namespace) -> None:
+def _compare(given: Namespace) -> int:
     from probe.compare import compare, load_items
     from probe.compare.report import default_folder, show, write
 
@@ -67,16 +54,11 @@ def _compare(given: Namespace) -> None:
     write(comparison, folder)
     show(comparison)
     logging.getLogger(__name__).info("tables and figures: %s", folder)
+    return 0
 
 
 def _read(words: Sequence[str] | None) -> Namespace:
-    parser = _Parser(
-        prog="python -m probe.compare",
-        description=_ABOUT,
-        epilog=_EXAMPLES,
-        formatter_class=RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = Parser("python -m probe.compare", _ABOUT, _EXAMPLES)
     parser.add_argument("runs", metavar="RUN", nargs="+", help="folder of a finished run")
     parser.add_argument(
         "--output", type=Path, metavar="DIR",

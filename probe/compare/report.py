@@ -144,8 +144,8 @@ def _item_row(item: Item) -> dict[str, Any]:
 
 
 def _draw(comparison: Comparison, work: Path) -> None:
-    from probe.plots import beside
     from probe.plots import comparison as draw
+    from probe.plots import side_by_side
 
     labels = [item.label for item in comparison.items]
     hubs = [pair.overlap for pair in comparison.pairs if pair.overlap]
@@ -158,7 +158,7 @@ def _draw(comparison: Comparison, work: Path) -> None:
         )
         figure.savefig(work / "comparison.png", format="png")
     if len(labels) <= _BESIDE:
-        figure = beside([item.topology for item in comparison.items], labels)
+        figure = side_by_side([item.topology for item in comparison.items], labels)
         figure.savefig(work / "beside.png", format="png")
 
 

@@ -1,1 +1,1 @@
-"""The command line of the program and of studies: help, mistakes, Hydra, signals, exit code."""
+"""The command line of the program and of studies: help, errors, Hydra, signals, exit code."""

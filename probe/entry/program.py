@@ -1,4 +1,4 @@
-"""The way into every program: help, checks, Hydra, signals, exit code."""
+"""Entry point of every program: help, checks, Hydra, signals, exit code."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from probe.system.secrets import hide
 
 logger = logging.getLogger(__name__)
 _INTERRUPTED, _TERMINATED = 130, 143
-_GOES_ON = "the same command goes on from where it was"
-# Called with the configuration, its overrides, and the sweep it belongs to.
-# A `Path` that it returns is the run's folder, and noted down in a sweep.
+_RESUME = "the same command resumes it"
+# Called with the configuration, its overrides, and the name of the sweep it belongs to.
+# If it returns a `Path`, that is the run's folder, which a sweep records.
 Task = Callable[[Any, list[str], str | None], object]
 
 
@@ -39,18 +39,18 @@ def enter(
     about: str | None = None,
     after: After | None = None,
 ) -> NoReturn:
-    """Run a task for the command line and exit: 0, 1 after a mistake, 130 and 143 on signals.
+    """Run a task from the command line and exit: 0, 1 after an error, 130 or 143 on signals.
 
     Parameters
     ----------
     task : callable
-        What to do with each configuration.
+        Called with each configuration.
     schema : type
-        `Config`, or a dataclass that adds to it.
+        `Config`, or a dataclass that extends it.
     program, about : str
-        How the program is called and what it does, for its help page.
+        Command and description, for the help page.
     after : callable, optional
-        What to do with a sweep that has come to its end, also if some of its jobs failed.
+        Called with a finished sweep, even if some of its jobs failed.
     """
     signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -59,17 +59,17 @@ def enter(
         sys.stderr.write(hide(f"probe: {error}\n"))
         code = 1
     except KeyboardInterrupt:
-        sys.stderr.write(f"probe: interrupted; {_GOES_ON}\n")
+        sys.stderr.write(f"probe: interrupted; {_RESUME}\n")
         code = _INTERRUPTED
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
         if code == _TERMINATED:
-            sys.stderr.write(f"probe: terminated; {_GOES_ON}\n")
+            sys.stderr.write(f"probe: terminated; {_RESUME}\n")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         from probe.distributed import release
 
         if code in (_INTERRUPTED, _TERMINATED):
-            # The followers may be anywhere: only the end of this process ends them, too.
+            # The followers may be anywhere; only the end of this process makes them end.
             sys.stderr.flush()
             os._exit(code)
         release()
@@ -94,34 +94,34 @@ def _lead(
     arguments = read_arguments(sys.argv[1:], schema)
     flags = arguments.flags
     configs = [compose_config(job, schema, flags.config_dir) for job in arguments.jobs]
-    # Hydra reads the command line itself; it gets the one with layer numbers written out.
+    # Hydra reads sys.argv itself: it gets the overrides with layer numbers expanded.
     sys.argv[1:] = [*_flag_words(flags), *arguments.overrides]
     attempt = partial(_attempt, task, schema)
     if flags.multirun and not flags.shell_completion:
         return run_sweep(configs, arguments.overrides, partial(_run_hydra, schema), attempt, after)
     attempts: list[Job] = []
 
-    def run(given: list[str], composed: DictConfig) -> None:
-        attempts.append(attempt(given, composed, None))
+    def run(overrides: list[str], composed: DictConfig) -> None:
+        attempts.append(attempt(overrides, composed, None))
 
     _run_hydra(schema, run)
     return 1 if failed(attempts) else 0
 
 
 def _repeat(task: Task, run: Path, words: list[str]) -> int:
-    """Do a finished run again, elsewhere, and compare."""
+    """Rerun a finished run in another folder, and compare the two."""
     from probe.runs.rerun import again, compare  # NumPy
 
     config = again(run, words)
     log_to_console()
-    done = _attempt(task, Config, words, OmegaConf.structured(config), None)
-    if done.run is None:
+    job = _attempt(task, Config, words, OmegaConf.structured(config), None)
+    if job.run is None:
         return 1
-    return 0 if compare(run, Path(done.run)) else 1
+    return 0 if compare(run, Path(job.run)) else 1
 
 
 def _run_hydra(schema: type[Config], job: Callable[[list[str], DictConfig], None]) -> None:
-    """Let Hydra compose and call a job, once or for every combination of a sweep."""
+    """Make Hydra compose and call a job, once or for every combination of a sweep."""
 
     def call(composed: DictConfig) -> None:
         job(list(HydraConfig.get().overrides.task), composed)
@@ -131,28 +131,26 @@ def _run_hydra(schema: type[Config], job: Callable[[list[str], DictConfig], None
 
 
 def _attempt(
-    task: Task, schema: type[Config], given: list[str], composed: DictConfig, group: str | None
+    task: Task, schema: type[Config], overrides: list[str], composed: DictConfig, group: str | None
 ) -> Job:
-    """Do one job, and log what ends it."""
+    """Do one job; log the error that ends it, if any."""
     try:
-        made = task(typed(composed, schema), given, group)
+        folder = task(typed(composed, schema), overrides, group)
     except Exception as error:
         if isinstance(error, UserError | RankError):
             logger.error("probe: %s", error)
         else:
-            logger.exception("probe: %s failed: %s", " ".join(given) or "the run", error)
-        return Job(given, error=hide(str(error)) or type(error).__name__)
-    return Job(given, run=str(made) if isinstance(made, Path) else None)
+            logger.exception("probe: %s failed: %s", " ".join(overrides) or "the run", error)
+        return Job(overrides, error=hide(str(error)) or type(error).__name__)
+    return Job(overrides, run=str(folder) if isinstance(folder, Path) else None)
 
 
 def _flag_words(flags: Namespace) -> list[str]:
-    """Write Hydra's own flags as a command line again."""
-    given = {name.replace("_", "-"): value for name, value in vars(flags).items()}
-    del given["overrides"]
+    """Format Hydra's own flags as command-line words."""
     return [
-        f"--{name}" if value is True else f"--{name}={value}"
-        for name, value in given.items()
-        if value
+        f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}")
+        for name, value in vars(flags).items()
+        if value and name != "overrides"
     ]
 
 

@@ -1,4 +1,4 @@
-"""Follow-up studies: the same groups, errors and run folder as the main program."""
+"""Studies: the same command line, error messages and run folder as the main program."""
 
 from __future__ import annotations
 
@@ -31,39 +31,39 @@ def study(
     Parameters
     ----------
     name : str
-        Name of the package under `experiments`, and of the folder under `output`.
+        Name of the package under `experiments` and of the folder under `output`.
     schema : type
-        A dataclass that adds a field `study`, the study's own settings, to `Config`.
+        A dataclass that extends `Config` by a field `study`, the study's own settings.
     task : callable
-        Called with the configuration and the study's folder, in which it leaves its files; what
-        it returns is written into the manifest.
+        Called with the configuration and the study's folder, where it writes its files; returns
+        facts for the manifest.
     about : str
-        What the study does, for its help page.
+        Description of the study, for its help page.
     reads : callable, optional
-        Called with the configuration before the task; tells a mistake in it, and returns the
-        configurations whose models and texts the task reads. A finished study is found again only
-        where these are what they were.
+        Called with the configuration before the task; raises an error if it is invalid, and
+        returns the configurations whose models and texts the task reads. A finished study is
+        reused only if these are unchanged.
     look : callable, optional
-        Called with the configuration and the finished folder, also when it is found again.
+        Called with the configuration and the finished folder, even if it is reused.
     resumable : bool
-        Whether the task finds its own files of an earlier try, which were written whole, in its
-        folder and goes on from there.
+        Whether the task can resume from files that an earlier attempt left in its folder; these
+        must have been written atomically.
     """
 
     def run(config: Settings, overrides: list[str], group: str | None) -> Path:
-        from probe.tracking import track_study  # not before --help has been answered
+        from probe.tracking import track_study  # imported late, for a fast --help
 
         folder = RunFolder(config, study_folder(config, name))
-        made_of = _fingerprints(reads(config)) if reads is not None else {}
+        fingerprints = _fingerprints(reads(config)) if reads is not None else {}
         with folder.locked():
-            if folder.finished(made_of):
-                logger.info("%s is finished already; overwrite=true does it again", folder.path)
+            if folder.finished(fingerprints):
+                logger.info("%s is already finished; overwrite=true runs it again", folder.path)
             else:
                 with folder.claimed(overrides, resumable) as work:
                     started = time.monotonic()
                     facts = task(config, work)
                     facts["seconds"] = round(time.monotonic() - started, 3)
-                    folder.close(facts | {"fingerprints": made_of})
+                    folder.close(facts | {"fingerprints": fingerprints})
                 where = track_study(config, folder.path, name, group, facts)
                 if where is not None:
                     logger.info("W&B run: %s", where)
@@ -76,15 +76,15 @@ def study(
 
 
 def _fingerprints(configs: Iterable[Config]) -> dict[str, str]:
-    """Say which weights and which texts several configurations mean, each once."""
-    from probe.pipeline import load  # as above
+    """Return the fingerprints of the weights and texts of several configurations, each once."""
+    from probe.pipeline import load  # imports torch
 
-    found: dict[str, str] = {}
+    fingerprints: dict[str, str] = {}
     seen: list[tuple[Any, ...]] = []
     for config in configs:
         parts = config.model, config.init, config.data, config.subject
         if parts not in seen:
             seen.append(parts)
             number = f" {len(seen)}" if len(seen) > 1 else ""
-            found |= {name + number: content for name, content in load(config)[1].items()}
-    return found
+            fingerprints |= {name + number: value for name, value in load(config)[1].items()}
+    return fingerprints

@@ -1,4 +1,4 @@
-"""Communities: groups of neurons that are joined more among themselves than with others."""
+"""Communities: groups of neurons more densely connected within than between groups."""
 
 from __future__ import annotations
 
@@ -6,40 +6,40 @@ import numpy as np
 
 from probe.measures.graph import Graph, Nodes
 
-# Louvain's result depends on the order in which it visits the nodes; the best of so many is taken.
+# Louvain depends on the order in which it visits the nodes; the best of this many runs is used.
 STARTS = 2
 
 
 def communities(graph: Graph, rng: np.random.Generator) -> tuple[Nodes, float | None]:
-    """Find communities by Louvain's method, the best of several random orders.
+    """Find communities by the Louvain method, the best of several random visiting orders.
 
     Parameters
     ----------
     graph : Graph
-        Graph whose communities to find.
+        Graph to partition.
     rng : Generator
-        Source of the orders.
+        Source of the visiting orders.
 
     Returns
     -------
     labels : ndarray of int64, shape (n,)
-        Community of every node, 0 the largest; of equals, that of the first node comes first. A
-        node without edges is a community of its own.
+        Community of every node, 0 the largest; ties go to the one with the lowest node. A node
+        without edges is its own community.
     score : float or None
-        Their modularity, None without edges.
+        Modularity; None for a graph without edges.
     """
     if graph.edges == 0:
         return np.arange(graph.n), None
-    found = [louvain(graph, rng) for _ in range(STARTS)]
-    scores = [modularity(graph, labels) for labels in found]
+    partitions = [louvain(graph, rng) for _ in range(STARTS)]
+    scores = [modularity(graph, labels) for labels in partitions]
     best = int(np.argmax(scores))
-    return _by_size(found[best]), scores[best]
+    return _by_size(partitions[best]), scores[best]
 
 
 def modularity(graph: Graph, labels: Nodes) -> float:
-    """Weight within communities, less what chance gives: `Σ_c [L_c/m - (s_c/2m)²]`.
+    """Weight within communities, minus the weight expected by chance: `Σ_c [L_c/m - (s_c/2m)²]`.
 
-    L_c is a community's inner weight, s_c the sum of its nodes' weights, m the whole weight.
+    L_c is the weight within a community, s_c the sum of its nodes' strengths, m the total weight.
     Dimensionless, below 1 (Newman & Girvan 2004; with weights, Newman 2004).
     """
     inside = graph.weight[labels[graph.first] == labels[graph.second]].sum()
@@ -50,38 +50,38 @@ def modularity(graph: Graph, labels: Nodes) -> float:
 
 
 def louvain(graph: Graph, rng: np.random.Generator) -> Nodes:
-    """Raise modularity by moving nodes, then the communities found as nodes, and so on.
+    """Increase modularity by moving nodes, then whole communities as nodes, until it stops growing.
 
-    Blondel et al. 2008 (doi:10.1088/1742-5468/2008/10/P10008), as networkx does it.
+    Blondel et al. 2008 (doi:10.1088/1742-5468/2008/10/P10008), as implemented in networkx.
 
     Parameters
     ----------
     graph : Graph
-        Graph with one edge or more.
+        Graph with at least one edge.
     rng : Generator
-        Source of the order in which nodes are visited.
+        Source of the visiting order.
 
     Returns
     -------
     ndarray of int64, shape (n,)
-        Community of every node, in no order.
+        Community of every node, in no particular order.
     """
     import networkx
 
-    known = networkx.Graph()
-    known.add_nodes_from(range(graph.n))
-    known.add_weighted_edges_from(
+    weighted = networkx.Graph()
+    weighted.add_nodes_from(range(graph.n))
+    weighted.add_weighted_edges_from(
         zip(graph.first.tolist(), graph.second.tolist(), graph.weight.tolist(), strict=True)
     )
     labels = np.empty(graph.n, dtype=np.int64)
     seed = int(rng.integers(1 << 31))
-    for number, nodes in enumerate(networkx.community.louvain_communities(known, seed=seed)):
+    for number, nodes in enumerate(networkx.community.louvain_communities(weighted, seed=seed)):
         labels[list(nodes)] = number
     return labels
 
 
 def _by_size(labels: Nodes) -> Nodes:
-    """Renumber communities, the largest first; of equals, that of the first node."""
+    """Renumber communities by falling size; ties go to the one with the lowest node."""
     _, first, number, size = np.unique(
         labels, return_index=True, return_inverse=True, return_counts=True
     )

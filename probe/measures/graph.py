@@ -1,4 +1,4 @@
-"""A graph of the strongest edges, and its parts."""
+"""An undirected weighted graph and its connected components."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Nodes = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """An undirected weighted graph without loops or double edges.
+    """An undirected weighted graph without self-loops or multiple edges.
 
     Attributes
     ----------
     n : int
-        Number of nodes, which are numbered from 0.
+        Number of nodes; they are numbered from 0.
     first, second : ndarray of int64, shape (n_edges,)
         The two ends of every edge, in any order.
     weight : ndarray of float64, shape (n_edges,)
@@ -32,7 +32,7 @@ class Graph:
 
     @classmethod
     def of(cls, matrix: NDArray[np.float32]) -> Graph:
-        """Make the graph of a symmetric matrix's entries that are not 0, by their magnitude."""
+        """Build the graph of a symmetric matrix's non-zero entries, weighted by magnitude."""
         first, second = np.nonzero(np.triu(matrix, k=1))
         return cls(len(matrix), first, second, np.abs(matrix[first, second], dtype=np.float64))
 
@@ -43,11 +43,11 @@ class Graph:
 
     @cached_property
     def degrees(self) -> Nodes:
-        """Number of every node's edges, shape (n,)."""
+        """Number of edges of every node, shape (n,)."""
         return np.bincount(np.concatenate([self.first, self.second]), minlength=self.n)
 
     def adjacency(self) -> NDArray[np.bool_]:
-        """Return which nodes have an edge between them, shape (n, n)."""
+        """Return the adjacency matrix, shape (n, n)."""
         adjacent = np.zeros((self.n, self.n), dtype=bool)
         adjacent[self.first, self.second] = adjacent[self.second, self.first] = True
         return adjacent
@@ -65,16 +65,16 @@ class Graph:
         return labels
 
     def largest_component(self) -> Graph:
-        """Return the part that has most nodes (of equals, that of the first node), renumbered."""
+        """Return the largest component (ties: the one with the lowest node), nodes renumbered."""
         sizes = np.bincount(labels := self.components())
         if len(sizes) < 2:
             return self
         inside = labels == sizes.argmax()
         number = np.cumsum(inside) - 1
-        kept = inside[self.first]  # an edge's ends are in the same component
+        within = inside[self.first]  # both ends of an edge are in the same component
         return Graph(
             n=int(inside.sum()),
-            first=number[self.first[kept]],
-            second=number[self.second[kept]],
-            weight=self.weight[kept],
+            first=number[self.first[within]],
+            second=number[self.second[within]],
+            weight=self.weight[within],
         )

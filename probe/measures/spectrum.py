@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# All eigenvalues take seconds up to so many neurons; beyond, only the leading ones are computed.
+# Up to this many neurons all eigenvalues take seconds; beyond, only the leading ones are computed.
 FULL = 4096
 LEADING = 100
-# Five minutes on one core for 21,504 neurons, and 8 bytes for each of their n² entries.
+# 21,504 neurons would take five minutes on one core, and 8 bytes for each of their n² entries.
 MOST = 16_384
 
 
@@ -21,15 +21,15 @@ class Spectrum:
     Attributes
     ----------
     eigenvalues : list of float
-        In descending order: all of up to 4,096 neurons, else the 100 leading ones.
+        In descending order: all for up to 4,096 neurons, otherwise the 100 leading ones.
     leading_share : float
         `λ₁/Σλ`, dimensionless: the share of the variance along the first principal component.
     effective_rank : float or None
         `exp(-Σ p ln p)` with p the positive eigenvalues over their sum, from 1 to n (Roy &
-        Vetterli 2007); None where not all eigenvalues are there.
+        Vetterli 2007); None unless all eigenvalues were computed.
     negative_mass : float or None
-        `Σ|λ<0| / Σ|λ|`, dimensionless. A correlation matrix has none, but Fisher means and means
-        over different examples for different entries can; None as above.
+        `Σ|λ<0| / Σ|λ|`, dimensionless. It is 0 for a correlation matrix, but can be positive for
+        Fisher means, and for means whose entries average different examples; None as above.
     """
 
     eigenvalues: list[float]
@@ -39,9 +39,9 @@ class Spectrum:
 
     @classmethod
     def of(cls, matrix: NDArray[np.float32], full: int = FULL) -> Spectrum:
-        """Compute the spectrum of a symmetric matrix, shape (n, n), its trace above 0 unless n = 0.
+        """Compute the spectrum of a symmetric matrix, shape (n, n), of positive trace if n > 0.
 
-        Up to `full` neurons all eigenvalues are found (LAPACK), else the leading ones (Lanczos).
+        All eigenvalues for up to `full` neurons (LAPACK), otherwise the leading ones (Lanczos).
         """
         if len(matrix) == 0:
             return cls([], 0.0, 0.0, 0.0)
@@ -56,7 +56,7 @@ class Spectrum:
 
 
 def effective_rank(eigenvalues: NDArray[np.float64]) -> float:
-    """Exponential of the entropy of the positive eigenvalues over their sum.
+    """Exponential of the entropy of the positive eigenvalues, normalised to sum to 1.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def effective_rank(eigenvalues: NDArray[np.float64]) -> float:
 
 
 def negative_mass(eigenvalues: NDArray[np.float64]) -> float:
-    """Sum of the negative eigenvalues' magnitudes over the sum of all magnitudes.
+    """Share of negative eigenvalues in the sum of all magnitudes.
 
     Examples
     --------
@@ -91,9 +91,9 @@ def _leading(matrix: NDArray[np.float32]) -> NDArray[np.float64]:
     from scipy.sparse.linalg import eigsh
 
     n = len(matrix)
-    start = np.random.default_rng(0).standard_normal(n)  # or SciPy takes another one every time
-    found = eigsh(
+    start = np.random.default_rng(0).standard_normal(n)  # SciPy's own start is random
+    values = eigsh(
         matrix.astype(np.float64), k=min(LEADING, n - 1), which="LA", v0=start,
         return_eigenvectors=False,
     )  # fmt: skip
-    return np.sort(found)[::-1]
+    return np.sort(values)[::-1]

@@ -1,4 +1,4 @@
-"""Figures of topologies. They are returned, never shown, never saved."""
+"""Figures of topologies. Functions return them; they never show or save them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from probe.measures import Measures
-from probe.plots.contrast import beside, comparison
+from probe.plots.contrast import comparison, side_by_side
 from probe.plots.cross import cross_layers
 from probe.plots.distributions import histogram, spectrum, strength_distribution
 from probe.plots.layers import hub_overlap, measures_by_layer
@@ -19,7 +19,6 @@ from probe.topology import Topology
 __all__ = [
     "MOST_NODES",
     "MOST_PAIRS",
-    "beside",
     "comparison",
     "cross_layers",
     "figures",
@@ -28,37 +27,32 @@ __all__ = [
     "hub_overlap",
     "measures_by_layer",
     "run_figures",
+    "side_by_side",
     "spectrum",
     "strength_distribution",
     "sweep",
     "title",
 ]
 
-# Pairs of layers up to which each has figures of its own.
+# Up to this many pairs of layers, each gets its own figures.
 MOST_PAIRS = 10
 
 
 def figures(topology: Topology, measures: Measures) -> dict[str, Figure]:
     """Draw every figure of a topology, by name."""
-    if topology.kind == "cross":
-        return {
-            "heatmap": heatmap(topology, measures),
-            "histogram": histogram(topology, measures),
-        }
-    found = {
-        "heatmap": heatmap(topology, measures),
-        "strength": strength_distribution(topology, measures),
-        "histogram": histogram(topology, measures),
-    }
-    return (
-        found if measures.spectrum is None else found | {"spectrum": spectrum(topology, measures)}
-    )
+    drawn = {"heatmap": heatmap(topology, measures)}
+    if topology.kind != "cross":
+        drawn["strength"] = strength_distribution(topology, measures)
+    drawn["histogram"] = histogram(topology, measures)
+    if measures.spectrum is not None:
+        drawn["spectrum"] = spectrum(topology, measures)
+    return drawn
 
 
 def run_figures(measured: Sequence[tuple[Topology, Measures]]) -> dict[str, Figure]:
-    """Draw what compares a run's layers, or pairs of layers, by name; nothing where there is one.
+    """Draw the figures that compare a run's layers or pairs of layers, by name; none for one layer.
 
-    Layers do not share hubs where their neurons are not of one residual stream (`site=mlp`).
+    With `site=mlp` there is no hub overlap: a neuron's index means nothing in another layer.
     """
     crossed = [pair for pair in measured if pair[0].kind == "cross"]
     if len({topology.layers for topology, _ in crossed}) > 1:

@@ -1,4 +1,4 @@
-"""Topologies beside each other: their heat maps and correlations, and how alike they are."""
+"""Topologies side by side: heat maps, distributions of correlations, and similarity."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from probe.measures import edges
-from probe.plots.distributions import chance_said
+from probe.plots.distributions import chance_note
 from probe.plots.matrix import block_note, draw_matrix, neuron_order
 from probe.plots.style import (
     COLOURS,
@@ -25,11 +25,11 @@ from probe.topology import Topology
 from probe.topology.reliability import BINS
 
 
-def beside(topologies: Sequence[Topology], labels: Sequence[str]) -> Figure:
-    """Draw a few heat maps side by side, and below them the share of pairs at each r.
+def side_by_side(topologies: Sequence[Topology], labels: Sequence[str]) -> Figure:
+    """Draw a few heat maps side by side, and below them the distribution of r over pairs.
 
-    Every heat map has its own order, by strength: neurons of unlike models or inits have no names
-    in common.
+    Each heat map is ordered by its own strengths: between different models or initialisations the
+    neurons' indices do not correspond.
     """
     width = max(3.2 * len(topologies) + 0.8, 6.4)
     figure = Figure(figsize=(width, 6.6), layout="constrained", dpi=150)
@@ -60,13 +60,13 @@ def beside(topologies: Sequence[Topology], labels: Sequence[str]) -> Figure:
 def _mean(topology: Topology) -> str:
     r = edges(topology)
     mean = float(np.abs(r, dtype=np.float64).mean()) if r.size else 0.0
-    return f"mean |r| {mean:.3f}\n{chance_said(topology.reliability)}".strip()
+    return f"mean |r| {mean:.3f}\n{chance_note(topology.reliability)}".strip()
 
 
 def comparison(
     labels: Sequence[str], correlations: ArrayLike, overlaps: ArrayLike, chance_overlap: float
 ) -> Figure:
-    """Draw how alike K topologies are: correlations of their entries, and hubs in common.
+    """Draw how similar K topologies are: correlations of their entries, and hubs in common.
 
     Parameters
     ----------
@@ -74,20 +74,20 @@ def comparison(
         Names of the topologies.
     correlations, overlaps : array, shape (K, K)
         Correlation between the entries, and share of hubs in common, dimensionless; NaN where
-        there is none, drawn grey.
+        undefined, drawn grey.
     chance_overlap : float
-        Share of hubs that random choices have in common, NaN where it is not known.
+        Share of hubs in common for random hubs; NaN if unknown.
     """
     side, names = 2.6 + 0.2 * min(len(labels), MOST_NAMES), 0.08 * max(map(len, labels))
     size = (2 * (side + names + 1), side + 0.75 * names + 0.3)
     figure = Figure(figsize=size, layout="compressed", dpi=150)
-    figure.suptitle(f"Likeness of {len(labels)} topologies", fontsize=9)
-    known = "" if np.isnan(chance_overlap) else f"; by chance {chance_overlap:.3f}"
-    drawn = (
+    figure.suptitle(f"Similarity of {len(labels)} topologies", fontsize=9)
+    by_chance = "" if np.isnan(chance_overlap) else f"; by chance {chance_overlap:.3f}"
+    panels = (
         (correlations, SIGNED, -1, "correlation r of entries (dimensionless)"),
-        (overlaps, SHARES, 0, f"share of hubs in common{known}"),
+        (overlaps, SHARES, 0, f"share of hubs in common{by_chance}"),
     )
-    for place, (values, colours, least, label) in enumerate(drawn):
+    for place, (values, colours, least, label) in enumerate(panels):
         axes = figure.add_subplot(1, 2, place + 1)
         image = axes.imshow(np.asarray(values, np.float64), cmap=colours, vmin=least, vmax=1)
         write_values(axes, image)

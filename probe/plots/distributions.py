@@ -1,4 +1,4 @@
-"""How strengths, correlations and eigenvalues are distributed, beside what chance gives."""
+"""Distributions of strengths, correlations and eigenvalues, against their chance levels."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from probe.topology import Topology
 from probe.topology.reliability import BINS, Reliability
 
 SIZE = (7.2, 4.2)
-# Eigenvalues of a float32 matrix are rounding errors below this share of the largest.
+# Below this share of the largest, eigenvalues of a float32 matrix are rounding errors.
 RESOLUTION = 1e-6
 
 
 def strength_distribution(topology: Topology, measures: Measures) -> Figure:
-    """Draw the neurons' strengths from the strongest on, hubs marked, the strongest ones named."""
+    """Draw the strengths in descending order, with hubs marked and the strongest named."""
     strength = np.sort(np.delete(strengths(topology), topology.undefined))[::-1]
     n, mean = len(strength), measures.strength_mean or 0.0
     figure, axes = single(title(topology), SIZE)
     axes.plot(np.arange(1, n + 1), strength, color=BLUE, lw=1.5)
     axes.axhline(mean, color=BLUE, ls="--", lw=1, label=f"mean {mean:.1f}")
     hubs = measures.hubs
-    named = ", ".join(str(neuron) for neuron, _ in hubs[:5]) + (" …" if len(hubs) > 5 else "")
+    names = ", ".join(str(neuron) for neuron, _ in hubs[:5]) + (" …" if len(hubs) > 5 else "")
     axes.plot(
         np.arange(1, len(hubs) + 1), [value for _, value in hubs], "o",
-        color=ORANGE, ms=3.5, label=f"{len(hubs)} hubs: {named}",
+        color=ORANGE, ms=3.5, label=f"{len(hubs)} hubs: {names}",
     )  # fmt: skip
     if topology.reliability:
         chance = max(0, n - 1) * topology.reliability.chance_abs_r
@@ -41,7 +41,7 @@ def strength_distribution(topology: Topology, measures: Measures) -> Figure:
 
 
 def histogram(topology: Topology, measures: Measures) -> Figure:
-    """Draw how often each r occurs among the pairs of neurons, beside the same number by chance."""
+    """Draw the histogram of r over pairs of neurons, against the same number of pairs by chance."""
     r = edges(topology)
     between = topology.kind == "cross"
     figure, axes = single(title(topology), SIZE)
@@ -49,27 +49,27 @@ def histogram(topology: Topology, measures: Measures) -> Figure:
     axes.axvline(0, color="0.4", lw=0.8, zorder=0)
     if topology.reliability and r.size:
         _chance(axes, topology.reliability, r.size)
-    said = _numbers(topology, measures)
-    axes.text(0.02, 0.97, said, transform=axes.transAxes, va="top", fontsize=9)
+    note = _numbers(topology, measures)
+    axes.text(0.02, 0.97, note, transform=axes.transAxes, va="top", fontsize=9)
     axes.legend(loc="upper right", frameon=False, fontsize=9)
     axes.set(xlabel="correlation r (dimensionless)", xlim=(-1, 1))
     axes.set_ylabel("pairs of neurons, one of each layer" if between else "pairs of neurons")
     if r.size:
-        # Room above the highest bin, on a logarithmic axis, for what is written there.
+        # Room for the text above the highest bin, on a logarithmic axis.
         axes.set_ylim(0.5, 12 * axes.dataLim.ymax)
     return figure
 
 
 def _numbers(topology: Topology, measures: Measures) -> str:
-    lines = [f"mean |r| {measures.mean_abs_r:.3f}", chance_said(topology.reliability)]
+    lines = [f"mean |r| {measures.mean_abs_r:.3f}", chance_note(topology.reliability)]
     lines.append(f"mean r {measures.mean_r:+.3f}")
     if measures.split_half is not None:
-        lines.append(f"split-half correlation {measures.split_half:.3f}")
+        lines.append(f"split-half r {measures.split_half:.3f}")
     return "\n".join(filter(None, lines))
 
 
-def chance_said(reliability: Reliability | None) -> str:
-    """Say which mean |r| chance gives, as far as it is known."""
+def chance_note(reliability: Reliability | None) -> str:
+    """Return the chance levels of mean |r|, as far as they are known, in words."""
     if reliability is None:
         return ""
     null = reliability.null
@@ -78,11 +78,11 @@ def chance_said(reliability: Reliability | None) -> str:
 
 
 def _chance(axes: Axes, reliability: Reliability, pairs: int) -> None:
-    """Draw the pairs in each bin that the circular shift gives, or else white noise."""
+    """Draw the pairs per bin under the circular-shift null if it was computed, else white noise."""
     null = reliability.null
     if null is not None:
         counts = np.asarray(null.counts, dtype=np.float64)
-        label = f"circularly shifted series ({null.shifts} ×, scaled)"
+        label = f"circular-shift null ({null.shifts} ×, scaled)"
         axes.stairs(counts * pairs / counts.sum(), BINS, color=ORANGE, lw=1.2, label=label)
         return
     centre, width, variance = (BINS[1:] + BINS[:-1]) / 2, np.diff(BINS), reliability.noise
@@ -92,27 +92,27 @@ def _chance(axes: Axes, reliability: Reliability, pairs: int) -> None:
 
 
 def spectrum(topology: Topology, measures: Measures) -> Figure:
-    """Draw the eigenvalues by rank on two logarithmic axes, with what white noise can reach.
+    """Draw the eigenvalues by rank on log-log axes, with the upper edge of white noise.
 
-    Eigenvalues of independent white noise end at `(1 + √(n v))²` (Marchenko and Pastur 1967), where
-    v is the variance of an entry: a mean over examples of one length has, as every token adds to it
-    alike, those of one correlation over 1/v tokens. Where lengths differ they end a few per cent
-    higher. Real series are autocorrelated, and reach higher without being related.
+    The largest eigenvalue of independent white noise is about `(1 + √(n v))²` (Marchenko and Pastur
+    1967) with v the variance of an entry: a mean over examples of equal length weights all tokens
+    alike, so its spectrum is that of one correlation over 1/v tokens. With unequal lengths the edge
+    is a few per cent higher. Activations are autocorrelated, so unrelated ones exceed it, too.
     """
-    found = measures.spectrum
-    assert found is not None, topology.name
-    values = np.asarray(found.eigenvalues, dtype=np.float64)
+    eigen = measures.spectrum
+    assert eigen is not None, topology.name
+    values = np.asarray(eigen.eigenvalues, dtype=np.float64)
     zero = RESOLUTION * values.max(initial=0)
     shown = values > zero
     figure, axes = single(title(topology), SIZE)
     rank = np.arange(1, len(values) + 1)
     axes.plot(rank[shown], values[shown], "o-", color=BLUE, ms=2.5, lw=0.8)
-    lines = _eigenvalues_said(found, measures.neurons, values, zero)
+    lines = _spectrum_notes(eigen, measures.neurons, values, zero)
     if topology.reliability and shown.any():
         edge = (1 + np.sqrt(measures.neurons * topology.reliability.noise)) ** 2
         label = f"upper edge of white noise {edge:.2f} (Marchenko–Pastur)"
         axes.axhline(edge, color=ORANGE, ls="--", lw=1, label=label)
-        lines.append(f"{int((values > edge).sum())} of the eigenvalues above white noise")
+        lines.append(f"{int((values > edge).sum())} eigenvalues above white noise")
         axes.legend(loc="upper right", frameon=False, fontsize=9)
     axes.text(0.02, 0.03, "\n".join(lines), transform=axes.transAxes, va="bottom", fontsize=9)
     if shown.any():
@@ -121,18 +121,16 @@ def spectrum(topology: Topology, measures: Measures) -> Figure:
     return figure
 
 
-def _eigenvalues_said(
-    found: Spectrum, n: int, values: NDArray[np.float64], zero: float
-) -> list[str]:
-    """Sum up a spectrum in words, and say which eigenvalues are not drawn."""
-    lines = [f"leading share {found.leading_share:.3f}"]
-    if found.effective_rank is not None:
-        lines.append(f"effective rank {found.effective_rank:.1f} of {n}")
+def _spectrum_notes(eigen: Spectrum, n: int, values: NDArray[np.float64], zero: float) -> list[str]:
+    """Describe a spectrum, and the eigenvalues that are not drawn, a line each."""
+    lines = [f"leading share {eigen.leading_share:.3f}"]
+    if eigen.effective_rank is not None:
+        lines.append(f"effective rank {eigen.effective_rank:.1f} of {n}")
     if len(values) < n:
-        lines.append(f"only the {len(values)} largest of {n} eigenvalues are known")
+        lines.append(f"only the {len(values)} largest of {n} eigenvalues were computed")
     if (void := int((np.abs(values) <= zero).sum())) > 0:
-        lines.append(f"{void} are 0 but for rounding, not drawn")
+        lines.append(f"{void} are 0 up to rounding, not drawn")
     if (negative := int((values < -zero).sum())) > 0:
-        mass = "" if found.negative_mass is None else f" (mass {found.negative_mass:.2g})"
+        mass = "" if eigen.negative_mass is None else f" (mass {eigen.negative_mass:.2g})"
         lines.append(f"{negative} are negative{mass}, not drawn")
     return lines

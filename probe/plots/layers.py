@@ -1,4 +1,4 @@
-"""Figures of all layers of a run: measures from layer to layer, and hubs that layers share."""
+"""Figures across the layers of a run: measures by layer, and hubs that layers share."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from probe.plots.panels import (
     COLUMNS,
     SIZE,
     Panel,
-    by_place,
-    chance_known,
-    count_layers,
+    chance_levels,
+    collect,
     draw_curve,
-    dress,
-    present,
+    label_layers,
+    label_panel,
+    panels_of,
 )
 from probe.plots.style import (
     BLUE,
@@ -36,11 +36,11 @@ Measured = Sequence[tuple[Topology, Measures]]
 
 
 def measures_by_layer(measured: Measured) -> Figure:
-    """Draw the main measures of topologies of single layers, beside what chance gives.
+    """Draw the main measures of single layers, against their chance levels.
 
-    Lines are means over the parts of the examples. Bands are the range over parts and over the
-    halves of the documents, where there are such; halves are noisier than the whole, so that the
-    band of a measure of noise lies beside the line.
+    Lines are means over the parts of the examples; bands are the range over parts and over the two
+    halves of the documents. Halves are noisier than the whole, so a band need not contain the line
+    of a measure that depends on noise.
     """
     rows = [(topology.layers[0], measures.numbers()) for topology, measures in measured]
     halves = [
@@ -50,31 +50,31 @@ def measures_by_layer(measured: Measured) -> Figure:
     ]
     parts = [row for row, (topology, _) in zip(rows, measured, strict=True) if topology.parts > 1]
     bands = " and ".join(["parts"] * bool(parts) + ["halves of the documents"] * bool(halves))
-    said = title(*(topology for topology, _ in measured))
-    said += f"; bands: range over {bands}" if bands else ""
-    panels = present(numbers for _, numbers in rows)
-    figure, every = grid(said, len(panels), COLUMNS, SIZE)
+    heading = title(*(topology for topology, _ in measured))
+    heading += f"; bands: range over {bands}" if bands else ""
+    panels = panels_of(numbers for _, numbers in rows)
+    figure, every = grid(heading, len(panels), COLUMNS, SIZE)
     for axes, panel in zip(every, panels, strict=True):
-        spread = by_place(parts + halves, panel.key)
-        draw_curve(axes, by_place(rows, panel.key), spread, color=BLUE)
+        spread = collect(parts + halves, panel.key)
+        draw_curve(axes, collect(rows, panel.key), spread, color=BLUE)
         _draw_chance(axes, panel, rows)
-        dress(axes, panel)
-        count_layers(axes)
+        label_panel(axes, panel)
+        label_layers(axes)
     return figure
 
 
 def _draw_chance(axes: Axes, panel: Panel, rows: Sequence[tuple[int, dict[str, float]]]) -> None:
-    known = chance_known(panel, [numbers for _, numbers in rows])
-    for (key, label), dashes in zip(known.items(), ("--", ":"), strict=False):
-        draw_curve(axes, by_place(rows, key), {}, color=ORANGE, ls=dashes, marker="", label=label)
-    if known:
+    levels = chance_levels(panel, [numbers for _, numbers in rows])
+    for (key, label), dashes in zip(levels.items(), ("--", ":"), strict=False):
+        draw_curve(axes, collect(rows, key), {}, color=ORANGE, ls=dashes, marker="", label=label)
+    if levels:
         axes.legend(fontsize=7, frameon=False)
 
 
 def hub_overlap(measured: Measured) -> Figure:
-    """Draw the share of hubs that two layers have in common, the mean over parts.
+    """Draw the share of hubs that two layers have in common, averaged over parts.
 
-    Two random choices of h among n neurons have h²/n in common: h/n of the hubs.
+    Two random sets of h of n neurons share h²/n neurons on average: h/n of the hubs.
     """
     hubs = {
         (topology.layers[0], topology.part): {neuron for neuron, _ in measures.hubs}

@@ -1,4 +1,4 @@
-"""Heat maps of a topology, its neurons in an order that shows its structure."""
+"""Heat maps of a topology, with neurons ordered to show its structure."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from probe.measures import Measures, strengths
 from probe.plots.style import COLOURS, GREY, SIGNED, single, title
 from probe.topology import Topology
 
-# Beyond this a heat map is drawn from means of blocks: no screen has the pixels.
+# Beyond this, a heat map shows means of blocks: no screen has the pixels.
 MOST_NODES = 4096
-# Rows of a matrix that are drawn at a time.
+# Rows of a matrix that are processed at a time.
 _ROWS = 1024
-# Communities with a smaller share of the neurons are too thin to be numbered.
+# Communities with a smaller share of the neurons are too thin for a number.
 LEAST_SHARE = 0.02
 
 
 def heatmap(topology: Topology, measures: Measures | None = None) -> Figure:
-    """Draw the matrix from -1 to 1, grey where r says nothing.
+    """Draw the matrix from -1 to 1, grey where r is undefined.
 
-    Neurons stand by community, the largest first, and by strength within; by strength alone where
-    no communities are known; by number where those of several layers meet.
+    Neurons are ordered by community, the largest first, and by strength within one; by strength
+    alone without communities; by index if they belong to several layers.
     """
     if topology.kind != "layer":
         return _joint_heatmap(topology)
@@ -46,7 +46,7 @@ def heatmap(topology: Topology, measures: Measures | None = None) -> Figure:
 
 
 def _joint_heatmap(topology: Topology) -> Figure:
-    """Draw a matrix between layers, or of all their neurons with a line between layers."""
+    """Draw a matrix between two layers, or one of all layers' neurons with lines between layers."""
     figure, axes = single(title(topology), (7.6, 6.2))
     n = topology.n_neurons
     image = draw_matrix(axes, topology, neuron_order(topology))
@@ -62,7 +62,7 @@ def _joint_heatmap(topology: Topology) -> Figure:
 
 
 def _name_layers(axes: Axes, topology: Topology) -> None:
-    """Draw a line between the neurons of two layers, and name the layers at the side."""
+    """Draw lines between the layers, and label the layers on the axes."""
     height = topology.n_neurons / len(topology.layers)
     for border in range(1, len(topology.layers)):
         axes.axhline(border * height, color="black", lw=0.5)
@@ -74,7 +74,7 @@ def _name_layers(axes: Axes, topology: Topology) -> None:
 
 
 def _quality(measures: Measures) -> str:
-    """Say how far the communities are more than what any graph of these degrees has."""
+    """Return the modularity of the communities, against rewired graphs, in words."""
     graph = measures.graphs[0]
     modularity = "" if graph.modularity is None else f", modularity {graph.modularity:.2f}"
     null = "" if graph.modularity_null is None else f" (rewired {graph.modularity_null:.2f})"
@@ -82,9 +82,9 @@ def _quality(measures: Measures) -> str:
 
 
 def neuron_order(topology: Topology, communities: Sequence[int] = ()) -> NDArray[np.int64]:
-    """Order neurons by community, then by falling strength; those of none (-1) come last.
+    """Order neurons by community, then by falling strength; those in none (-1) come last.
 
-    Where neurons of several layers meet they stay in their places.
+    Neurons of several layers keep their order.
     """
     if topology.kind != "layer":
         return np.arange(topology.n_neurons)
@@ -94,10 +94,10 @@ def neuron_order(topology: Topology, communities: Sequence[int] = ()) -> NDArray
 
 
 def draw_matrix(axes: Axes, topology: Topology, order: NDArray[np.int64]) -> AxesImage:
-    """Draw a topology's matrix in an order of its neurons, blank on the diagonal."""
+    """Draw a topology's matrix in the given order of neurons, blank on the diagonal."""
     n = topology.n_neurons
     step = _step(n)
-    # Some rows at a time: a large matrix is in memory no second time.
+    # A few rows at a time, so that a large matrix is never copied as a whole.
     height = step * max(1, _ROWS // step)
     drawn = np.concatenate(
         [
@@ -111,7 +111,7 @@ def draw_matrix(axes: Axes, topology: Topology, order: NDArray[np.int64]) -> Axe
 def _rows(
     topology: Topology, order: NDArray[np.int64], start: int, stop: int
 ) -> NDArray[np.float32]:
-    """Return some rows in an order of the neurons, NaN where r says nothing."""
+    """Return some rows in the given order of neurons, NaN where r is undefined."""
     rows = topology.matrix[np.ix_(order[start:stop], order)].astype(np.float32)
     undefined = np.asarray(topology.undefined, dtype=np.int64)
     columns = undefined
@@ -125,7 +125,7 @@ def _rows(
 
 
 def block_note(n: int) -> str:
-    """Say where a heat map of n neurons does not show each of them."""
+    """Return a note if a heat map of n neurons shows means of blocks, else nothing."""
     step = _step(n)
     return "" if step == 1 else f" (means of blocks of {step} by {step})"
 
@@ -139,13 +139,13 @@ def _blocks(matrix: NDArray[np.float32], step: int) -> NDArray[np.float32]:
         return matrix
     rows, columns = (np.arange(0, length, step) for length in matrix.shape)
     total = np.add.reduceat(np.add.reduceat(np.nan_to_num(matrix), rows, 0), columns, 1)
-    counted = np.isfinite(matrix).astype(np.float32)
-    count = np.add.reduceat(np.add.reduceat(counted, rows, 0), columns, 1)
+    finite = np.isfinite(matrix).astype(np.float32)
+    count = np.add.reduceat(np.add.reduceat(finite, rows, 0), columns, 1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def _mark(axes: Axes, numbers: list[int]) -> bool:
-    """Bound communities, number the larger ones at the side, and say whether there are others."""
+    """Outline communities, number the larger ones, and return whether smaller ones remain."""
     n = len(numbers)
     starts = [i for i in range(n) if i == 0 or numbers[i] != numbers[i - 1]]
     strip = axes.inset_axes((1.012, 0, 0.022, 1))

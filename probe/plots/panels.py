@@ -1,8 +1,8 @@
-"""Small multiples: the main measures, each in a panel of its own."""
+"""Small multiples: one panel for each main measure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
@@ -12,26 +12,26 @@ from matplotlib.ticker import MaxNLocator
 
 COLUMNS = 4
 SIZE = (2.9, 2.3)
-# Numbers at places of the x axis.
+# Numbers by place on the x axis.
 Values = Mapping[float, list[float]]
-# A graph measure at one of several densities is named so, see `Measures.numbers`.
+# Separates a graph measure from its density; see `Measures.numbers`.
 AT = "_at_"
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A measure and what is drawn beside it.
+    """A measure and its chance levels.
 
     Attributes
     ----------
     key : str
         The measure's name in `Measures.numbers`.
     label : str
-        What the panel's title calls it.
+        Title of the panel.
     unit : str
-        What its axis counts.
+        Unit on the y axis.
     chance : dict of str to str
-        Numbers that chance gives, by name, and what the legend calls them.
+        Names of its chance levels in `Measures.numbers`, with their labels in the legend.
     """
 
     key: str
@@ -40,7 +40,7 @@ class Panel:
     chance: dict[str, str] = field(default_factory=dict)
 
     def at(self, density: str) -> Panel:
-        """Return the panel of the measure at one of several densities."""
+        """Return the panel of this measure at one of several densities."""
         return replace(
             self,
             key=f"{self.key}{AT}{density}",
@@ -54,9 +54,9 @@ PANELS = (
         "mean_abs_r", "mean |r|",
         chance={"chance_abs_r": "white noise", "null_mean_abs_r": "circular shift"},
     ),
-    Panel("split_half", "split-half correlation"),
+    Panel("split_half", "split-half r"),
     Panel("strength_gini", "Gini of strength"),
-    Panel("participation_ratio", "participation ratio", "dimensions"),
+    Panel("participation_ratio", "effective dimension", "dimensions"),
     Panel("leading_share", "share of leading eigenvalue"),
     Panel("clustering", "clustering"),
     Panel("modularity", "modularity", chance={"modularity_null": "rewired"}),
@@ -64,57 +64,58 @@ PANELS = (
 )  # fmt: skip
 
 
-def present(rows: Iterable[Mapping[str, Any]]) -> list[Panel]:
-    """Return the panels for which any of the rows of numbers has something, each density's too."""
-    known = dict.fromkeys(key for row in rows for key in row if _exists(row, key))
-    found = []
+def panels_of(rows: Iterable[Mapping[str, Any]]) -> list[Panel]:
+    """Return the panels of the measures that any row has, one for each density."""
+    names = dict.fromkeys(key for row in rows for key in row if _exists(row, key))
+    panels = []
     for panel in PANELS:
-        for key in known:
+        for key in names:
             name, at, density = key.partition(AT)
             if name == panel.key:
-                found.append(panel.at(density) if at else panel)
-    return found
+                panels.append(panel.at(density) if at else panel)
+    return panels
 
 
-def chance_known(panel: Panel, rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Return which of the panel's numbers by chance any of the rows has."""
-    known = {key for row in rows for key in panel.chance if _exists(row, key)}
-    return {key: label for key, label in panel.chance.items() if key in known}
+def chance_levels(panel: Panel, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the panel's chance levels that any row has."""
+    return {
+        key: label for key, label in panel.chance.items() if any(_exists(row, key) for row in rows)
+    }
 
 
-def by_place(rows: Iterable[tuple[float, Mapping[str, Any]]], key: str) -> dict[float, list[float]]:
-    """Gather the numbers of a name by place on the x axis, where they exist."""
-    found: dict[float, list[float]] = {}
+def collect(rows: Iterable[tuple[float, Mapping[str, Any]]], key: str) -> dict[float, list[float]]:
+    """Collect the values of a measure by place on the x axis."""
+    values: dict[float, list[float]] = {}
     for place, numbers in rows:
         if _exists(numbers, key):
-            found.setdefault(place, []).append(float(numbers[key]))
-    return found
+            values.setdefault(place, []).append(float(numbers[key]))
+    return values
 
 
 def _exists(row: Mapping[str, Any], key: str) -> bool:
-    return row.get(key) not in (None, "")  # the latter where a row was read from a table
+    return row.get(key) not in (None, "")  # the latter in a row read from a csv file
 
 
 def draw_curve(axes: Axes, values: Values, spread: Values, **style: Any) -> None:
-    """Draw the mean of the values at each place, and the range of the spread as a band."""
+    """Draw the mean of `values` at each place, and the range of `spread` as a band."""
     places = sorted(values)
     means = [fmean(values[place]) for place in places]
     style = dict[str, Any](marker="o", ms=2.5, lw=1.2) | style
     (line,) = axes.plot(places, means, **style)
-    banded = sorted(place for place in spread if len(spread[place]) > 1)
-    if banded:
-        low, high = ([end(spread[place]) for place in banded] for end in (min, max))
-        axes.fill_between(banded, low, high, color=line.get_color(), alpha=0.2, lw=0)
+    several = sorted(place for place in spread if len(spread[place]) > 1)
+    if several:
+        low, high = ([end(spread[place]) for place in several] for end in (min, max))
+        axes.fill_between(several, low, high, color=line.get_color(), alpha=0.2, lw=0)
 
 
-def dress(axes: Axes, panel: Panel) -> None:
-    """Give a panel its title and its unit."""
+def label_panel(axes: Axes, panel: Panel) -> None:
+    """Write a panel's title and unit."""
     axes.set_title(panel.label, fontsize=8.5)
     axes.set_ylabel(panel.unit, fontsize=7.5)
     axes.tick_params(labelsize=7.5)
 
 
-def count_layers(axes: Axes) -> None:
-    """Let the axis of layers have whole numbers only."""
+def label_layers(axes: Axes) -> None:
+    """Label the x axis as layers, with integer ticks only."""
     axes.set_xlabel("layer", fontsize=7.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

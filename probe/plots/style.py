@@ -1,4 +1,4 @@
-"""What all figures share: colours, what their titles say, empty axes."""
+"""What all figures share: colours, titles, empty axes and labels."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from matplotlib.image import AxesImage
 
 from probe.topology import Topology
 
-# Told apart by colour-blind readers: Okabe and Ito, without their yellow, which fades on white.
+# Distinguishable for colour-blind readers: Okabe and Ito, without yellow, which fades on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 BLUE, ORANGE = COLOURS[:2]
-GREY = "0.75"  # where there is nothing to say
-# A matrix has room for the names of so many rows, and for the values in so many.
+GREY = "0.75"  # missing values
+# Up to this many rows of a matrix there is room for their names, and for the values.
 MOST_NAMES, MOST_VALUES = 24, 12
 SIGNED = colormaps["RdBu_r"].with_extremes(bad=GREY)
 SHARES = colormaps["viridis"].with_extremes(bad=GREY)
 
 
 def title(*topologies: Topology) -> str:
-    """Say what a figure of topologies shows, leaving out where they differ."""
+    """Return the title of a figure of topologies: what they have in common."""
     same = (
-        said[0] if len(set(said)) == 1 else ""
-        for said in zip(*(_words(topology) for topology in topologies), strict=True)
+        words[0] if len(set(words)) == 1 else ""
+        for words in zip(*(_words(topology) for topology in topologies), strict=True)
     )  # fmt: skip
     model, init, data, subject, what, site, scheme, examples = same
     source = _joined(" on ", _joined(" ", model, init), _joined(" ", data, subject))
@@ -53,53 +53,55 @@ def _joined(between: str, *words: str) -> str:
     return between.join(filter(None, words))
 
 
-def single(said: str, size: tuple[float, float]) -> tuple[Figure, Axes]:
-    """Make a figure of one pair of axes under a title; width and height in inches."""
+def single(heading: str, size: tuple[float, float]) -> tuple[Figure, Axes]:
+    """Make a figure with one set of axes under a title; `size` in inches."""
     figure = Figure(figsize=size, layout="compressed", dpi=150)
     axes = figure.subplots()
-    axes.set_title(wrapped(said, size[0]), fontsize=9)
+    axes.set_title(wrapped(heading, size[0]), fontsize=9)
     return figure, axes
 
 
-def grid(said: str, n: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
-    """Make a figure of n axes, row by row, under a title; width and height of one in inches."""
+def grid(
+    heading: str, n: int, columns: int, size: tuple[float, float]
+) -> tuple[Figure, list[Axes]]:
+    """Make a figure with n sets of axes, row by row, under a title; `size` of one in inches."""
     columns = min(columns, n)
     rows = -(-n // columns)
     width = size[0] * columns
     figure = Figure(figsize=(width, size[1] * rows + 0.4), layout="constrained", dpi=150)
     axes = [figure.add_subplot(rows, columns, place + 1) for place in range(n)]
-    figure.suptitle(wrapped(said, width), fontsize=9)
+    figure.suptitle(wrapped(heading, width), fontsize=9)
     return figure, axes
 
 
-def wrapped(said: str, width: float) -> str:
-    """Break a title of 9 points into lines, of which an inch holds 13 letters."""
+def wrapped(heading: str, width: float) -> str:
+    """Break a title in 9 pt into lines, at 13 letters an inch."""
     room = int(13 * width)
-    lines = said.replace(": ", ":\n", 1).split("\n") if len(said) > room else [said]
+    lines = heading.replace(": ", ":\n", 1).split("\n") if len(heading) > room else [heading]
     return "\n".join(textwrap.fill(line, room) for line in lines)
 
 
 def name_rows_and_columns(axes: Axes, names: Sequence[object]) -> None:
-    """Name the rows and columns of a matrix, each where there is room, else evenly spread."""
+    """Label the rows and columns of a matrix, or evenly spaced ones if there are too many."""
     step = -(-len(names) // MOST_NAMES)
-    places, written = range(0, len(names), step), [str(name) for name in names[::step]]
+    places, labels = range(0, len(names), step), [str(name) for name in names[::step]]
     axes.tick_params(labelsize=10 if len(names) <= MOST_VALUES else 8)
-    slant = 45 if any(len(word) > 3 for word in written) else 0
-    axes.set_yticks(places, written)
-    axes.set_xticks(places, written, rotation=slant, ha="right" if slant else "center")
+    slant = 45 if any(len(label) > 3 for label in labels) else 0
+    axes.set_yticks(places, labels)
+    axes.set_xticks(places, labels, rotation=slant, ha="right" if slant else "center")
     if slant:
-        for label in axes.get_xticklabels():
-            label.set_rotation_mode("anchor")
+        for tick in axes.get_xticklabels():
+            tick.set_rotation_mode("anchor")
 
 
 def write_values(axes: Axes, image: AxesImage) -> None:
-    """Write the values of a matrix into its cells, unless there are too many to be read."""
+    """Write the values of a matrix into its cells, unless there are too many to read."""
     values = np.ma.filled(np.ma.asarray(image.get_array(), dtype=np.float64), np.nan)
     if max(values.shape) > MOST_VALUES:
         return
     for row, column in np.argwhere(np.isfinite(values)):
         red, green, blue, _ = image.cmap(image.norm(values[row, column]))
-        # Luma of Rec. 709: the lightness of a colour as the eye weighs its parts.
+        # Luma of Rec. 709: perceived lightness.
         light = 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.5
         axes.text(
             column, row, f"{values[row, column]:.2f}",

@@ -1,4 +1,4 @@
-"""A sweep's measures: curves by layer where layers vary, points otherwise."""
+"""A sweep's measures: curves by layer if layers vary, points otherwise."""
 
 from __future__ import annotations
 
@@ -12,49 +12,49 @@ from matplotlib.figure import Figure
 from probe.plots.panels import (
     COLUMNS,
     SIZE,
-    by_place,
-    chance_known,
-    count_layers,
+    chance_levels,
+    collect,
     draw_curve,
-    dress,
-    present,
+    label_layers,
+    label_panel,
+    panels_of,
 )
 from probe.plots.style import COLOURS, grid
 
 Row = Mapping[str, Any]
 Placed = Sequence[tuple[float, Row]]
-# Values of the keys that tell groups apart, and their topologies at their places on the x axis.
+# By the values of the keys that distinguish groups: topologies at their places on the x axis.
 Groups = dict[str, Placed]
-DASHES, MARKERS = ("-", "--", "-."), ("o", "s", "^")  # dotted lines are what chance gives
-# How many lines a column of the legend has room for, and how many letters an inch.
+DASHES, MARKERS = ("-", "--", "-."), ("o", "s", "^")  # dotted lines are chance levels
+# Lines a column of the legend has room for, and letters an inch.
 LEGEND_ROWS, LETTERS = 24, 14
 
 
 def sweep(rows: Sequence[Row], varied: Sequence[str]) -> Figure:
-    """Draw the main measures of a sweep's topologies, a panel each, beside what chance gives.
+    """Draw the main measures of a sweep's topologies, a panel each, against their chance levels.
 
-    Where every topology is of one layer and layers vary, a line by layer stands for each
-    combination of the other varied keys; elsewhere points, by the first of the keys and coloured
-    by the others. Topologies alike in all this (parts) are drawn as their mean and range.
+    If every topology is of a single layer and layers vary, there is a curve by layer for each
+    combination of the other varied keys; otherwise points, placed by the first key and coloured by
+    the others. Topologies that agree in all of these (parts) are drawn as their mean and range.
 
     Parameters
     ----------
     rows : sequence of dict
         One for each topology, at least one: values of the varied keys, `topology`, `layer` (None
-        for a mean over layers) and the numbers of its measures.
+        for a mean over layers) and measures.
     varied : sequence of str
-        Keys that the sweep varied.
+        Keys that the sweep varies.
     """
     layers = {row.get("layer") for row in rows}
-    panels = present(rows)
-    said = "Sweep" + (f" over {', '.join(varied)}" if varied else "")
-    said += f": {len(rows)} topolog{'y' if len(rows) == 1 else 'ies'}"
-    figure, every = grid(said, len(panels), COLUMNS, SIZE)
+    panels = panels_of(rows)
+    heading = "Sweep" + (f" over {', '.join(varied)}" if varied else "")
+    heading += f": {len(rows)} topolog{'y' if len(rows) == 1 else 'ies'}"
+    figure, every = grid(heading, len(panels), COLUMNS, SIZE)
     if len(layers) > 1 and not layers & {None, ""}:
         rest = [key for key in varied if key.partition(".")[0] != "layers"]
         groups, draw = _grouped([(int(row["layer"]), row) for row in rows], rest), _draw_lines
         for axes in every:
-            count_layers(axes)
+            label_layers(axes)
     else:
         first, *rest = varied or ["topology"]
         names = list(dict.fromkeys(str(row.get(first)) for row in rows))
@@ -62,9 +62,9 @@ def sweep(rows: Sequence[Row], varied: Sequence[str]) -> Figure:
         groups, draw = _dodged(_grouped(placed, rest)), _draw_points
         _name_places(figure, every, first, names)
     for axes, panel in zip(every, panels, strict=True):
-        # The nearest to the series that is known: a circular shift keeps more than white noise.
-        chance = list(chance_known(panel, rows).items())[-1:]
-        dress(axes, panel)
+        # The strictest one: a circular shift preserves more of the series than white noise.
+        chance = list(chance_levels(panel, rows).items())[-1:]
+        label_panel(axes, panel)
         draw(axes, groups, panel.key, dict(chance))
     if len(groups) > 1:
         _add_legend(figure, every[0], ", ".join(rest), list(groups))
@@ -79,7 +79,7 @@ def _grouped(placed: Placed, keys: Sequence[str]) -> Groups:
 
 
 def _dodged(groups: Groups) -> Groups:
-    """Move groups aside from each other, so that none hides another."""
+    """Offset groups along the x axis, so that none hides another."""
     aside = {name: 0.7 * ((i + 0.5) / len(groups) - 0.5) for i, name in enumerate(groups)}
     return {
         name: [(place + aside[name], row) for place, row in group] for name, group in groups.items()
@@ -90,11 +90,11 @@ def _draw_lines(axes: Axes, groups: Groups, key: str, chance: dict[str, str]) ->
     for number, (name, group) in enumerate(groups.items()):
         turn, colour = divmod(number, len(COLOURS))
         style: dict[str, Any] = {"color": COLOURS[colour], "ls": DASHES[turn % len(DASHES)]}
-        values = by_place(group, key)
+        values = collect(group, key)
         draw_curve(axes, values, values, label=name, **style)
         for expected in chance:
             style |= {"ls": ":", "marker": ""}
-            draw_curve(axes, by_place(group, expected), {}, **style)
+            draw_curve(axes, collect(group, expected), {}, **style)
     _name_chance(axes, chance, ls=":")
 
 
@@ -102,15 +102,15 @@ def _draw_points(axes: Axes, groups: Groups, key: str, chance: dict[str, str]) -
     for number, (name, group) in enumerate(groups.items()):
         turn, colour = divmod(number, len(COLOURS))
         style: dict[str, Any] = {"color": COLOURS[colour], "ls": ""}
-        values = by_place(group, key)
-        means = [fmean(found) for found in values.values()]
+        values = collect(group, key)
+        means = [fmean(numbers) for numbers in values.values()]
         marker = MARKERS[turn % len(MARKERS)]
         axes.plot(list(values), means, marker=marker, ms=4.5, label=name, **style)
-        low, high = ([end(found) for found in values.values()] for end in (min, max))
+        low, high = ([end(numbers) for numbers in values.values()] for end in (min, max))
         axes.vlines(list(values), low, high, color=style["color"], lw=1)
         for expected in chance:
-            by_chance = by_place(group, expected)
-            means = [fmean(found) for found in by_chance.values()]
+            by_chance = collect(group, expected)
+            means = [fmean(numbers) for numbers in by_chance.values()]
             axes.plot(list(by_chance), means, marker="_", ms=9, **style)
     axes.margins(y=0.3 if chance else 0.15)  # room for the legend
     _name_chance(axes, chance, ls="", marker="_", ms=9)
@@ -123,7 +123,7 @@ def _name_chance(axes: Axes, chance: dict[str, str], **style: Any) -> None:
 
 
 def _name_places(figure: Figure, every: Sequence[Axes], key: str, names: Sequence[str]) -> None:
-    """Name the places of the x axis, once below each column of panels."""
+    """Label the places of the x axis, once below each column of panels."""
     letters = max(map(len, names))
     crowded = letters * len(names) > 24
     if crowded:
@@ -141,7 +141,7 @@ def _name_places(figure: Figure, every: Sequence[Axes], key: str, names: Sequenc
 
 
 def _add_legend(figure: Figure, axes: Axes, keys: str, names: Sequence[str]) -> None:
-    """Name the groups at the right of the figure, which grows by as much."""
+    """Label the groups right of the panels; the figure grows accordingly."""
     lines = [line for line in axes.lines if line.get_label() in names]
     columns = -(-len(names) // LEGEND_ROWS)
     width = columns * (0.7 + max(map(len, [*names, keys])) / LETTERS)

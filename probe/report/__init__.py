@@ -1,4 +1,4 @@
-"""One self-contained HTML page of a run or a sweep; it reads their files and nothing else."""
+"""One self-contained HTML page of a run or a sweep, made from their files alone."""
 
 from probe.report.page import write_report
 

@@ -1,6 +1,6 @@
-"""What is known of a measure: its name for readers, and how to read it.
+"""Names of the measures for readers, and how to read them.
 
-A measure that is not listed is shown all the same, under its own name.
+A measure that is not listed is shown under its own name.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ class Entry:
     Attributes
     ----------
     label : str
-        Short name, the head of a column.
+        Short name, used as a column head.
     group : str
-        Table in which it stands, one of `GROUPS`.
+        The table it belongs to, one of `GROUPS`.
     help : str
-        How to read it; empty where nothing is known.
+        How to read it; empty for a measure that is not listed.
     headline : bool
-        Whether it stands in the summary.
+        Whether the summary shows it.
     """
 
     label: str
@@ -36,69 +36,69 @@ class Entry:
 _CORRELATION = {
     "mean_abs_r": Entry(
         "mean |r|", "Correlation",
-        "Mean size of the correlation over all pairs of neurons. The sign of a neuron is "
-        "arbitrary, so |r| counts, not r. Read it beside the chance level: only what is above "
-        "it is correlation.", True,
+        "Mean absolute correlation over all pairs of neurons. The sign of a neuron is arbitrary, "
+        "so |r| counts, not r. Compare it with the chance level: only the excess is correlation.",
+        True,
     ),
     "chance_abs_r": Entry(
-        "chance |r|", "Correlation",
-        "Mean |r| that independent white noise would show over as many tokens. Activations "
-        "are smoother than noise, so that true chance is above this; the null says by how much.",
-        True,
+        "chance level", "Correlation",
+        "Mean |r| of independent white noise over as many tokens. Activations are "
+        "autocorrelated, so the true chance level is higher; the circular-shift null shows by how "
+        "much.", True,
     ),
     "null_mean_abs_r": Entry(
         "null |r|", "Correlation",
-        "Mean |r| after every series was shifted circularly by itself, which keeps its own "
-        "dynamics and ends what it shares with the others: the chance level to beat.", True,
+        "Mean |r| under the circular-shift null: every series is shifted by a random amount, which "
+        "preserves its autocorrelation and removes what it shares with the others. This is the "
+        "chance level to beat.", True,
     ),
     "null_quantile": Entry(
         "null |r| quantile", "Correlation",
-        "Quantile of |r| under the circular-shift null: a pair above it is rarely chance.",
+        "Quantile of |r| under the circular-shift null: few pairs exceed it by chance.",
     ),
-    "mean_r2": Entry("mean r²", "Correlation", "Mean of r² over all pairs: variance shared."),
+    "mean_r2": Entry("mean r²", "Correlation", "Mean of r² over all pairs: shared variance."),
     "debiased_r2": Entry(
         "debiased r²", "Correlation",
-        "Mean r² less what white noise adds: comparable between texts of unlike length.", True,
+        "Mean r² corrected for white noise: comparable between texts of different lengths.", True,
     ),
     "split_half": Entry(
         "split-half r", "Correlation",
-        "Correlation between the topologies of two halves of the documents. Near 1, the "
-        "topology hardly depends on which documents were read; differences between topologies "
-        "mean little where it is low.", True,
+        "Correlation between the topologies of two halves of the documents. Near 1, the topology "
+        "hardly depends on which documents were read; if it is low, differences between topologies "
+        "mean little.", True,
     ),
     "full_length": Entry(
         "reliability", "Correlation",
-        "Agreement to expect with a second topology of as many documents (Spearman-Brown "
-        "formula, from the split halves).", True,
+        "Expected correlation with a topology of as many other documents (Spearman-Brown formula, "
+        "from split-half r).", True,
     ),
     "share_above": Entry(
-        "pairs, |r| >", "Correlation", "Share of the pairs whose |r| is above the number."
+        "pairs, |r| >", "Correlation", "Share of pairs with |r| above this value."
     ),
     "mean_r": Entry(
-        "mean r", "Correlation", "Mean with its sign, which flips with a neuron's: no headline."
+        "mean r", "Correlation", "Signed mean. It depends on the arbitrary signs of the neurons."
     ),
     "first_token_norm": Entry(
         "first token", "Correlation",
-        "Norm of the first token counted over the median norm. Far above 1 it is an attention "
-        "sink that rules the correlations; data.skip_first=1 leaves it out.",
+        "Norm of the first token counted, divided by the median norm. Far above 1, it is an "
+        "attention sink that dominates the correlations; data.skip_first=1 leaves it out.",
     ),
 }  # fmt: skip
 _STRENGTH = {
     "strength_mean": Entry(
-        "mean strength", "Strength", "A neuron's strength is the sum of |r| with all the others."
+        "mean strength", "Strength", "A neuron's strength is the sum of |r| with all other neurons."
     ),
     "strength_gini": Entry(
         "Gini of strength", "Strength",
-        "How unequal the strengths are: 0 where all are the same, towards 1 where few neurons "
-        "have all.", True,
+        "Inequality of the strengths: 0 if all are equal, towards 1 if few neurons have all.", True,
     ),
-    "neurons": Entry("neurons", "Strength", "Neurons that ever varied; the others are left out."),
+    "neurons": Entry("neurons", "Strength", "Neurons that varied; constant ones are left out."),
 }  # fmt: skip
 _SPECTRUM = {
     "participation_ratio": Entry(
-        "participation ratio", "Spectrum",
-        "Effective dimension n²/‖R‖²: how many independent neurons would be as spread out, "
-        "from 1 to n.", True,
+        "effective dimension", "Spectrum",
+        "n²/‖R‖², the participation ratio of the eigenvalues: the number of independent neurons "
+        "with the same spread, from 1 to n.", True,
     ),
     "leading_share": Entry(
         "leading share", "Spectrum", "Share of the variance along the first eigenvector."
@@ -108,67 +108,68 @@ _SPECTRUM = {
     ),
     "negative_mass": Entry(
         "negative mass", "Spectrum",
-        "Share of the eigenvalues' sizes below 0: averages of Fisher or of differing counts "
-        "need not be positive semidefinite. Far from 0, read the spectrum with care.",
+        "Share of negative eigenvalues in the sum of all magnitudes. Fisher means, and means whose "
+        "entries average different examples, need not be positive semidefinite; far from 0, read "
+        "the spectrum with care.",
     ),
 }  # fmt: skip
 _GRAPH = {
-    "threshold": Entry("threshold", "Graph", "Smallest |r| that became an edge."),
+    "threshold": Entry("threshold", "Graph", "Smallest |r| among the edges."),
     "edges": Entry("edges", "Graph", "Number of edges."),
-    "components": Entry("parts", "Graph", "Parts of the graph without an edge between them."),
+    "components": Entry("components", "Graph", "Number of connected components."),
     "largest_share": Entry(
-        "largest part", "Graph", "Share of the neurons in the largest connected part."
+        "largest component", "Graph", "Share of the neurons in the largest component."
     ),
     "clustering": Entry(
-        "clustering", "Graph", "How often two neighbours of a neuron are neighbours, 0 to 1."
+        "clustering", "Graph", "How often two neighbours of a neuron are connected, from 0 to 1."
     ),
     "path_length": Entry(
-        "path length", "Graph", "Mean number of edges between neurons of the largest part."
+        "path length", "Graph", "Mean shortest path in the largest component, in edges."
     ),
-    "communities": Entry("communities", "Graph", "Communities of two or more neurons."),
+    "communities": Entry("communities", "Graph", "Communities with at least two neurons."),
     "modularity": Entry(
         "modularity", "Graph",
-        "How much more the communities are linked inside than in a graph of the same degrees "
-        "at random. Random graphs have communities too: read it beside its null.", True,
+        "How much denser the communities are inside than expected from the degrees alone. Random "
+        "graphs have communities too: compare it with its null.", True,
     ),
     "modularity_null": Entry(
         "modularity, null", "Graph",
-        "Modularity of rewired graphs, which keep every neuron's degree.", True,
+        "Modularity of rewired graphs, which preserve every neuron's degree.", True,
     ),
     "small_world": Entry(
         "small world", "Graph",
-        "Clustering over path length, each beside rewired graphs of the same degrees. Above 1 "
-        "is common, also for untrained networks: compare, do not conclude.",
+        "Clustering divided by path length, each relative to rewired graphs of the same degrees. "
+        "Above 1 is common, also for untrained networks: a comparison, not evidence.",
     ),
     "assortativity": Entry(
         "assortativity", "Graph",
-        "Correlation between the degrees of linked neurons: above 0, hubs link with hubs.",
+        "Correlation between the degrees of connected neurons: above 0, hubs connect to hubs.",
     ),
     "rich_club": Entry(
         "rich club", "Graph",
-        "How densely the hubs are linked among themselves, over rewired graphs of the same "
-        "degrees: above 1, more than their degrees alone would have it.",
+        "Density of connections among the hubs, relative to rewired graphs of the same degrees: "
+        "above 1, they are denser than their degrees alone imply.",
     ),
     "rich_club_degree": Entry(
-        "rich club degree", "Graph", "Number of edges that a neuron of the rich club exceeds."
+        "rich club degree", "Graph", "The number of edges that neurons of the rich club exceed."
     ),
 }  # fmt: skip
 MEASURES = _CORRELATION | _STRENGTH | _SPECTRUM | _GRAPH
 
 FIGURES = {
-    "heatmap": "The matrix: one row and one column a neuron, correlations from -1 to 1.",
-    "strength": "Strengths of all neurons from the strongest on; the hubs are the left end.",
-    "histogram": "How often each correlation occurs among the pairs of neurons.",
-    "spectrum": "Eigenvalues of the matrix from the largest on: how many directions share it.",
-    "measures_by_layer": "How the measures change from layer to layer.",
-    "hub_overlap": "How many of their hubs two layers share.",
-    "cross_layers": "Mean |r| between the neurons of every two layers.",
-    "summary": "The runs of the sweep beside each other.",
+    "heatmap": "The matrix: a row and a column for each neuron, correlations from -1 to 1.",
+    "strength": "Strengths of all neurons in descending order; the hubs are at the left end.",
+    "histogram": "Distribution of the correlations over pairs of neurons.",
+    "spectrum": "Eigenvalues of the matrix in descending order.",
+    "measures_by_layer": "The main measures of each layer.",
+    "hub_overlap": "Share of hubs that two layers have in common.",
+    "cross_layers": "Mean |r| between the neurons of each pair of layers.",
+    "summary": "The runs of the sweep side by side.",
 }
 
 
 def entry(name: str) -> Entry:
-    """Look a measure up, by its name up to a threshold, a quantile or a density in it.
+    """Look up a measure by its name, which may end in a threshold, a quantile or a density.
 
     Examples
     --------
@@ -181,9 +182,9 @@ def entry(name: str) -> Entry:
     """
     if name in MEASURES:
         return MEASURES[name]
-    known = [key for key in MEASURES if re.fullmatch(re.escape(key) + r"_(at_)?[\d.]+", name)]
-    if not known:
+    keys = [key for key in MEASURES if re.fullmatch(re.escape(key) + r"_(at_)?[\d.]+", name)]
+    if not keys:
         return Entry(name.replace("_", " "), "Other", "")
-    key = max(known, key=len)
+    key = max(keys, key=len)
     rest = name.removeprefix(key + "_").replace("_", " ")
     return replace(MEASURES[key], label=f"{MEASURES[key].label} {rest}")

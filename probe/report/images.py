@@ -1,4 +1,4 @@
-"""Figures inside a page, whose size has a limit."""
+"""Figures embedded in a page of limited size."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from tqdm import tqdm
 
 from probe.report.records import Run, Sweep
 
-# Bytes of figures in a page, 30 MB in base64: mail and browsers take no more gladly.
+# Bytes of figures in a page, 30 MB in base64: about the limit of mail and browsers.
 ROOM = 22_000_000
-_COLOURS = 256  # a colour map has no more; heat maps of 896 neurons shrink to a third
+_COLOURS = 256  # as many as a colour map has; heat maps of 896 neurons shrink to a third
 
 
 class Images:
-    """Figures as addresses that hold the image itself, as they are if all of them have room.
+    """Figures as `data:` URLs, unchanged if all of them fit.
 
-    Otherwise each is written in 256 colours where that makes it smaller, and those that have no
-    room even so are left out.
+    Otherwise each is reduced to 256 colours if that makes it smaller, and those that still do not
+    fit are left out.
 
     Parameters
     ----------
     figures : sequence of Path
-        PNG files that the page shows.
+        PNG files of the page.
     room : int
-        Bytes that they may take in all.
+        Bytes for all figures.
     progress : tqdm
         Counts the figures.
     """
@@ -38,7 +38,7 @@ class Images:
         self._progress = progress
 
     def source(self, figure: Path) -> str | None:
-        """Return a `data:` address, or None where there is no room left."""
+        """Return a `data:` URL, or None if there is no room left."""
         self._progress.update()
         content = figure.read_bytes()
         if self.reduced:
@@ -49,13 +49,13 @@ class Images:
         return "data:image/png;base64," + base64.b64encode(content).decode("ascii")
 
 
-def shown(found: Run | Sweep) -> list[Path]:
-    """Return the figures that a page shows: of a sweep's runs, only those of the whole run."""
-    if isinstance(found, Run):
-        each = [figure for topology in found.topologies for figure in topology.figures]
-        return found.figures + each
-    runs = [job.run for job in found.jobs if job.run is not None]
-    return found.figures + [
+def page_figures(content: Run | Sweep) -> list[Path]:
+    """Return the figures of a page; for a sweep, only those of whole runs."""
+    if isinstance(content, Run):
+        each = [figure for topology in content.topologies for figure in topology.figures]
+        return content.figures + each
+    runs = [job.run for job in content.jobs if job.run is not None]
+    return content.figures + [
         figure
         for run in runs
         for figure in (run.topologies[0].figures if len(run.topologies) == 1 else run.figures)
@@ -67,6 +67,6 @@ def _fewer_colours(content: bytes) -> bytes:
 
     with Image.open(io.BytesIO(content)) as image:
         few = image.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
-    written = io.BytesIO()
-    few.save(written, "PNG")
-    return written.getvalue()
+    stream = io.BytesIO()
+    few.save(stream, "PNG")
+    return stream.getvalue()

@@ -1,4 +1,4 @@
-"""Write the page: templates, figures inside it, and a policy that forbids it the network."""
+"""Write the page from templates, with embedded figures and a policy that forbids the network."""
 
 from __future__ import annotations
 
@@ -13,30 +13,29 @@ from tqdm import tqdm
 
 from probe.errors import UserError
 from probe.report.glossary import FIGURES
-from probe.report.images import ROOM, Images
-from probe.report.images import shown as shown_figures
+from probe.report.images import ROOM, Images, page_figures
 from probe.report.reading import read
 from probe.report.records import Run, Sweep
-from probe.report.tables import halves_table, headlines, run_tables, shown, sweep_tables
+from probe.report.tables import format_number, halves_table, headlines, run_tables, sweep_tables
 from probe.system.files import atomic_write
 
 _HERE = Path(__file__).parent / "template"
 
 
 def write_report(folder: Path, output: Path | None = None) -> Path:
-    """Write the page of a run or a sweep, and return where it is.
+    """Write the page of a run or a sweep; return its path.
 
     Parameters
     ----------
     folder : Path
         Folder of a finished run or sweep.
     output : Path, optional
-        The page; `report.html` in the folder if not given.
+        The page; default: `report.html` in the folder.
 
     Raises
     ------
     UserError
-        If the folder is neither, lacks a file, or the page cannot be written.
+        If the folder is neither, a file of it is missing, or the page cannot be written.
     """
     page = folder / "report.html" if output is None else output
     html = render(read(folder))
@@ -52,24 +51,24 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
     return page
 
 
-def render(found: Run | Sweep, room: int = ROOM) -> str:
-    """Return the page of what was read, as HTML."""
+def render(content: Run | Sweep, room: int = ROOM) -> str:
+    """Return the page as HTML."""
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"shown": shown, "flat": flat, "figure_kind": figure_kind}
+    environment.filters |= {"number": format_number, "flat": flat, "figure_kind": figure_kind}
     style, script = ((_HERE / file).read_text("utf-8") for file in ("page.css", "page.js"))
     policy = (
         "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; "
         f"style-src 'sha256-{_digest(style)}'; script-src 'sha256-{_digest(script)}'"
     )
-    template = environment.get_template("run.html" if isinstance(found, Run) else "sweep.html")
-    files = shown_figures(found)
+    template = environment.get_template("run.html" if isinstance(content, Run) else "sweep.html")
+    files = page_figures(content)
     with tqdm(total=len(files), desc="figures", disable=None, leave=False, delay=2) as progress:
         return template.render(
-            found=found,
-            tables=run_tables(found) if isinstance(found, Run) else sweep_tables(found),
+            page=content,
+            tables=run_tables(content) if isinstance(content, Run) else sweep_tables(content),
             headlines=headlines,
             halves_table=halves_table,
             images=Images(files, room, progress),
@@ -81,7 +80,7 @@ def render(found: Run | Sweep, room: int = ROOM) -> str:
 
 
 def flat(content: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Write nested content as pairs of a dotted key and a value.
+    """Flatten nested content to pairs of a dotted key and a value.
 
     Examples
     --------
@@ -98,7 +97,7 @@ def flat(content: Any, name: str = "") -> Iterator[tuple[str, str]]:
 
 
 def figure_kind(figure: Path, topology: str = "") -> str:
-    """Return what a figure shows, `heatmap` for `layer_3_heatmap.png`."""
+    """Return the kind of a figure: `heatmap` for `layer_3_heatmap.png`."""
     return figure.stem.removeprefix(topology + "_")
 
 

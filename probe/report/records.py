@@ -1,4 +1,4 @@
-"""What a page shows: a run and its topologies, a sweep and its jobs."""
+"""The content of a page: a run and its topologies, or a sweep and its jobs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Number = float | None
 
 
 @dataclass(frozen=True)
-class Measured:
+class TopologySummary:
     """One topology of a run.
 
     Attributes
@@ -18,17 +18,17 @@ class Measured:
     name : str
         Name of the topology.
     numbers : dict of str to float or None
-        Its measures, and what is known of its noise.
+        Its measures, and the numbers about its noise.
     hubs : list of (int, float)
         Neurons with their strengths, the strongest first.
     skipped : dict of str to str
-        Measures that were left out, and why.
+        Measures that were not computed, and why.
     undefined : list of int
-        Neurons that never varied.
+        Constant neurons.
     halves : list of dict
-        Measures of the topologies of two halves of the documents; perhaps none.
+        Measures of the topologies of two halves of the documents, if they were computed.
     layer_agreement : dict of str to float
-        For a mean over layers, each layer's correlation with it; else empty.
+        For a mean over layers, the correlation of each layer with it; else empty.
     figures : list of Path
         Its figures.
     """
@@ -45,13 +45,13 @@ class Measured:
 
 @dataclass(frozen=True)
 class Run:
-    """A run: its manifest, the command that made it, its topologies and common figures."""
+    """A run: its manifest, its command line, its topologies and the figures across them."""
 
     path: Path
     title: str
     command: str
     manifest: dict[str, Any]
-    topologies: list[Measured]
+    topologies: list[TopologySummary]
     figures: list[Path]
 
 
@@ -62,15 +62,15 @@ class Job:
     Attributes
     ----------
     number : int
-        From 1.
+        Counted from 1.
     overrides : list of str
         Its command line.
     values : dict of str to str
-        The same by key.
+        Values of its overrides, by key.
     state : str
-        finished, failed, or missing where a finished run is not to be found any more.
+        finished, failed, or missing if the finished run cannot be read any more.
     run : Run or None
-        What it left.
+        Its run, if there is one.
     error : str or None
         What went wrong.
     """
@@ -85,7 +85,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep: the command that made it, the keys it varied, its jobs and figures."""
+    """A sweep: its command line, the keys it varies, its jobs and figures."""
 
     path: Path
     command: str | None

@@ -1,4 +1,4 @@
-"""Tables of the page: what stands in which column, rounded for reading, exact for sorting."""
+"""Tables of the page: rounded for reading, exact for sorting."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from statistics import median
 
 from probe.report.glossary import GROUPS, MEASURES, Entry, entry
-from probe.report.records import Measured, Number, Run, Sweep
+from probe.report.records import Number, Run, Sweep, TopologySummary
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What is read in a cell, and the number or word that it is sorted by."""
+    """The text of a cell, and the number or word that it is sorted by."""
 
     text: str
     value: float | str | None
@@ -25,13 +25,13 @@ class Table:
     Attributes
     ----------
     caption : str
-        What it shows.
+        Title of the table.
     words : list of str
-        Heads of the leading columns, which name the row.
+        Heads of the leading columns, which identify the row.
     columns : list of Entry
         Measures in the other columns.
     rows : list of (list of Cell, list of Cell)
-        The words and the numbers of every row.
+        The leading cells and the measures of each row.
     """
 
     caption: str
@@ -47,21 +47,21 @@ class Headline:
     Attributes
     ----------
     measure : Entry
-        The measure.
+        Its entry in the glossary.
     values : list of (str, str)
-        Its value alone, or the lowest, the median and the highest, each after what it is.
+        Label and value: the only value, or the lowest, the median and the highest.
     """
 
     measure: Entry
     values: list[tuple[str, str]]
 
 
-def shown(value: Number) -> str:
-    """Write a number to four digits, whole numbers whole.
+def format_number(value: Number) -> str:
+    """Format a number to four digits, integers without decimals.
 
     Examples
     --------
-    >>> [shown(value) for value in (0.123456, 128.0, 12345.6, 3e-9, None)]
+    >>> [format_number(value) for value in (0.123456, 128.0, 12345.6, 3e-9, None)]
     ['0.1235', '128', '12,346', '3e-09', '–']
     """
     if value is None or value != value:
@@ -72,13 +72,13 @@ def shown(value: Number) -> str:
 
 
 def run_tables(run: Run) -> list[Table]:
-    """Lay out the measures of a run's topologies, a table for each group of measures."""
+    """Return the measures of a run's topologies, one table per group of measures."""
     rows = [([word(topology.name)], topology.numbers) for topology in run.topologies]
     return _tables(["topology"], rows)
 
 
 def sweep_tables(sweep: Sweep) -> list[Table]:
-    """Lay out the measures of every topology of every job, beside what the sweep varied."""
+    """Return the measures of all topologies of all jobs, with the values that vary."""
     rows = [
         (
             [
@@ -95,8 +95,8 @@ def sweep_tables(sweep: Sweep) -> list[Table]:
     return _tables(["topology", "job", *sweep.varied], rows)
 
 
-def halves_table(topology: Measured) -> Table:
-    """Lay out the measures of the two halves of the documents beside those of all."""
+def halves_table(topology: TopologySummary) -> Table:
+    """Return the measures of the two halves of the documents, next to those of all documents."""
     columns: list[Mapping[str, Number]] = [topology.numbers, *topology.halves]
     heads = ["all documents", "first half", "second half"]
     rows = [
@@ -107,9 +107,9 @@ def halves_table(topology: Measured) -> Table:
     return Table(caption, ["measure"], [Entry(head, "Other", "") for head in heads], rows)
 
 
-def headlines(topologies: Sequence[Measured]) -> list[Headline]:
-    """Sum a run up: each headline's value, or its range over the topologies."""
-    found = []
+def headlines(topologies: Sequence[TopologySummary]) -> list[Headline]:
+    """Return the value of each headline measure, or its range over the topologies."""
+    lines = []
     for name in _ordered(topology.numbers for topology in topologies):
         measure = entry(name)
         values = [
@@ -121,21 +121,21 @@ def headlines(topologies: Sequence[Measured]) -> list[Headline]:
             continue
         low, high = min(values), max(values)
         if len(topologies) == 1:
-            texts = [("", shown(low[0]))]
+            texts = [("", format_number(low[0]))]
         elif low[0] == high[0]:
-            texts = [("the same in all:", shown(low[0]))]
+            texts = [("the same in all:", format_number(low[0]))]
         else:
             texts = [
-                (f"lowest, {low[1]}:", shown(low[0])),
-                ("median:", shown(median(value for value, _ in values))),
-                (f"highest, {high[1]}:", shown(high[0])),
+                (f"lowest, {low[1]}:", format_number(low[0])),
+                ("median:", format_number(median(value for value, _ in values))),
+                (f"highest, {high[1]}:", format_number(high[0])),
             ]
-        found.append(Headline(measure, texts))
-    return found
+        lines.append(Headline(measure, texts))
+    return lines
 
 
 def word(text: str) -> Cell:
-    """Make a cell of a word."""
+    """Return a cell that holds a word."""
     return Cell(text, text)
 
 
@@ -154,11 +154,11 @@ def _tables(words: list[str], rows: list[tuple[list[Cell], dict[str, Number]]]) 
 
 
 def _number(value: Number) -> Cell:
-    return Cell(shown(value), None if value is None or value != value else value)
+    return Cell(format_number(value), None if value is None or value != value else value)
 
 
 def _ordered(numbers: Iterable[Mapping[str, Number]]) -> list[str]:
-    """Names of the measures that have a value: in the glossary's order, for each density anew."""
+    """Return the names of measures with a value, by density, in the order of the glossary."""
     names = dict.fromkeys(
         name for each in numbers for name, value in each.items() if value is not None
     )

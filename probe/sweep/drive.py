@@ -1,4 +1,4 @@
-"""Drive a sweep: have every job recorded in its folder, and sum it up when all are done."""
+"""Drive a sweep: record every job in its folder, and summarise the sweep at the end."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from probe.system.disk import full_disk_told
 from probe.system.logs import log_to_console
 
 logger = logging.getLogger(__name__)
-# Called with the command line of a job, its configuration, and the sweep's name.
+# Called with a job's overrides, its configuration and the name of the sweep.
 Attempt = Callable[[list[str], DictConfig, str | None], Job]
-# Lets Hydra call a function for every job, here or in other processes.
+# Makes Hydra call a function for every job, here or in other processes.
 RunJobs = Callable[[Callable[[list[str], DictConfig], None]], None]
-# Called with a sweep's folder and the configuration of its first job, when all jobs are done.
+# Called after all jobs, with the sweep's folder and the configuration of its first job.
 After = Callable[[Path, Any], None]
 
 
@@ -42,25 +42,25 @@ def run_sweep(
     attempt: Attempt,
     after: After | None,
 ) -> int:
-    """Run every job of a sweep, sum it up, and return the exit code: 1 if any job failed.
+    """Run every job of a sweep, summarise it, and return the exit code: 1 if any job failed.
 
     Parameters
     ----------
     configs : sequence of Config
-        Configurations that together have every value of every sweep, that of a first job first.
+        Configurations that together have every varied value, that of the first job first.
     overrides : sequence of str
         The command line.
     run_jobs : callable
-        Lets Hydra call a function for every job.
+        Makes Hydra call a function for every job.
     attempt : callable
-        Does one job; what ends it is in the `Job` that it returns.
+        Does one job; the `Job` that it returns holds its outcome.
     after : callable, optional
-        What to do with the sweep when it has come to its end.
+        Called with the finished sweep.
 
     Raises
     ------
     UserError
-        If jobs would share a folder, or the sweep's own cannot be made.
+        If jobs would share a folder, or the sweep's folder cannot be made.
     """
     _refuse_shared_folders(configs)
     sweep_dirs = [
@@ -69,13 +69,13 @@ def run_sweep(
         if word.startswith("hydra.sweep.dir=")
     ]
     folder = make_folder(configs[0].output, sweep_dirs[-1] if sweep_dirs else None)
-    # One folder for all jobs, where `output` varies, too.
+    # One folder for all jobs, even if `output` varies.
     sys.argv.append("hydra.sweep.dir='{}'".format(str(folder).replace("'", "\\'")))
 
     def run(words: list[str], composed: DictConfig) -> None:
         number = HydraConfig.get().job.num
         logger.info("run %d of the sweep: %s", number + 1, " ".join(words))
-        # The job may be on another machine: the driver reads its fate from here.
+        # The job may run on another machine: the driver reads its outcome from these records.
         _record(folder, number, Job(words, error=UNFINISHED))
         _record(folder, number, attempt(words, composed, folder.name))
 
@@ -85,25 +85,25 @@ def run_sweep(
     except SystemExit as end:
         if end.code != 1:
             raise
-        code = 1  # a launcher's failure or a full disk, which has been logged
+        code = 1  # a launcher's failure or a full disk, already logged
     return max(code, _close(folder, configs[0], after))
 
 
 def _refuse_shared_folders(configs: Sequence[Config]) -> None:
-    """Refuse jobs that would do the same run with other measures: it keeps those of one."""
+    """Reject jobs that differ only in measures: they share a run, which keeps those of one job."""
     measures: dict[Path, Any] = {}
     for config in configs:
         folder = run_folder(config)
         if measures.setdefault(folder, config.measures) != config.measures:
             raise UserError(
-                f"jobs of the sweep differ in measures.… alone and would share {folder}; give "
-                "densities as a list in one run, e.g. 'measures.density=[0.05,0.3]', or sweep "
-                "output, too"
+                f"jobs of the sweep differ only in measures.… and would share {folder}; give "
+                "densities as a list in one run, e.g. 'measures.density=[0.05,0.3]', or vary "
+                "output as well"
             )
 
 
 def _record(folder: Path, number: int, job: Job) -> None:
-    """Record a job, or end the sweep: nobody would know what became of the others, either."""
+    """Record a job, or end the sweep: the other jobs could not be recorded either."""
     try:
         with full_disk_told(folder):
             record_job(folder, number, job)
@@ -113,7 +113,7 @@ def _record(folder: Path, number: int, job: Job) -> None:
 
 
 def _close(folder: Path, config: Config, after: After | None) -> int:
-    log_to_console()  # where no job has run in this process, nothing has been set up
+    log_to_console()  # not set up yet if no job ran in this process
     jobs = read_jobs(folder)
     code = 0
     try:
@@ -125,7 +125,7 @@ def _close(folder: Path, config: Config, after: After | None) -> int:
         logger.error("probe: %s", error)
         code = 1
     except Exception as error:
-        logger.exception("probe: the sweep could not be summed up: %s", error)
+        logger.exception("probe: the sweep could not be summarised: %s", error)
         code = 1
     failures = failed(jobs)
     if len(failures) > 1:

@@ -1,4 +1,4 @@
-"""The jobs of a sweep, recorded in its folder by whichever process does them."""
+"""The jobs of a sweep, recorded in its folder by the processes that run them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain, count
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from probe.errors import UserError
 from probe.system.files import atomic_write
 
 _JOBS, SUMMARY = "jobs", "summary.json"
-UNFINISHED = "it did not come to its end"
+UNFINISHED = "it did not finish"
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class Job:
     Attributes
     ----------
     overrides : list of str
-        Its command line.
+        Its overrides.
     run : str or None
-        The run's folder, where it made one or found it finished.
+        The run's folder, whether made or found finished.
     error : str or None
-        What ended it, where anything did.
+        The error that ended it, if any.
     """
 
     overrides: list[str]
@@ -37,7 +37,7 @@ class Job:
 
     @property
     def values(self) -> dict[str, str]:
-        """The values of its overrides, by key.
+        """Values of its overrides, by key.
 
         Examples
         --------
@@ -48,10 +48,10 @@ class Job:
         return {key.lstrip("+"): value.strip("'\"") for key, _, value in pairs}
 
 
-def make_folder(output: str, given: str | None) -> Path:
-    """Make the folder of a sweep, named by the clock under `output` unless one is given.
+def make_folder(output: str, folder: str | None) -> Path:
+    """Make the folder of a sweep: the given one, or one named by the time under `output`.
 
-    All jobs write there, also those that have an `output` of their own.
+    All jobs are recorded there, whatever their own `output`.
 
     Raises
     ------
@@ -59,21 +59,21 @@ def make_folder(output: str, given: str | None) -> Path:
         If it cannot be made.
     """
     try:
-        if given is None:
+        if folder is None:
             return _new(Path(output) / ".sweeps" / time.strftime("%Y-%m-%d_%H-%M-%S"))
-        (Path(given) / _JOBS).mkdir(parents=True, exist_ok=True)
-        for old in (Path(given) / _JOBS).glob("*.json"):
+        (Path(folder) / _JOBS).mkdir(parents=True, exist_ok=True)
+        for old in (Path(folder) / _JOBS).glob("*.json"):
             old.unlink()
-        return Path(given)
+        return Path(folder)
     except OSError as error:
-        wrong, remedy = (given, "hydra.sweep.dir=") if given else (f"output={output}", "output=")
+        wrong, remedy = (folder, "hydra.sweep.dir=") if folder else (f"output={output}", "output=")
         raise UserError(
             f"{wrong} cannot be written ({error.strerror}); give another folder with {remedy}"
         ) from None
 
 
 def _new(folder: Path) -> Path:
-    """Make a folder that nobody else has, whose sweep may have begun in the same second."""
+    """Make a folder of this name, numbered if another sweep started in the same second."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     for name in chain([folder.name], (f"{folder.name}_{number}" for number in count(2))):
         with suppress(FileExistsError):
@@ -83,13 +83,13 @@ def _new(folder: Path) -> Path:
 
 
 def record_job(sweep: Path, number: int, job: Job) -> None:
-    """Note a job down, in the place of what was noted of it before."""
+    """Record a job, replacing its earlier record."""
     with atomic_write(sweep / _JOBS / f"{number}.json") as unfinished:
         unfinished.write_text(json.dumps(asdict(job)) + "\n", encoding="utf-8")
 
 
 def read_jobs(sweep: Path) -> list[Job]:
-    """Read the records of all jobs, in their order."""
+    """Read the records of all jobs, in order."""
     files = sorted((sweep / _JOBS).glob("*.json"), key=lambda file: int(file.stem))
     return [Job(**json.loads(file.read_text(encoding="utf-8"))) for file in files]
 
@@ -100,13 +100,35 @@ def failed(jobs: Sequence[Job]) -> list[Job]:
 
 
 def varied(jobs: Sequence[Job]) -> list[str]:
-    """Return the keys whose value is not the same in all jobs, in the order of the command line."""
+    """Return the keys whose values differ between jobs, in the order of the command line."""
     keys = dict.fromkeys(key for job in jobs for key in job.values)
     return [key for key in keys if len({job.values.get(key) for job in jobs}) > 1]
 
 
 def write_jobs(sweep: Path, jobs: Sequence[Job]) -> None:
-    """Write `summary.json`: the jobs, and the keys that vary."""
+    """Write `summary.json`: the jobs and the varied keys."""
     content = {"jobs": [asdict(job) for job in jobs], "varied": varied(jobs)}
     with atomic_write(sweep / SUMMARY) as unfinished:
         unfinished.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def read_summary(sweep: Path) -> tuple[list[Job], list[str]]:
+    """Read `summary.json`: the jobs, their runs as paths from here, and the varied keys.
+
+    Raises
+    ------
+    UserError
+        If it is missing or corrupt.
+    """
+    file = sweep / SUMMARY
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        jobs = [Job(**job) for job in content["jobs"]]
+        return [replace(job, run=_locate(sweep, job.run)) for job in jobs], content["varied"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file} is corrupt ({error!r}); run the sweep again") from None
+
+
+def _locate(sweep: Path, run: str | None) -> str | None:
+    """Resolve a run's path against the sweep, which may have been moved with its runs."""
+    return str(sweep / run) if run is not None and (sweep / run).exists() else run

@@ -1,4 +1,4 @@
-"""One row for every topology of every job of a sweep."""
+"""One row for each topology of each job of a sweep."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Row = dict[str, Any]
 
 
 def sweep_rows(jobs: Sequence[Job], varied: Sequence[str]) -> list[Row]:
-    """Read what the jobs have measured.
+    """Read the measures of all jobs.
 
     Returns
     -------
     list of dict
-        Of each topology the values of the varied overrides, then `run`, `topology`, `layer`,
-        `part`, and the measures.
+        For each topology the values of the varied overrides, then `run`, `topology`, `layer`,
+        `part`, and its measures.
     """
     rows: list[Row] = []
     for job in jobs:

@@ -1,4 +1,4 @@
-"""One table, one figure and one W&B run over all the jobs of a sweep."""
+"""One table, one figure and one W&B run over all jobs of a sweep."""
 
 from __future__ import annotations
 
@@ -7,52 +7,52 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from probe.config import Config
-from probe.plots import beside
+from probe.plots import side_by_side
 from probe.plots import sweep as draw_sweep
 from probe.sweep.jobs import Job, failed, read_jobs, varied
+from probe.sweep.matched_pairs import matched_pairs
 from probe.sweep.rows import Row, sweep_rows
-from probe.sweep.twins import twins
 from probe.system.files import atomic_write
 from probe.system.tables import aligned, write_csv
 from probe.tracking import SweepRecord, track_sweep
 
 logger = logging.getLogger(__name__)
-# Numbers for the console, each under a short name, where the rows have it.
+# Measures for the console, with their column heads.
 _COLUMNS = {
     "mean_abs_r": "mean |r|",
-    "chance_abs_r": "chance |r|",
+    "chance_abs_r": "chance level",
     "split_half": "split-half r",
     "strength_gini": "Gini",
-    "participation_ratio": "n²/‖R‖²",
+    "participation_ratio": "effective dimension",
     "modularity": "modularity",
 }
 _SHOWN = 40
 
 
 def summarise(sweep: Path, config: Config) -> None:
-    """Sum a sweep up: `summary.csv`, `summary.png`, the console and W&B.
+    """Summarise a sweep in `summary.csv` and `summary.png`, on the console and in W&B.
 
     Parameters
     ----------
     sweep : Path
-        Folder with the jobs' notes.
+        Folder with the records of the jobs.
     config : Config
-        One of its jobs', for how W&B is to be used.
+        Configuration of one of its jobs, for the tracking options.
     """
     jobs = read_jobs(sweep)
     keys = varied(jobs)
     rows = sweep_rows(jobs, keys)
     if not rows:
-        logger.warning("no run of the sweep left a topology, so that there is no table of it")
+        logger.warning("no run of the sweep has a topology, so there is no summary")
         return
     write_csv(sweep / "summary.csv", rows)
     images = _draw(sweep, jobs, rows, keys)
     _show(rows, keys)
-    worked = len(jobs) - len(failed(jobs))
-    if worked < len(jobs):
-        logger.warning("%d of %d runs worked; the summary is of these", worked, len(jobs))
+    succeeded = len(jobs) - len(failed(jobs))
+    if succeeded < len(jobs):
+        logger.warning("%d of %d runs succeeded; the summary covers these", succeeded, len(jobs))
     logger.info("summary of the sweep: %s", sweep)
-    facts = {"jobs": len(jobs), "failed": len(jobs) - worked}
+    facts = {"jobs": len(jobs), "failed": len(jobs) - succeeded}
     values = {key: list(dict.fromkeys(job.values.get(key, "") for job in jobs)) for key in keys}
     record = SweepRecord(sweep.name, rows, values, images, facts)
     where = track_sweep(config, sweep, record)
@@ -62,10 +62,10 @@ def summarise(sweep: Path, config: Config) -> None:
 
 def _draw(sweep: Path, jobs: Sequence[Job], rows: list[Row], keys: list[str]) -> dict[str, Path]:
     drawn = {"summary": draw_sweep(rows, keys)}
-    pairs = twins(jobs, keys)
+    pairs = matched_pairs(jobs, keys)
     if pairs:
         labels, topologies = zip(*pairs, strict=True)
-        drawn["pretrained_random"] = beside(topologies, labels)
+        drawn["pretrained_random"] = side_by_side(topologies, labels)
     images = {name: sweep / f"{name}.png" for name in drawn}
     for name, figure in drawn.items():
         with atomic_write(images[name]) as unfinished:
@@ -87,4 +87,4 @@ def _show(rows: Sequence[Row], keys: Sequence[str]) -> None:
     for line in aligned(header, cells):
         logger.info("%s", line)
     if len(rows) > _SHOWN:
-        logger.info("and %d rows more in summary.csv", len(rows) - _SHOWN)
+        logger.info("%d more rows are in summary.csv", len(rows) - _SHOWN)

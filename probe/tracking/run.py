@@ -1,4 +1,4 @@
-"""What W&B is told of a run."""
+"""What is logged to W&B about a run."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from probe.topology import Topology
 from probe.topology.reliability import BINS
 from probe.tracking.writer import curves_over_layers, images, table, tags, write
 
-# Eigenvalues that are logged of each topology; beyond them spectra are flat and tables long.
+# Eigenvalues logged per topology; beyond them spectra are flat and tables long.
 _LEADING = 100
 
 
 @dataclass(frozen=True)
 class Record:
-    """What is sent to W&B of a run.
+    """What is logged about a run.
 
     Attributes
     ----------
     name : str
         Name of the run.
     group : str or None
-        The sweep it belongs to.
+        Name of the sweep the run belongs to.
     topologies : sequence of (Topology, Measures)
-        Results.
+        The results.
     images : mapping of str to Path
-        Figures, by a name such as `layer_3/heatmap`.
+        Figures, by names such as `layer_3/heatmap`.
     matrices : sequence of Path
         Files for the artifact.
     facts : mapping
-        Numbers about the run itself: examples, tokens, seconds, ranks.
+        Facts about the run itself: examples, tokens, seconds, ranks.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Record:
 
 
 def track(config: Config, run: Path, record: Record) -> str | None:
-    """Log a finished run to W&B, and return where it is: an address, a folder, or nothing."""
+    """Log a finished run to W&B; return its URL or folder, or None if it was not logged."""
 
     def log(writer: Any) -> None:
         _log_curves(writer, record)
@@ -69,8 +69,8 @@ def track(config: Config, run: Path, record: Record) -> str | None:
 
 
 def _tags(config: Config, topology: Topology) -> list[str]:
-    found = [topology.model, topology.data, topology.subject, topology.init, topology.scheme]
-    return tags(*found, *config.tracking.tags)
+    names = [topology.model, topology.data, topology.subject, topology.init, topology.scheme]
+    return tags(*names, *config.tracking.tags)
 
 
 def _log_curves(writer: Any, record: Record) -> None:
@@ -117,7 +117,7 @@ def _log_media(writer: Any, record: Record) -> None:
 
 def _log_summary(writer: Any, record: Record) -> None:
     for topology, measures in record.topologies:
-        # One topology's numbers stand by themselves, so that runs line up in a table.
+        # Without a prefix for a single topology, so that such runs line up in W&B's table.
         prefix = "" if len(record.topologies) == 1 else f"{topology.name}/"
         numbers = measures.numbers() | _noise(topology)
         writer.summary.update({prefix + key: value for key, value in numbers.items()})
@@ -125,7 +125,7 @@ def _log_summary(writer: Any, record: Record) -> None:
 
 
 def _noise(topology: Topology) -> dict[str, float]:
-    """Return what the measures do not have of a topology's noise."""
+    """Return the numbers about a topology's noise that are not among its measures."""
     reliability = topology.reliability
     if reliability is None:
         return {}
@@ -139,7 +139,7 @@ def _noise(topology: Topology) -> dict[str, float]:
 def _log_matrices(writer: Any, record: Record) -> None:
     import wandb
 
-    name = re.sub(r"[^A-Za-z0-9_.-]", "-", record.name)[-128:]  # what W&B allows
+    name = re.sub(r"[^A-Za-z0-9_.-]", "-", record.name)[-128:]  # the names W&B allows
     artifact = wandb.Artifact(name, type="topology")
     for matrix in record.matrices:
         artifact.add_file(str(matrix.resolve()), name=matrix.name, policy="immutable")

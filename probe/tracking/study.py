@@ -1,4 +1,4 @@
-"""What W&B is told of a study: its figures, its tables, and what it found in numbers."""
+"""What is logged to W&B about a study: its figures, tables and numbers."""
 
 from __future__ import annotations
 
@@ -11,34 +11,33 @@ from typing import Any
 from probe.config import Config, to_plain
 from probe.tracking.writer import images, table, tags, write
 
-# Rows of a table; W&B shows no more.
+# Rows of a table; W&B does not show more.
 _ROWS = 10_000
 
 
 def track_study(
     config: Config, folder: Path, name: str, group: str | None, facts: Mapping[str, Any]
 ) -> str | None:
-    """Log a finished study to W&B, and return where it is: an address, a folder, or nothing.
+    """Log a finished study to W&B; return its URL or folder, or None if it was not logged.
 
     Parameters
     ----------
     config : Config
         The study's configuration.
     folder : Path
-        Its folder, of which figures (.png) and tables (.csv) are logged.
+        Its folder, whose figures (.png) and tables (.csv) are logged.
     name : str
         Name of the study.
     group : str or None
-        The sweep it belongs to.
+        Name of the sweep the study belongs to.
     facts : mapping
-        What it says of itself in its manifest; numbers and words become the summary.
+        The facts in its manifest; numbers and strings become the summary.
     """
 
     def log(writer: Any) -> None:
         media = images(_files(folder, ".png"))
-        for of, file in _files(folder, ".csv").items():
-            columns, rows = _read(file)
-            media[f"tables/{of}"] = table(columns, rows)
+        for path, file in _files(folder, ".csv").items():
+            media[f"tables/{path}"] = table(*_read(file))
         writer.log(media)
         writer.summary.update(dict(_flat(facts)))
 
@@ -53,13 +52,13 @@ def track_study(
 
 
 def _files(folder: Path, suffix: str) -> dict[str, Path]:
-    """Find files by their paths without `figures/` and suffix."""
-    found = {}
+    """Return the folder's files by their path without `figures/` and suffix."""
+    files = {}
     for file in sorted(folder.rglob(f"*{suffix}")):
         path = file.relative_to(folder).with_suffix("")
         if path.parts[0] != "wandb":
-            found["/".join(path.parts[path.parts[0] == "figures" :])] = file
-    return found
+            files["/".join(path.parts[path.parts[0] == "figures" :])] = file
+    return files
 
 
 def _read(file: Path) -> tuple[list[str], list[list[Any]]]:
@@ -71,7 +70,7 @@ def _read(file: Path) -> tuple[list[str], list[list[Any]]]:
 
 
 def _typed(column: Sequence[str]) -> Sequence[float | str | None]:
-    """Return numbers where a column has no words; W&B takes one type a column, and gaps."""
+    """Convert a column to numbers and gaps if it holds no words; W&B wants one type per column."""
     try:
         return [float(cell) if cell else None for cell in column]
     except ValueError:

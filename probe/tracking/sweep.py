@@ -1,4 +1,4 @@
-"""What W&B is told of a whole sweep, in a run beside its runs."""
+"""What is logged to W&B about a whole sweep, in a run of its own."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from probe.tracking.writer import curves_over_layers, images, table, tags, write
 
 @dataclass(frozen=True)
 class SweepRecord:
-    """What is sent to W&B of a whole sweep.
+    """What is logged about a whole sweep.
 
     Attributes
     ----------
     name : str
-        Name of the sweep, which is the group of its runs.
+        Name of the sweep; its runs have it as their group.
     rows : sequence of mapping
-        Of every topology of every job: values of the varied overrides, `run`, `topology`, `layer`,
-        `part`, and numbers.
+        One for each topology of each job: values of the varied overrides, `run`, `topology`,
+        `layer`, `part`, and measures.
     varied : mapping of str to sequence of str
-        Overrides that vary, with their values.
+        Varied overrides, with their values.
     images : mapping of str to Path
         Figures, by name.
     facts : mapping
-        Numbers about the sweep: jobs, and those that failed.
+        Numbers of jobs, and of failed ones.
     """
 
     name: str
@@ -38,7 +38,7 @@ class SweepRecord:
 
 
 def track_sweep(config: Config, sweep: Path, record: SweepRecord) -> str | None:
-    """Log the summary of a sweep to W&B as a run in the group of its runs; return where it is."""
+    """Log the summary of a sweep as one run in the group of its runs; return its URL or folder."""
 
     def log(writer: Any) -> None:
         curves_over_layers(writer)
@@ -61,7 +61,7 @@ def track_sweep(config: Config, sweep: Path, record: SweepRecord) -> str | None:
 
 
 def _curves(row: Mapping[str, Any], record: SweepRecord) -> dict[str, float]:
-    """Name a row's numbers by what tells its curve apart, e.g. `layers/init=random/mean_abs_r`."""
+    """Name a row's measures by the values that vary, e.g. `layers/init=random/mean_abs_r`."""
     keys = [key for key in record.varied if key.partition(".")[0] != "layers"]
     names = [f"{key}={row[key]}" for key in keys]
     part = [f"part{row['part']}"] if any(other["part"] != 1 for other in record.rows) else []

@@ -1,4 +1,4 @@
-"""A run of W&B's, opened, filled and closed whatever happens, and the media that it takes."""
+"""Open a W&B run, log to it and close it, whatever happens; and the media that it holds."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from typing import Any, Literal
 from probe.config import Mode, TrackingConfig
 
 logger = logging.getLogger(__name__)
-# Longer than a login takes; W&B's own limit would hold a run up for minutes.
+# Longer than a login takes; W&B's own limit would block for minutes.
 _TIMEOUT = 15
 
 
 def write(
     tracking: TrackingConfig, folder: Path, about: dict[str, Any], log: Callable[[Any], None]
 ) -> str | None:
-    """Open a run of W&B's, log to it and close it; whatever goes wrong is one warning.
+    """Open a W&B run, log to it and close it; any failure is one warning.
 
     Parameters
     ----------
     tracking : TrackingConfig
-        Whether and where to.
+        Whether and where to log.
     folder : Path
-        Where the run is kept offline, under `wandb/`.
+        Folder for an offline run, under `wandb/`.
     about : dict
-        Name, group, job type, tags and config of the run.
+        Name, group, job type, tags and config.
     log : callable
-        Called with the open run.
+        Logs to the open run, its argument.
 
     Returns
     -------
     str or None
-        Where the run is: an address, a folder, or nothing.
+        The run's URL or folder; None if nothing was logged.
     """
     if not tracking.enabled:
         return None
     if "wandb" not in sys.modules:
-        # W&B's background process of whoever started this one: it may have ended since, or be on
-        # another machine (SLURM hands the environment on), and then W&B fails. It gets its own.
+        # The parent's W&B service may have ended, or run on another machine (SLURM passes the
+        # environment on), and then W&B fails. Without this variable it starts its own.
         os.environ.pop("WANDB_SERVICE", None)
     try:
         import wandb
     except ImportError:
-        logger.warning("W&B is not installed; install wandb, or give tracking=none")
+        logger.warning("W&B is not installed; install wandb or set tracking=none")
         return None
     if os.environ.get("WANDB_MODE") == "disabled":
         return None
@@ -59,16 +59,16 @@ def write(
             **about,
             project=tracking.project,
             entity=tracking.entity,
-            dir=folder.resolve(),  # W&B's background process may have started in another folder
+            dir=folder.resolve(),  # W&B's service may run in another folder
             mode=mode,
-            reinit="create_new",  # a notebook's own run is not this one
+            reinit="create_new",  # never the notebook's own run
             settings=wandb.Settings(console="off", init_timeout=_TIMEOUT, silent=True),
         )
         log(writer)
-        where = str(writer.url) if mode == "online" else _shown(Path(writer.dir).parent)
+        where = str(writer.url) if mode == "online" else _relative(Path(writer.dir).parent)
         writer.finish()
-    except Exception as error:  # noqa: BLE001 - the results are on disk, whatever happens here
-        logger.warning("W&B was given up (%s); the results on disk are whole", error)
+    except Exception as error:  # noqa: BLE001 - the results are already on disk
+        logger.warning("logging to W&B failed (%s); the results on disk are complete", error)
         if writer is not None:
             with suppress(Exception):
                 writer.finish(exit_code=1)
@@ -76,14 +76,14 @@ def write(
     return where
 
 
-def _shown(path: Path) -> str:
-    """Word a path as the other results are: from the working folder, where it is in there."""
+def _relative(path: Path) -> str:
+    """Return a path relative to the working folder if it is inside, as for the other results."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _mode(tracking: TrackingConfig) -> Literal["online", "offline"]:
-    """Online where there is a login that works; never a question, never a long wait."""
+    """Return online if a login works, without asking and without a long wait."""
     import wandb
 
     if tracking.mode is Mode.online:
@@ -92,31 +92,31 @@ def _mode(tracking: TrackingConfig) -> Literal["online", "offline"]:
         return "offline"
     try:
         return "online" if wandb.login(prompt=False, timeout=_TIMEOUT) else "offline"
-    except Exception as error:  # noqa: BLE001 - no login and no network raise many kinds
+    except Exception as error:  # noqa: BLE001 - a failed login raises many kinds
         logger.warning("W&B cannot be reached (%s); the run is kept offline", error)
         return "offline"
 
 
 def tags(*names: str | None) -> list[str]:
-    """Make tags that W&B takes: it refuses those of more than 64 letters, and empty ones."""
+    """Return valid W&B tags: it rejects empty ones and those of more than 64 letters."""
     return [name[:64] for name in names if name]
 
 
 def images(files: Mapping[str, Path]) -> dict[str, Any]:
-    """Make images of figures, by name."""
+    """Return W&B images of figures, by name."""
     import wandb
 
     return {f"figures/{name}": wandb.Image(str(file), caption=name) for name, file in files.items()}
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Any:
-    """Make a table."""
+    """Return a W&B table."""
     import wandb
 
     return wandb.Table(columns=list(columns), data=[list(row) for row in rows])
 
 
 def curves_over_layers(writer: Any) -> None:
-    """Let everything below `layers/` draw itself over `layer`."""
+    """Plot every metric under `layers/` against `layer`."""
     writer.define_metric("layer", hidden=True)
     writer.define_metric("layers/*", step_metric="layer")

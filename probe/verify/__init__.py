@@ -1,4 +1,4 @@
-"""Check that a finished run is whole: its files, its matrices, its numbers. NumPy, no torch."""
+"""Check the integrity of a finished run: files, matrices, numbers. Uses NumPy, not torch."""
 
 from __future__ import annotations
 

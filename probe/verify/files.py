@@ -1,4 +1,4 @@
-"""The files that a manifest lists, and those that it does not."""
+"""The files of a run against those listed in its manifest."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from tqdm import tqdm
 from probe.runs.manifest import MANIFEST
 
 _CHUNK = 1 << 22
-# Written after the manifest, or while others write: no result.
-_KNOWN = {MANIFEST, "probe.log", "report.html"}
-_KNOWN_FOLDERS = ("wandb",)
+# Written after the manifest or by others: not results.
+_UNLISTED = {MANIFEST, "probe.log", "report.html"}
+_UNLISTED_FOLDERS = ("wandb",)
 
 
 def check_files(run: Path, files: Mapping[str, str]) -> dict[str, str]:
-    """Hash every file that is listed; return a line for each that is not as it was."""
+    """Hash every listed file; return a fault for each that is missing or changed, by name."""
     wrong = {}
     sizes = [(run / name).stat().st_size for name in files if (run / name).is_file()]
     with tqdm(
         total=sum(sizes), unit="B", unit_scale=True, desc="sha256", disable=None, leave=False,
         delay=2,
     ) as bar:  # fmt: skip
-        for name, wanted in files.items():
+        for name, expected in files.items():
             try:
-                found = _sha256(run / name, bar)
+                actual = _sha256(run / name, bar)
             except OSError as error:
                 wrong[name] = f"{name}: wanted a file, found none that can be read ({error})"
                 continue
-            if found != wanted:
+            if actual != expected:
                 size = (run / name).stat().st_size
-                wrong[name] = f"{name}: wanted sha256 {wanted}, found {found} ({size} bytes)"
+                wrong[name] = f"{name}: wanted sha256 {expected}, found {actual} ({size} bytes)"
     return wrong
 
 
 def unlisted(run: Path, files: Mapping[str, str]) -> list[str]:
-    """Name the files that are there and not listed; what every run may have is left out."""
+    """Return a note for each file that is not listed, except those every run may have."""
     names = (
         file.relative_to(run)
         for file in sorted(run.rglob("*"))
-        if file.is_file() and file.relative_to(run).parts[0] not in _KNOWN_FOLDERS
+        if file.is_file() and file.relative_to(run).parts[0] not in _UNLISTED_FOLDERS
     )
     return [
-        f"{name.as_posix()} is not of the run: {MANIFEST} does not list it"
+        f"{name.as_posix()} does not belong to the run: {MANIFEST} does not list it"
         for name in names
-        if name.as_posix() not in files and name.as_posix() not in _KNOWN
+        if name.as_posix() not in files and name.as_posix() not in _UNLISTED
     ]
 
 

@@ -1,4 +1,4 @@
-"""The manifest itself: readable, unchanged, with all its keys."""
+"""The manifest itself: its format, its keys and their types."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ _RECORD: _Kinds = {
 
 
 def check_manifest(manifest: Mapping[str, Any]) -> list[str]:
-    """Say what is wrong with the manifest; after no word, its keys can be relied on."""
+    """Return the faults of the manifest; if there are none, its keys can be relied on."""
     if manifest.get("format") != FORMAT:
         return [f"{MANIFEST}: wanted format {FORMAT}, found {manifest.get('format')!r}"]
     if "sha256" not in manifest:
         return [f"{MANIFEST}: wanted a sha256 of its own, found none"]
-    wanted = {**_ALWAYS, **(_OF_TOPOLOGIES if "topologies" in manifest else {})}
-    return list(_kinds(manifest, wanted, MANIFEST)) or list(_listed(manifest))
+    keys = {**_ALWAYS, **(_OF_TOPOLOGIES if "topologies" in manifest else {})}
+    return list(_kinds(manifest, keys, MANIFEST)) or list(_listed(manifest))
 
 
 def _listed(manifest: Mapping[str, Any]) -> Iterator[str]:
-    """Check the records of topologies, and that every name is that of a file in the run."""
+    """Check the records of topologies, and that every file name is inside the run."""
     faulty = False
     for number, record in enumerate(manifest.get("topologies", [])):
         where = f"{MANIFEST}, topology {number}"
@@ -63,15 +63,15 @@ def _listed(manifest: Mapping[str, Any]) -> Iterator[str]:
 def _files_of(record: Mapping[str, Any], files: Mapping[str, Any]) -> Iterator[str]:
     keys = {"file": "", "standard_error_file": "_stderr"}
     for key, suffix in keys.items():
-        file, wanted = record[key], matrix_file(record["name"], suffix)
-        if file is not None and file != wanted:
-            yield f"{MANIFEST}: wanted {wanted} as {key} of {record['name']}, found {file}"
+        file, expected = record[key], matrix_file(record["name"], suffix)
+        if file is not None and file != expected:
+            yield f"{MANIFEST}: wanted {expected} as {key} of {record['name']}, found {file}"
         elif file is not None and file not in files:
             yield f"{MANIFEST}: wanted a sha256 of {file}, found none"
 
 
-def _kinds(content: Mapping[str, Any], wanted: _Kinds, where: str) -> Iterator[str]:
-    for key, kinds in wanted.items():
+def _kinds(content: Mapping[str, Any], keys: _Kinds, where: str) -> Iterator[str]:
+    for key, kinds in keys.items():
         if key not in content:
             yield f"{where}: wanted the key {key}, found none"
         elif not isinstance(content[key], kinds) or isinstance(content[key], bool):

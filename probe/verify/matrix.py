@@ -1,4 +1,4 @@
-"""The matrices, memory-mapped and tile by tile, so that their size does not matter."""
+"""The matrices, memory-mapped and read tile by tile, so that they may exceed memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TILE = 2048
 
 @dataclass
 class Sums:
-    """Sums over the pairs of a matrix' neurons, of which its cheap measures are made.
+    """Sums over the pairs of neurons of a matrix, from which its cheap measures follow.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Sums:
     square: float = 0.0
 
     def add(self, entries: Matrix) -> None:
-        """Count entries."""
+        """Add entries."""
         wide = entries.astype(np.float64)
         self.r += float(wide.sum())
         self.square += float(np.einsum("ij,ij->", wide, wide))
@@ -47,7 +47,7 @@ class Sums:
 
 @dataclass
 class _Faults:
-    """Faults of a matrix, each kind told once, with its first place and how many there are."""
+    """Faults of a matrix, each kind reported once, with its first entry and their number."""
 
     name: str
     first: dict[str, str] = field(default_factory=dict)
@@ -77,7 +77,7 @@ def check_matrix(file: Path, record: Mapping[str, Any]) -> tuple[list[str], Sums
     list of str
         Faults.
     Sums or None
-        What its measures are made of; None where it cannot be read.
+        Sums for its measures; None if it cannot be read.
     """
     matrix, fault = _open(file)
     if matrix is None:
@@ -121,9 +121,9 @@ def check_standard_error(file: Path, record: Mapping[str, Any]) -> list[str]:
 
 def _open(file: Path) -> tuple[Matrix | None, str]:
     try:
-        matrix = open_memmap(file, mode="r")  # which refuses objects, and knows no archives
+        matrix = open_memmap(file, mode="r")  # which rejects objects and archives
     except (OSError, ValueError, EOFError, SyntaxError, TypeError, TokenError) as error:
-        return None, f"{file.name}: wanted a matrix, found a file that is none ({error})"
+        return None, f"{file.name}: wanted a matrix, found a file that is not one ({error})"
     if matrix.dtype != np.float32 or matrix.ndim != 2:
         found = f"{matrix.dtype} of shape {matrix.shape}"
         return None, f"{file.name}: wanted a matrix of float32, found {found}"
@@ -133,7 +133,7 @@ def _open(file: Path) -> tuple[Matrix | None, str]:
 
 
 def _cross(matrix: Matrix, undefined: Mask, faults: _Faults, sums: Sums) -> None:
-    """Check correlations between two layers; neurons of the columns count on from the rows."""
+    """Check correlations between two layers; column neurons are numbered after the row neurons."""
     rows = len(matrix)
     for start in tqdm(range(0, rows, _TILE), desc=faults.name, disable=None, leave=False, delay=2):
         tile, corner = matrix[start : start + _TILE], (start, 0)
@@ -143,7 +143,7 @@ def _cross(matrix: Matrix, undefined: Mask, faults: _Faults, sums: Sums) -> None
 
 
 def _square(matrix: Matrix, undefined: Mask, faults: _Faults, sums: Sums) -> None:
-    """Check correlations of neurons with each other."""
+    """Check correlations within one set of neurons."""
     for corner, tile, mirrored in _tiles(matrix, faults.name):
         of_rows, of_columns = (
             undefined[start : start + size] for start, size in zip(corner, tile.shape, strict=True)
@@ -152,13 +152,13 @@ def _square(matrix: Matrix, undefined: Mask, faults: _Faults, sums: Sums) -> Non
         faults.note("symmetry", tile != mirrored.T, tile, corner)
         if corner[0] == corner[1]:
             own = np.eye(len(tile), dtype=bool)
-            wanted = np.where(of_rows, 0, 1).astype(np.float32)[:, None]
+            expected = np.where(of_rows, 0, 1).astype(np.float32)[:, None]
             faults.note(
-                "a diagonal of 1 (0 for undefined neurons)", own & (tile != wanted), tile, corner
+                "a diagonal of 1 (0 for undefined neurons)", own & (tile != expected), tile, corner
             )
             sums.add(np.tril(tile, k=-1))
         else:
-            # Of entries that are not symmetric nothing needs to be counted right.
+            # Sums need not be right if the matrix is not symmetric.
             _entries(mirrored, of_columns, of_rows, (corner[1], corner[0]), faults)
             sums.add(tile)
 
@@ -166,14 +166,14 @@ def _square(matrix: Matrix, undefined: Mask, faults: _Faults, sums: Sums) -> Non
 def _entries(
     tile: Matrix, of_rows: Mask, of_columns: Mask, corner: tuple[int, int], faults: _Faults
 ) -> None:
-    # NaN is not within bounds, either.
+    # Written so that NaN is out of bounds, too.
     faults.note("correlations from -1 to 1", ~(np.abs(tile) <= 1), tile, corner)
     undefined = of_rows[:, None] | of_columns[None, :]
     faults.note("0 for undefined neurons", undefined & (tile != 0), tile, corner)
 
 
 def _tiles(matrix: Matrix, name: str) -> Iterator[tuple[tuple[int, int], Matrix, Matrix]]:
-    """Give each tile on and above the diagonal with its corner, and the one mirrored from it."""
+    """Yield each tile on and above the diagonal: its corner, itself, and its mirror image."""
     starts = range(0, len(matrix), _TILE)
     corners = [(i, j) for i in starts for j in starts if i <= j]
     for i, j in tqdm(corners, desc=name, disable=None, leave=False, delay=2):

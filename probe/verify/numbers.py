@@ -1,8 +1,7 @@
-"""Counts that must add up, and measures that must be those of the matrices."""
+"""Counts that must add up, and measures that must match the matrices."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,17 +10,16 @@ from typing import Any
 
 from probe.errors import UserError
 from probe.runs.manifest import MANIFEST
-from probe.runs.measures_files import read_numbers
+from probe.runs.measures_files import MEASURES, TABLE, read_measures, read_numbers
 from probe.topology.reliability import BINS
 from probe.verify.matrix import Sums
 
-_MEASURES, _TABLE = "measures.json", "measures_by_layer.csv"
-_TOLERANCE = 1e-9  # of means in double precision, summed in another order
+_TOLERANCE = 1e-9  # for double-precision means, summed in another order
 _SHARED = ("mean_r", "mean_abs_r", "mean_r2")
 
 
 def check_numbers(manifest: Mapping[str, Any]) -> list[str]:
-    """Check that examples, tokens, parts and layers of the topologies are those of the run."""
+    """Check examples, tokens, parts and layers of the topologies against those of the run."""
     return [f"{MANIFEST}: {fault}" for fault in _mismatches(manifest)]
 
 
@@ -29,7 +27,7 @@ def _mismatches(manifest: Mapping[str, Any]) -> Iterator[str]:
     records, config = manifest["topologies"], manifest["config"]
     names = [record["name"] for record in records]
     if len(set(names)) < len(names):
-        yield f"wanted topologies with names of their own, found {', '.join(names)}"
+        yield f"wanted topologies with unique names, found {', '.join(names)}"
     layers = sorted({layer for record in records for layer in record["layers"]})
     if layers != manifest["layers"]:
         yield f"wanted topologies of layers {manifest['layers']}, found them of {layers}"
@@ -45,22 +43,22 @@ def _mismatches(manifest: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _of_config(record: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
-    wanted = {
+    expected = {
         "scheme": config.get("average", {}).get("scheme"),
         "weight": config.get("average", {}).get("weight"),
         "parts": config.get("average", {}).get("parts"),
         "site": config.get("site"),
         "init": config.get("init", {}).get("kind"),
     }
-    for key, value in wanted.items():
+    for key, value in expected.items():
         if record[key] != value:
-            yield (f"wanted {key} {value} of {record['name']}, as configured, found {record[key]}")
+            yield f"wanted {key} {value} of {record['name']}, as configured, found {record[key]}"
 
 
 def _parts(
     name: str, group: Sequence[Mapping[str, Any]], manifest: Mapping[str, Any]
 ) -> Iterator[str]:
-    """Check that a matrix' parts are all there and add up to the run."""
+    """Check that the parts of a matrix are complete and add up to the run."""
     parts = [record["part"] for record in group]
     if parts != list(range(1, group[0]["parts"] + 1)):
         yield f"wanted parts 1 to {group[0]['parts']} of {name}, found {parts}"
@@ -68,32 +66,32 @@ def _parts(
     examples = sum(record["examples"] for record in group)
     if examples != manifest["examples"]:
         yield f"wanted {manifest['examples']} examples behind {name}, found {examples}"
-    known = [record["reliability"] for record in group if record["reliability"] is not None]
-    tokens = sum(reliability.get("tokens", 0) for reliability in known)
-    if known and tokens != manifest["tokens"]:
+    reliabilities = [record["reliability"] for record in group if record["reliability"] is not None]
+    tokens = sum(reliability.get("tokens", 0) for reliability in reliabilities)
+    if reliabilities and tokens != manifest["tokens"]:
         yield f"wanted {manifest['tokens']} tokens behind {name}, found {tokens}"
 
 
 def _reliability(record: Mapping[str, Any]) -> Iterator[str]:
-    """Check what is known of the noise: halves and null."""
-    name, known = record["name"], record["reliability"]
-    half = known.get("split_half")
+    """Check the halves and the null."""
+    name, reliability = record["name"], record["reliability"]
+    half = reliability.get("split_half")
     if half is not None and not -1 <= half <= 1:
         yield f"wanted split_half of {name} from -1 to 1, found {half}"
-    if len(known.get("halves", [])) not in (0, 2):
-        yield f"wanted two halves of {name}, or none, found {len(known['halves'])}"
-    null = known.get("null")
+    if len(reliability.get("halves", [])) not in (0, 2):
+        yield f"wanted two halves of {name}, or none, found {len(reliability['halves'])}"
+    null = reliability.get("null")
     if null is None:
         return
     quantiles = list(null["quantiles"].values())
     if not 0 <= null["mean_abs_r"] <= 1 or quantiles != sorted(quantiles) or quantiles[-1] > 1:
         yield f"wanted a null of {name} from 0 to 1, its quantiles in order, found {quantiles}"
-    # Every shift has the same pairs of neurons, each in one bin.
-    counted, bins = sum(null["counts"]), len(null["counts"])
-    if bins != len(BINS) - 1 or counted % null["shifts"]:
+    # Each shift counts every pair of neurons once.
+    count, bins = sum(null["counts"]), len(null["counts"])
+    if bins != len(BINS) - 1 or count % null["shifts"]:
         yield (
             f"wanted {len(BINS) - 1} bins of {null['shifts']} shifts' pairs in the null of {name}, "
-            f"found {counted} in {bins}"
+            f"found {count} in {bins}"
         )
 
 
@@ -103,49 +101,49 @@ def check_measures(
     sums: Mapping[str, Sums | None],
     wrong: set[str],
 ) -> list[str]:
-    """Check that the measures are of these topologies, and the cheap ones of these matrices.
+    """Check the measures against the topologies, and the cheap ones against the matrices.
 
     Parameters
     ----------
     run : Path
         The run's folder.
     records : sequence of mapping
-        Its topologies, as the manifest has them.
+        Records of its topologies in the manifest.
     sums : mapping of str to Sums
-        What was read of the matrices, by name.
+        Sums over the matrices, by name of the topology.
     wrong : set of str
-        Files that are already known to be wrong.
+        Files that already have a fault.
     """
-    if wrong & {_MEASURES, _TABLE}:
+    if wrong & {MEASURES, TABLE}:
         return []
     try:
-        measures = json.loads((run / _MEASURES).read_text(encoding="utf-8"))
-        rows = read_numbers(run)
-    except (UserError, OSError, ValueError, KeyError, TypeError) as error:
-        return [f"{_MEASURES}, {_TABLE}: wanted measures, found none that can be read ({error})"]
+        measures, rows = read_measures(run), read_numbers(run)
+    except UserError as error:
+        return [f"{MEASURES}, {TABLE}: wanted measures, found none that can be read ({error})"]
     names = {record["name"] for record in records}
-    for file, found in ((_MEASURES, measures), (_TABLE, rows)):
-        if set(found) != names:
-            wanted = ", ".join(sorted(names))
-            return [f"{file}: wanted measures of {wanted}, found {', '.join(sorted(found))}"]
+    for file, content in ((MEASURES, measures), (TABLE, rows)):
+        if set(content) != names:
+            expected, actual = (", ".join(sorted(each)) for each in (names, content))
+            return [f"{file}: wanted measures of {expected}, found {actual}"]
     faults: list[str] = []
     for record in records:
         name = record["name"]
-        known = sums.get(name)
-        if known is not None:
-            faults += _differences(f"{_MEASURES}, {name}", _cheap(known, record), measures[name])
+        of_matrix = sums.get(name)
+        if of_matrix is not None:
+            cheap = _cheap(of_matrix, record)
+            faults += _differences(f"{MEASURES}, {name}", cheap, measures[name])
         same = {key: measures[name].get(key) for key in _SHARED}
-        faults += _differences(f"{_TABLE}, {name}", same, rows[name])
+        faults += _differences(f"{TABLE}, {name}", same, rows[name])
     return faults
 
 
 def _cheap(sums: Sums, record: Mapping[str, Any]) -> dict[str, float]:
-    """Work out the measures that take no more than the sums."""
+    """Compute the measures that follow from the sums."""
     rows, columns = sums.shape
     if record["kind"] == "cross":
         of_rows = sum(number < rows for number in record["undefined"])
-        kept = rows - of_rows, columns - (len(record["undefined"]) - of_rows)
-        pairs, neurons = kept[0] * kept[1], sum(kept)
+        defined = rows - of_rows, columns - (len(record["undefined"]) - of_rows)
+        pairs, neurons = math.prod(defined), sum(defined)
     else:
         neurons = rows - len(record["undefined"])
         pairs = neurons * (neurons - 1) // 2
@@ -161,9 +159,11 @@ def _cheap(sums: Sums, record: Mapping[str, Any]) -> dict[str, float]:
     return cheap
 
 
-def _differences(where: str, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:
-    for key, value in wanted.items():
-        other = found.get(key)
+def _differences(
+    where: str, expected: Mapping[str, Any], actual: Mapping[str, Any]
+) -> Iterator[str]:
+    for key, value in expected.items():
+        other = actual.get(key)
         if not isinstance(other, int | float) or not math.isclose(
             value, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE
         ):

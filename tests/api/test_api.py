@@ -1,4 +1,4 @@
-"""Notebooks and experiments get from one door what the command line does, and the activations."""
+"""Notebooks and studies get what the command line does, and the activations."""
 
 from __future__ import annotations
 
@@ -243,11 +243,6 @@ def test_compose_refuses_a_sweep() -> None:
         api.compose("layers=0,1")
     with pytest.raises(api.UserError, match="give those of a single run"):
         api.compose("-m", "layers=0,1")
-
-
-def test_everything_that_is_promised_is_there() -> None:
-    assert all(hasattr(api, name) for name in api.__all__)
-    assert api.load_topology.__module__ == "probe.runs.load"
 
 
 def test_every_name_that_is_offered_is_there_and_no_other() -> None:

@@ -58,7 +58,7 @@ def drawn(
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     caplog.set_level(logging.INFO)
-    for name in ("beside", "comparison"):
+    for name in ("side_by_side", "comparison"):
 
         def draw(*given: Any, name: str = name) -> Figure:
             calls[name] = given
@@ -129,7 +129,7 @@ def test_inits_are_compared_by_measures_and_the_reason_is_said(
     assert line.startswith("9 pairs compared by measures only, e.g. each-mean/layer_0 and each")
     (warning,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert warning.startswith("the items have between 450 and 900 tokens")
-    assert "beside" not in drawn, "six heat maps have no room"
+    assert "side_by_side" not in drawn, "six heat maps have no room"
     assert np.isnan(drawn["comparison"][1]).sum() == 18
 
 
@@ -211,7 +211,7 @@ def test_a_failure_leaves_nothing_and_an_older_comparison_as_it_was(
 
     call(runs[0], "--output", "out")
     before = {path.name: path.read_bytes() for path in Path("out").iterdir()}
-    monkeypatch.setattr(plots, "beside", fail)
+    monkeypatch.setattr(plots, "side_by_side", fail)
     for folder in ("out", "new"):
         with pytest.raises(RuntimeError, match="no ink"):
             call(runs[0], "--output", folder)
@@ -234,14 +234,14 @@ def test_a_folder_with_other_files_is_left_alone(
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ([], "the following arguments are required: RUN; --help shows how it is called"),
+        ([], "the following arguments are required: RUN; --help shows the usage"),
         (
             ["nowhere"],
             "/nowhere is not a finished run: it has no manifest.json; give a run's folder",
         ),
         (["x", "--permutations", "0"], "--permutations 0 is too small; give 1 or more"),
         (["x", "--seed", "-1"], "--seed -1 is too small; give 0 or more"),
-        (["x", "--colour"], "unrecognized arguments: --colour; --help shows how it is called"),
+        (["x", "--colour"], "unrecognized arguments: --colour; --help shows the usage"),
     ],
 )
 def test_a_mistake_costs_one_line(

@@ -79,7 +79,7 @@ def test_the_default_run_of_a_wheel_needs_no_network_and_is_found_again(
     monkeypatch.chdir(elsewhere)
     caplog.set_level("INFO", logger="probe")
     api.run(*words)
-    assert f"{place} is finished already" in caplog.text
+    assert f"{place} is already finished" in caplog.text
     assert {file: file.stat().st_mtime_ns for file in run.rglob("*")} == before
 
 

@@ -267,7 +267,7 @@ def test_a_sweep_that_cannot_be_summed_up_says_so_and_exits_1(task: Calls, run: 
     ended = run("-m", "data.limit=2,3", after=after)
     assert ended.code == 1
     assert task.limits == [2, 3]
-    assert "probe: the sweep could not be summed up: no ink" in ended.said
+    assert "probe: the sweep could not be summarised: no ink" in ended.said
     assert len(summary_of()["jobs"]) == 2
 
 
@@ -384,12 +384,12 @@ def test_an_interrupted_sweep_stops_and_exits_130(task: Calls, run: Run) -> None
     assert task.limits == [2]
     assert ended.said == [
         "run 1 of the sweep: data.limit=2",
-        "probe: interrupted; the same command goes on from where it was",
+        "probe: interrupted; the same command resumes it",
     ]
     assert after == []
     (notes,) = Path("outputs").glob(".sweeps/*/jobs")
     (note,) = notes.iterdir()
-    assert json.loads(note.read_text())["error"] == "it did not come to its end"
+    assert json.loads(note.read_text())["error"] == "it did not finish"
     assert not (notes.parent / "summary.json").exists()
 
 
@@ -403,7 +403,7 @@ def terminate(_config: Any) -> BaseException:
 
 def test_a_terminated_run_exits_143_in_one_line(task: Calls, run: Run) -> None:
     task.fails = terminate
-    line = "probe: terminated; the same command goes on from where it was\n"
+    line = "probe: terminated; the same command resumes it\n"
     assert run() == Ended(143, "", line)
 
 
@@ -557,7 +557,7 @@ def test_a_sweep_of_measures_alone_would_share_one_run(task: Calls, run: Run) ->
     ended = run("-m", "measures.density=0.05,0.3")
     assert ended.code == 1
     assert task.limits == []
-    assert "differ in measures.… alone and would share" in ended.err
+    assert "differ only in measures.… and would share" in ended.err
     assert "'measures.density=[0.05,0.3]'" in ended.err
     assert run("-m", "measures.density=0.05,0.3", "data.limit=2").code == 1
     assert run("-m", "measures.density=[0.05,0.3]", "data.limit=2,3").code == 0

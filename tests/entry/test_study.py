@@ -128,7 +128,7 @@ def test_a_finished_study_is_found_again_and_looked_at_both_times(
     assert task.looks == [(folder, [*BESIDES, "step0.txt", "step1.txt", "step2.txt"])]
     assert caplog.messages[-1] == f"steps is finished: {folder}"
     assert run() == folder
-    assert caplog.messages[-1] == f"{folder} is finished already; overwrite=true does it again"
+    assert caplog.messages[-1] == f"{folder} is already finished; overwrite=true runs it again"
     assert task.taken == [0, 1, 2], "the second time nothing is done"
     assert task.looks[1] == task.looks[0]
 

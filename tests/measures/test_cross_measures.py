@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from probe.measures import Measures, cross_basic, edges, measure
-from probe.measures.cross import strongest
+from probe.measures.entries import strongest
 from probe.plots import figures
 from probe.topology import Topology
 from probe.topology.reliability import Reliability

@@ -1,4 +1,4 @@
-"""The measures of a graph at a density, beside rewired graphs; signs and order do not matter."""
+"""The measures of a graph at a density, against rewired graphs; signs and order do not matter."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from probe.config import DensityRule, MeasuresConfig
-from probe.measures import Graph, graphs
-from probe.measures.graphs import GraphMeasures, graph_measures
+from probe.measures import Graph
+from probe.measures.graph_measures import NULL, GraphMeasures, graph_measures
 from probe.measures.rewiring import rewired
 from probe.measures.structure import clustering, path_length, rich_club
 from probe.topology import sparsify
@@ -54,7 +54,7 @@ def test_every_measure_is_that_of_networkx() -> None:
     assert found.modularity == pytest.approx(nx.community.modularity(known, theirs), abs=0.03)
 
 
-def test_null_measures_stand_beside_the_mean_of_rewired_graphs() -> None:
+def test_null_measures_are_relative_to_the_mean_of_rewired_graphs() -> None:
     """With many rewired graphs, it matters little which ones."""
     matrix = correlations(60, seed=1, series=20)
     found = measured(matrix, 0.1, hubs=6, rewired=40, seed=1)
@@ -187,8 +187,8 @@ def test_without_rewired_graphs_nothing_is_compared() -> None:
     [
         ("NEURONS", 29, "30 neurons are more than 29", {"clustering", "path_length"}),
         ("EDGES", 86, "87 edges are more than 86", {"communities", "modularity"}),
-        ("REWIRED_NEURONS", 29, "30 neurons of rewired graphs are more than 29", set(graphs.NULL)),
-        ("REWIRED_EDGES", 434, "435 edges of rewired graphs are more than 434", set(graphs.NULL)),
+        ("REWIRED_NEURONS", 29, "30 neurons of rewired graphs are more than 29", set(NULL)),
+        ("REWIRED_EDGES", 434, "435 edges of rewired graphs are more than 434", set(NULL)),
     ],
 )
 def test_what_would_take_too_long_is_skipped_with_the_reason(
@@ -197,7 +197,7 @@ def test_what_would_take_too_long_is_skipped_with_the_reason(
     matrix, config = correlations(30), MeasuresConfig()
     whole, _, nothing = graph_measures(matrix, 0.2, 3, config)
     assert nothing == {}
-    monkeypatch.setattr(graphs, limit, value)
+    monkeypatch.setattr(f"probe.measures.graph_measures.{limit}", value)
     found, labels, skipped = graph_measures(matrix, 0.2, 3, config)
     assert skipped == dict.fromkeys(names, reason)
     assert all(getattr(found, name) is None for name in names)
@@ -206,5 +206,5 @@ def test_what_would_take_too_long_is_skipped_with_the_reason(
         name: whole.numbers()[name] for name in rest
     }
     assert (labels is None) == ("communities" in names)
-    monkeypatch.setattr(graphs, limit, value + 1)
+    monkeypatch.setattr(f"probe.measures.graph_measures.{limit}", value + 1)
     assert graph_measures(matrix, 0.2, 3, config)[2] == {}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from probe.config import MeasuresConfig
 from probe.errors import UserError
-from probe.measures import Measures, Spectrum, basic, graphs, measure, strengths
+from probe.measures import Measures, Spectrum, basic, measure, strengths
 from probe.topology import Topology
 from probe.topology.reliability import Null, Reliability
 from tests.topologies import random_correlations, topology_of
@@ -161,7 +161,7 @@ def test_all_of_it_is_plain_json() -> None:
 
 
 def test_what_is_skipped_names_its_density(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(graphs, "EDGES", 50)
+    monkeypatch.setattr("probe.measures.graph_measures.EDGES", 50)
     found = measure(make(), MeasuresConfig(density=[0.2, 0.1]))
     assert found.communities == []
     reason = "87 edges are more than 50"

@@ -1,4 +1,4 @@
-"""Topologies beside each other are drawn on the same scales, with what chance gives."""
+"""Topologies side by side share their scales and show chance levels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
 
 from probe.measures import strengths
-from probe.plots import beside, comparison
+from probe.plots import comparison, side_by_side
 from probe.topology import Topology
 from probe.topology.reliability import BINS
 from tests.plots.drawn import known, make, maps, null, pixels, undefine
@@ -26,7 +26,7 @@ def pair() -> list[Topology]:
 
 def test_every_heat_map_has_its_own_order_and_the_same_limits() -> None:
     topologies = pair()
-    figure = beside(topologies, ["trained", "untrained"])
+    figure = side_by_side(topologies, ["trained", "untrained"])
     for axes, topology, label in zip(
         figure.axes, topologies, ("trained", "untrained"), strict=False
     ):
@@ -50,7 +50,7 @@ def test_every_heat_map_has_its_own_order_and_the_same_limits() -> None:
 
 def test_histograms_are_shares_of_the_pairs() -> None:
     topologies = pair()
-    below = beside(topologies, ["trained", "untrained"]).axes[2]
+    below = side_by_side(topologies, ["trained", "untrained"]).axes[2]
     steps = [patch for patch in below.patches if isinstance(patch, StepPatch)]
     for step, topology in zip(steps, topologies, strict=True):
         n, gone = topology.n_neurons, {*topology.undefined}
@@ -68,10 +68,10 @@ def test_histograms_are_shares_of_the_pairs() -> None:
 
 @pytest.mark.parametrize("n", [1, 3])
 def test_any_few_topologies_are_drawn(n: int) -> None:
-    figure = beside([make()] * n, [f"number {i}\nof {n}" for i in range(n)])
+    figure = side_by_side([make()] * n, [f"number {i}\nof {n}" for i in range(n)])
     figure.draw_without_rendering()
     assert len(maps(figure)) == n
-    beside([topology_of([[1.0]])] * n, ["alone"] * n).draw_without_rendering()
+    side_by_side([topology_of([[1.0]])] * n, ["alone"] * n).draw_without_rendering()
 
 
 def drawn(figure: Figure) -> list[np.ndarray]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from probe.measures import measure
-from probe.plots import beside, figures, heatmap, matrix, run_figures
+from probe.plots import figures, heatmap, matrix, run_figures, side_by_side
 from probe.topology import Topology
 from tests.plots.drawn import known, make
 from tests.topologies import topology_of
@@ -89,4 +89,4 @@ def test_all_pairs_are_drawn_layer_by_layer() -> None:
 
 def test_they_stand_beside_each_other() -> None:
     for topology in (crossed(), full()):
-        assert len(beside([topology, topology], ["a", "b"]).axes) == 4
+        assert len(side_by_side([topology, topology], ["a", "b"]).axes) == 4

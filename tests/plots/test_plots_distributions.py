@@ -1,4 +1,4 @@
-"""Strengths, correlations and eigenvalues are all drawn, beside the right chance level."""
+"""Strengths, correlations and eigenvalues are all drawn, against the right chance level."""
 
 from __future__ import annotations
 
@@ -90,10 +90,10 @@ def test_the_null_is_scaled_to_as_many_pairs() -> None:
     np.testing.assert_allclose(heights[[99, 100, 130]], [22.5, 15, 7.5])
     assert heights.sum() == pytest.approx(45) == bars(axes).sum()
     np.testing.assert_array_equal(edges, BINS)
-    assert "circularly shifted series (2 ×, scaled)" in texts(axes)
+    assert "circular-shift null (2 ×, scaled)" in texts(axes)
     assert "normal" not in texts(axes)
     assert "(white noise 0.080, shifted 0.071)" in texts(axes)
-    assert "split-half correlation 0.900" in texts(axes)
+    assert "split-half r 0.900" in texts(axes)
     assert axes.get_ylim()[1] > heights.max()
 
 
@@ -132,7 +132,7 @@ def test_the_spectrum_is_drawn_by_rank_on_logarithmic_axes() -> None:
     share = positive / positive.sum()
     rank = np.exp(-(share * np.log(share)).sum())
     assert f"effective rank {rank:.1f} of 19" in texts(axes)
-    assert f"{19 - len(positive)} are 0 but for rounding, not drawn" in texts(axes)
+    assert f"{19 - len(positive)} are 0 up to rounding, not drawn" in texts(axes)
     assert "negative" not in texts(axes)
     assert "noise" not in texts(axes)
 
@@ -149,7 +149,7 @@ def test_a_spectrum_of_leading_eigenvalues_says_so() -> None:
     topology = make()
     found = replace(measured(topology), spectrum=Spectrum([4.0, 3.0], 0.4, None, None))
     axes = spectrum(topology, found).axes[0]
-    assert "only the 2 largest of 10 eigenvalues are known" in texts(axes)
+    assert "only the 2 largest of 10 eigenvalues were computed" in texts(axes)
     assert "effective rank" not in texts(axes)
 
 
@@ -178,4 +178,4 @@ def test_the_edge_is_that_of_the_defined_neurons() -> None:
 def test_eigenvalues_above_white_noise_are_counted() -> None:
     topology = topology_of(np.eye(4), reliability=known(noise=0.25))
     found = replace(measured(topology), spectrum=Spectrum([4.1, 4.01, 3.99, -8.1], 0.4, 2.0, 0.4))
-    assert "2 of the eigenvalues above white noise" in texts(spectrum(topology, found).axes[0])
+    assert "2 eigenvalues above white noise" in texts(spectrum(topology, found).axes[0])

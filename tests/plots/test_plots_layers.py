@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 PANELS = {
     "mean |r|": "mean_abs_r",
     "Gini of strength": "strength_gini",
-    "participation ratio": "participation_ratio",
+    "effective dimension": "participation_ratio",
     "share of leading eigenvalue": "leading_share",
     "clustering": "clustering",
     "modularity": "modularity",
@@ -49,7 +49,7 @@ def band(axes: Axes) -> dict[float, tuple[float, float]]:
 def test_every_measure_is_drawn_against_the_layer() -> None:
     pairs = measured(*(at_layer(layer, reliability=known()) for layer in (7, 0, 3)))
     drawn = by_layer(pairs)
-    assert set(drawn) == {*PANELS, "split-half correlation"}
+    assert set(drawn) == {*PANELS, "split-half r"}
     numbers = {topology.layer: found.numbers() for topology, found in pairs}
     for label, key in PANELS.items():
         layers, heights = np.asarray(drawn[label].lines[0].get_data()).tolist()
@@ -58,7 +58,7 @@ def test_every_measure_is_drawn_against_the_layer() -> None:
         assert drawn[label].get_xlabel() == "layer"
         assert drawn[label].get_ylabel() in ("dimensionless", "dimensions")
         assert not drawn[label].collections, "there is no band without halves or parts"
-    assert np.asarray(drawn["split-half correlation"].lines[0].get_ydata()).tolist() == [0.9] * 3
+    assert np.asarray(drawn["split-half r"].lines[0].get_ydata()).tolist() == [0.9] * 3
 
 
 def test_chance_stands_beside_the_measures_that_have_one() -> None:

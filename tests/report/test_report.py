@@ -28,8 +28,8 @@ from probe.report import page, write_report
 from probe.report.__main__ import main
 from probe.report.glossary import FIGURES, GROUPS, MEASURES
 from probe.report.reading import read
-from probe.report.records import Measured
-from probe.report.tables import headlines, run_tables, shown
+from probe.report.records import TopologySummary
+from probe.report.tables import format_number, headlines, run_tables
 from probe.topology.reliability import Null, Reliability
 from tests.topologies import random_correlations, topology_of
 
@@ -261,7 +261,7 @@ def test_figures_beyond_the_room_are_named(run: Path) -> None:
     sizes = [file.stat().st_size for file in run.glob("figures/*.png")]
     found = Page(page.render(read(run), room=sum(sizes) - 1))
     assert len(found.all("img")) == len(sizes) - 1
-    assert found.texts["p"].count("Left out, as the page would become too large: "
+    assert found.texts["p"].count("Left out to limit the size of the page: "
                                   "layer_2_heatmap.png") == 1  # fmt: skip
 
 
@@ -273,7 +273,7 @@ def test_figures_have_fewer_colours_only_where_there_is_no_room(run: Path) -> No
     for room, exact in ((sum(sizes), True), (sum(sizes) - 1, False)):
         found = Page(page.render(read(run), room=room))
         assert len(found.all("img")) == len(sizes)
-        assert any("in 256 colours" in text for text in found.texts["p"]) is not exact
+        assert any("reduced to 256 colours" in text for text in found.texts["p"]) is not exact
         [source] = [
             a["src"] or "" for a in found.all("img") if (a["alt"] or "").startswith("noise")
         ]
@@ -297,7 +297,7 @@ def test_tables_have_heads_with_scopes_and_hold_exact_numbers(run: Path, sweep: 
     correlation, _, graph, other = read_page(run).tables[:4]
     assert graph[0][1][0] == "clustering at 0.05"
     assert [text for text, _ in correlation[0]] == [
-        "topology", "mean |r|", "chance |r|", "null |r| quantile 0.5", "null |r| quantile 0.95",
+        "topology", "mean |r|", "chance level", "null |r| quantile 0.5", "null |r| quantile 0.95",
         "null |r| quantile 0.99", "null |r| quantile 0.999", "reliability", "pairs, |r| > 0.3",
     ]  # fmt: skip
     assert [text for text, _ in correlation[1]][:4] == ["layer_0", "0.1", "0.05046", "0.01"]
@@ -315,7 +315,7 @@ def test_the_summary_stands_beside_chance_and_tells_the_range(run: Path) -> None
         headline.measure.label: headline.values
         for headline in headlines(read(run).topologies)  # type: ignore[union-attr]
     }
-    assert list(found) == ["mean |r|", "chance |r|", "reliability", "Gini of strength"]
+    assert list(found) == ["mean |r|", "chance level", "reliability", "Gini of strength"]
     assert found["reliability"] == [("the same in all:", "0.8889")]  # 2 · 0.8 / (1 + 0.8)
     assert found["mean |r|"] == [
         ("lowest, layer_0:", "0.1"), ("median:", "1.1"), ("highest, layer_2:", "2.1"),
@@ -328,7 +328,9 @@ def test_the_summary_stands_beside_chance_and_tells_the_range(run: Path) -> None
 
 
 def test_a_single_topology_has_values_and_no_range() -> None:
-    alone = Measured("all_layers", {"mean_abs_r": 0.5, "mean_r2": 0.1}, [], {}, [], [], {}, [])
+    alone = TopologySummary(
+        "all_layers", {"mean_abs_r": 0.5, "mean_r2": 0.1}, [], {}, [], [], {}, []
+    )
     assert [headline.values for headline in headlines([alone])] == [[("", "0.5")]]
     twin = replace(alone, name="layer_0")
     assert headlines([alone, twin])[0].values == [("the same in all:", "0.5")]
@@ -341,7 +343,7 @@ def test_hubs_what_was_left_out_and_where_it_comes_from_are_there(run: Path) -> 
     text = " ".join(found.texts["body"])
     assert "layer_2: 6, 1" in found.texts["summary"]
     assert "too many neurons" in text
-    assert "2 neurons never varied and are left out: 5, 7" in text
+    assert "2 neurons are constant and left out: 5, 7" in text
     cells = [[text for text, _ in row] for table in found.tables for row in table]
     for fact in (
         ["data.limit", "–"], ["layers.index", "0, 1"], ["skipped.too short", "2"],
@@ -368,7 +370,7 @@ def test_a_measure_that_nobody_explained_is_shown_all_the_same(run: Path) -> Non
 
 
 def test_numbers_are_rounded_for_reading() -> None:
-    assert [shown(v) for v in (0.0, -0.00012346, 1e6, 0.99999, float("nan"))] == [
+    assert [format_number(v) for v in (0.0, -0.00012346, 1e6, 0.99999, float("nan"))] == [
         "0", "-0.0001235", "1,000,000", "1", "–",
     ]  # fmt: skip
 
@@ -471,9 +473,9 @@ def test_a_missing_file_is_named(run: Path, file: str) -> None:
     [
         ("manifest.json", "{", "manifest.json is corrupt (it cannot be read: Expecting"),
         ("measures.json", "[", "measures.json is corrupt (Expecting value"),
-        ("measures.json", "{}", "has measures of other topologies; make the run again"),
+        ("measures.json", "{}", "has measures of other topologies; do the run again"),
         ("measures_by_layer.csv", "topology,x\nlayer_0,y\n", "measures_by_layer.csv is corrupt ("),
-        ("overrides.yaml", "{", "overrides.yaml is no list of overrides; make the run again"),
+        ("overrides.yaml", "{", "overrides.yaml is corrupt ("),
         ("manifest.json", '{"topologies": []}', "has no topologies; give the folder of a run"),
     ],
 )

@@ -257,7 +257,7 @@ def test_a_finished_run_is_found_again(
     caplog.set_level(logging.INFO, logger="probe")
     assert pipeline.run(config) == run
     assert snapshot(run) == before
-    assert f"{run} is finished already; overwrite=true does it again" in caplog.messages
+    assert f"{run} is already finished; overwrite=true runs it again" in caplog.messages
     assert any(line.startswith("layer_3 ") for line in caplog.messages), "the table is shown again"
 
 
@@ -303,7 +303,7 @@ def test_other_measures_are_taken_of_the_same_matrices(
     caplog.set_level(logging.INFO, logger="probe")
     asked = replace(again, measures=replace(again.measures, **other))
     assert pipeline.run(asked, ["measures"]) == run
-    said = f"{run} is finished already; its measures and figures are done again"
+    said = f"{run} is already finished; its measures and figures are redone"
     assert said in caplog.messages
     after, now = snapshot(run), manifest_of(run)
     (matrix,) = [name for name in before if name.endswith(".npy")]
@@ -334,7 +334,7 @@ def test_measures_that_were_redone_are_not_redone_again(
     caplog.set_level(logging.INFO, logger="probe")
     assert pipeline.run(asked) == run
     assert snapshot(run) == before
-    assert f"{run} is finished already; overwrite=true does it again" in caplog.messages
+    assert f"{run} is already finished; overwrite=true runs it again" in caplog.messages
 
 
 @pytest.mark.usefixtures("quick")

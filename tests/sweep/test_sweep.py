@@ -1,4 +1,4 @@
-"""A sweep's jobs are noted down wherever they run, and summed up in one table and one figure."""
+"""A sweep's jobs are recorded wherever they run, and summarised in one table and one figure."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from probe.runs import results
 from probe.runs.measures_files import read_numbers
 from probe.sweep import summary
 from probe.sweep.jobs import Job, failed, make_folder, read_jobs, record_job, varied, write_jobs
+from probe.sweep.matched_pairs import matched_pairs
 from probe.sweep.rows import sweep_rows
 from probe.sweep.summary import summarise
-from probe.sweep.twins import twins
 from probe.topology import Topology
 from probe.tracking import SweepRecord
 from tests.run_folders import config_of, save_run
@@ -104,7 +104,7 @@ def test_a_folder_that_cannot_be_made_is_a_users_mistake(
     assert str(wrong.value).startswith(message)
 
 
-# Rows, twins and the summary, of runs made by hand.
+# Rows, matched pairs and the summary, of runs made by hand.
 
 
 def make(layer: int, seed: int, init: str = "pretrained", **changed: Any) -> Topology:
@@ -139,7 +139,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[Any, ...]]:
         return "https://wandb.ai/a/b/runs/c"
 
     monkeypatch.setattr(summary, "draw_sweep", lambda *given: draw("sweep", *given))
-    monkeypatch.setattr(summary, "beside", lambda *given: draw("beside", *given))
+    monkeypatch.setattr(summary, "side_by_side", lambda *given: draw("side_by_side", *given))
     monkeypatch.setattr(summary, "track_sweep", track)
     return calls
 
@@ -208,7 +208,7 @@ def test_a_sweep_is_summed_up(
         (*(job.values[key] for key in keys), job.run, job.values["layers.index"]) for job in jobs
     ]
     assert drawn["sweep"] == (sweep_rows(jobs, keys), keys)
-    topologies, labels = drawn["beside"]
+    topologies, labels = drawn["side_by_side"]
     assert [(t.init, t.layer) for t in topologies] == [
         ("pretrained", 0), ("random", 0), ("pretrained", 3), ("random", 3),
     ]  # fmt: skip
@@ -246,9 +246,9 @@ def test_what_worked_is_summed_up_where_some_failed(
     sweep = sweep_of([*jobs[:3], broken], tmp_path / "sweep")
     summarise(sweep, QUIET)
     assert len(table(sweep)) == 3
-    assert len(drawn["beside"][0]) == 2, "layer 3 has lost its twin"
+    assert len(drawn["side_by_side"][0]) == 2, "layer 3 has lost its counterpart"
     assert drawn["track"][2].facts == {"jobs": 4, "failed": 1}
-    assert "3 of 4 runs worked; the summary is of these" in caplog.messages
+    assert "3 of 4 runs succeeded; the summary covers these" in caplog.messages
 
 
 def test_where_nothing_worked_nothing_is_drawn(
@@ -258,9 +258,7 @@ def test_where_nothing_worked_nothing_is_drawn(
     summarise(sweep, QUIET)
     assert drawn == {}
     assert [path.name for path in sweep.iterdir()] == ["jobs"]
-    assert caplog.messages == [
-        "no run of the sweep left a topology, so that there is no table of it"
-    ]
+    assert caplog.messages == ["no run of the sweep has a topology, so there is no summary"]
 
 
 def test_long_tables_are_cut_on_the_console(
@@ -272,11 +270,11 @@ def test_long_tables_are_cut_on_the_console(
     caplog.set_level(logging.INFO)
     summarise(sweep_of(jobs * 11, tmp_path / "sweep"), QUIET)
     assert len([line for line in caplog.messages if line.startswith("layer_")]) == 40
-    assert "and 4 rows more in summary.csv" in caplog.messages
+    assert "4 more rows are in summary.csv" in caplog.messages
     assert len(table(tmp_path / "sweep")) == 44
 
 
-def test_twins_are_spread_from_the_first_to_the_last(tmp_path: Path) -> None:
+def test_matched_pairs_are_spread_from_the_first_to_the_last(tmp_path: Path) -> None:
     pairs = {
         init: save_run(
             tmp_path / init, *(make(layer, layer, init) for layer in range(6)),
@@ -285,19 +283,19 @@ def test_twins_are_spread_from_the_first_to_the_last(tmp_path: Path) -> None:
         for init in ("pretrained", "random")
     }  # fmt: skip
     jobs = [Job([f"init={init}", "layers=each"], run=str(run)) for init, run in pairs.items()]
-    found = twins(jobs, ["init"])
+    found = matched_pairs(jobs, ["init"])
     assert [(label, t.init, t.layer) for label, t in found] == [
         ("pretrained layer_0", "pretrained", 0), ("random layer_0", "random", 0),
         ("pretrained layer_5", "pretrained", 5), ("random layer_5", "random", 5),
     ]  # fmt: skip
-    assert [t.layer for _, t in twins(jobs, ["init"], most=6)] == [0, 0, 2, 2, 5, 5]
+    assert [t.layer for _, t in matched_pairs(jobs, ["init"], most=6)] == [0, 0, 2, 2, 5, 5]
 
 
-def test_jobs_that_differ_in_more_than_the_init_are_no_twins(jobs: list[Job]) -> None:
+def test_jobs_that_differ_in_more_than_the_init_are_not_a_pair(jobs: list[Job]) -> None:
     keys = ["init", "layers.index"]
-    assert twins([jobs[0], jobs[3]], keys) == []
-    assert twins([jobs[0], jobs[2]], keys) == []
-    assert len(twins(jobs[:2], ["init"])) == 2
+    assert matched_pairs([jobs[0], jobs[3]], keys) == []
+    assert matched_pairs([jobs[0], jobs[2]], keys) == []
+    assert len(matched_pairs(jobs[:2], ["init"])) == 2
 
 
 def test_summing_up_imports_no_torch() -> None:
@@ -331,7 +329,7 @@ def _restored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]
 def test_a_sweep_from_the_command_line_leaves_its_summary(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One layer is not in the model: the others are summed up, and the exit code is 1."""
+    """One layer is not in the model: the others are summarised, and the exit code is 1."""
     lines = (f"In year {n} the river carried {17 * n} boats of sand to the sea. " * 4 for n in "12")
     Path("text.jsonl").write_text("".join(json.dumps({"text": line}) + "\n" for line in lines))
     words = [
@@ -357,5 +355,5 @@ def test_a_sweep_from_the_command_line_leaves_its_summary(
     for image in ("summary.png", "pretrained_random.png"):
         assert (sweep / image).read_bytes().startswith(b"\x89PNG")
     said = [line.split("  ", 1)[-1] for line in capsys.readouterr().err.splitlines()]
-    assert "2 of 4 runs worked; the summary is of these" in said
+    assert "2 of 4 runs succeeded; the summary covers these" in said
     assert said[-1].startswith("probe: 2 runs of the sweep failed: layers=single layers.index=9")

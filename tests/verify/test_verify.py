@@ -132,14 +132,15 @@ def test_a_whole_run_is_one_line_and_exit_0(
     code, out, err = check(run, capsys=capsys)
     assert (code, err) == (0, [])
     [line] = out
-    assert line.startswith(f"{run}: whole: ")
+    assert line.startswith(f"{run}: OK: ")
     assert line.endswith(" counts and measures")
     assert "sha256" in line
 
 
 def test_what_was_checked_is_counted(run: Path) -> None:
     assert verify(run).checked == (
-        "8 files by sha256, 2 matrices of kind layer and 2 of standard errors, counts and measures"
+        "8 files match their sha256, 2 matrices of kind layer and 2 of standard errors, "
+        "counts and measures"
     )
 
 
@@ -213,10 +214,10 @@ def test_a_strange_file_is_a_note_and_known_ones_are_not(
     (run / "wandb").mkdir()
     for name in ("mine.txt", "report.html", "wandb/log.txt"):
         (run / name).write_text("a word")
-    code, [whole, note], _ = check(run, capsys=capsys)
+    code, [ok, note], _ = check(run, capsys=capsys)
     assert code == 0
-    assert "whole" in whole
-    assert note == f"{run}: note: mine.txt is not of the run: manifest.json does not list it"
+    assert ": OK: " in ok
+    assert note.startswith(f"{run}: note: mine.txt does not belong to the run: manifest.json does")
 
 
 # A matrix and its hash changed together: only what it says gives it away.
@@ -293,14 +294,14 @@ def test_a_file_that_is_no_matrix_is_found(run: Path, content: bytes) -> None:
     (run / MATRIX).write_bytes(content)
     forge(run)
     [fault] = [f for f in verify(run).faults if f.startswith(Path(MATRIX).name)]
-    assert "wanted a matrix, found a file that is none (" in fault
+    assert "wanted a matrix, found a file that is not one (" in fault
     assert "\n" not in fault
 
 
 def test_objects_in_a_matrix_are_not_unpickled(run: Path) -> None:
     np.save(run / MATRIX, np.array([[print]], dtype=object), allow_pickle=True)
     forge(run)
-    assert any("found a file that is none" in fault for fault in verify(run).faults)
+    assert any("found a file that is not one" in fault for fault in verify(run).faults)
 
 
 @pytest.mark.parametrize(("row", "column", "value", "words"), [
@@ -346,13 +347,13 @@ FORGED: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda m: m.update(tokens=99), "wanted 99 tokens behind layer_3, found 100"),
     (lambda m: m.update(layers=[3, 5]), "wanted topologies of layers [3, 5], found them of [3]"),
     (lambda m: m["topologies"].pop(), "wanted parts 1 to 2 of layer_3, found [1]"),
-    (lambda m: m["topologies"].append(first(m)), "wanted topologies with names of their own"),
+    (lambda m: m["topologies"].append(first(m)), "wanted topologies with unique names"),
     (lambda m: first(m).update(scheme="fisher"), "wanted scheme mean of layer_3_part1, as conf"),
     (lambda m: first(m)["reliability"].update(split_half=2), "wanted split_half of layer_3_part1"),
     (lambda m: first(m)["reliability"].update(halves=[{}]), "wanted two halves of layer_3_part1"),
     (lambda m: first(m)["reliability"]["null"].update(mean_abs_r=3), "wanted a null of layer_3_p"),
     (lambda m: first(m)["reliability"]["null"]["counts"].pop(), "wanted 200 bins of 2 shifts'"),
-    (lambda m: first(m)["reliability"].update(null={}), "wanted a run's records, found others"),
+    (lambda m: first(m)["reliability"].update(null={}), "wanted the records of a run, found"),
     (lambda m: first(m).update(name="layer_4_part1", file=MATRIX), "wanted topology/layer_4"),
 ]  # fmt: skip
 
@@ -402,8 +403,8 @@ def test_a_study_without_topologies_has_its_files_checked(
         folder.close({"seconds": 1.0, "fingerprints": {}})
     code, out, _ = check(folder.path, capsys=capsys)
     assert code == 0
-    assert "whole: 3 files by sha256" in out[0]
-    assert "lists no topologies: files were checked, no matrices" in out[1]
+    assert "OK: 3 files match their sha256" in out[0]
+    assert "lists no topologies: only files were checked" in out[1]
     (folder.path / "found.txt").write_text("another")
     assert check(folder.path, capsys=capsys)[0] == 1
 
@@ -418,12 +419,16 @@ def test_a_sweep_stands_for_its_runs(tmp_path: Path, capsys: pytest.CaptureFixtu
     code, out, _ = check(sweep, runs[0], capsys=capsys)
     assert code == 0
     assert [line.partition(": ")[0] for line in out] == [str(run) for run in runs]
-    (sweep / "summary.json").write_text('{"jobs": []}')
+    (sweep / "summary.json").write_text('{"jobs": [], "varied": []}')
     code, _, [line] = check(sweep, capsys=capsys)
     assert code == 2
-    assert line == f"probe: {sweep} is a sweep of which no job left a run"
-    (sweep / "summary.json").write_text("{")
-    assert check(sweep, capsys=capsys)[0] == 2
+    assert line == f"probe: {sweep} is a sweep without runs: all its jobs failed"
+    for content in ("{", '{"jobs": [3], "varied": []}', "[]"):
+        (sweep / "summary.json").write_text(content)
+        code, _, [line] = check(sweep, capsys=capsys)
+        assert code == 2
+        assert line.startswith(f"probe: {sweep / 'summary.json'} is corrupt (")
+        assert line.endswith("); run the sweep again")
 
 
 def test_one_faulty_run_among_several_is_exit_1(
@@ -431,10 +436,10 @@ def test_one_faulty_run_among_several_is_exit_1(
 ) -> None:
     good = finish(tmp_path / "good", full())
     (run / "config.yaml").unlink()
-    code, [fault, whole], _ = check(run, good, capsys=capsys)
+    code, [fault, ok], _ = check(run, good, capsys=capsys)
     assert code == 1
     assert "config.yaml" in fault
-    assert "whole" in whole
+    assert ": OK: " in ok
 
 
 @pytest.mark.parametrize("words", [["no/such"], [], ["--fast", "."]])

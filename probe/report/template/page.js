@@ -1,6 +1,6 @@
 "use strict";
 
-/** Order two cells: numbers by size, before words; words with their numbers by size; empty last. */
+/** Compare two cells: numbers before words, numbers within words by size, empty cells last. */
 function compare(a, b, descending) {
   const none = (a === "") - (b === "");
   if (none !== 0) return none;
@@ -11,14 +11,14 @@ function compare(a, b, descending) {
   return descending ? -order : order;
 }
 
-/** Sort a table's rows by a column; rows that are equal keep their order. */
+/** Sort a table's rows by a column; equal rows keep their order. */
 function sortRows(table, column, descending) {
   const body = table.tBodies[0];
   const key = (row) => row.cells[column].dataset.value;
   body.append(...[...body.rows].sort((a, b) => compare(key(a), key(b), descending)));
 }
 
-/** Make a button of every head of a sortable table. */
+/** Turn the heads of a sortable table into buttons. */
 function makeSortable(table) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => {
@@ -35,7 +35,7 @@ function makeSortable(table) {
   });
 }
 
-/** Open what is folded: everything for the printer, the target of a link for its reader. */
+/** Unfold everything for printing, and the target of a link. */
 function unfold() {
   const folded = [];
   addEventListener("beforeprint", () => {

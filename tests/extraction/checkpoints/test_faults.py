@@ -101,7 +101,7 @@ def test_sigterm_ends_a_sweep_whose_job_keeps_its_sums(started: dict[str, Progra
     program = started["sweep"]
     code, said = program.end()
     assert code == 143
-    assert said.splitlines()[-1] == "probe: terminated; the same command goes on from where it was"
+    assert said.splitlines()[-1] == "probe: terminated; the same command resumes it"
     assert program.batches == {"session1-rank0": [0, 1, 2]}
     assert "run 1 of the sweep" in said
     assert "run 2 of the sweep" not in said
@@ -119,6 +119,6 @@ def test_ctrl_c_ends_a_rank_that_hangs_while_others_keep_their_sums(
     program.process.send_signal(signal.SIGINT)
     code, said = program.end()
     assert code == 130
-    line = "probe: interrupted; the same command goes on from where it was"
+    line = "probe: interrupted; the same command resumes it"
     assert said.splitlines()[-1] == line
     assert program.batches.keys() == {"session1-rank0"}

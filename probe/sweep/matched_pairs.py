@@ -1,4 +1,4 @@
-"""Pretrained and random weights of a sweep, side by side."""
+"""Matched pairs of pretrained and random weights in a sweep."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from probe.runs.measures_files import read_numbers
 from probe.sweep.jobs import Job
 from probe.topology import Topology
 
-Twins = list[tuple[str, Topology]]  # labelled
 
-
-def twins(jobs: Sequence[Job], varied: Sequence[str], most: int = 4) -> Twins:
-    """Load topologies of pretrained weights, each followed by the same of random ones.
+def matched_pairs(
+    jobs: Sequence[Job], varied: Sequence[str], most: int = 4
+) -> list[tuple[str, Topology]]:
+    """Load topologies of pretrained weights, each followed by that of random weights, with labels.
 
     Parameters
     ----------
     jobs : sequence of Job
-        Of a sweep; two are twins if they differ in `init` alone.
+        Jobs of a sweep; two match if they differ only in `init`.
     varied : sequence of str
         Keys that differ between the jobs.
     most : int
-        Topologies to load; where there are more, spread evenly from the first to the last.
+        Topologies to load; of more, those evenly spaced from the first to the last.
     """
     others = [key for key in varied if key != "init"]
     runs: dict[str, dict[str, Path]] = {}

@@ -1,4 +1,4 @@
-"""Measures of the graph of the strongest correlations, beside rewired graphs of its degrees."""
+"""Measures of the graph of the strongest correlations, against rewired graphs."""
 
 from __future__ import annotations
 
@@ -26,43 +26,43 @@ from probe.topology import sparsify
 class GraphMeasures:
     """Measures of the graph at one density; weights are |r|.
 
-    "Rewired" are random graphs with the same degrees (`measures.rewired` of them), whose mean is
-    meant. None is what is not defined or was not computed.
+    Rewired graphs are random graphs with the same degrees; a measure of them is the mean over
+    `measures.rewired` graphs. None marks what is undefined or was not computed.
 
     Attributes
     ----------
     density : float
-        Share that was asked for.
+        Requested share of edges.
     rule : str
-        What it is a share of, see `probe.topology.sparsify`.
+        What it is a share of; see `probe.topology.sparsify`.
     threshold : float or None
-        The smallest |r| among the edges, dimensionless.
+        Smallest |r| among the edges, dimensionless.
     edges : int
         Number of edges.
     components : int
-        Number of parts without an edge between them; a neuron without edges is one.
+        Number of connected components; an isolated neuron counts as one.
     largest_share : float or None
         Share of the neurons in the largest component.
     clustering : float or None
-        Mean share of a neuron's pairs of neighbours that are joined, unweighted.
+        Mean share of a neuron's pairs of neighbours that are connected, unweighted.
     path_length : float or None
         Mean shortest path within the largest component, in hops.
     communities : int or None
-        Communities of two or more neurons.
+        Number of communities with at least two neurons.
     modularity, modularity_null : float or None
-        Weighted modularity of the communities, and that of rewired graphs found likewise.
+        Weighted modularity of the communities, and the same for rewired graphs.
     small_world : float or None
         `(C/C_rewired)/(L/L_rewired)` with clustering C and path length L, all of the largest
         component, dimensionless (Humphries & Gurney 2008, doi:10.1371/journal.pone.0002051, with
-        degrees kept). See `largest_share` for how much of the graph that is.
+        degrees preserved). `largest_share` says how much of the graph that is.
     assortativity : float or None
-        Correlation between the degrees at the ends of an edge.
+        Correlation between the degrees at the two ends of an edge.
     rich_club : float or None
-        Share of joined pairs among neurons of more than `rich_club_degree` edges, over that in
-        rewired graphs (Colizza et al. 2006, doi:10.1038/nphys209): above 1, hubs join hubs more
-        than their degrees alone would have it.
+        Share of connected pairs among neurons with more than `rich_club_degree` edges, divided by
+        that in rewired graphs (Colizza et al. 2006, doi:10.1038/nphys209): above 1, hubs connect
+        to hubs more than their degrees alone imply.
     rich_club_degree : int or None
-        The degree that the hubs exceed: that of the neuron next to them in rank of degree.
+        The degree that the hubs exceed: the degree of the highest-ranked neuron after them.
     """
 
     density: float
@@ -82,10 +82,10 @@ class GraphMeasures:
     rich_club_degree: int | None
 
     def numbers(self) -> dict[str, float]:
-        """Return what was found, by name."""
-        found = asdict(self)
-        del found["density"], found["rule"]
-        return {name: float(value) for name, value in found.items() if value is not None}
+        """Return the measures that are not None, by name."""
+        values = asdict(self)
+        del values["density"], values["rule"]
+        return {name: float(value) for name, value in values.items() if value is not None}
 
 
 def graph_measures(
@@ -100,7 +100,7 @@ def graph_measures(
     density : float
         Share of the strongest |r| that become edges.
     hubs : int
-        Number of neurons that make the rich club.
+        Number of neurons in the rich club.
     settings : MeasuresConfig
         Rule, number of rewired graphs, seed.
 
@@ -108,9 +108,9 @@ def graph_measures(
     -------
     measures : GraphMeasures
     labels : ndarray of int64, shape (n_neurons,), or None
-        Community of every neuron, 0 the largest; None where they were not looked for.
+        Community of every neuron, 0 the largest; None if they were not computed.
     skipped : dict of str to str
-        What was not computed, and why.
+        Measures that were not computed, and why.
     """
     graph = Graph.of(sparsify(matrix, density, settings.density_rule))
     skipped = _too_large(graph, settings.rewired)
@@ -141,15 +141,15 @@ def graph_measures(
 
 
 NULL = ("small_world", "rich_club", "modularity_null")
-# Limits keep a matrix within about a minute on one core. Seconds for 3,584 neurons and 640,000
-# edges: clustering and path length 1.1, communities 16; a rewired graph 5, its communities 16.
+# The limits keep one matrix within about a minute on one core. Seconds for 3,584 neurons and
+# 640,000 edges: clustering and path length 1.1, communities 16; rewiring 5, its communities 16.
 NEURONS, REWIRED_NEURONS = 8192, 5120
 EDGES, REWIRED_EDGES = 1_000_000, 1_500_000
 Null = dict[str, list[float | None]]
 
 
 def _too_large(graph: Graph, rewirings: int) -> dict[str, str]:
-    """Say which measures would take too long."""
+    """Return the measures that would take too long, and why."""
     costs = [
         (("clustering", "path_length"), graph.n, NEURONS, "neurons"),
         (("communities", "modularity"), graph.edges, EDGES, "edges"),
@@ -166,19 +166,19 @@ def _too_large(graph: Graph, rewirings: int) -> dict[str, str]:
 
 def _null(graph: Graph, degree: int | None, settings: MeasuresConfig) -> Null:
     """Measure rewired graphs, one at a time."""
-    found: Null = defaultdict(list)
+    null: Null = defaultdict(list)
     component = graph.largest_component()
     for number in range(settings.rewired if graph.edges else 0):
         random = rewired(graph, _generator(settings, "rewired", number))
         if degree is not None:
-            found["rich_club"].append(rich_club(random, degree))
+            null["rich_club"].append(rich_club(random, degree))
         orders = _generator(settings, "communities", number)
-        found["modularity"].append(communities(random, orders)[1])
+        null["modularity"].append(communities(random, orders)[1])
         if component is not graph:
             random = rewired(component, _generator(settings, "component", number))
-        found["clustering"].append(clustering(random))
-        found["path_length"].append(path_length(random))
-    return found
+        null["clustering"].append(clustering(random))
+        null["path_length"].append(path_length(random))
+    return null
 
 
 def _small_world(graph: Graph, null: Null) -> float | None:
@@ -191,16 +191,16 @@ def _small_world(graph: Graph, null: Null) -> float | None:
 
 
 def _mean(values: list[float | None]) -> float | None:
-    there = [value for value in values if value is not None]
-    return float(np.mean(there)) if there else None
+    present = [value for value in values if value is not None]
+    return float(np.mean(present)) if present else None
 
 
 def _over(value: float | None, null: list[float | None]) -> float | None:
-    """Divide by the mean of the null, where it has one that is not 0."""
+    """Divide by the mean of the null; None if that is missing or 0."""
     mean = _mean(null)
     return None if value is None or not mean else value / mean
 
 
 def _generator(settings: MeasuresConfig, purpose: str, number: int = -1) -> np.random.Generator:
-    """Give every purpose random numbers of its own, whatever else is computed or skipped."""
+    """Give every purpose its own random stream, whatever else is computed or skipped."""
     return np.random.default_rng([settings.seed, *purpose.encode(), number + 1])
