@@ -135,7 +135,9 @@ class BetweenSums:
 
     def _values(self, left: Tensor, right: Tensor) -> Tensor:
         """Return every example's Fisher z from a float32 product, the steep ones from float64."""
-        r = multiply(in_order(left.float()), in_order(right.float()), self.matmul)
+        # By all neurons of the layer: a strip of them may be few enough for another type.
+        columns = in_order(right.float())
+        r = multiply(left.float().to(columns.dtype), columns, self.matmul)
         steep = r.abs() > STEEP
         pairs = steep.nonzero()
         z = rough_z(r)
