@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from probe.correlation.batch_memory import BatchShape, MostBytes
 from probe.correlation.between import Between, BetweenSums, Held, held_bytes, hold
 from probe.correlation.by_example import ExampleSums
 from probe.correlation.correlation import Correlation, finish
@@ -17,6 +18,7 @@ from probe.correlation.product import Matmul
 from probe.correlation.standardise import standardise
 
 __all__ = [
+    "BatchShape",
     "Between",
     "BetweenSums",
     "Correlation",
@@ -24,15 +26,14 @@ __all__ = [
     "Held",
     "Matmul",
     "MeanSums",
+    "MostBytes",
     "PooledSums",
     "Sums",
     "finish",
     "held_bytes",
     "hold",
     "make_sums",
-    "pair_bytes",
     "standardise",
-    "sums_bytes",
 ]
 
 
@@ -70,6 +71,15 @@ class Sums(Protocol):
         -------
         Tensor of bool, shape (n_examples,)
             False where an example's activations are not all finite. It spoils the sums.
+        """
+
+    def most_bytes(self, batch: BatchShape) -> MostBytes:
+        """Return the most bytes that the sums come to take beyond their first tensors.
+
+        Parameters
+        ----------
+        batch : BatchShape
+            Shape of every batch.
         """
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
@@ -112,18 +122,3 @@ def make_sums(
     if scheme == "fisher" or std:
         return ExampleSums(n_neurons, device, scheme == "fisher", std, layers, matmul)
     return MeanSums(n_neurons, device, matmul)
-
-
-def sums_bytes(scheme: str, std: bool, n_neurons: int, layers: int) -> int:
-    """Return the bytes of `make_sums`, but for neurons that are constant in some example.
-
-    A matrix of float64; pooled averages need one for every layer, standard errors four more. Not
-    counted is what standard errors keep of a batch between its layers.
-    """
-    matrices = layers if scheme == "pooled" else 5 if std else 1
-    return 8 * n_neurons**2 * matrices
-
-
-def pair_bytes(n_neurons: int) -> int:
-    """Return the bytes of `BetweenSums`, but for neurons that are constant in some example."""
-    return 8 * n_neurons**2

@@ -8,12 +8,20 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from probe.correlation.batch_memory import BatchShape, MostBytes
 from probe.correlation.correlation import divide
 from probe.correlation.coverage import Coverage
-from probe.correlation.product import Matmul, in_order, multiply
-from probe.correlation.standardise import standardise
-from probe.correlation.steep import FEW, PORTION, STEEP, fisher_z, rough_z, unit
-from probe.correlation.strips import add_weighted, strip_height
+from probe.correlation.product import (
+    Matmul,
+    factor_bytes,
+    in_order,
+    multiply,
+    number_bytes,
+    product_bytes,
+)
+from probe.correlation.standardise import standardise, standardise_bytes
+from probe.correlation.steep import FEW, PORTION, STEEP, fisher_z, rough_z, steep_bytes, unit
+from probe.correlation.strips import add_weighted, strip_height, strip_size
 from probe.correlation.undo import undone_on_failure
 
 
@@ -63,12 +71,13 @@ def hold(activations: Tensor, keep: Tensor, weight: Tensor, fisher: bool) -> Hel
     return Held(in_order(series), defined, finite)
 
 
-def held_bytes(n_tokens: int, n_neurons: int, fisher: bool, device: torch.device) -> int:
-    """Return the bytes of one layer's series of a batch of `n_tokens`, padding among them."""
-    some = torch.zeros(1, 2, n_neurons, device=device)
-    keep = torch.ones(1, 2, dtype=torch.bool, device=device)
-    few = hold(some, keep, torch.ones(1, dtype=torch.float64), fisher)
-    return n_tokens * n_neurons * few.series.element_size()
+def held_bytes(batch: BatchShape, n_neurons: int, fisher: bool) -> MostBytes:
+    """Return the most bytes that `hold` takes for one layer."""
+    number = 8 if fisher else number_bytes(batch.device, n_neurons)
+    return MostBytes(
+        batch=(number * batch.length + 1) * batch.rows * n_neurons,
+        update=standardise_bytes(batch, n_neurons),
+    )
 
 
 class BetweenSums:
@@ -135,7 +144,9 @@ class BetweenSums:
 
     def _values(self, left: Tensor, right: Tensor) -> Tensor:
         """Return every example's Fisher z from a float32 product, the steep ones from float64."""
-        r = multiply(in_order(left.float()), in_order(right.float()), self.matmul)
+        # By all neurons of the layer: a strip of them may be few enough for another type.
+        columns = in_order(right.float())
+        r = multiply(left.float().to(columns.dtype), columns, self.matmul)
         steep = r.abs() > STEEP
         pairs = steep.nonzero()
         z = rough_z(r)
@@ -146,6 +157,18 @@ class BetweenSums:
             exact = torch.cat([_products(left, right, portion) for portion in portions])
             z[pairs.unbind(dim=1)] = fisher_z(exact).to(z.dtype)
         return z
+
+    def most_bytes(self, batch: BatchShape) -> MostBytes:
+        """Return the most bytes that batches of a shape take, but for the layers' series."""
+        n, coverage = len(self.total), self.coverage.most_bytes(batch)
+        number, undo = number_bytes(batch.device, n), 8 * n**2 + 32 * batch.rows * n
+        if self.fisher:
+            strip = steep_bytes(batch, n, strip_size(batch, n, 8), number)
+            columns = (12 if number == 8 else 4) * batch.tokens * n
+            work = strip + columns + factor_bytes(batch, n, self.matmul)
+        else:
+            work = product_bytes(batch, n, self.matmul, sides=2)
+        return MostBytes(coverage.run, update=undo + work + coverage.update)
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the sums of other examples."""

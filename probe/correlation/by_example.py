@@ -8,12 +8,13 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from probe.correlation.batch_memory import BatchShape, MostBytes
 from probe.correlation.correlation import Correlation, divide, finish
 from probe.correlation.coverage import Coverage
-from probe.correlation.product import Matmul, in_order, multiply
-from probe.correlation.standardise import standardise
-from probe.correlation.steep import Steep
-from probe.correlation.strips import add_weighted, strip_height
+from probe.correlation.product import Matmul, factor_bytes, in_order, multiply, number_bytes
+from probe.correlation.standardise import standardise, standardise_bytes
+from probe.correlation.steep import Steep, steep_bytes
+from probe.correlation.strips import add_weighted, strip_height, strip_size
 from probe.correlation.undo import undone_on_failure
 
 
@@ -135,6 +136,25 @@ class ExampleSums:
         if self._layers_behind(carried) == self.layers:
             self.squares.add(carried["values"], carried["defined"], weight)
             carried.clear()
+
+    def most_bytes(self, batch: BatchShape) -> MostBytes:
+        """Return the most bytes that batches of a shape take, see `Sums.most_bytes`."""
+        n, coverage = len(self.total), self.coverage.most_bytes(batch)
+        values, number = batch.tokens * n, number_bytes(batch.device, n)
+        strip, matrix = strip_size(batch, n, number), 8 * n**2
+        work = (16 if batch.device.type == "cpu" else 8) * strip
+        if self.fisher:
+            work = 8 * values + steep_bytes(batch, n, strip, number)
+        by_example, undo = 0, matrix
+        if self.squares is not None:
+            by_example = 8 * batch.rows * n * (n + 2 * self.layers)
+            undo += 4 * matrix + (by_example if self.layers > 1 else 0)
+            work = max(work, 3 * matrix)
+        added = number * values + undo + work + factor_bytes(batch, n, self.matmul)
+        update = max(standardise_bytes(batch, n), 12 * values, added + coverage.update)
+        if self.layers > 1:
+            return MostBytes(coverage.run, by_example, update)
+        return MostBytes(coverage.run, 0, update + by_example)
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the sums of other examples."""

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from probe.correlation.batch_memory import BatchShape, MostBytes
+
 # Examples that are looked at together.
 _TOGETHER = 512
 
@@ -64,6 +66,17 @@ class Coverage:
         shape = (self.n_neurons, self.n_neurons)
         weight = torch.full(shape, self.everywhere, dtype=torch.float64, device=self.device)
         return weight if self.elsewhere is None else weight.add_(self.elsewhere)
+
+    def most_bytes(self, batch: BatchShape) -> MostBytes:
+        """Return what it takes for batches of a shape.
+
+        Of the examples that wait which neurons are defined, twice where the entries are between
+        two layers; with constants another matrix, and two more while it is added to.
+        """
+        waiting = (_TOGETHER + batch.rows) * self.n_neurons
+        matrix = 8 * self.n_neurons**2 if batch.constants else 0
+        looked_at = 28 * waiting if batch.constants else 2 * waiting
+        return MostBytes(run=2 * waiting + matrix, update=looked_at + 2 * matrix)
 
     def state(self) -> dict[str, Tensor]:
         """Return the sums by name."""

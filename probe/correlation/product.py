@@ -7,6 +7,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from probe.correlation.batch_memory import BatchShape
+
 # Precision of the products on a device that has several. See `multiply`.
 Matmul = Literal["fp32", "tf32", "bf16x3"]
 
@@ -82,8 +84,12 @@ def in_order(series: Tensor) -> Tensor:
     There the number of CPU threads, and so the number of ranks on a machine, would show in a
     float32 product. It is so for few neurons, where float64 costs little.
     """
-    small = series.device.type == "cpu" and series.shape[-1] <= _SMALL
-    return series.double() if small else series
+    return series.double() if number_bytes(series.device, series.shape[-1]) == 8 else series
+
+
+def number_bytes(device: torch.device, n_neurons: int) -> int:
+    """Return the bytes of a number of the series that `in_order` returns."""
+    return 8 if device.type == "cpu" and n_neurons <= _SMALL else 4
 
 
 def multiply(left: Tensor, right: Tensor, matmul: Matmul = "fp32") -> Tensor:
@@ -121,6 +127,22 @@ def multiply(left: Tensor, right: Tensor, matmul: Matmul = "fp32") -> Tensor:
         tokens = slice(start, start + _TOKENS)
         product += left[..., tokens, :].mT @ right[..., tokens, :]
     return product
+
+
+def product_bytes(batch: BatchShape, n_neurons: int, matmul: Matmul, sides: int = 1) -> int:
+    """Return the most bytes that multiplying a batch's stacked series takes beside the series.
+
+    On a CPU the product of the tokens so far and of some more are there together, in float64.
+    """
+    number = 16 if batch.device.type == "cpu" else 8
+    return number * n_neurons**2 + factor_bytes(batch, n_neurons, matmul, sides)
+
+
+def factor_bytes(batch: BatchShape, n_neurons: int, matmul: Matmul, sides: int = 2) -> int:
+    """Return the most bytes that `bf16x3` makes of one or both `sides` before multiplying them."""
+    if matmul != "bf16x3" or number_bytes(batch.device, n_neurons) == 8:
+        return 0
+    return sides * (14 if batch.device.type == "cuda" else 26) * batch.tokens * n_neurons
 
 
 def _halves(series: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from probe.correlation.batch_memory import BatchShape
+
 # Elements worked on at a time on a CPU: the passes over such a piece stay inside its cache.
 _PIECE = 1 << 19
 
@@ -69,6 +71,14 @@ def standardise(activations: Tensor, keep: Tensor, length: Tensor | None = None)
         scale.masked_fill_(~_varies(spread[rows]), 0)
         series[rows] *= scale.float().unsqueeze(1)
     return Standardised(series, _varies(spread), spread.isfinite().all(dim=1))
+
+
+def standardise_bytes(batch: BatchShape, n_neurons: int) -> int:
+    """Return the most bytes that `standardise` takes: series, a float64 piece, and vectors."""
+    values, piece = batch.tokens * n_neurons, 0
+    if batch.device.type == "cpu":
+        piece = min(values, max(_PIECE, batch.length * n_neurons))
+    return 4 * values + 8 * piece + 32 * batch.rows * n_neurons
 
 
 def _norm(series: Tensor) -> Tensor:

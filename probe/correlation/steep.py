@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from probe.correlation.batch_memory import BatchShape
+
 CLIP = 1 - 1e-7
 # Beyond this |r| a rounding error of a float32 product would be amplified by arctanh.
 STEEP = 0.9
@@ -74,6 +76,19 @@ class Steep:
         return torch.cat(
             [(series[i] * series[j]).sum(dim=1) for i, j in zip(left, right, strict=True)]
         )
+
+
+def steep_bytes(batch: BatchShape, n_neurons: int, correlations: int, number_bytes: int) -> int:
+    """Return the most bytes that Fisher's z of a strip takes, where all of it may be steep.
+
+    For each of the strip's correlations: itself, its z, whether and where (three int64) it is
+    steep, and its float64 value in two types. Or, of the few that are steep, both series.
+    """
+    few = FEW * correlations
+    series = min(2 * few, batch.rows * n_neurons) * batch.length
+    portion = min(few * batch.length, max(PORTION, batch.length))
+    one_by_one = int(14 * series + 24 * portion)
+    return (25 + 2 * number_bytes) * correlations + max(16 * correlations, one_by_one)
 
 
 def fisher_z(r: Tensor) -> Tensor:

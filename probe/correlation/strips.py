@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
+
+from probe.correlation.batch_memory import BatchShape
 
 # Bytes of correlations of all examples that are worked on together: on a CPU what its cache holds,
 # elsewhere enough to keep a GPU busy.
@@ -16,9 +19,17 @@ def strip_height(series: Tensor) -> int:
 
     `series` has the shape (n_examples, n_tokens, n_neurons).
     """
-    n_examples, _, n = series.shape
-    limit = _CPU_STRIP if series.device.type == "cpu" else _GPU_STRIP
-    number = min(n, -(-n_examples * n * n * series.element_size() // limit))
+    return _height(len(series), series.shape[2], series.element_size(), series.device)
+
+
+def strip_size(batch: BatchShape, n_neurons: int, number_bytes: int) -> int:
+    """Return how many correlations of all examples of a batch make a strip."""
+    return batch.rows * n_neurons * _height(batch.rows, n_neurons, number_bytes, batch.device)
+
+
+def _height(n_examples: int, n: int, number_bytes: int, device: torch.device) -> int:
+    limit = _CPU_STRIP if device.type == "cpu" else _GPU_STRIP
+    number = min(n, -(-n_examples * n * n * number_bytes // limit))
     return -(-n // number)
 
 

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from probe.config import Site, Weight
-from probe.correlation import Between, Correlation, Matmul, Sums, make_sums, pair_bytes, sums_bytes
+from probe.correlation import BatchShape, Between, Correlation, Matmul, MostBytes, Sums, make_sums
 from probe.examples.batches import Batch, Tensors
 from probe.examples.partition import MatrixSpec
 from probe.examples.request import Request
-from probe.extraction.circular_shift import draw_shifts, shift
+from probe.extraction.circular_shift import draw_shifts, shift, shift_bytes
 from probe.extraction.extracted import Averaged, Extracted, ExtractedMatrix
 from probe.extraction.first_token import FirstTokenNorm
 from probe.extraction.out_of_memory import Journal
-from probe.extraction.sums import LayerSums, PairSums
+from probe.extraction.sums import LayerSums, PairSums, Place, placed
 from probe.topology.reliability import correlate_entries
 
 # Neurons over which every layer is compared with the mean over layers: a matrix a layer would
 # cost more memory than the answer is worth.
 SAMPLE = 48
-Place = Callable[[Sequence[int], int], torch.device]
 
 
 class Accumulator:
@@ -51,9 +51,7 @@ class Accumulator:
         alone = [matrix for matrix in request.matrices if not matrix.pairs]
         std = request.config.average.std
         self.matrices = self._layer_sums("matrices", alone, n_neurons, std)
-        self.pairs = PairSums(
-            request.matrices, n_neurons, self._device_of_pair, self._journal, self._matmul
-        )
+        self.pairs = PairSums(request.matrices, n_neurons, self._place, self._journal, self._matmul)
         self.nulls = [
             self._layer_sums(f"null{repetition}", alone, n_neurons)
             for repetition in range(request.config.null.shifts)
@@ -76,14 +74,10 @@ class Accumulator:
         self, name: str, matrices: list[MatrixSpec], n_neurons: int, std: bool = False
     ) -> LayerSums:
         def make(scheme: str, layers: tuple[int, ...]) -> Sums:
-            device = self._place(layers, sums_bytes(scheme, std, n_neurons, len(layers)))
-            return make_sums(scheme, std, n_neurons, len(layers), device, self._matmul)
+            empty = partial(make_sums, scheme, std, n_neurons, len(layers), matmul=self._matmul)
+            return placed(empty, layers, self._place)
 
         return LayerSums(name, matrices, make, self._journal)
-
-    def _device_of_pair(self, pair: tuple[int, int]) -> torch.device:
-        # The later layer's: its series are there when they are added.
-        return self._place(pair[1:], pair_bytes(self._n_neurons))
 
     def consume(self, batch: Batch, tensors: Tensors, layer: int, activations: Tensor) -> None:
         """Add one layer's activations of a batch, but where they have been added already.
@@ -149,6 +143,16 @@ class Accumulator:
         for sums in self._parts():
             state |= sums.state()
         return state
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all sums and counts."""
+        return sum(tensor.nbytes for tensor in [*self.state().values(), self.sampled])
+
+    def most_bytes(self, batch: BatchShape, cell: int) -> MostBytes:
+        """Return the most bytes that batches of a shape and cell take, see `Sums.most_bytes`."""
+        shifts = [shift_bytes(batch, self._n_neurons)] if self.nulls else []
+        return MostBytes.of([*(sums.most_bytes(batch, cell) for sums in self._parts()), *shifts])
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the `state()` of another rank."""

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from probe.correlation import BatchShape, MostBytes
+
 
 def draw_shifts(
     seed: int, repetition: int, examples: Sequence[int], lengths: Tensor, n_neurons: int
@@ -64,3 +66,9 @@ def shift(activations: Tensor, keep: Tensor, shifts: Tensor) -> Tensor:
     length = keep.sum(dim=1)[:, None, None]
     source = start + (place[:, None] - start - shifts[:, None, :]) % length
     return activations.gather(1, torch.where(keep[..., None], source, place[:, None]))
+
+
+def shift_bytes(batch: BatchShape, n_neurons: int) -> MostBytes:
+    """Return the most bytes that `shift` takes: its result, and two int64 for each number."""
+    values = batch.tokens * n_neurons
+    return MostBytes(batch=4 * values + 16 * batch.rows * n_neurons, update=20 * values)

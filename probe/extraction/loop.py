@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 
-import torch
 from torch import Tensor
 
 from probe.config import InitKind
@@ -20,6 +19,7 @@ from probe.extraction.accumulator import Accumulator
 from probe.extraction.activations import Reader
 from probe.extraction.checkpoints import Keeper
 from probe.extraction.out_of_memory import Halve, in_halves
+from probe.extraction.placement import HOST, Placement
 from probe.models import fetch_model, load_trunk
 
 logger = logging.getLogger(__name__)
@@ -133,20 +133,20 @@ def extract(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     one_token = loop.reader.one_token()
     neurons = one_token[request.layers[0]].shape[-1]
     needs = memory.estimate(loop.reader.trunk, request, neurons)
-    memory.tell(needs, loop.devices, loop.free)
+    memory.log_needs(needs, loop.devices, loop.free)
     memory.refuse_sums(needs, loop.devices)
-    place = memory.Placement({layer: x.device for layer, x in one_token.items()}, needs.batch)
+    place = Placement({layer: x.device for layer, x in one_token.items()}, needs.batch)
     # MPS has no float64.
-    device = ranks.device if ranks.device.type != "mps" else torch.device("cpu")
+    device = ranks.device if ranks.device.type != "mps" else HOST
     accumulator = Accumulator(request, neurons, device, place)
-    place.tell()
+    place.log_on_host()
     logger.info(
         "%s on %d rank%s; %d neurons a layer, %d matri%s",
         ranks.device, ranks.size, "s" if ranks.size > 1 else "", neurons, len(request.matrices),
         "ces" if len(request.matrices) > 1 else "x",
     )  # fmt: skip
     if accumulator.pairs.sums:
-        memory.tell_of_pairs(request, neurons, ranks.device)
+        memory.log_pair_sums(request, accumulator.pairs, ranks.device)
     with Keeper(request, ranks, accumulator) as keeper:
         for _ in loop.batches(accumulator.consume, accumulator.halve, keeper.note):
             continue

@@ -6,25 +6,58 @@ other (`LayerSums`), `layers=cross` and `full` those between two layers (`PairSu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-from probe.correlation import Between, BetweenSums, Correlation, Held, Matmul, Sums, finish, hold
+from probe.correlation import (
+    BatchShape,
+    Between,
+    BetweenSums,
+    Correlation,
+    Held,
+    Matmul,
+    MostBytes,
+    Sums,
+    finish,
+    held_bytes,
+    hold,
+)
 from probe.examples.partition import MatrixSpec
 from probe.extraction.out_of_memory import Journal
 
+# Says where the sums of some layers live, given these and the sums' bytes.
+Place = Callable[[Sequence[int], int], torch.device]
+META = torch.device("meta")
 
-class _Mergeable(Protocol):
+
+class _Member(Protocol):
     def state(self) -> dict[str, Tensor]: ...
 
     def merge(self, state: Mapping[str, Tensor]) -> None: ...
 
+    def most_bytes(self, batch: BatchShape) -> MostBytes: ...
 
-Key = TypeVar("Key", bound=Hashable)
-Member = TypeVar("Member", bound=_Mergeable)
+
+class _OfCell(Hashable, Protocol):
+    @property
+    def cell(self) -> int: ...
+
+
+Key = TypeVar("Key", bound=_OfCell)
+Member = TypeVar("Member", bound=_Member)
+
+
+def placed(make: Callable[[torch.device], Member], layers: Sequence[int], place: Place) -> Member:
+    """Make the sums of some layers where there is room for them."""
+    return make(place(layers, _bytes(make(META).state())))
+
+
+def _bytes(state: Mapping[str, Tensor]) -> int:
+    return sum(tensor.nbytes for tensor in state.values())
 
 
 class KeyedSums(Generic[Key, Member]):
@@ -48,6 +81,18 @@ class KeyedSums(Generic[Key, Member]):
             for key, sums in self.sums.items()
             for name, tensor in sums.state().items()
         }
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all sums."""
+        return _bytes(self.state())
+
+    def most_bytes(self, batch: BatchShape, cell: int) -> MostBytes:
+        """Return the most bytes that batches of a shape and cell take, see `Sums.most_bytes`."""
+        sizes = [(key, sums.most_bytes(batch)) for key, sums in self.sums.items()]
+        return MostBytes.of(
+            size if key.cell == cell else MostBytes(run=size.run) for key, size in sizes
+        )
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the `state()` of other examples."""
@@ -144,7 +189,7 @@ class PairSums(KeyedSums[_PairKey, BetweenSums]):
     n_neurons : int
         Neurons of a layer.
     place : callable
-        Says where a pair's sums live, given its layers; the device must have float64.
+        Says where a pair's sums live; the device must have float64.
     journal : Journal
         What is done of the batch in work.
     matmul : {"fp32", "tf32", "bf16x3"}
@@ -155,7 +200,7 @@ class PairSums(KeyedSums[_PairKey, BetweenSums]):
         self,
         matrices: Iterable[MatrixSpec],
         n_neurons: int,
-        place: Callable[[tuple[int, int]], torch.device],
+        place: Place,
         journal: Journal,
         matmul: Matmul = "fp32",
     ) -> None:
@@ -169,8 +214,11 @@ class PairSums(KeyedSums[_PairKey, BetweenSums]):
             for pair in matrix.pairs
             for cell in matrix.cells
         )
-        sums = {key: BetweenSums(n_neurons, place(key.layers), self.fisher, matmul) for key in keys}
+        make = partial(BetweenSums, n_neurons, fisher=self.fisher, matmul=matmul)
+        # With the later layer: its series are there when they are added.
+        sums = {key: placed(make, key.layers[1:], place) for key in keys}
         super().__init__("pairs", sums, journal)
+        self.n_neurons = n_neurons
         self.layers = sorted({layer for key in keys for layer in key.layers})
 
     def update(
@@ -191,6 +239,16 @@ class PairSums(KeyedSums[_PairKey, BetweenSums]):
                 sums.update(series[key.layers[0]], series[layer], weight)
                 self._journal.note(step)
         return [series[layer].finite]
+
+    def most_bytes(self, batch: BatchShape, cell: int) -> MostBytes:
+        """Return the most bytes that batches take, with the series of all layers."""
+        if not self.sums:
+            return MostBytes()
+        pair, *_ = self.sums.values()  # all are alike
+        sums, series = pair.most_bytes(batch), held_bytes(batch, self.n_neurons, self.fisher)
+        return MostBytes.of(
+            [*[series] * len(self.layers), sums._replace(run=sums.run * len(self.sums))]
+        )
 
     def take(self, matrix: MatrixSpec, pair: tuple[int, int]) -> list[Between]:
         """Return the average over a matrix's cells, then each half's if it has such.

@@ -166,3 +166,21 @@ def test_deviations_that_float32_cannot_hold_are_none(scheme: str) -> None:
     ours = average(layers, scheme)
     assert ours.undefined.nonzero().flatten().tolist() == [NEURONS + 3]
     assert not ours.matrix[:, 3].any()
+
+
+def test_layers_too_wide_for_float64_products_are_cut_into_strips_that_are_not() -> None:
+    generator = torch.Generator().manual_seed(0)
+    common = 2 * torch.randn(4, 20, 1, generator=generator)
+    left, right = (common + torch.randn(4, 20, 520, generator=generator) for _ in range(2))
+    keep, weight = torch.ones(4, 20, dtype=torch.bool), torch.ones(4, dtype=torch.float64)
+    totals = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        sums = BetweenSums(520, CPU, fisher=True)
+        sums.update(hold(left, keep, weight, True), hold(right, keep, weight, True), weight)
+        totals.append(sums.total)
+    torch.set_num_threads(1)
+    assert torch.equal(*totals)
+    together = [torch.cat([left, right], dim=2).numpy()]
+    expected = reference.topology([list(*together)], "fisher")[:520, 520:]
+    np.testing.assert_allclose(sums.finish().matrix.numpy(), expected, atol=1e-6, rtol=0)

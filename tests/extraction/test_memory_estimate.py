@@ -28,7 +28,6 @@ from probe.examples.request import Request
 from probe.extraction import memory_estimate as memory
 from probe.extraction.accumulator import Accumulator
 from probe.models import load_trunk, weights_bytes
-from probe.system import device_memory as room
 from tests.tiny_models import ARCHITECTURES, save_tiny
 
 CPU, GPU, OTHER = torch.device("cpu"), torch.device("cuda:0"), torch.device("cuda:1")
@@ -46,22 +45,18 @@ def request_of(scheme: str = "mean", std: bool = False, device_map: str | None =
         average=AverageConfig(scheme=Scheme(scheme), std=std),
         null=NullConfig(shifts=2),
     )
-    wanted = [replace(matrix, scheme=scheme) for matrix in MATRICES]
+    matrices = [replace(matrix, scheme=scheme) for matrix in MATRICES]
     batches = [Batch([0, 1], [[1] * 30, [1] * 20]), Batch([2], [[1] * 40], cell=1)]
-    return Request(config, [0, 1, 2], batches, ["a", "b", "c"], "test", wanted)
+    return Request(config, [0, 1, 2], batches, ["a", "b", "c"], "test", matrices)
 
 
-@pytest.mark.parametrize("n_neurons", [20, 100])
-@pytest.mark.parametrize(
-    ("scheme", "std"), [("mean", False), ("mean", True), ("fisher", True), ("pooled", False)]
-)
-def test_the_sums_take_what_was_said(scheme: str, std: bool, n_neurons: int) -> None:
-    request = request_of(scheme, std)
+@pytest.mark.parametrize("scheme", ["mean", "fisher", "pooled"])
+def test_sums_are_counted_without_being_made(scheme: str) -> None:
+    request = request_of(scheme)
     trunk = load_trunk(request.config.model, request.config.init, CPU)
-    said = memory.estimate(trunk, request, n_neurons).sums
-    state = Accumulator(request, n_neurons, CPU).state()
-    # Beside matrices there are vectors and counts.
-    assert said == sum(t.nbytes for t in state.values() if t.shape[-2:].numel() >= 20 * 20)
+    sums = Accumulator(request, 1000, CPU)
+    # Besides the sums, which neurons are defined in the examples that are still to be counted.
+    assert sums.nbytes <= memory.estimate(trunk, request, 1000).sums <= 1.2 * sums.nbytes
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -96,28 +91,28 @@ batch = Batch(list(range(12)), [[7] * 256] + [[7] * 200] * 11)
 config = Config(data=DataConfig(source="text"))
 request = Request(config, [0, 1], [batch], ["text"] * 12, "run", [MatrixSpec("all", [0, 1], [0])])
 reader = Reader(trunk, config.model, [0, 1], Site.residual)
-said = memory.estimate(trunk, request, reader.n_neurons()).batch
+estimate = memory.estimate(trunk, request, reader.n_neurons()).batch
 
 def read(batch):
     tensors = batch.tensors(0, Side.right, 0)
-    totals = Accumulator(request, 512, torch.device("cpu"))
-    reader.read(tensors, partial(totals.consume, batch, tensors))
+    sums = Accumulator(request, 512, torch.device("cpu"))
+    reader.read(tensors, partial(sums.consume, batch, tensors))
 
 read(Batch([0], [[1, 2, 3, 4, 5, 6, 7]]))  # threads, libraries
 open("/proc/self/clear_refs", "w").write("5")  # the peak begins here
 before = status("VmRSS")
 read(batch)
-print(said, status("VmHWM") - before)
+print(estimate, status("VmHWM") - before)
 """
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux")
-def test_a_batch_takes_what_was_said_within_a_factor_of_two() -> None:
+def test_a_batch_takes_what_was_estimated_within_a_factor_of_two() -> None:
     run = subprocess.run(
         [sys.executable, "-c", MEASURE], capture_output=True, text=True, check=True, timeout=120
     )
-    said, measured = map(int, run.stdout.split())
-    assert 0.5 < said / measured < 2
+    estimate, measured = map(int, run.stdout.split())
+    assert 0.5 < estimate / measured < 2
 
 
 def test_scores_are_counted_where_attention_forms_them(tmp_path: Path) -> None:
@@ -138,35 +133,18 @@ def test_standard_errors_over_layers_keep_a_matrix_for_every_example() -> None:
     assert memory.estimate(trunk, request, 1000).batch > without + 2 * 8 * 1000**2
 
 
-# What a device says of itself.
-
-
-def test_the_host_knows_its_memory() -> None:
-    total, free = room.total(CPU), room.free(CPU)
-    assert total is not None
-    assert free is not None
-    assert 0 < free <= total
-    assert total == room.total(torch.device("mps")), "Apple's GPU shares the host's"
-
-
-def test_a_gpu_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (device.index, 80))
-    assert (room.free(OTHER), room.total(OTHER)) == (1, 80)
+# What is refused.
 
 
 def test_where_nothing_is_known_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.sysconf_names", {})
-    monkeypatch.setattr(room, "_MEMINFO", Path("/nowhere"))
-    assert room.total(CPU) is None
-    assert room.free(CPU) is None
+    monkeypatch.setattr(memory, "total_memory", lambda device: None)
     memory.refuse_weights(request_of(), [CPU])
     memory.refuse_sums(memory.Needs(1, 1, 1 << 62), [CPU])
 
 
 def memories(monkeypatch: pytest.MonkeyPatch, **sizes: int) -> None:
     """Give devices memory, by their type."""
-    monkeypatch.setattr(room, "total", lambda device: sizes[device.type])
-    monkeypatch.setattr(room, "free", lambda device: sizes[device.type])
+    monkeypatch.setattr(memory, "total_memory", lambda device: sizes[device.type])
 
 
 def test_weights_larger_than_the_device_are_refused_before_they_are_loaded(
@@ -175,11 +153,11 @@ def test_weights_larger_than_the_device_are_refused_before_they_are_loaded(
     memories(monkeypatch, cuda=1_000_000, cpu=1_000_000)
     with pytest.raises(
         UserError,
-        match=r"weights take 5\.8 MB in float32 and cuda:0 has 1\.0 MB; take "
+        match=r"weights need 5\.8 MB in float32, but cuda:0 has 1\.0 MB; use "
         r"model\.dtype=bfloat16, model\.device_map=auto or",
     ):
         memory.refuse_weights(request_of(), [GPU])
-    with pytest.raises(UserError, match=r"cpu has 1\.0 MB; take model\.dtype=bfloat16, or a"):
+    with pytest.raises(UserError, match=r"cpu has 1\.0 MB; use model\.dtype=bfloat16, or a"):
         memory.refuse_weights(request_of(), [CPU])
     with pytest.raises(UserError, match=r"cpu has 1\.0 MB"):
         api.extract("tracking=none", "runtime=cpu", "data.limit=2")
@@ -195,14 +173,18 @@ def test_devices_are_taken_together_where_the_model_is_spread(
     memories(monkeypatch, cuda=2_000_000, cpu=2_000_000)
     memory.refuse_weights(request_of(), memory.devices(GPU, spread=True))
     memories(monkeypatch, cuda=1_000_000, cpu=2_000_000)
-    with pytest.raises(UserError, match=r"cuda:0 and cuda:1 and cpu has 4\.0 MB; (?!.*device_map)"):
+    with pytest.raises(
+        UserError, match=r"cuda:0 and cuda:1 and cpu have 4\.0 MB; (?!.*device_map)"
+    ):
         memory.refuse_weights(request_of(device_map="auto"), memory.devices(GPU, spread=True))
 
 
 def test_sums_larger_than_all_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     memories(monkeypatch, cuda=100, cpu=1000)
     memory.refuse_sums(memory.Needs(0, 0, 1100), [GPU])
-    with pytest.raises(UserError, match=r"the sums take .* fewer layers"):
+    with pytest.raises(
+        UserError, match=r"the sums need .*, but cuda:0 and cpu have .* fewer layers"
+    ):
         memory.refuse_sums(memory.Needs(0, 0, 1101), [GPU])
     with pytest.raises(UserError, match="cpu has"):
         memory.refuse_sums(memory.Needs(0, 0, 1001), [CPU])
@@ -213,46 +195,10 @@ def test_the_estimate_is_one_line_and_a_tight_one_is_warned_of(
 ) -> None:
     needs = memory.Needs(weights=1_980_000_000, batch=440_000_000, sums=12_845_056)
     with caplog.at_level(logging.INFO):
-        memory.tell(needs, [CPU], 16_000_000_000)
+        memory.log_needs(needs, [CPU], 16_000_000_000)
     assert [record.message for record in caplog.records] == [
         "memory: weights 1.98 GB, a batch about 440.0 MB, sums 12.8 MB; cpu had 16.00 GB free"
     ]
-    memory.tell(needs, [CPU], 2_400_000_000)
+    memory.log_needs(needs, [CPU], 2_400_000_000)
     assert "runtime.token_budget" in caplog.records[-1].message
     assert caplog.records[-1].levelno == logging.WARNING
-
-
-# Where sums live.
-
-
-def test_sums_live_with_their_first_layer_while_there_is_room(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    memories(monkeypatch, cuda=150, cpu=1)
-    place = memory.Placement({0: GPU, 1: GPU, 2: OTHER}, batch=50)
-    assert [place([0], 60), place([1, 2], 60), place([2, 0], 60)] == [GPU, CPU, OTHER]
-    assert place([1], 40) == GPU
-    assert place.on_host == 60
-    with caplog.at_level(logging.INFO):
-        place.tell()
-    assert "host memory" in caplog.text
-
-
-def test_a_host_alone_has_nothing_to_choose(caplog: pytest.LogCaptureFixture) -> None:
-    place = memory.Placement({0: CPU, 1: torch.device("mps")}, batch=0)
-    assert [place([0], 1 << 60), place([1], 1 << 60)] == [CPU, CPU]
-    with caplog.at_level(logging.INFO):
-        place.tell()
-    assert not caplog.records
-
-
-def test_totals_put_sums_where_they_are_told() -> None:
-    asked: list[tuple[tuple[int, ...], int]] = []
-
-    def place(layers: object, size: int) -> torch.device:
-        asked.append((tuple(layers), size))  # type: ignore[call-overload]
-        return torch.device("meta")
-
-    totals = Accumulator(request_of("pooled"), 20, CPU, place)
-    assert {tensor.device.type for tensor in totals.matrices.state().values()} == {"meta"}
-    assert ((0, 1, 2), 3 * 8 * 20**2) in asked

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probe.config import AverageConfig, Config, DataConfig, ModelConfig, Scheme, Side, Weight
-from probe.correlation import held_bytes
+from probe.correlation import BatchShape
 from probe.examples.batches import Batch, form_batches
 from probe.examples.choose import Example
 from probe.examples.partition import MatrixSpec, partition
@@ -26,7 +28,7 @@ CPU = torch.device("cpu")
 steady = settings(derandomize=True, database=None, deadline=None, max_examples=10)
 
 
-def on_cpu(_pair: tuple[int, int]) -> torch.device:
+def on_cpu(_layers: Sequence[int], _size: int) -> torch.device:
     return CPU
 
 
@@ -136,14 +138,12 @@ def test_layers_that_no_matrix_needs_are_passed_over() -> None:
 
 
 def test_memory_is_a_stated_function() -> None:
-    wanted = [MatrixSpec("full", [0, 1, 2, 3], [0, 1], kind="full")]
-    sums = PairSums(wanted, 100, on_cpu, Journal())
-    blocks = [value for name, value in sums.state().items() if name.endswith("total")]
-    assert sum(block.nbytes for block in blocks) == 2 * (4 * 5 // 2) * 100**2 * 8
-    # Few neurons on a CPU are multiplied in float64.
-    assert held_bytes(64, 100, fisher=False, device=CPU) == 64 * 100 * 8
-    assert held_bytes(64, 600, fisher=False, device=CPU) == 64 * 600 * 4
-    assert held_bytes(64, 600, fisher=True, device=CPU) == 64 * 600 * 8
+    matrices = [MatrixSpec("full", [0, 1, 2, 3], [0, 1], kind="full")]
+    for n, number in ((100, 8), (600, 4)):  # few neurons on a CPU are multiplied in float64
+        sums = PairSums(matrices, n, on_cpu, Journal())
+        assert 2 * (4 * 5 // 2) * n**2 * 8 < sums.nbytes < 1.03 * 2 * (4 * 5 // 2) * n**2 * 8
+        series = sums.most_bytes(BatchShape(2, 32, CPU), cell=0).batch
+        assert 4 * 64 * n * number < series < 1.03 * 4 * 64 * n * number
 
 
 def test_sums_are_given_up_as_they_are_averaged() -> None:

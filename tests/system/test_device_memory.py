@@ -1,4 +1,4 @@
-"""How much memory there is, in words, and what is given back."""
+"""How much memory a device has, in words, and what is given back."""
 
 from __future__ import annotations
 
@@ -12,6 +12,28 @@ import torch
 from probe.system.device_memory import format_bytes, release_cached
 
 GLIBC = hasattr(ctypes.CDLL(None), "malloc_trim")
+CPU = torch.device("cpu")
+
+
+def test_the_host_knows_its_memory() -> None:
+    total, free = total_memory(CPU), free_memory(CPU)
+    assert total is not None
+    assert free is not None
+    assert 0 < free <= total
+    assert total == total_memory(torch.device("mps")), "Apple's GPU shares the host's"
+
+
+def test_a_gpu_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (device.index, 80))
+    gpu = torch.device("cuda:1")
+    assert (free_memory(gpu), total_memory(gpu)) == (1, 80)
+
+
+def test_a_host_may_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sysconf_names", {})
+    monkeypatch.setattr(device_memory, "_MEMINFO", Path("/nowhere"))
+    assert total_memory(CPU) is None
+    assert free_memory(CPU) is None
 
 
 @pytest.mark.parametrize(
