@@ -7,7 +7,6 @@ do the same is shown once, in `tests/distributed/test_ranks.py`.
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import Any
 
 import pytest
 from torch import Tensor

@@ -30,6 +30,7 @@ _LOOK = 0.01  # seconds
 LIBRARIES = [
     "torch", "torch.distributed", "torch._dynamo", "numpy", "scipy.stats", "sklearn.metrics",
     "pandas", "pyarrow.parquet", "pyarrow.dataset", "tokenizers", "safetensors.torch", "hydra",
+    "jinja2", "PIL.Image", "torch.distributed.elastic.multiprocessing.api",
 ]  # fmt: skip
 PROGRAM = [
     *LIBRARIES, "wandb", "transformers.models.auto.modeling_auto", "accelerate", "probe.pipeline",
@@ -64,7 +65,7 @@ class Warm:
         return Process(self, place, args, **options)
 
     def run(
-        self, args: list[str], *, input: str = "", timeout: float = 240, check: bool = True,  # noqa: A002
+        self, args: list[str], *, input: str = "", timeout: float = 240, check: bool = True,
         **options: Any,
     ) -> subprocess.CompletedProcess[str]:  # fmt: skip
         """Start one, and wait for its end."""
@@ -133,7 +134,7 @@ class Process:
             time.sleep(_LOOK)
         return code
 
-    def communicate(self, input: str = "", timeout: float = 240) -> tuple[str, str]:  # noqa: A002
+    def communicate(self, input: str = "", timeout: float = 240) -> tuple[str, str]:
         """Write to its standard input, wait for its end and return what it said."""
         if self.stdin is not None:
             with suppress(BrokenPipeError):

@@ -25,7 +25,6 @@ import pytest
 import reference
 import torch
 from numpy.typing import NDArray
-from tiny_models import LINES, save_tiny
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
 
 import experiments.published_topologies.passes as passes_module
@@ -39,6 +38,7 @@ from experiments.published_topologies.settings import (
     check,
 )
 from probe.api import UserError, View, compose
+from tests.tiny_models import LINES, save_tiny
 
 composed = cache(compose)
 MODULE = "experiments.published_topologies"

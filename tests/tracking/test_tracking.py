@@ -22,7 +22,6 @@ import pytest
 import torch
 import wandb
 from matplotlib.figure import Figure
-from wandb_reader import LoggedRun, read_offline_run
 
 from probe import api, pipeline
 from probe.config import (
@@ -43,6 +42,7 @@ from probe.topology.reliability import Null, Reliability
 from probe.tracking import Record, SweepRecord, track, track_study, track_sweep
 from tests.run_folders import QUICK
 from tests.topologies import random_correlations, topology_of
+from tests.wandb_reader import LoggedRun, read_offline_run
 
 GROUP = "2026-11-20_12-00-00"
 
