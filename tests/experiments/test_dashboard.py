@@ -239,6 +239,7 @@ def test_a_missing_extra_is_named(
     )
 
 
+@pytest.mark.processes
 def test_help_tells_question_command_and_keys() -> None:
     command = [sys.executable, "-m", "experiments.dashboard", "--help"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout

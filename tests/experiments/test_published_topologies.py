@@ -666,6 +666,7 @@ def test_the_diagonal_says_how_a_matrix_was_averaged(dtype: type) -> None:
     assert said_by_diagonal(np.full((3, 3), np.nan, dtype)) == "unknown"
 
 
+@pytest.mark.processes
 def test_help_is_there_at_once() -> None:
     code = (
         "import runpy, sys\n"

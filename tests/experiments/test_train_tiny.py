@@ -151,9 +151,7 @@ def test_a_window_longer_than_the_text_is_refused(tmp_path: Path) -> None:
         train(replace(SMALL, window=1_000_000), tmp_path)
 
 
-def test_a_training_is_its_seed(
-    trained: tuple[Path, dict[str, Any]], tmp_path: Path
-) -> None:
+def test_a_training_is_its_seed(trained: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     folder, report = trained
     again = train(SMALL, tmp_path)
     assert again["trained_bits_per_byte"] == report["trained_bits_per_byte"]

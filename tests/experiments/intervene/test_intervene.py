@@ -404,6 +404,7 @@ def test_the_command_leaves_a_run_folder(
     assert len(json.loads((folder / "effects.json").read_text())) == len(read(folder)) == 2
 
 
+@pytest.mark.processes
 def test_the_help_page_does_not_wait_for_torch() -> None:
     code = "import experiments.intervene.__main__, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
