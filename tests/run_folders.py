@@ -8,11 +8,24 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+from matplotlib.figure import Figure
+
 from probe.config import Config, InitConfig, InitKind, MeasuresConfig, ModelConfig, to_plain
 from probe.measures import measure
+from probe.runs import results
 from probe.topology import Topology
 
 QUICK = MeasuresConfig(rewired=0)
+
+
+def draw_dots(patch: pytest.MonkeyPatch) -> None:
+    """Let runs draw a figure of a few pixels for each topology; real ones take longer than a run.
+
+    `tests/plots` tests the real ones, and `tests/runs/test_folder.py` which of them a run leaves.
+    """
+    patch.setattr(results, "figures", lambda *_: {"heatmap": Figure(figsize=(0.1, 0.1))})
+    patch.setattr(results, "run_figures", lambda _: {})
 
 
 def config_of(model: str | None = "org/tiny", init: str = "pretrained", seed: int = 0) -> Config:

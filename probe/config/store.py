@@ -19,12 +19,22 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
 
 
+class _Options(dict[str, ConfigNode]):
+    """Options of a group, which Hydra copies one by one as it loads them.
+
+    It also copies its whole store for every composition, which would take as long as the rest.
+    """
+
+    def __deepcopy__(self, _: object) -> _Options:
+        return self
+
+
 @contextmanager
 def registered(schema: type[Config] = Config) -> Iterator[None]:
     """Store the schema and the options of `subject` for Hydra to compose with meanwhile."""
     store = ConfigStore.instance()
     before = store.repo.get("probe_schema.yaml")
-    store.store(name="probe_schema", node=schema)
+    store.repo["probe_schema.yaml"] = _schema(schema)
     if "subject" not in store.repo:
         store.repo["subject"] = _subjects()
     try:
@@ -35,18 +45,26 @@ def registered(schema: type[Config] = Config) -> Iterator[None]:
 
 
 @cache
-def _subjects() -> dict[str, ConfigNode]:
+def _schema(schema: type[Config]) -> ConfigNode:
+    return ConfigNode("probe_schema.yaml", OmegaConf.structured(schema), None, None, None)
+
+
+@cache
+def _subjects() -> _Options:
     """Make the options of `subject`, once: it takes longer than all else of a composition."""
-    return {
-        f"{name}.yaml": ConfigNode(
-            name=f"{name}.yaml",
-            node=OmegaConf.structured(SubjectConfig(name=name, **meaning)),
-            group="subject",
-            package=None,
-            provider=None,
+    return _Options(
+        (
+            f"{name}.yaml",
+            ConfigNode(
+                name=f"{name}.yaml",
+                node=OmegaConf.structured(SubjectConfig(name=name, **meaning)),
+                group="subject",
+                package=None,
+                provider=None,
+            ),
         )
         for name, meaning in subject_options().items()
-    }
+    )
 
 
 def group_options() -> dict[str, list[str]]:

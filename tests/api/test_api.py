@@ -185,7 +185,8 @@ def test_extract_gives_what_run_writes_and_writes_nothing(
     assert (folder / "overrides.yaml").read_text().count("\n") == len(words) + 1
 
 
-def test_two_processes_find_what_one_finds(words: list[str]) -> None:
+@pytest.mark.usefixtures("one_process")
+def test_two_ranks_find_what_one_finds(words: list[str]) -> None:
     how = ["layers=all", "average.parts=2", "average.std=true", "null.shifts=2", "null.seed=3"]
     alone, both = (api.extract(*words, *how, f"launch.num_processes={n}") for n in (1, 2))
     for one, two in zip(alone, both, strict=True):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,14 +11,15 @@ import pytest
 
 from benchmarks.faults import ROUNDING, SUMS, sound
 from benchmarks.kills import Story, _deviation
+from tests.warm import Warm
 
 
+@pytest.mark.campaign
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked for there")
-def test_runs_that_are_killed_end_as_one_that_was_not(tmp_path: Path) -> None:
-    subprocess.run(
+def test_runs_that_are_killed_end_as_one_that_was_not(program: Warm, tmp_path: Path) -> None:
+    program.run(
         [sys.executable, "-m", "benchmarks.faults", "--times", "2", "--ranks", "2", "1", "3",
          "--shape", "none", "--results", str(tmp_path)],
-        env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True, timeout=200, capture_output=True,
     )  # fmt: skip
     runs = json.loads((tmp_path / "faults-cpu.json").read_text())["measured"]["runs"]
     assert sum(len(run["kills"]) for run in runs) == 2

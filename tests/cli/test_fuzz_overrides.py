@@ -11,7 +11,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
-from hypothesis import event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from probe import pipeline
@@ -23,7 +23,7 @@ from probe.errors import UserError
 from probe.examples.request import Request
 from probe.extraction.accumulator import Accumulator
 from probe.runs.folder import RunFolder
-from tests.extraction.test_fuzz_sums import TIMES
+from tests.extraction.test_fuzz_sums import tries
 
 N_NEURONS, MOST_NULLS = 5, 3
 KEYS = [key for key in keys(Config) if key.name != "output"]
@@ -180,10 +180,6 @@ def run(given_words: list[str]) -> str:
     return "done"
 
 
-@settings(
-    derandomize=TIMES == 1, database=None, deadline=None, max_examples=int(60 * TIMES),
-)  # fmt: skip
-@given(st.lists(words(), min_size=1, max_size=4))
 def check_words(folder: Path, given_words: list[str]) -> None:
     before = {*folder.parent.rglob("*")}
     event(run(given_words))
@@ -193,5 +189,11 @@ def check_words(folder: Path, given_words: list[str]) -> None:
     shutil.rmtree(folder / "out", ignore_errors=True)
 
 
-def test_words_make_a_run_in_its_folder_or_cost_one_line(here: Path) -> None:
-    check_words(here)
+@pytest.mark.parametrize("examples", [12, pytest.param(60, marks=pytest.mark.campaign)])
+def test_words_make_a_run_in_its_folder_or_cost_one_line(here: Path, examples: int) -> None:
+    @tries(examples)
+    @given(st.lists(words(), min_size=1, max_size=4))
+    def check(given_words: list[str]) -> None:
+        check_words(here, given_words)
+
+    check()

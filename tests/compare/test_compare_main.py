@@ -276,6 +276,7 @@ def test_an_interrupted_comparison_exits_130(
     assert list(Path().iterdir()) == []
 
 
+@pytest.mark.processes
 def test_help_has_examples_and_imports_nothing_heavy() -> None:
     program = (
         "import runpy, sys\n"

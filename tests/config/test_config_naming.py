@@ -227,6 +227,7 @@ def test_copies_have_one_name_and_different_runs_two(pair: tuple[Config, Config]
         assert run_folder(one) != run_folder(other)
 
 
+@pytest.mark.processes
 def test_names_are_the_same_in_every_process() -> None:
     program = (
         "from probe.config import *; config = Config(); config.data.source = 'text';"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from probe.data import Document, fingerprint
 from probe.data.choices import question_document
 from tests.hub import Hub, hub_environment
 from tests.tiny_models import save_tiny
+from tests.warm import Warm
 
 SUBJECTS, SPLITS = ("anatomy", "prehistory", "virology"), ("test", "dev")
 # Streams are read some megabytes at a time, once to see what the rows are like.
@@ -159,7 +159,7 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+def outcome(libraries: Warm, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     root = tmp_path_factory.mktemp("hub")
     for seed, revision in enumerate(("main", "step1000")):
         save_tiny("llama", root / "models/Tiny/llama" / revision, seed=seed)
@@ -171,23 +171,19 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     _write_others(root / "datasets/Tiny")
     with Hub(root) as hub:
         environment = hub_environment(hub, tmp_path_factory.mktemp("cache"))
-        found = _run(list(CALLS), environment)
+        found = _run(libraries, list(CALLS), environment)
         commits = {name: hub.snapshot("Tiny/llama", name).commit for name in ("main", "step1000")}
         for name in ("web", "shards"):
             commits[name] = hub.snapshot(f"Tiny/{name}", kind="datasets").commit
-    offline = _run(list(OFFLINE), environment | {"HF_HUB_OFFLINE": "1"})
+    offline = _run(libraries, list(OFFLINE), environment | {"HF_HUB_OFFLINE": "1"})
     return Outcome(found, hub.requests, commits, dict(hub.sent), offline)
 
 
-def _run(names: list[str], environment: dict[str, str]) -> dict[str, Any]:
-    process = subprocess.run(
+def _run(libraries: Warm, names: list[str], environment: dict[str, str]) -> dict[str, Any]:
+    process = libraries.run(
         [sys.executable, "-c", SCRIPT],
         env=environment,
         input=json.dumps([[name, *CALLS[name]] for name in names]),
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=120,
-        check=True,
     )
     found: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
     return found

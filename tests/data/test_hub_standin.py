@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,11 @@ import numpy
 import pyarrow
 import pyarrow.parquet
 import pytest
-from hub import Hub, hub_environment
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
+
+from tests.hub import Hub, hub_environment
+from tests.warm import Warm
 
 MODEL, MMLU, PLAIN = "Tiny/Qwen2", "Tiny/mmlu", "Tiny/plain"
 REVISIONS = ("main", "step1000")
@@ -47,16 +48,13 @@ SHAPES: dict[str, tuple[int, ...]] = {
     "layers.0.post_attention_layernorm.weight": (WIDTH,),
 }
 
-# Imports are what takes time here. The line from stdin lets a process do them ahead of its turn,
-# and Qwen2Model, otherwise unused, is what AutoModel would import late.
 LOAD = f"""
 import json
 from datasets import load_dataset
 from huggingface_hub import HfApi, HfFileSystem
 from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
-from transformers import AutoConfig, AutoModel, AutoTokenizer, Qwen2Model
+from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-input()
 found = {{}}
 for revision in {REVISIONS}:
     config = AutoConfig.from_pretrained("{MODEL}", revision=revision)
@@ -125,12 +123,12 @@ def stock(tmp_path: Path) -> Stock:
     return Stock(root, {**expected, "plain": rows})
 
 
-def test_subprocess_loads_all_then_again_offline(stock: Stock, tmp_path: Path) -> None:
+def test_a_process_loads_all_then_again_offline(
+    stock: Stock, libraries: Warm, tmp_path: Path
+) -> None:
     with Hub(stock.root) as hub:
         environment = hub_environment(hub, tmp_path / "cache")
-        first = _start(LOAD + ASK + PRINT, environment)
-        second = _start(LOAD + PRINT, environment | {"HF_HUB_OFFLINE": "1"})
-        online = _finish(first)
+        online = _run(libraries, LOAD + ASK + PRINT, environment)
         shas = [hub.snapshot(MODEL, revision).commit for revision in REVISIONS]
         data_sha = hub.snapshot(MMLU, kind="datasets").commit
 
@@ -150,7 +148,8 @@ def test_subprocess_loads_all_then_again_offline(stock: Stock, tmp_path: Path) -
     absent = f"cache/hub/models--{MODEL.replace('/', '--')}/.no_exist/{shas[0]}"
     assert (tmp_path / absent / "chat_template.jinja").exists()
 
-    assert _finish(second) == stock.expected
+    offline = _run(libraries, LOAD + PRINT, environment | {"HF_HUB_OFFLINE": "1"})
+    assert offline == stock.expected
 
 
 def test_environment_drops_what_steers_elsewhere(
@@ -209,14 +208,7 @@ def _card() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _start(script: str, environment: dict[str, str]) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", script]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True)
-
-
-def _finish(process: subprocess.Popen[str]) -> dict[str, Any]:
-    output, _ = process.communicate("go\n", timeout=60)
-    assert process.returncode == 0
+def _run(libraries: Warm, script: str, environment: dict[str, str]) -> dict[str, Any]:
+    output = libraries.run([sys.executable, "-c", script], env=environment).stdout
     loaded: dict[str, Any] = json.loads(output.splitlines()[-1])
     return loaded

@@ -22,6 +22,9 @@ from probe.examples.request import Request
 from tests.distributed.test_ranks import TORCHRUN
 from tests.hub import Hub, HubError, hub_environment
 from tests.tiny_models import save_tiny
+from tests.warm import Warm
+
+pytestmark = pytest.mark.processes
 
 # One process for everything: its imports are what takes time.
 SCRIPT = """
@@ -48,7 +51,9 @@ print(json.dumps(found))
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], list[str]]:
+def answers(
+    libraries: Warm, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, Any], list[str]]:
     """Extract with one rank, with two, and under torchrun; return that and the Hub's requests."""
     root, payloads = tmp_path_factory.mktemp("hub"), tmp_path_factory.mktemp("payloads")
     for name in ("alone", "together", "refused", "torchrun"):
@@ -61,13 +66,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], l
         launched = subprocess.Popen(
             [*ranks, str(payloads / "torchrun"), str(payloads / "result")], env=environment
         )
-        output = subprocess.run(
-            [sys.executable, "-c", SCRIPT, str(payloads)],
-            env=environment,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-            timeout=120,
+        output = libraries.run(
+            [sys.executable, "-c", SCRIPT, str(payloads)], env=environment
         ).stdout
         assert launched.wait(120) == 0
     found = json.loads(output.splitlines()[-1])

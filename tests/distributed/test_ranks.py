@@ -1,4 +1,4 @@
-"""Ranks are real processes here: started by the program, or by torchrun as if on two machines."""
+"""Any number of ranks gives the same sums, in this process and as processes of their own."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ from safetensors.torch import load_file
 from probe.api import compose
 from probe.api.per_text import request_of
 from probe.distributed import find_device, n_ranks, run_ranks
+from probe.distributed.work import Result
 from probe.errors import RankError, UserError
 from probe.examples.request import Request
+from probe.extraction.extracted import Extracted
 
+EXTRACT = "probe.extraction.loop:extract"
 WORK = "tests.distributed.failing_work"
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 
@@ -35,7 +38,33 @@ def request_of_seven() -> Request:
     return request
 
 
-def test_any_number_of_ranks_gives_the_same_sums(request_of_seven: Request, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def alone(request_of_seven: Request) -> Result:
+    return run_ranks(EXTRACT, request_of_seven.to_bytes(), 1, "cpu")
+
+
+def same(ranks: Result, alone: Result) -> None:
+    one, many = Extracted.from_tensors(alone), Extracted.from_tensors(ranks)
+    assert many.examples == one.examples == 7
+    assert many.tokens == one.tokens
+    for layer in range(6):
+        name = f"matrix/layer_{layer}"
+        difference = ranks[name] - alone[name]
+        assert difference.abs().max() < 1e-7  # equal sums, rounded to float32
+
+
+@pytest.mark.usefixtures("one_process")
+@pytest.mark.parametrize("size", [2, 3, 4])
+def test_any_number_of_ranks_gives_the_same_sums(
+    request_of_seven: Request, alone: Result, size: int
+) -> None:
+    same(run_ranks(EXTRACT, request_of_seven.to_bytes(), size, "cpu"), alone)
+
+
+@pytest.mark.processes
+def test_processes_give_the_same_sums_too(
+    request_of_seven: Request, alone: Result, tmp_path: Path
+) -> None:
     payload = request_of_seven.to_bytes()
     (tmp_path / "payload").write_bytes(payload)
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -51,26 +80,34 @@ def test_any_number_of_ranks_gives_the_same_sums(request_of_seven: Request, tmp_
         )
         for _ in range(2)
     ]  # fmt: skip
-    alone = run_ranks("probe.extraction.loop:extract", payload, 1, "cpu")
-    launched = run_ranks("probe.extraction.loop:extract", payload, 4, "cpu")
+    launched = run_ranks(EXTRACT, payload, 4, "cpu")
     for machine in machines:
         _, said = machine.communicate(timeout=120)
         assert machine.returncode == 0, said
     for ranks in (launched, load_file(tmp_path / "result")):
-        assert ranks["examples"] == alone["examples"] == 7
-        assert ranks["tokens"] == alone["tokens"]
-        for layer in range(6):
-            difference = ranks[f"matrix/layer_{layer}"] - alone[f"matrix/layer_{layer}"]
-            assert difference.abs().max() < 1e-7  # equal sums, rounded to float32
+        same(ranks, alone)
 
 
-def test_ranks_collect_and_count_together() -> None:
-    for ranks, total in ((2, 10 + 11), (1, 10)):
-        result = run_ranks(f"{WORK}:add_up", b"10", ranks, "cpu")
-        assert result["sum"] == total
-        assert result["done"].tolist() == [ranks, 100 * ranks]
+def collect_and_count(ranks: int) -> None:
+    result = run_ranks(f"{WORK}:add_up", b"10", ranks, "cpu")
+    assert result["sum"] == sum(range(10, 10 + ranks))
+    assert result["done"].tolist() == [ranks, 100 * ranks]
 
 
+@pytest.mark.usefixtures("one_process")
+@pytest.mark.parametrize("ranks", [1, 2, 5])
+def test_ranks_collect_and_count_together(ranks: int) -> None:
+    collect_and_count(ranks)
+
+
+@pytest.mark.processes
+@pytest.mark.usefixtures("warm_ranks")
+def test_processes_collect_and_count_together() -> None:
+    collect_and_count(2)
+
+
+@pytest.mark.processes
+@pytest.mark.usefixtures("warm_ranks")
 @pytest.mark.parametrize(
     ("way", "error", "message"),
     [
@@ -87,6 +124,7 @@ def test_a_rank_that_fails_ends_the_run_with_its_own_error(
         run_ranks(f"{WORK}:fail", way.encode(), 2, "cpu")
 
 
+@pytest.mark.processes
 def test_no_rank_outlives_its_driver(tmp_path: Path) -> None:
     program = (
         "from probe.distributed import run_ranks;"

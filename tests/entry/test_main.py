@@ -21,6 +21,7 @@ from probe.api import load_topologies, load_topology
 from probe.config import run_folder
 from tests.hub import Hub, hub_environment
 from tests.tiny_models import save_tiny
+from tests.warm import Warm
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = ["tracking=none", "measures.rewired=0", "runtime.device=cpu"]
@@ -50,6 +51,7 @@ def only_run(output: Path) -> Path:
     return manifest.parent
 
 
+@pytest.mark.processes
 def test_the_default_run_of_a_wheel_needs_no_network_and_is_found_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -83,8 +85,9 @@ def test_the_default_run_of_a_wheel_needs_no_network_and_is_found_again(
     assert {file: file.stat().st_mtime_ns for file in run.rglob("*")} == before
 
 
+@pytest.mark.processes
 def test_torchrun_and_accelerate_give_the_matrices_of_one_process(tmp_path: Path) -> None:
-    """One is a sweep, so that followers come back. Local ranks: `tests/api/test_api.py`."""
+    """One is a sweep, so that followers come back. Local ranks: `test_ranks.py`."""
     launchers = {
         "torchrun": [
             "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "probe",
@@ -137,12 +140,15 @@ def hub(tmp_path: Path) -> Path:
 
 
 def test_hub_and_local_copies_give_the_same_topology(
-    hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hub: Path, libraries: Warm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ["model=qwen0.5b", "data=mmlu", "subject=psychology", "layers=middle", *QUICK]
     with Hub(hub) as served:
         environment = hub_environment(served, tmp_path / "cache")
-        end(start(*PROBE, *words, f"output={tmp_path / 'out'}", **environment))
+        libraries.run(
+            [sys.executable, *PROBE, *words, f"output={tmp_path / 'out'}"],
+            env=environment | QUIET, cwd=ROOT,
+        )  # fmt: skip
     monkeypatch.setattr(socket.socket, "connect", refuse)
     [other] = api.extract(
         *words,
@@ -160,7 +166,9 @@ def refuse(*_: object) -> None:
     raise AssertionError("local copies were asked for")
 
 
-def test_a_rank_that_fails_is_named_in_one_line(hub: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def failing(hub: Path, tmp_path: Path) -> list[str]:
+    """Say what to read with a model whose second block gives an activation that is not finite."""
     text = tmp_path / "text.jsonl"
     text.write_text("\n".join(json.dumps({"text": f"some words {i} " * 9}) for i in range(6)))
     model = hub / "models/Qwen/Qwen2.5-0.5B/main"
@@ -168,12 +176,28 @@ def test_a_rank_that_fails_is_named_in_one_line(hub: Path, tmp_path: Path) -> No
     weights["model.layers.1.mlp.down_proj.weight"][0, 0] = float("nan")
     save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
     words = ["model=local", f"model.path={model}", "data=text", f"data.path={text}", *FEW]
-    output = f"output={tmp_path / 'out'}"
-    said = end(start(*PROBE, *words, "launch.num_processes=2", output), 1)
-    [line] = [line for line in said.splitlines() if "probe: " in line]
-    message = "has an activation that is not finite in layer 1"
+    return [*words, f"output={tmp_path / 'out'}"]
+
+
+NOT_FINITE = "has an activation that is not finite in layer 1"
+
+
+@pytest.mark.processes
+def test_a_rank_that_fails_is_named_in_one_line(
+    failing: list[str], program: Warm, tmp_path: Path
+) -> None:
+    words = [sys.executable, *PROBE, *failing, "launch.num_processes=2"]
+    ended = program.run(words, env=os.environ | QUIET, check=False)
+    assert ended.returncode == 1
+    [line] = [line for line in (ended.stdout + ended.stderr).splitlines() if "probe: " in line]
     assert "text.jsonl/" in line
-    assert message in line
-    with pytest.raises(api.UserError, match=message):
-        api.run(*words, "launch.num_processes=1", output)
+    assert NOT_FINITE in line
+    assert not list(tmp_path.rglob("manifest.json"))
+
+
+@pytest.mark.usefixtures("one_process")
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_text_that_fails_is_named(failing: list[str], ranks: int, tmp_path: Path) -> None:
+    with pytest.raises(api.UserError, match=rf"text.jsonl/.* {NOT_FINITE}"):
+        api.run(*failing, f"launch.num_processes={ranks}")
     assert not list(tmp_path.rglob("manifest.json"))

@@ -17,12 +17,12 @@ import wandb
 import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
 from matplotlib.figure import Figure
-from wandb_reader import read_offline_run
 
 from experiments.dashboard.__main__ import main
 from experiments.dashboard.logged import Logged, what_was_logged
 from experiments.dashboard.saving import build, make_dashboard
 from probe import api
+from tests.wandb_reader import read_offline_run
 
 SECTIONS = [
     "Curves by layer",
@@ -239,6 +239,7 @@ def test_a_missing_extra_is_named(
     )
 
 
+@pytest.mark.processes
 def test_help_tells_question_command_and_keys() -> None:
     command = [sys.executable, "-m", "experiments.dashboard", "--help"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -6,6 +6,7 @@ import csv
 import subprocess
 import sys
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from probe import api
 from probe.api import UserError, compose
 from probe.compare.hubs import Relabelling
 
+composed = cache(compose)
 WORDS = (
     "data.limit=8", "data.shuffle=true", "data.cut=tokens", "data.window=40", "layers=[1,2]",
     "tracking=none",
@@ -42,8 +44,7 @@ N_HUBS = 5
 
 
 def configured(*words: str, **settings: Any) -> HubsConfig:
-    composed = compose(*words)
-    plain = {field.name: getattr(composed, field.name) for field in fields(api.Config)}
+    plain = {field.name: getattr(composed(*words), field.name) for field in fields(api.Config)}
     return HubsConfig(**plain, study=Hubs(**settings))
 
 
@@ -127,6 +128,7 @@ def test_overlaps_tell_which_neurons_are_others(folder: Path) -> None:
         assert (folder / f"figures/{name}.png").stat().st_size > 10_000
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_finished_runs_are_compared_too(tmp_path: Path) -> None:
     made = api.run("data.limit=2", "layers=1", "tracking=none", "measures.rewired=0",
                    f"output={tmp_path}")  # fmt: skip
@@ -248,6 +250,7 @@ def test_one_document_has_no_halves(tmp_path: Path) -> None:
         run(config, tmp_path)
 
 
+@pytest.mark.processes
 def test_help_does_not_wait_for_torch() -> None:
     code = (
         "import runpy, sys; sys.argv = ['hubs', '--help']\n"

@@ -25,7 +25,6 @@ import pytest
 import reference
 import torch
 from numpy.typing import NDArray
-from tiny_models import LINES, save_tiny
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
 
 import experiments.published_topologies.passes as passes_module
@@ -39,6 +38,7 @@ from experiments.published_topologies.settings import (
     check,
 )
 from probe.api import UserError, View, compose
+from tests.tiny_models import LINES, save_tiny
 
 composed = cache(compose)
 MODULE = "experiments.published_topologies"
@@ -666,6 +666,7 @@ def test_the_diagonal_says_how_a_matrix_was_averaged(dtype: type) -> None:
     assert said_by_diagonal(np.full((3, 3), np.nan, dtype)) == "unknown"
 
 
+@pytest.mark.processes
 def test_help_is_there_at_once() -> None:
     code = (
         "import runpy, sys\n"

@@ -50,6 +50,7 @@ def test_too_few_documents_are_refused() -> None:
         split_by_group(["a", "a", "b"], [0.6, 0.2, 0.2], 0)
 
 
+@pytest.mark.campaign
 @settings(max_examples=5, deadline=None)
 @given(SEEDS)
 def test_the_interval_of_single_examples_is_scipys(seed: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from probe import api
 from probe.api import UserError, compose
 from probe.models.load import ASSETS
 
+composed = cache(compose)
 WORDS = ("data=sample", "data.split=questions", "layers=[1,5]", "tracking=none")
 FEW: dict[str, Any] = {
     "subjects": ["mathematics", "law"], "tokens": 40, "question_tokens": 5, "splits": 2,
@@ -35,8 +37,7 @@ FEW: dict[str, Any] = {
 
 
 def configured(*words: str, **settings: Any) -> SubjectsConfig:
-    composed = compose(*words)
-    plain = {field.name: getattr(composed, field.name) for field in fields(api.Config)}
+    plain = {field.name: getattr(composed(*words), field.name) for field in fields(api.Config)}
     return SubjectsConfig(**plain, study=Subjects(**settings))
 
 
@@ -154,7 +155,7 @@ def test_embeddings_are_those_of_the_tokens_that_count(texts: list[Text]) -> Non
 
 def test_a_change_reaches_the_next_token(texts: list[Text]) -> None:
     """In the last block only the final norm and the head come after it."""
-    config = compose(*WORDS)
+    config = composed(*WORDS)
     model = AutoModelForCausalLM.from_pretrained(ASSETS / "tiny", dtype=torch.float32)
     layer = model.config.num_hidden_layers - 1
     speaker, prompts = Speaker(config, layer), [text.tokens for text in texts[:3]]

@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 import probe
-from experiments.train_tiny.corpus import load_corpus
+from experiments.train_tiny import training
+from experiments.train_tiny.corpus import Corpus, load_corpus
 from experiments.train_tiny.evaluation import bits_per_byte
 from experiments.train_tiny.settings import TrainTiny
 from experiments.train_tiny.training import learning_rate_factor, train
@@ -63,7 +65,21 @@ def test_the_card_tells_the_measured_bits() -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def corpus() -> Corpus:
+    return load_corpus(SMALL.held_out)
+
+
+@pytest.fixture(scope="module")
+def few(corpus: Corpus) -> Iterator[None]:
+    """Train on a few of the documents; to read and to measure all takes longer than training."""
+    few = Corpus(corpus.train[:60], corpus.held_out[:3])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "load_corpus", lambda _: few)
+        yield
+
+
+@pytest.fixture(scope="module")
+def trained(few: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("train")
     return folder, train(SMALL, folder)
 
@@ -79,8 +95,7 @@ def test_checkpoints_lie_at_powers_of_two(trained: tuple[Path, dict[str, Any]]) 
     AutoModelForCausalLM.from_pretrained(folder / "checkpoints" / "step-2")
 
 
-def test_held_out_documents_share_no_long_paragraph_with_the_others() -> None:
-    corpus = load_corpus(0.05)
+def test_held_out_documents_share_no_long_paragraph_with_the_others(corpus: Corpus) -> None:
     assert not {d.name for d in corpus.train} & {d.name for d in corpus.held_out}
     paragraphs = [
         {p for d in documents for p in d.text.split("\n\n") if len(p) >= 80}
@@ -130,14 +145,26 @@ def test_mistakes_are_told_before_any_work(
     assert said in str(error.value)
 
 
+@pytest.mark.usefixtures("few")
 def test_a_window_longer_than_the_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"study\.window=1000000 is too large for the"):
         train(replace(SMALL, window=1_000_000), tmp_path)
 
 
-def test_the_study_enters_like_the_main_program_and_a_training_is_its_seed(
-    trained: tuple[Path, dict[str, Any]], tmp_path: Path
+def test_a_training_is_its_seed(trained: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    folder, report = trained
+    again = train(SMALL, tmp_path)
+    assert again["trained_bits_per_byte"] == report["trained_bits_per_byte"]
+    name = "model/model.safetensors"
+    assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
+@pytest.mark.processes
+def test_the_study_enters_like_the_main_program_and_reads_the_whole_corpus(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(training, "load_corpus", lambda _: corpus)
+    whole = train(SMALL, tmp_path / "here")
     settings = [f"study.{name}={value}" for name, value in vars(SMALL).items()]
     command = [
         sys.executable,
@@ -152,9 +179,9 @@ def test_the_study_enters_like_the_main_program_and_a_training_is_its_seed(
     facts = json.loads(manifest.read_text())
     assert facts["config"]["study"]["vocabulary"] == 300
     assert facts["files"].keys() >= {"model/model.safetensors", "checkpoints/step-2/config.json"}
-    assert facts["trained_bits_per_byte"] == trained[1]["trained_bits_per_byte"]
+    assert facts["trained_bits_per_byte"] == whole["trained_bits_per_byte"]
     name = "model/model.safetensors"
-    assert (manifest.parent / name).read_bytes() == (trained[0] / name).read_bytes()
+    assert (manifest.parent / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
     typo = subprocess.run([*command, "study.stepz=3"], capture_output=True, text=True, check=False)
     assert typo.returncode == 1
     assert typo.stderr == "probe: unknown key 'study.stepz'; did you mean 'study.steps'?\n"

@@ -1,7 +1,6 @@
 """However texts are cut, dealt, halved, interrupted and scaled, sums are the float64 definition.
 
-`python -m pytest tests -k fuzz -n 0
---hypothesis-profile=long` looks for longer.
+`python -m pytest tests -k fuzz -n 0 -m "" --hypothesis-profile=long` looks for longer.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
@@ -124,9 +124,19 @@ class Extraction:
         return x
 
 
-@settings(derandomize=TIMES == 1, database=None, deadline=None, max_examples=int(300 * TIMES))
-@given(cases)
-def test_the_sums_are_the_definition_whatever_happens_on_the_way(case: Case) -> None:
+def tries(examples: int) -> settings:
+    """Try so many examples, always the same and first ones unless a longer profile is given."""
+    return settings(
+        derandomize=TIMES == 1, database=None, deadline=None, max_examples=int(examples * TIMES)
+    )
+
+
+@pytest.mark.parametrize("examples", [80, pytest.param(300, marks=pytest.mark.campaign)])
+def test_the_sums_are_the_definition_whatever_happens_on_the_way(examples: int) -> None:
+    tries(examples)(given(cases)(check_sums))()
+
+
+def check_sums(case: Case) -> None:
     joint = case.kind in ("cross", "full")
     if joint and (len(case.layers) < 2 or case.scheme is Scheme.pooled):
         case = Case(**{**vars(case), "layers": [0, 2, 3], "scheme": Scheme.mean})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from probe.extraction import memory_estimate as memory
 from probe.extraction.accumulator import Accumulator
 from probe.models import load_trunk, weights_bytes
 from tests.tiny_models import ARCHITECTURES, save_tiny
+from tests.warm import Warm
 
 CPU, GPU, OTHER = torch.device("cpu"), torch.device("cuda:0"), torch.device("cuda:1")
 MATRICES = [
@@ -107,10 +107,8 @@ print(estimate, status("VmHWM") - before)
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux")
-def test_a_batch_takes_what_was_estimated_within_a_factor_of_two() -> None:
-    run = subprocess.run(
-        [sys.executable, "-c", MEASURE], capture_output=True, text=True, check=True, timeout=120
-    )
+def test_a_batch_takes_what_was_estimated_within_a_factor_of_two(libraries: Warm) -> None:
+    run = libraries.run([sys.executable, "-c", MEASURE])
     estimate, measured = map(int, run.stdout.split())
     assert 0.5 < estimate / measured < 2
 

@@ -64,6 +64,7 @@ def test_perplexities_are_those_of_each_text_alone(
     np.testing.assert_allclose(perplexities(examples(model), config), expected(model), rtol=1e-5)
 
 
+@pytest.mark.usefixtures("one_process")
 def test_two_ranks_find_the_same(model: Path, words: list[str]) -> None:
     config = api.compose(*words, "launch.num_processes=2", "runtime.device=cpu")
     np.testing.assert_allclose(perplexities(examples(model), config), expected(model), rtol=1e-5)

@@ -91,13 +91,15 @@ def test_batches_are_in_the_order_asked_for_and_padded(store: FactorStore) -> No
         assert torch.equal(batch.series, Factor.stack(alone).series)
 
 
+@pytest.mark.usefixtures("one_process")
 def test_any_number_of_ranks_and_shards_gives_the_same_factors(
     config: Config, words: list[str], store: FactorStore, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """A limit of one byte writes every example into a shard of its own."""
-    monkeypatch.setattr(write, "ShardWriter", lambda *place: ShardWriter(*place, 1))
-    many = api.write_factors(config, tmp_path / "many")
+    with monkeypatch.context() as patch:
+        patch.setattr(write, "ShardWriter", lambda *place: ShardWriter(*place, 1))
+        many = api.write_factors(config, tmp_path / "many")
     assert len({record.shard for record in many.examples}) == 7
     ranks = api.write_factors(api.compose(*words, "launch.num_processes=2"), tmp_path / "ranks")
     assert {record.shard for record in ranks.examples} == {

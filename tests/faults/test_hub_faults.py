@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ import pytest
 
 from tests.hub import Hub, HubError, _Handler, hub_environment
 from tests.tiny_models import save_tiny
+from tests.warm import Warm
 
 REFUSED = {
     "Org/error": HubError(HTTPStatus.INTERNAL_SERVER_ERROR, "", "Internal error"),
@@ -96,7 +96,9 @@ class Quiet(Hub):
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> tuple[Mapping[str, Any], list[str]]:
+def answers(
+    libraries: Warm, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Mapping[str, Any], list[str]]:
     """Load from a stand-in; the second part is what it was asked."""
     root = tmp_path_factory.mktemp("hub")
     for name in NAMES:
@@ -105,11 +107,9 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> tuple[Mapping[str, Any]
         hub.RequestHandlerClass = Faulty
         hub.refused |= REFUSED
         environment = hub_environment(hub, tmp_path_factory.mktemp("cache"))
-        output = subprocess.run(
-            [sys.executable, "-c", SCRIPT],
-            env=environment | {"HF_HUB_ETAG_TIMEOUT": "1"},
-            stdout=subprocess.PIPE, text=True, check=True, timeout=200,
-        ).stdout  # fmt: skip
+        output = libraries.run(
+            [sys.executable, "-c", SCRIPT], env=environment | {"HF_HUB_ETAG_TIMEOUT": "1"}
+        ).stdout
     return json.loads(output.splitlines()[-1]), hub.requests
 
 

@@ -178,6 +178,7 @@ def test_a_density_that_cannot_be_is_refused() -> None:
         measure(make(), MeasuresConfig(density=1.5))
 
 
+@pytest.mark.processes
 def test_importing_measures_loads_neither_scipy_nor_networkx() -> None:
     program = (
         "import sys, probe.api;"

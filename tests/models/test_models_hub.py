@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from http import HTTPStatus
 
@@ -13,6 +12,7 @@ from safetensors.torch import load_file
 
 from tests.hub import Hub, HubError, hub_environment
 from tests.tiny_models import save_tiny
+from tests.warm import Warm
 
 # The Hub's answers: to a client that is not logged in, to one that has not accepted the licence, to
 # a token that may not read gated repositories, and to one that has expired.
@@ -78,7 +78,9 @@ LOADS = ("config", "tokenizer", "trunk", "fingerprint")
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, object], list[str]]:
+def answers(
+    libraries: Warm, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, object], list[str]]:
     """Load from a stand-in; the second part is what it was asked."""
     root = tmp_path_factory.mktemp("hub")
     for repository in REFUSED:
@@ -89,14 +91,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, object]
     with Hub(root) as hub:
         hub.refused |= REFUSED
         environment = hub_environment(hub, tmp_path_factory.mktemp("cache"))
-        output = subprocess.run(
-            [sys.executable, "-c", SCRIPT],
-            env=environment,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-            timeout=120,
-        ).stdout
+        output = libraries.run([sys.executable, "-c", SCRIPT], env=environment).stdout
     found = json.loads(output.splitlines()[-1])
     saved = load_file(root / "weights")["model.norm.weight"].tolist()
     return found | {"saved": saved}, hub.requests

@@ -491,13 +491,15 @@ def test_a_page_that_cannot_be_written_is_named(run: Path, tmp_path: Path) -> No
         write_report(run, tmp_path / "file" / "page.html")
 
 
-def test_help_is_a_page_with_examples_and_imports_nothing_heavy(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_help_is_a_page_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
     assert ended.value.code == 0
     assert "python -m probe.report outputs/.sweeps/" in capsys.readouterr().out
+
+
+@pytest.mark.processes
+def test_a_page_imports_nothing_heavy() -> None:
     heavy = "import sys, probe.report; print({'torch', 'matplotlib', 'wandb'} & set(sys.modules))"
     said = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
     assert said.stdout == "set()\n"

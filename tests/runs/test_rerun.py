@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -14,10 +16,12 @@ import numpy as np
 import pytest
 
 import probe
+from probe import api, pipeline
 from probe.config import run_folder
 from probe.errors import UserError
 from probe.runs.rerun import again, compare, differences
 from probe.verify import verify
+from tests import ranks_here
 
 ROOT = Path(probe.__file__).resolve().parent.parent
 WORDS = [
@@ -44,16 +48,40 @@ def finish(process: subprocess.Popen[str], code: int = 0) -> str:
     return said
 
 
-@pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, Path]:
-    """Do a run, and again on one rank and, elsewhere, on two; return folder, words, folder."""
-    here = tmp_path_factory.mktemp("here")
+def in_this_process(here: Path, two: list[str]) -> str:
+    """Do as the program does with `--rerun`; return what it says the first time."""
+    run, said = api.run(*WORDS, f"output={here / 'outputs'}"), io.StringIO()
+    repetition, handler = pipeline.run(again(run, [])), logging.StreamHandler(said)
+    logging.getLogger("probe.runs.rerun").addHandler(handler)
+    logging.getLogger("probe.runs.rerun").setLevel(logging.INFO)
+    compare(run, repetition)
+    logging.getLogger("probe.runs.rerun").removeHandler(handler)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("probe.distributed.launch", ranks_here.launch)
+        pipeline.run(again(run, two))
+    return said.getvalue()
+
+
+def in_three_processes(here: Path, two: list[str]) -> str:
     finish(start(*WORDS, here=here, seed="1"))
     [run] = (here / "outputs/tiny/sample").iterdir()
     # Run by run, so that one does not take the other's cores.
     said = finish(start("--rerun", str(run), here=here, seed="2"))
-    two = ["launch.num_processes=2", f"output={here / 'two'}"]
     finish(start("--rerun", str(run), *two, here=here, seed="3"))
+    return said
+
+
+@pytest.fixture(
+    scope="module",
+    params=[in_this_process, pytest.param(in_three_processes, marks=pytest.mark.processes)],
+)
+def done(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, str, Path]:
+    """Do a run, and again on one rank and, elsewhere, on two; return folder, words, folder."""
+    here = tmp_path_factory.mktemp("here")
+    said = request.param(here, ["launch.num_processes=2", f"output={here / 'two'}"])
+    [run] = (here / "outputs/tiny/sample").iterdir()
     [ranks] = (here / "two/tiny/sample").iterdir()
     return run, said, ranks
 

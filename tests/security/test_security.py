@@ -31,6 +31,7 @@ from probe.system.secrets import hide
 from tests.run_folders import save_run
 from tests.tiny_models import save_tiny
 from tests.topologies import random_correlations, topology_of
+from tests.warm import Warm
 
 ROOT = Path(probe.__file__).resolve().parent.parent
 SOURCES = [
@@ -172,14 +173,16 @@ def test_code_of_a_model_is_refused_in_one_line_and_not_run(strange: tuple[Path,
     assert not ran.exists()
 
 
-def test_code_of_a_model_runs_if_asked_for(strange: tuple[Path, Path], tmp_path: Path) -> None:
+def test_code_of_a_model_runs_if_asked_for(
+    strange: tuple[Path, Path], libraries: Warm, tmp_path: Path
+) -> None:
     path, ran = strange
     script = (
         "import sys; from probe.models import load_config; from probe.config import ModelConfig; "
         "load_config(ModelConfig(path=sys.argv[1], trust_remote_code=True))"
     )
     environment = os.environ | {"HF_MODULES_CACHE": str(tmp_path / "modules")}
-    subprocess.run([sys.executable, "-c", script, str(path)], check=True, env=environment, cwd=ROOT)
+    libraries.run([sys.executable, "-c", script, str(path)], env=environment, cwd=ROOT)
     assert ran.exists()
 
 
@@ -249,7 +252,7 @@ def test_a_name_that_is_no_folders_is_refused(key: str, name: str) -> None:
 HUB, KEY, OTHER = "hf_" + "Fake0Token" * 3, "0f1e2d3c4b" * 4, "not-a-real-password-at-all"
 
 
-def test_no_token_is_in_any_file_or_word_of_a_run(tmp_path: Path) -> None:
+def test_no_token_is_in_any_file_or_word_of_a_run(libraries: Warm, tmp_path: Path) -> None:
     environment = os.environ | {
         "HF_TOKEN": HUB, "HUGGING_FACE_HUB_TOKEN": HUB, "WANDB_API_KEY": KEY,
         "MY_PASSWORD": OTHER, "HOME": str(tmp_path / "home"), "WANDB_SILENT": "true",
@@ -265,14 +268,11 @@ def test_no_token_is_in_any_file_or_word_of_a_run(tmp_path: Path) -> None:
     remote = f"https://me:{OTHER}@example.org/me/work.git"
     subprocess.run([*git, "-C", str(here), "remote", "add", "origin", remote], check=True)
     words = ["data.limit=3", "measures.rewired=0", "tracking.mode=offline", "runtime.device=cpu"]
-    done = subprocess.run(
-        [sys.executable, "-m", "probe", *words],
-        env=environment, cwd=here, capture_output=True, check=True, timeout=120,
-    )  # fmt: skip
+    done = libraries.run([sys.executable, "-m", "probe", *words], env=environment, cwd=here)
     files = [file for file in (here / "outputs").rglob("*") if file.is_file()]
     assert any(file.suffix == ".wandb" for file in files)
     assert any(file.name == "probe.log" for file in files)
-    told = [done.stdout, done.stderr, *(file.read_bytes() for file in files)]
+    told = [done.stdout.encode(), done.stderr.encode(), *(file.read_bytes() for file in files)]
     for secret in (HUB, KEY, OTHER):
         assert not any(secret.encode() in one for one in told)
 

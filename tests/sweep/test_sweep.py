@@ -298,6 +298,7 @@ def test_jobs_that_differ_in_more_than_the_init_are_not_a_pair(jobs: list[Job]) 
     assert len(matched_pairs(jobs[:2], ["init"])) == 2
 
 
+@pytest.mark.processes
 def test_summing_up_imports_no_torch() -> None:
     program = "import sys, probe.sweep.summary; print('torch' in sys.modules)"
     root = str(Path(summary.__file__).resolve().parents[2])

@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from probe.system.device_memory import format_bytes, release_cached
+from probe.system import device_memory
+from probe.system.device_memory import (
+    format_bytes,
+    free_memory,
+    release_cached,
+    total_memory,
+)
 
 GLIBC = hasattr(ctypes.CDLL(None), "malloc_trim")
 CPU = torch.device("cpu")

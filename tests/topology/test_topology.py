@@ -207,6 +207,7 @@ def test_loading_one_of_many_reads_only_its_matrix(
     assert read == ["layer_1_avg_corr.npy"]
 
 
+@pytest.mark.processes
 def test_reading_a_result_imports_no_torch(tmp_path: Path) -> None:
     save_run(tmp_path, make())
     program = (

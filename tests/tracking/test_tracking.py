@@ -22,7 +22,6 @@ import pytest
 import torch
 import wandb
 from matplotlib.figure import Figure
-from wandb_reader import LoggedRun, read_offline_run
 
 from probe import api, pipeline
 from probe.config import (
@@ -43,6 +42,7 @@ from probe.topology.reliability import Null, Reliability
 from probe.tracking import Record, SweepRecord, track, track_study, track_sweep
 from tests.run_folders import QUICK
 from tests.topologies import random_correlations, topology_of
+from tests.wandb_reader import LoggedRun, read_offline_run
 
 GROUP = "2026-11-20_12-00-00"
 
@@ -635,6 +635,7 @@ def test_a_run_in_another_working_folder_is_where_it_says(
         assert where == str(read_offline_run(Path("run")).folder)
 
 
+@pytest.mark.processes
 def test_another_process_s_wandb_that_is_gone_does_not_matter(tmp_path: Path) -> None:
     """As in a process that a notebook, or SLURM, hands its environment on to."""
     track(settings(), tmp_path, record())  # so that there is an address, of a form that W&B knows

@@ -451,6 +451,7 @@ def test_a_wrong_command_line_is_one_line_and_exit_2(
     assert line.startswith("probe: ")
 
 
+@pytest.mark.processes
 def test_it_runs_without_torch(run: Path) -> None:
     script = (
         "import sys; from probe.verify.__main__ import main; code = main(sys.argv[1:]); "

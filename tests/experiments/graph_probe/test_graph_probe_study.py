@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_models import LINES, save_tiny
 
 import experiments.graph_probe.run as run_module
 import probe.data
@@ -28,6 +27,7 @@ from experiments.graph_probe.settings import GraphProbe, GraphProbeConfig, check
 from experiments.graph_probe.targets import Target, label_target
 from probe.api import Document, UserError, compose, documents, perplexities
 from probe.data.document import Stream
+from tests.tiny_models import LINES, save_tiny
 
 ROWS = 48
 SMALL: dict[str, Any] = {

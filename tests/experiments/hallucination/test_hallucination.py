@@ -323,6 +323,7 @@ def test_too_few_questions_are_refused() -> None:
         split(answers, [0.5, 0.25, 0.25], 0)
 
 
+@pytest.mark.processes
 def test_help_needs_no_torch() -> None:
     code = (
         "import sys, runpy; sys.argv = ['x', '--help']\n"

@@ -27,7 +27,6 @@ from probe.api import UserError
 from probe.config import ModelConfig
 from probe.distributed import run_ranks
 from tests.experiments.intervene.planted import LAST, PLANTED, composed, save_planted, save_texts
-from tests.experiments.intervene.two_ranks import run_both
 from tests.tiny_models import LAYERS, LINES, WIDTH, save_tiny
 
 LAYER, COUNT = 1, 4
@@ -358,6 +357,7 @@ def test_accuracy_is_that_of_the_largest_letter(llama: Path, tmp_path: Path) -> 
     assert row["change"] == pytest.approx(row["treated"] - row["untouched"])
 
 
+@pytest.mark.usefixtures("one_process")
 def test_two_ranks_do_what_one_does(
     llama: Path, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -367,24 +367,19 @@ def test_two_ranks_do_what_one_does(
         select=["degree", "random", "random_norm"], fractions=[0.1, 0.25], layers=LAYER,
         treatment=["mean", "noise"], scope="average", seeds=2,
     )  # fmt: skip
-    plans: dict[str, bytes] = {}
-    one: dict[str, torch.Tensor] = {}
+    passes = []
 
-    def run_one(name: str, payload: bytes, processes: int | None, device: str) -> Any:
-        assert processes == 2
-        work = name.partition(":")[2]
-        plans[work] = payload
-        found = run_ranks(name, payload, 1, device)
-        one.update({f"{work}/{part}": values.clone() for part, values in found.items()})
-        return found
+    def run_both(name: str, payload: bytes, processes: int | None, device: str) -> Any:
+        passes.append(name.partition(":")[2])
+        one, two = (run_ranks(name, payload, size, device) for size in (1, processes))
+        assert two.keys() == one.keys()
+        for part, values in one.items():
+            torch.testing.assert_close(two[part], values, rtol=1e-5, atol=1e-6, msg=part)
+        return two
 
-    monkeypatch.setattr("experiments.intervene.intervention.run_ranks", run_one)
+    monkeypatch.setattr("experiments.intervene.intervention.run_ranks", run_both)
     effects(config, tmp_path)
-    two = run_both(plans)
-    assert int(two.pop("ranks/size")) == 2
-    assert two.keys() == one.keys()
-    for name, values in one.items():
-        torch.testing.assert_close(two[name], values, rtol=1e-5, atol=1e-6, msg=name)
+    assert passes == ["survey", "measure"]
 
 
 def test_the_command_leaves_a_run_folder(
@@ -409,6 +404,7 @@ def test_the_command_leaves_a_run_folder(
     assert len(json.loads((folder / "effects.json").read_text())) == len(read(folder)) == 2
 
 
+@pytest.mark.processes
 def test_the_help_page_does_not_wait_for_torch() -> None:
     code = "import experiments.intervene.__main__, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -332,6 +332,7 @@ def test_too_few_texts_are_refused(texts: Path, tmp_path: Path) -> None:
         report(composed(*words), tmp_path)
 
 
+@pytest.mark.processes
 def test_help_needs_no_torch() -> None:
     code = (
         "import sys, runpy; sys.argv = ['x', '--help']\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +15,9 @@ import pytest
 from probe import api
 from probe.extraction.checkpoints.file import check
 from tests.distributed.test_ranks import _alive
+from tests.warm import PIPE, Warm
+
+pytestmark = pytest.mark.processes
 
 WORDS = [
     "data.limit=9", "data.max_tokens=700", "runtime.token_budget=700", "runtime.device=cpu",
@@ -26,15 +28,12 @@ WORDS = [
 class Program:
     """The program with a fault, in a folder of its own."""
 
-    def __init__(self, folder: Path, fault: str, *words: str) -> None:
+    def __init__(self, warm: Warm, folder: Path, fault: str, *words: str) -> None:
         self.folder = folder
-        self.process = subprocess.Popen(
+        self.process = warm.Popen(
             [sys.executable, "-m", "benchmarks.faulty", *WORDS, *words,
              f"output={folder / 'out'}"],
-            env=os.environ | {"FAULT": fault, "HERE": str(folder), "OMP_NUM_THREADS": "1"},
-            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-            # Tests that a script runs in the background ignore Ctrl-C, and so would the program.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            env=os.environ | {"FAULT": fault, "HERE": str(folder)}, stderr=PIPE,
         )  # fmt: skip
 
     def end(self) -> tuple[int, str]:
@@ -68,7 +67,9 @@ def ranks_of(folder: Path) -> Iterator[int]:
 
 
 @pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Program]]:
+def started(
+    program: Warm, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Program]]:
     """Start the first process of each story, side by side."""
     stories = {
         "killed": ("0:3:SIGKILL",),
@@ -76,13 +77,15 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Prog
         "sweep": ("0:2:SIGTERM", "-m", "layers=2,3"),
     }
     programs = {
-        name: Program(tmp_path_factory.mktemp(name), *story) for name, story in stories.items()
+        name: Program(program, tmp_path_factory.mktemp(name), *story)
+        for name, story in stories.items()
     }
     yield programs
-    for program in programs.values():
-        program.process.kill()
+    for one in programs.values():
+        one.process.kill()
 
 
+@pytest.mark.usefixtures("warm_ranks")
 def test_a_run_that_is_killed_goes_on_with_other_ranks(
     started: dict[str, Program], caplog: pytest.LogCaptureFixture
 ) -> None:
