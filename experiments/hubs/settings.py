@@ -5,9 +5,8 @@ from __future__ import annotations
 import shlex
 from copy import deepcopy
 from dataclasses import dataclass, field, fields
-from functools import reduce
 
-from probe.api import Config, UserError, compose, key, load_topologies
+from probe.api import Config, UserError, key, load_topologies, overlay
 
 # Words about the study itself, or about all variants alike.
 _NOT_VARIED = ("study", "output", "overwrite", "tracking", "launch", "experiment")
@@ -74,9 +73,7 @@ def sources(config: HubsConfig) -> list[Config]:
 
 
 def varied(config: Config, words: str) -> Config:
-    """Return the configuration with some words in the place of its own.
-
-    A group, as `data=mmlu`, replaces all of its keys; with `data` goes its subject.
+    """Lay the words of a variant over the configuration.
 
     Raises
     ------
@@ -84,20 +81,13 @@ def varied(config: Config, words: str) -> Config:
         If a word is mistyped, or is about the study and not about a variant of it.
     """
     listed = shlex.split(words)
-    names = [word.partition("=")[0] for word in listed]
-    for name in names:
+    for word in listed:
+        name = word.partition("=")[0]
         if name.split(".")[0] in _NOT_VARIED:
             raise UserError(f"study.over has {name}, which is the same for all; leave it out there")
     if not listed:
         raise UserError('study.over has a variant without words; give e.g. ["layers=3"]')
-    composed, result = compose(*listed), _plain(config)
-    for name in sorted(names, key=lambda name: name.count(".")):
-        *parents, leaf = name.split(".")
-        source, target = (reduce(getattr, parents, whole) for whole in (composed, result))
-        setattr(target, leaf, getattr(source, leaf))
-        if name == "data":
-            result.subject = composed.subject
-    return result
+    return overlay(_plain(config), listed)
 
 
 def _named(given: str) -> tuple[str, str]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from math import inf, isclose
 from operator import attrgetter
-from typing import TypeVar
 
-from probe.api import Config, UserError, compose, key
+from probe.api import Config, UserError, compose, key, overlay
 
-Part = TypeVar("Part")
 # Keys of the main program that have no effect here.
 _IDLE = ("average", "null")
 # Parts of the configuration that the second model may have of its own.
@@ -93,9 +91,6 @@ def sources(config: MatchingConfig) -> list[MatchingConfig]:
 def both(config: MatchingConfig) -> tuple[MatchingConfig, MatchingConfig]:
     """Return the configurations of the two models, a single layer each.
 
-    Words that name an option, as `model=gpt2`, take all of it; others, as
-    `model.revision=step1000`, change the first model's.
-
     Raises
     ------
     UserError
@@ -109,35 +104,14 @@ def both(config: MatchingConfig) -> tuple[MatchingConfig, MatchingConfig]:
                 f"study.other has {word}, and the second model reads the same texts in the same "
                 f"way; only {', '.join(_OTHER)} can be another one's"
             )
-    other, usual = compose(*words), compose()
-    named = {word.split("=")[0] for word in words}
-    second = replace(
-        config,
-        **{
-            part: getattr(other, part)
-            if part in named
-            else changed(getattr(config, part), getattr(other, part), getattr(usual, part))
-            for part in _OTHER
-        },
-    )
-    return _single_layer(config), _single_layer(second)
-
-
-def changed(first: Part, other: Part, usual: Part) -> Part:
-    """Give a part of the configuration the values in which another one is unusual."""
-    unusual = {
-        field.name: getattr(other, field.name)
-        for field in fields(other)  # type: ignore[arg-type]  # a dataclass
-        if getattr(other, field.name) != getattr(usual, field.name)
-    }
-    return replace(first, **unusual)  # type: ignore[type-var]
+    return _single_layer(config), _single_layer(overlay(config, words))
 
 
 def _single_layer(config: MatchingConfig) -> MatchingConfig:
     """Take the middle layer where the configuration would average over all."""
     selection, index = config.layers.selection.value, config.layers.index
     if selection == "all":
-        return replace(config, layers=compose("layers=middle").layers)
+        return overlay(config, ["layers=middle"])
     if selection == "middle" or (selection == "single" and not isinstance(index, list)):
         return config
     if selection == "single" and len(index) == 1:

@@ -23,6 +23,7 @@ from probe.api.per_text import (
     without_study,
     write_factors,
 )
+from probe.cli import overlay
 from probe.config import (
     JOINT,
     Config,
@@ -95,6 +96,7 @@ __all__ = [
     "measure",
     "model_name",
     "open_factors",
+    "overlay",
     "perplexities",
     "quickest",
     "run",

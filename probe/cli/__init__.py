@@ -8,10 +8,19 @@ from probe.cli.again import split_rerun
 from probe.cli.arguments import read_arguments
 from probe.cli.compose import compose_config, typed
 from probe.cli.help import help_page
+from probe.cli.overlay import overlay
 from probe.config import Config
 from probe.errors import UserError
 
-__all__ = ["compose_config", "compose_job", "help_page", "read_arguments", "split_rerun", "typed"]
+__all__ = [
+    "compose_config",
+    "compose_job",
+    "help_page",
+    "overlay",
+    "read_arguments",
+    "split_rerun",
+    "typed",
+]
 
 
 def compose_job(overrides: Sequence[str], schema: type[Config] = Config) -> Config:

@@ -25,9 +25,23 @@ _NO_SUBJECTS = (
 
 
 def compose_config(
-    overrides: Sequence[str], schema: type[Config] = Config, config_dir: str | None = None
+    overrides: Sequence[str],
+    schema: type[Config] = Config,
+    config_dir: str | None = None,
+    base: Config | None = None,
 ) -> Config:
     """Compose the configuration of a single run, without running it.
+
+    Parameters
+    ----------
+    overrides : sequence of str
+        Words of the command line, layer numbers written out.
+    schema : type
+        `Config`, or a dataclass that adds to it.
+    config_dir : str, optional
+        A folder with more options.
+    base : Config, optional
+        What groups and keys are set in, in the place of the schema's defaults.
 
     Raises
     ------
@@ -39,7 +53,7 @@ def compose_config(
     GlobalHydra.instance().clear()
     try:
         with (
-            registered(schema),
+            registered(base or schema),
             initialize_config_dir(str(CONF), version_base="1.3", job_name="probe"),
         ):
             composed = compose("config", overrides=[*overrides, *extra])

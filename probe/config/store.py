@@ -20,8 +20,8 @@ CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / 
 
 
 @contextmanager
-def registered(schema: type[Config] = Config) -> Iterator[None]:
-    """Store the schema and the options of `subject` for Hydra to compose with meanwhile."""
+def registered(schema: type[Config] | Config = Config) -> Iterator[None]:
+    """Let Hydra compose with a schema, or with the values of a configuration, and with subjects."""
     store = ConfigStore.instance()
     before = store.repo.get("probe_schema.yaml")
     store.store(name="probe_schema", node=schema)

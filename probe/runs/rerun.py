@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from omegaconf.errors import OmegaConfBaseException
 
-from probe.cli import compose_config, read_arguments
-from probe.config import Config, check, from_plain, group_options, run_folder, to_plain
+from probe.cli import overlay
+from probe.config import Config, from_plain, run_folder
 from probe.errors import UserError
 from probe.runs.manifest import read_manifest
 from probe.topology import load_matrix
@@ -45,22 +45,12 @@ def again(run: Path, words: Sequence[str]) -> Config:
         the repetition would take its place.
     """
     before = read_manifest(run, "config", "topologies")
-    arguments = read_arguments(words, Config)
-    if len(arguments.jobs) != 1:
-        raise UserError("--rerun compares one run with one; give -m to sweep from it instead")
-    plain: dict[str, Any] = {
+    plain = {
         **before["config"],
         "output": str(run.resolve().parents[2] / PLACE),
         "overwrite": True,
+        "tracking": before["config"]["tracking"] | {"enabled": False},
     }
-    plain["tracking"] = plain["tracking"] | {"enabled": False}
-    usual = dict(_flat(to_plain(compose_config([]))))
-    given = to_plain(compose_config(arguments.jobs[0], Config, arguments.flags.config_dir))
-    names = [word.partition("=")[0].lstrip("+") for word in arguments.overrides]
-    # An option of a group may set keys of others: layers=full compares no halves.
-    names += [name for name, value in _flat(given) if value != usual.get(name, value)]
-    for name in names:
-        _take(plain, given, name)
     try:
         config = from_plain(plain)
     except OmegaConfBaseException as error:
@@ -69,31 +59,13 @@ def again(run: Path, words: Sequence[str]) -> Config:
             f"{run} was configured for probe {before['probe']} and not for this one ({why}); "
             "take the version and commit in its manifest"
         ) from None
-    check(config)
+    config = overlay(config, words)
     if run_folder(config).resolve() == run.resolve():
         raise UserError(
             f"the repetition would take the place of {run}, which it is compared with; "
             "give another folder with output="
         )
     return config
-
-
-def _take(plain: dict[str, Any], given: Mapping[str, Any], name: str) -> None:
-    """Take a key, or everything that an option of a group sets, from what was given."""
-    if name.startswith("hydra"):
-        return
-    if name.partition(".")[0] == "subject" and plain["subject"] is None:
-        raise UserError("the run's data has no subjects; leave subject= out")
-    if name == "experiment":
-        raise UserError("experiment= is not taken together with --rerun; give its keys")
-    if name in group_options():
-        for part in {"data": ("data", "subject")}.get(name, (name,)):
-            plain[part] = given[part]
-        return
-    *path, key = name.split(".")
-    for part in path:
-        plain, given = plain[part], given[part]
-    plain[key] = given[key]
 
 
 def compare(run: Path, repetition: Path) -> bool:

@@ -219,6 +219,10 @@ def test_words_take_the_place_of_the_users() -> None:
     assert other.subject is not None
     assert other.subject.mmlu == ["high_school_psychology", "professional_psychology"]
     assert config.data.limit == 5
+    other = varied(config, "data.limit=null data.skip_first=0 layers=all")
+    assert (other.data.limit, other.data.skip_first, other.layers.index) == (None, 0, None)
+    assert varied(configured("init=random", "init.seed=3"), "init=pretrained") == compose()
+    assert varied(configured("data.cut=tokens"), "data.window=40").data.window == 40
 
 
 @pytest.mark.parametrize(

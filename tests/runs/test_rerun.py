@@ -16,6 +16,7 @@ import pytest
 import probe
 from probe.config import run_folder
 from probe.errors import UserError
+from probe.runs.manifest import write_manifest
 from probe.runs.rerun import again, compare, differences
 from probe.verify import verify
 
@@ -203,17 +204,49 @@ def test_the_manifest_rules_and_overrides_change_it(done: tuple[Path, str, Path]
     assert (config.layers.index, config.average.parts, config.subject) == ([1, 2], 2, None)
     assert (config.data.source, config.data.limit) == ("text", 5)
     assert again(run, ["layers=full", "null.shifts=0", "average.std=false"]).average.halves is False
+    config = again(run, ["data.limit=null", "average.std=false", "runtime.device=auto"])
+    assert (config.data.limit, config.average.std, config.average.parts) == (None, False, 2)
+    assert config.runtime.device == "auto"
+    assert again(run, ["tracking=wandb"]).tracking.enabled
+
+
+def test_a_manifest_of_an_older_version_has_fewer_keys(
+    done: tuple[Path, str, Path], tmp_path: Path
+) -> None:
+    run = tmp_path / done[0].relative_to(done[0].parents[2])
+    manifest = manifest_of(done[0])
+    for name in ("sha256", "fingerprints", "versions", "git"):
+        del manifest[name]
+    del manifest["config"]["null"]
+    del manifest["config"]["measures"]["density_rule"]
+    run.mkdir(parents=True)
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    config = again(run, ["data.seed=1"])
+    assert (config.data.limit, config.data.seed, config.null.shifts) == (4, 1, 0)
+    assert config.measures.density_rule == "pairs"
 
 
 @pytest.mark.parametrize(
     ("change", "words", "said"),
     [
         ({}, ["output={output}"], "the repetition would take the place of {run}, which it is"),
-        ({}, ["experiment=average_100"], "experiment= is not taken together with --rerun"),
+        (
+            {},
+            ["experiment=average_100"],
+            "experiment= cannot be laid over another configuration; give its keys",
+        ),
         ({}, ["data.limt=3"], "unknown key 'data.limt'; did you mean 'data.limit'"),
         ({"config": {"old": 1}}, [], "{run} was configured for probe 0.1.0 and not for this one ("),
-        ({"config": {"subject": None}}, ["subject=law"], "the run's data has no subjects"),
-        ({"topologies": []}, [], "--rerun does runs of python -m probe again, and {run} is none"),
+        (
+            {"config": {"subject": None}},
+            ["subject=law"],
+            "this data set has no subjects; leave subject= out",
+        ),
+        (
+            {"topologies": []},
+            [],
+            "{run} has no topologies; give the folder of a run of python -m probe",
+        ),
     ],
 )
 def test_a_repetition_that_cannot_be_is_refused(
@@ -228,7 +261,7 @@ def test_a_repetition_that_cannot_be_is_refused(
     manifest = manifest_of(done[0])
     for key, value in change.items():
         manifest[key] = value | manifest[key] | value if isinstance(value, dict) else value
-    (run / "manifest.json").write_text(json.dumps(manifest))
+    write_manifest(run, manifest)
     with pytest.raises(UserError) as refused:
         again(run, [word.format(output=tmp_path) for word in words])
     assert str(refused.value).startswith(said.format(run=run))
@@ -236,5 +269,5 @@ def test_a_repetition_that_cannot_be_is_refused(
 
 def test_a_broken_manifest_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{")
-    with pytest.raises(UserError, match=r"^--rerun cannot read .*manifest\.json; it is no manif"):
+    with pytest.raises(UserError, match=r"manifest\.json is corrupt \(it cannot be read"):
         again(tmp_path, [])

@@ -238,6 +238,22 @@ def test_words_make_the_second_model_of_the_first() -> None:
     assert first.layers.selection == second.layers.selection == "middle"
 
 
+def test_a_word_that_is_a_default_makes_another_model_too(texts: Path) -> None:
+    words = ["data=text", f"data.path={texts}", "data.limit=2", "model.dtype=bfloat16", "layers=2"]
+    first, second = both(composed(*words, "study.other=['model.dtype=float32']"))
+    assert (first.model.dtype, second.model.dtype) == ("bfloat16", "float32")
+    pieces = load_texts(first)
+    coarse, fine = (read("model", config, pieces, [0, 1]) for config in (first, second))
+    for number, z in coarse.series.items():
+        assert not torch.equal(z, fine.series[number])
+        torch.testing.assert_close(z, fine.series[number], atol=0.1, rtol=0)
+    _, second = both(composed("init=random", "init.seed=2", "study.other=['init.seed=0']"))
+    assert (second.init.kind, second.init.seed) == ("random", 0)
+    words = ["model=pythia70m", "model.revision=step1", "study.other=['model.revision=null']"]
+    assert both(composed(*words))[1].model.revision is None
+    assert both(composed("layers=2", "study.other=['layers=all']"))[1].layers.selection == "middle"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
