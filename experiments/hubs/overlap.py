@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
@@ -14,8 +13,8 @@ import torch
 
 from experiments.hubs.bases import OBSERVED, WITHOUT_FIRST, Correlated
 from experiments.hubs.reading import Reading, Tally, number_of_hubs
-from probe.api import Config, load_topologies
-from probe.api.parts import Overlap, Relabelling, Space
+from probe.api import Config, load_topologies, read_manifest
+from probe.api.parts import Overlap, Relabelling, Space, model_fingerprint
 
 
 @dataclass(frozen=True)
@@ -43,23 +42,24 @@ class Item:
 
 def items(label: str, config: Config, reading: Reading) -> list[Item]:
     """Make an item of every layer that was read."""
-    return [
-        _item(f"{label} layer {layer}", config, layer, reading.draws(layer, OBSERVED)[0])
-        for layer in reading.layers
-    ]
-
-
-def _item(label: str, config: Config, layer: int, tally: Tally) -> Item:
-    random = str(config.init.kind) == "random"
-    space = Space(
-        model=str(config.model.id or config.model.name or config.model.path),
-        init=f"random (seed {config.init.seed})" if random else "pretrained",
-        site=str(config.site),
-        layers=(layer,) if str(config.site) == "mlp" else None,
-        neurons=tally.n_neurons,
-    )
-    first, second = (frozenset(tally.hubs(half).tolist()) for half in (0, 1))
-    return Item(label, space, *_hubs(tally), (first, second))
+    name, site = config.model.id or config.model.name, config.site.value
+    random = config.init.kind.value == "random"
+    fingerprint = model_fingerprint(config.model, config.init)
+    layer_items = []
+    for layer in reading.layers:
+        tally = reading.draws(layer, OBSERVED)[0]
+        space = Space(
+            model=name or str(config.model.path),
+            init=f"random (seed {config.init.seed})" if random else "pretrained",
+            site=site,
+            layers=(layer,) if site == "mlp" else None,
+            neurons=tally.n_neurons,
+            fingerprint=fingerprint,
+            unnamed=not name,
+        )
+        first, second = (frozenset(tally.hubs(half).tolist()) for half in (0, 1))
+        layer_items.append(Item(f"{label} layer {layer}", space, *_hubs(tally), (first, second)))
+    return layer_items
 
 
 def _hubs(tally: Tally) -> tuple[frozenset[int], frozenset[int]]:
@@ -77,8 +77,8 @@ def items_of_run(run: str, n_hubs: int | None) -> list[Item]:
         If the folder is no finished run.
     """
     folder, found = Path(run), []
-    for topology in load_topologies(run):
-        config = json.loads((folder / "manifest.json").read_text())["config"]
+    manifest = read_manifest(folder, "config")
+    for topology in load_topologies(folder):
         n = topology.n_neurons
         defined = torch.ones(n, dtype=torch.bool)
         defined[list(topology.undefined)] = False
@@ -86,7 +86,7 @@ def items_of_run(run: str, n_hubs: int | None) -> list[Item]:
         hubs = average.strongest(number_of_hubs(n, n_hubs))
         label = f"{folder.name} {topology.name}".replace("_", " ")
         numbers = frozenset(defined.nonzero().flatten().tolist())
-        space = Space.of(topology, config)
+        space = Space.of(topology, manifest)
         found.append(Item(label, space, frozenset(hubs.tolist()), numbers))
     return found
 

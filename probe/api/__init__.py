@@ -42,6 +42,7 @@ from probe.examples.partition import View
 from probe.measures import Measures, edges, gini, measure, strengths
 from probe.runs.facts import Facts
 from probe.runs.load import load_topologies, load_topology
+from probe.runs.manifest import read_manifest
 from probe.system.files import atomic_write
 from probe.system.tables import aligned, write_csv
 from probe.topology import Topology
@@ -99,6 +100,7 @@ __all__ = [
     "overlay",
     "perplexities",
     "quickest",
+    "read_manifest",
     "run",
     "sparsify",
     "strengths",

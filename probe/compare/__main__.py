@@ -15,9 +15,10 @@ from probe.system.logs import log_to_console
 _ABOUT = """\
 Compares all topologies of the given runs, two at a time.
 
-Where neurons match (one model, its revisions included; one initialisation; one site, and one
-layer for site=mlp): correlation and root mean square difference of the entries, the neuron pairs
-that differ most, and the share of hubs in common beside relabelled neurons. Everywhere: measures.
+Where neurons correspond (one model, its revisions and copies included; one initialisation; one
+site, and one layer for site=mlp): correlation and root mean square difference of the entries, the
+neuron pairs that differ most, and the share of hubs in common, against relabelled neurons.
+Everywhere: measures.
 """
 _EXAMPLES = """\
 examples

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from probe.compare.entries import Difference, differences, pearson, spearman, upper_entries
 from probe.compare.hubs import Overlap, Relabelling
 from probe.compare.items import Item
-from probe.compare.spaces import Space
+from probe.compare.spaces import group_spaces
 
 _MOST = 10  # pairs of neurons that are named where two topologies differ
 
@@ -91,12 +91,9 @@ def compare(
         Whether to correlate the entries by rank (Spearman), too.
     """
     relabelling = Relabelling(permutations, seed)
-    spaces: dict[Space, list[int]] = {}
-    for number, item in enumerate(items):
-        spaces.setdefault(item.space, []).append(number)
     matched = {
         pair.items: pair
-        for numbers in spaces.values()
+        for numbers in group_spaces([item.space for item in items])
         if len(numbers) > 1
         for pair in _matched(items, numbers, relabelling, ranks)
     }

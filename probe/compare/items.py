@@ -83,13 +83,13 @@ def load_items(runs: Sequence[str | os.PathLike[str]]) -> list[Item]:
 
 def _items(run: Path, topologies: Sequence[Topology], labels: Sequence[str]) -> Iterator[Item]:
     numbers, measures = read_numbers(run), read_measures(run)
-    config = read_manifest(run, "config")["config"]
+    manifest = read_manifest(run, "config")
     for topology, label in zip(topologies, labels, strict=True):
         yield Item(
             label=label,
             run=run,
             topology=topology,
-            space=Space.of(topology, config),
+            space=Space.of(topology, manifest),
             hubs=tuple(neuron for neuron, _ in measures[topology.name]["hubs"]),
             numbers=numbers[topology.name],
         )

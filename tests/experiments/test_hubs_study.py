@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import subprocess
 import sys
 from dataclasses import fields
@@ -25,13 +26,15 @@ from experiments.hubs.bases import (
     rotation,
 )
 from experiments.hubs.frequency import Frequencies, frequency
-from experiments.hubs.overlap import first_token_rows
-from experiments.hubs.reading import Reading, Tally
+from experiments.hubs.overlap import first_token_rows, items
+from experiments.hubs.reading import Reading, Tally, read
 from experiments.hubs.settings import Hubs, HubsConfig, check, varied
 from experiments.hubs.task import run
 from probe import api
 from probe.api import UserError, compose
 from probe.compare.hubs import Relabelling
+from probe.config import ModelConfig
+from probe.models.load import ASSETS
 
 WORDS = (
     "data.limit=8", "data.shuffle=true", "data.cut=tokens", "data.window=40", "layers=[1,2]",
@@ -138,6 +141,22 @@ def test_finished_runs_are_compared_too(tmp_path: Path) -> None:
     neurons = read_rows(tmp_path / "hubs/neurons.csv")
     ours = {int(n["neuron"]) for n in neurons if n["layer"] == "1" and n["hub"] == "True"}
     assert int(row["shared"]) == len(ours & strongest(matrix, 7))
+
+
+def test_a_copy_of_the_model_has_the_same_neurons(tmp_path: Path) -> None:
+    config = compose(*WORDS)
+    reading = read(config, Bases(0, 0, 0, False), 3)
+    [original, *_] = items("original", config, reading)
+    shutil.copytree(ASSETS / "tiny", tmp_path / "copy")
+    config.model = ModelConfig(path=str(tmp_path / "copy"))
+    [copy, *_] = items("copy", config, reading)
+    assert original.space.unlike(copy.space) is None
+    (tmp_path / "copy/config.json").write_text("{}")
+    [other, *_] = items("other", config, reading)
+    assert (
+        original.space.unlike(other.space)
+        == f"{tmp_path}/copy and bundled/tiny are different models"
+    )
 
 
 def test_an_average_leaves_out_what_is_undefined() -> None:
