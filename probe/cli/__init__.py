@@ -1,14 +1,14 @@
-"""The command line: its help page, and every mistake worded before Hydra starts."""
+"""The command line: the help page, and one-sentence errors before Hydra starts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from probe.cli.again import split_rerun
 from probe.cli.arguments import read_arguments
 from probe.cli.compose import compose_config, typed
 from probe.cli.help import help_page
 from probe.cli.overlay import overlay
+from probe.cli.rerun_flag import split_rerun
 from probe.config import Config
 from probe.errors import UserError
 
@@ -24,7 +24,7 @@ __all__ = [
 
 
 def compose_job(overrides: Sequence[str], schema: type[Config] = Config) -> Config:
-    """Compose a single run from the words that the command line would have.
+    """Compose a single run from the words of a command line.
 
     Raises
     ------

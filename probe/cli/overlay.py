@@ -1,4 +1,4 @@
-"""Words of a command line laid over a finished configuration."""
+"""Command-line words laid over a finished configuration."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _UNLISTED = {"experiment", "subject"}
 
 
 def overlay(config: Settings, words: Sequence[str]) -> Settings:
-    """Set in a configuration what some words name, and nothing else.
+    """Return a configuration in which only what the words name is changed.
 
-    A key is set to its value, be that the default or not. An option of a group, as `model=gpt2`,
-    replaces the group's keys, sets what else its file sets (`layers=full` compares no halves), and
-    an option of `data` brings its subject.
+    A key is set to its value, default or not. An option of a group, such as `model=gpt2`, replaces
+    all keys of the group and sets what its file sets elsewhere (`layers=full` turns
+    `average.halves` off); an option of `data` brings its subject.
 
     Parameters
     ----------
     config : Config
-        A finished configuration, of the program or of a study; it is left as it is.
+        A finished configuration, of the program or of a study; it is not modified.
     words : sequence of str
         As on the command line of a single run.
 

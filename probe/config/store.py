@@ -1,4 +1,4 @@
-"""Where the configuration lives: the folder conf/ and the schema in Hydra's store."""
+"""Where Hydra finds the configuration: the folder conf/ and the schema in its store."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from probe.config.schema import Config, SubjectConfig
 from probe.config.subjects import subject_options
 
 _PACKAGE = Path(__file__).resolve().parent.parent
-# In a wheel conf/ lies inside the package, in a clone or an editable install beside it; a clone's
+# In a wheel conf/ is inside the package, in a clone or an editable install next to it; a clone's
 # own conf/ must win over the copy that an editable install leaves in site-packages.
 CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
 
 
 @contextmanager
 def registered(schema: type[Config] | Config = Config) -> Iterator[None]:
-    """Let Hydra compose with a schema, or with the values of a configuration, and with subjects."""
+    """Register a schema, or a configuration to start from, and the options of `subject`."""
     store = ConfigStore.instance()
     before = store.repo.get("probe_schema.yaml")
     store.store(name="probe_schema", node=schema)
@@ -36,7 +36,7 @@ def registered(schema: type[Config] | Config = Config) -> Iterator[None]:
 
 @cache
 def _subjects() -> dict[str, ConfigNode]:
-    """Make the options of `subject`, once: it takes longer than all else of a composition."""
+    """Make the options of `subject` once: it takes longer than the rest of a composition."""
     return {
         f"{name}.yaml": ConfigNode(
             name=f"{name}.yaml",
@@ -50,7 +50,7 @@ def _subjects() -> dict[str, ConfigNode]:
 
 
 def group_options() -> dict[str, list[str]]:
-    """List the configuration groups with their options."""
+    """List the configuration groups and their options."""
     groups = {
         folder.name: sorted(file.stem for file in folder.glob("*.yaml"))
         for folder in CONF.iterdir()

@@ -131,7 +131,7 @@ def test_a_run_that_works_exits_0_says_nothing_and_leaves_no_file(task: Calls, r
             ["--rerun", "nowhere"],
             "--rerun needs the folder of a finished run, and nowhere has no manifest.json",
         ),
-        (["--config-dir", "nowhere"], "--config-dir nowhere is no folder"),
+        (["--config-dir", "nowhere"], "--config-dir nowhere is not a folder"),
     ],
 )
 def test_a_mistake_costs_one_line_and_nothing_runs(
