@@ -39,10 +39,10 @@ class Space:
     neurons : int
         Number of neurons.
     fingerprint : str or None
-        Of the model's files, or the commit on the Hub; None in runs of older versions. Random
-        weights are drawn after the configuration, which is all that is hashed of them.
+        Of the model's files, or its commit on the Hub; None in runs of older versions. For random
+        weights it covers the configuration only.
     unnamed : bool
-        Whether `model` is but a folder, which may have held any model.
+        Whether `model` is only a folder, whose content may have changed.
     """
 
     model: str
@@ -69,7 +69,7 @@ class Space:
         )
 
     def unlike(self, other: Space) -> str | None:
-        """Say why the neurons of two spaces are not the same, or None where they are."""
+        """Return why the neurons of two spaces differ, or None if they are the same."""
         if not self._same_model(other):
             if self.model == other.model:
                 return f"{self.model} has held different models"
@@ -90,15 +90,15 @@ class Space:
 
 
 def group_spaces(spaces: Sequence[Space]) -> list[list[int]]:
-    """Group spaces that have the same neurons, also by way of a third.
+    """Group spaces that have the same neurons, directly or through others.
 
-    The name of a model links its revisions, a fingerprint the copies of each, so that a copy of one
-    revision and another revision may need the model itself between them.
+    A model's name links its revisions and a fingerprint links the copies of each, so copies of two
+    revisions may be linked only through the revisions themselves.
 
     Returns
     -------
     list of list of int
-        Places in `spaces`, ascending in each group.
+        Indices into `spaces`, ascending within each group.
     """
     groups: list[list[Space]] = []
     for space in dict.fromkeys(spaces):

@@ -93,7 +93,7 @@ def test_a_run_given_twice_counts_once(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_one_topology_alone_is_refused(tmp_path: Path) -> None:
     run = save_run(tmp_path / "run", make())
-    with pytest.raises(UserError, match="has one topology, and a comparison needs two; give"):
+    with pytest.raises(UserError, match="has only one topology, and a comparison needs two; give"):
         load_items([run, run])
 
 

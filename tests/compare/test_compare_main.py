@@ -167,7 +167,7 @@ def test_long_tables_are_cut_on_the_console(
 ) -> None:
     run = save_run(tmp_path / "many", *(make(f"layer_{n}", n) for n in range(10)))
     call(run, "--output", "out")
-    assert "and 5 pairs more in comparison.csv" in caplog.messages
+    assert "and 5 more pairs in comparison.csv" in caplog.messages
     assert len(read(Path("out"), "comparison.csv")) == 45
 
 
@@ -226,7 +226,7 @@ def test_a_folder_with_other_files_is_left_alone(
     Path("mine/paper.tex").write_text("")
     assert call(runs[0], "--output", "mine") == 1
     assert capsys.readouterr().err == (
-        "probe: mine holds other files; give --output a new folder\n"
+        "probe: mine contains other files; give --output a new folder\n"
     )
     assert [path.name for path in Path("mine").iterdir()] == ["paper.tex"]
 
@@ -234,14 +234,14 @@ def test_a_folder_with_other_files_is_left_alone(
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ([], "the following arguments are required: RUN; --help shows how it is called"),
+        ([], "the following arguments are required: RUN; --help shows the usage"),
         (
             ["nowhere"],
             "/nowhere is not a finished run: it has no manifest.json; give a run's folder",
         ),
         (["x", "--permutations", "0"], "--permutations 0 is too small; give 1 or more"),
         (["x", "--seed", "-1"], "--seed -1 is too small; give 0 or more"),
-        (["x", "--colour"], "unrecognized arguments: --colour; --help shows how it is called"),
+        (["x", "--colour"], "unrecognized arguments: --colour; --help shows the usage"),
     ],
 )
 def test_a_mistake_costs_one_line(
