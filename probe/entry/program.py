@@ -110,14 +110,14 @@ def _lead(
 
 def _repeat(task: Task, run: Path, words: list[str]) -> int:
     """Do a finished run again, elsewhere, and compare."""
-    from probe.runs.rerun import again, compare  # NumPy
+    from probe.runs.rerun import compare_runs, rerun_config  # NumPy
 
-    config = again(run, words)
+    config = rerun_config(run, words)
     log_to_console()
     done = _attempt(task, Config, words, OmegaConf.structured(config), None)
     if done.run is None:
         return 1
-    return 0 if compare(run, Path(done.run)) else 1
+    return 0 if compare_runs(run, Path(done.run)) else 1
 
 
 def _run_hydra(schema: type[Config], job: Callable[[list[str], DictConfig], None]) -> None:

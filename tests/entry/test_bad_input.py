@@ -338,7 +338,7 @@ def test_earlier_results_outlive_a_later_mistake(tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     assert run / "manifest.json" in before
     scale(model, "model.embed_tokens.weight", float("nan"))
-    refused(lambda: api.run(*words), "was made before of another model")
+    refused(lambda: api.run(*words), "was made with another model")
     refused(lambda: api.run(*words, "overwrite=true"), "not finite in layer 0")
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 

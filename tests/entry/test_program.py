@@ -283,7 +283,7 @@ def test_a_full_disk_ends_a_sweep_in_one_line(
     assert ended.code == 1
     assert task.limits == done
     [line] = [line for line in ended.said if line.startswith("probe: ")]
-    assert "cannot be written any further (No space left on device); finished results stay" in line
+    assert "cannot be written any more (No space left on device); finished results are" in line
     assert "Traceback" not in ended.err
 
 
