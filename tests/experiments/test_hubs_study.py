@@ -247,15 +247,15 @@ def test_words_take_the_place_of_the_users() -> None:
 @pytest.mark.parametrize(
     ("words", "settings", "said"),
     [
-        ([], {"hubs": 0}, "study.hubs=0 is no number of neurons; give 1 or more"),
+        ([], {"hubs": 0}, "study.hubs=0 is too small; give 1 or more"),
         ([], {"rotations": -1}, "study.rotations=-1 is too small; give 0 or more"),
         ([], {"over": ["layers=1", "layers=1"]}, "has two variants 'layers=1'"),
-        ([], {"over": ["output=x"]}, "study.over has output, which is the same for all"),
+        ([], {"over": ["output=x"]}, "study.over has output, which is common to all"),
         ([], {"over": ["new: "]}, "study.over has a variant without words"),
         ([], {"over": ["data.limit=0"]}, "data.limit=0 is too small"),
         ([], {"over": ["layers=cross"]}, r"layers=cross \(layers=cross\) joins neurons"),
         ([], {"runs": ["nowhere"]}, "nowhere is not a finished run"),
-        (["data.min_tokens=3"], {}, r"data.min_tokens=3 \(base\) leaves too little"),
+        (["data.min_tokens=3"], {}, r"data.min_tokens=3 \(base\) leaves too few tokens"),
     ],
 )
 def test_mistakes_are_told_before_any_work(
