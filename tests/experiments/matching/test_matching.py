@@ -22,13 +22,13 @@ from transformers import AutoModel, AutoTokenizer
 import experiments.matching.settings as settings_module
 import experiments.matching.texts as texts_module
 from experiments.gcn import Gcn
-from experiments.matching.contrastive import contrastive_loss, fit
-from experiments.matching.fingerprints import (
+from experiments.matching.assignment import (
     assign,
     average_topology,
     shuffled_entries,
     spectra_distance,
 )
+from experiments.matching.contrastive import contrastive_loss, fit
 from experiments.matching.gauc import gauc_by_text, length_similarity, permuted_gauc
 from experiments.matching.report import report
 from experiments.matching.settings import Matching, MatchingConfig, both, check
@@ -257,18 +257,21 @@ def test_a_word_that_is_a_default_makes_another_model_too(texts: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["study.other=['data=mmlu']"], "study.other has data=mmlu, and the second model reads"),
+        (
+            ["study.other=['data=mmlu']"],
+            "study.other has data=mmlu, but the second model must read",
+        ),
         (["study.other=['model=gpt3']"], "model=gpt3 is unknown"),
         (["layers=each"], "layers=each is more than one layer"),
         (["layers=cross"], "layers=cross is more than one layer"),
         (["layers=[1,2]"], "layers=single is more than one layer"),
         (["average=fisher"], "average has no effect on this study of single texts"),
-        (["data.cut=tokens"], "data.cut=tokens cuts where the tokenizer says"),
-        (["study.fractions=[1,0,0]"], "are not three shares above 0 that make 1"),
+        (["data.cut=tokens"], "data.cut=tokens depends on the tokenizer"),
+        (["study.fractions=[1,0,0]"], "must be three fractions above 0 that sum to 1"),
         (["study.batch=1"], "study.batch=1 is too small; give 2 or more"),
-        (["study.rate=0"], "study.rate=0.0 is no learning rate"),
-        (["study.rate=nan"], "study.rate=nan is no learning rate"),
-        (["study.rate=inf"], "study.rate=inf is no learning rate"),
+        (["study.rate=0"], "study.rate=0.0 must be a learning rate"),
+        (["study.rate=nan"], "study.rate=nan must be a learning rate"),
+        (["study.rate=inf"], "study.rate=inf must be a learning rate"),
         (
             ["data=openwebtext", "data.streaming=true", "data.limit=3"],
             "data.streaming=true reads texts once",
