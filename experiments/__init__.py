@@ -1,1 +1,1 @@
-"""Follow-up studies, each on its own: `python -m experiments.NAME`."""
+"""Studies built on `probe.api`, each run by `python -m experiments.NAME`."""

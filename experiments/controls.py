@@ -1,29 +1,26 @@
-"""What a trained layer is compared with: random weights, and what enters the model."""
+"""Controls for a trained layer: random weights and token embeddings."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TypeVar
 
-from probe.api import Config, compose
+from probe.api import Config, overlay
 
 Settings = TypeVar("Settings", bound=Config)
 
 
 def random_weights(config: Settings, seed: int) -> Settings:
-    """Return the configuration of the same texts under random weights."""
-    return replace(config, init=replace(compose("init=random").init, seed=seed))
+    """Return the configuration of the same model with random weights."""
+    return overlay(config, ["init=random", f"init.seed={seed}"])
 
 
 def untrained(config: Settings, models: int) -> list[Settings]:
-    """Return configurations of several random models, none of which is the given one."""
-    own = config.init
-    taken = own.seed if own.kind == compose("init=random").init.kind else None
-    seeds = [seed for seed in range(models + 1) if seed != taken][:models]
+    """Return configurations of several random models, none of them the given one."""
+    own = config.init.seed if config.init.kind.value == "random" else None
+    seeds = [seed for seed in range(models + 1) if seed != own][:models]
     return [random_weights(config, seed) for seed in seeds]
 
 
 def embeddings(config: Settings) -> Settings:
-    """Return the configuration that reads what enters the first block: the tokens' embeddings."""
-    usual = compose("site=embedding")
-    return replace(config, site=usual.site, layers=usual.layers)
+    """Return the configuration that reads the input of the first block: the token embeddings."""
+    return overlay(config, ["site=embedding", "layers=all"])

@@ -1,4 +1,4 @@
-"""What is known of the text that an example was cut from."""
+"""The documents that examples were cut from."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from probe.api import Config, Document
 
 
 class Documents:
-    """Documents by their names, read no further than asked for, as a stream may have no end.
+    """Documents by name, read only as far as needed, as a stream may be endless.
 
     Parameters
     ----------
     config : Config
-        Its `data` and `subject` say which documents.
+        Its `data` and `subject` select the documents.
     """
 
     def __init__(self, config: Config) -> None:
         self._config = config
         self._rest: Iterator[Document] | None = None
-        self._known: dict[str, Document] = {}
+        self._read: dict[str, Document] = {}
 
     def __getitem__(self, name: str) -> Document:
-        """Return the document of which an example has the name."""
+        """Return the document that an example names."""
         if self._rest is None:
             from probe.api.parts import load_documents
 
             self._rest = iter(load_documents(self._config))
-        while name not in self._known:
+        while name not in self._read:
             document = next(self._rest)
-            self._known[document.name] = document
-        return self._known[name]
+            self._read[document.name] = document
+        return self._read[name]
 
     def group(self, name: str) -> str:
-        """Return what a document must share its part of a split with: its question, or itself."""
+        """Return the group that must not be split: the document's question, or the document."""
         document = self[name]
         return document.group or document.name

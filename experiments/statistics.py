@@ -1,7 +1,7 @@
-"""What studies say of uncertainty: intervals over groups of examples, splits, permutation tests.
+"""Uncertainty of results: bootstrap intervals over groups, splits by group, permutation tests.
 
-An example's group is what it shares with others: its document, the question that it answers.
-Examples of one group are no independent evidence, so groups are split and drawn as a whole.
+Examples of one group (one document, or the answers to one question) are not independent, so groups
+are split and resampled as a whole.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from numpy.typing import NDArray
 
 from probe.api import UserError
 
-# Called with numbers of examples, in which an example may come several times.
+# Called with indices of examples, in which an example may occur several times.
 Statistic = Callable[[NDArray[np.int64]], float]
 
 
 def split_by_group(
     groups: Sequence[str], fractions: Sequence[float], seed: int
 ) -> list[NDArray[np.int64]]:
-    """Cut examples at random into parts that share no group.
+    """Split examples at random into parts that share no group.
 
     Parameters
     ----------
     groups : sequence of str
         The group of every example.
     fractions : sequence of float
-        Share of the examples that each part gets, as nearly as whole groups allow and at least one
-        group each; their sum is 1.
+        Fraction of the examples in each part, as nearly as whole groups allow; every part has at
+        least one group. They sum to 1.
     seed : int
-        Of the order in which groups are dealt out.
+        Of the order in which groups are assigned.
 
     Returns
     -------
     list of ndarray of int64
-        Numbers of the examples of each part, ascending.
+        Indices of the examples of each part, ascending.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def split_by_group(
     >>> [part.tolist() for part in split_by_group(["a", "a", "b", "c", "c"], [0.6, 0.4], seed=0)]
     [[3, 4], [0, 1, 2]]
     """
-    assert isclose(sum(fractions), 1), f"fractions {fractions} do not make a whole"
+    assert isclose(sum(fractions), 1), f"fractions {fractions} do not sum to 1"
     members = _members(groups)
     if len(members) < len(fractions):
         raise UserError(
@@ -58,9 +58,9 @@ def split_by_group(
     order = np.random.default_rng(seed).permutation(len(members))
     reached = np.cumsum([len(members[number]) for number in order])
     parts, start = [], 0
-    for part, wanted in enumerate(np.cumsum(fractions) * len(groups), 1):
+    for part, target in enumerate(np.cumsum(fractions) * len(groups), 1):
         last = len(members) - (len(fractions) - part)  # leaves a group for each part to come
-        end = int(np.argmin(np.abs(reached[start:last] - wanted))) + start + 1
+        end = int(np.argmin(np.abs(reached[start:last] - target))) + start + 1
         parts.append(np.sort(np.concatenate([members[number] for number in order[start:end]])))
         start = end
     return parts
@@ -73,26 +73,25 @@ def bootstrap(
     repetitions: int = 1000,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """Return the percentile interval of a statistic when whole groups are drawn anew.
+    """Return the percentile bootstrap interval of a statistic, resampling whole groups.
 
     Parameters
     ----------
     statistic : callable
-        Called with the numbers of the drawn examples. Where it is undefined (not a number), the
-        draw does not count.
+        Called with the indices of the drawn examples. Draws in which it is NaN are ignored.
     groups : sequence of str
         The group of every example; as many groups are drawn, with replacement, as there are.
     seed : int
-        Of the draws; the same for statistics that are to be compared.
+        Of the draws; use the same for statistics that are compared.
     repetitions : int
         Number of draws.
     level : float
-        Share of the draws that lie in the interval.
+        Coverage of the interval, from 0 to 1.
 
     Returns
     -------
     tuple of (float, float)
-        Its ends, in the unit of the statistic; not a number where it was never defined.
+        Its ends, in the unit of the statistic; NaN if it was never defined.
 
     Notes
     -----
@@ -103,10 +102,10 @@ def bootstrap(
 
 
 class Resamples:
-    """Draws of whole groups, with replacement, the same for all that is compared.
+    """Bootstrap draws of whole groups, shared by all statistics that are compared.
 
-    Sums over the drawn examples are all that ratios, means and perplexities need, and sums over
-    groups are made once: a draw says how often each of them counts.
+    Ratios, means and perplexities need only sums over the drawn examples. These are computed from
+    one sum per group: a draw gives the number of times each group counts.
 
     Parameters
     ----------
@@ -122,9 +121,9 @@ class Resamples:
         # In the order of their first example.
         order = {group: number for number, group in enumerate(dict.fromkeys(groups))}
         self._of = np.array([order[group] for group in groups])
-        drawn = np.random.default_rng(seed).integers(len(order), size=(repetitions, len(order)))
+        draws = np.random.default_rng(seed).integers(len(order), size=(repetitions, len(order)))
         self._times = np.stack(
-            [np.bincount(row, minlength=len(order)).astype(np.float64) for row in drawn]
+            [np.bincount(row, minlength=len(order)).astype(np.float64) for row in draws]
         )
 
     def sums(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -134,7 +133,7 @@ class Resamples:
 
 
 def draws(groups: Sequence[str], seed: int, repetitions: int) -> Iterator[NDArray[np.int64]]:
-    """Yield the numbers of the examples of as many groups as there are, drawn with replacement."""
+    """Yield the indices of the examples of as many groups as there are, drawn with replacement."""
     members = _members(groups)
     generator = np.random.default_rng(seed)
     for numbers in generator.integers(len(members), size=(repetitions, len(members))):
@@ -142,10 +141,10 @@ def draws(groups: Sequence[str], seed: int, repetitions: int) -> Iterator[NDArra
 
 
 def interval(
-    drawn: Sequence[float] | NDArray[np.float64], level: float = 0.95
+    values: Sequence[float] | NDArray[np.float64], level: float = 0.95
 ) -> tuple[float, float]:
-    """Return the percentiles between which drawn values lie; not a number where none is defined."""
-    defined = np.asarray(drawn)[np.isfinite(drawn)]
+    """Return the central percentile interval of values; NaN if none is finite."""
+    defined = np.asarray(values)[np.isfinite(values)]
     if not len(defined):
         return float("nan"), float("nan")
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
@@ -162,8 +161,8 @@ def paired_difference(
 ) -> tuple[float, float, float]:
     """Return the difference of two statistics of the same examples, and its interval.
 
-    Both are taken of the same draws, so that what both find hard does not widen the interval. The
-    parameters are those of `bootstrap`.
+    Both are computed on the same draws, so that variation they share does not widen the interval.
+    The parameters are those of `bootstrap`.
 
     Returns
     -------
@@ -181,7 +180,7 @@ def paired_difference(
 def permutation_p(observed: float, null: Sequence[float]) -> float:
     """Return the one-sided p value of a statistic under permutations.
 
-    The observed order is one of the permutations, so that p is never 0 (Phipson & Smyth 2010,
+    The observed order counts as one of the permutations, so p is never 0 (Phipson & Smyth 2010,
     doi:10.2202/1544-6115.1585).
 
     Examples
@@ -193,7 +192,7 @@ def permutation_p(observed: float, null: Sequence[float]) -> float:
 
 
 def _members(groups: Sequence[str]) -> list[NDArray[np.int64]]:
-    """Return the numbers of each group's examples, groups in the order of their first example."""
+    """Return the indices of each group's examples, groups in the order of their first example."""
     members: dict[str, list[int]] = {}
     for number, group in enumerate(groups):
         members.setdefault(group, []).append(number)

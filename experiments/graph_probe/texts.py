@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -19,8 +19,8 @@ from probe.api import (
     ExampleActivations,
     Factor,
     UserError,
-    compose,
     iterate,
+    overlay,
 )  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def layer_numbers(config: GraphProbeConfig) -> list[int]:
         If one is not in the model.
     """
     wanted = layer_words(config.study.layers)
-    [first] = islice(iterate(replace(config, layers=compose("layers=each").layers)), 1)
+    [first] = islice(iterate(overlay(config, ["layers=each"])), 1)
     known = sorted(first.layers)
     if wanted == "each":
         return known
@@ -89,7 +89,7 @@ def layer_numbers(config: GraphProbeConfig) -> list[int]:
 
 def of_layer(config: Config, layer: int) -> Config:
     """Return the configuration that reads one layer."""
-    return replace(config, layers=compose(f"layers={layer}").layers)
+    return overlay(config, [f"layers={layer}"])
 
 
 def read(config: Config) -> tuple[Texts, Readings]:

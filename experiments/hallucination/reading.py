@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from probe.api import Config, ExampleActivations, Factor, compose, iterate
+from probe.api import Config, ExampleActivations, Factor, iterate, overlay
 
 Settings = TypeVar("Settings", bound=Config)
 
@@ -73,7 +73,7 @@ def one_by_one(config: Settings) -> Settings:
     """Take the middle layer where the configuration would average over all."""
     if config.layers.selection.value != "all":
         return config
-    return replace(config, layers=compose("layers=middle").layers)
+    return overlay(config, ["layers=middle"])
 
 
 _Parts = dict[int, tuple[Tensor, NDArray[np.float64], NDArray[np.float64]]]

@@ -10,12 +10,12 @@ from experiments.hubs.settings import HubsConfig, sources
 from probe.api import study
 
 
-def look_for_hubs(config: HubsConfig, folder: Path) -> dict[str, Any]:
-    """Do the study; imported here, so that --help does not wait."""
+def find_hubs(config: HubsConfig, folder: Path) -> dict[str, Any]:
+    """Run the study; imported here so that --help is fast."""
     from experiments.hubs.task import run
 
     return run(config, folder)
 
 
 if __name__ == "__main__":
-    study("hubs", HubsConfig, look_for_hubs, experiments.hubs.__doc__, reads=sources)
+    study("hubs", HubsConfig, find_hubs, experiments.hubs.__doc__, reads=sources)

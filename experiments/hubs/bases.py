@@ -1,4 +1,4 @@
-"""Strengths of one text's neurons, in the model's own basis and in those of the nulls."""
+"""Strengths of one text's neurons, in the model's own basis and in those of the null models."""
 
 from __future__ import annotations
 
@@ -33,33 +33,33 @@ class Correlated:
         from probe.api.parts import standardise
 
         keep = torch.ones(1, len(activations), dtype=torch.bool, device=activations.device)
-        found = standardise(activations.unsqueeze(0), keep)
-        series = found.series[0]
-        return cls(series.T @ series, found.defined[0])
+        standardised = standardise(activations.unsqueeze(0), keep)
+        series = standardised.series[0]
+        return cls(series.T @ series, standardised.defined[0])
 
     def strongest(self, number: int) -> Tensor:
-        """Return the neurons of the largest strength Σ|r|, shape (number,), the first of equals."""
+        """Return the neurons of largest strength Σ|r|, shape (number,); ties in their order."""
         strength = self.matrix.abs().sum(dim=1) - self.matrix.diagonal().abs()
         return strength.argsort(descending=True, stable=True)[:number]
 
 
 class Bases:
-    """Gives a text's activations in every basis that is compared.
+    """A text's activations in every basis that is compared.
 
     Parameters
     ----------
     rotations, shifts : int
-        Number of random rotations, and of circular shifts.
+        Number of random rotations and of circular shifts.
     seed : int
         Of both.
     without_first : bool
-        Whether to leave out the first token, too.
+        Whether to also leave out the first token.
     """
 
     def __init__(self, rotations: int, shifts: int, seed: int, without_first: bool) -> None:
         self._rotations, self._shifts, self._seed = rotations, shifts, seed
         self._without_first = without_first
-        self._known: dict[int, list[Tensor]] = {}
+        self._cache: dict[int, list[Tensor]] = {}
 
     def __call__(self, activations: Tensor, example: int) -> Iterator[tuple[str, int, Tensor]]:
         """Yield name, draw and activations of each basis, shape (n_tokens, n_neurons)."""
@@ -69,21 +69,21 @@ class Bases:
         yield OBSERVED, 0, activations
         if self._without_first:
             yield WITHOUT_FIRST, 0, activations[1:]
-        for draw, rotation in enumerate(self._drawn(n_neurons)):
+        for draw, rotation in enumerate(self._random_rotations(n_neurons)):
             yield ROTATED, draw, activations.float() @ rotation.to(activations.device)
         keep = torch.ones(1, n_tokens, dtype=torch.bool, device=activations.device)
         for draw in range(self._shifts):
             by = draw_shifts(self._seed, draw, [example], torch.tensor([n_tokens]), n_neurons)
             yield SHIFTED, draw, shift(activations[None], keep, by.to(activations.device))[0]
 
-    def _drawn(self, n: int) -> list[Tensor]:
-        if n not in self._known:
-            self._known[n] = [rotation(n, self._seed + draw) for draw in range(self._rotations)]
-        return self._known[n]
+    def _random_rotations(self, n: int) -> list[Tensor]:
+        if n not in self._cache:
+            self._cache[n] = [rotation(n, self._seed + draw) for draw in range(self._rotations)]
+        return self._cache[n]
 
 
 def rotation(n: int, seed: int) -> Tensor:
-    """Draw an orthogonal matrix uniformly, float32, shape (n, n).
+    """Draw a uniformly distributed orthogonal matrix, float32, shape (n, n).
 
     Mezzadri (2007), How to generate random matrices from the classical compact groups,
     arXiv:math-ph/0609050: QR of a Gaussian matrix, with the signs of R's diagonal.
@@ -96,5 +96,5 @@ def rotation(n: int, seed: int) -> Tensor:
     """
     gaussian = torch.randn(n, n, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     q, r = torch.linalg.qr(gaussian)
-    drawn: Tensor = q * r.diagonal().sign()
-    return drawn.float()
+    orthogonal: Tensor = q * r.diagonal().sign()
+    return orthogonal.float()

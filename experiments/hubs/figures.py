@@ -18,13 +18,16 @@ from probe.api.parts import Relabelling
 _BASES = dict(zip((OBSERVED, WITHOUT_FIRST, ROTATED, SHIFTED, RANDOM), COLOURS[:5], strict=True))
 
 
-def frequency_curves(said: str, layers: Mapping[int, Mapping[str, Frequencies]]) -> Figure:
-    """Draw hub frequency by rank, a panel a layer, beside the nulls; bands: range over draws."""
-    figure, every = grid(said, len(layers), 3, (3.2, 2.6))
-    for axes, (layer, found) in zip(every, layers.items(), strict=True):
-        for basis, frequencies in found.items():
+def frequency_curves(title: str, layers: Mapping[int, Mapping[str, Frequencies]]) -> Figure:
+    """Draw hub frequency by rank against the null models, one panel per layer.
+
+    Bands are the range over draws.
+    """
+    figure, panels = grid(title, len(layers), 3, (3.2, 2.6))
+    for axes, (layer, by_basis) in zip(panels, layers.items(), strict=True):
+        for basis, frequencies in by_basis.items():
             _draw(axes, basis, frequencies)
-        tally = found[OBSERVED].draws[0]
+        tally = by_basis[OBSERVED].draws[0]
         chance = tally.n_hubs / tally.n_neurons
         axes.axhline(chance, color="black", ls=":", lw=1, label="chance")
         axes.axvline(tally.n_hubs + 0.5, color="0.6", lw=0.8, zorder=0)
@@ -34,37 +37,38 @@ def frequency_curves(said: str, layers: Mapping[int, Mapping[str, Frequencies]])
         axes.set_xlabel("neuron, by rank in half A", fontsize=8)
         axes.set_ylabel("share of texts of half B", fontsize=8)
         axes.tick_params(labelsize=7)
-    every[0].legend(fontsize=6, frameon=False)
+    panels[0].legend(fontsize=6, frameon=False)
     return figure
 
 
-def _draw(axes: Axes, basis: str, found: Frequencies) -> None:
-    rank = np.arange(1, found.curves.shape[1] + 1)
+def _draw(axes: Axes, basis: str, frequencies: Frequencies) -> None:
+    curves = frequencies.curves
+    rank = np.arange(1, curves.shape[1] + 1)
     colour, width = _BASES[basis], 2.0 if basis == OBSERVED else 1.2
-    axes.plot(rank, found.curves.mean(axis=0), color=colour, lw=width, marker=".", label=basis)
-    if len(found.draws) > 1:
-        low, high = found.curves.min(axis=0), found.curves.max(axis=0)
+    axes.plot(rank, curves.mean(axis=0), color=colour, lw=width, marker=".", label=basis)
+    if len(frequencies.draws) > 1:
+        low, high = curves.min(axis=0), curves.max(axis=0)
         axes.fill_between(rank, low, high, color=colour, alpha=0.2, lw=0)
 
 
-def overlap_matrix(found: Sequence[Item], null: Relabelling) -> Figure:
+def overlap_matrix(items: Sequence[Item], null: Relabelling) -> Figure:
     """Draw the share of hubs in common; on the diagonal that of two halves of the documents."""
-    share = np.full((len(found), len(found)), np.nan)
-    for i, first in enumerate(found):
-        for j, second in enumerate(found):
+    share = np.full((len(items), len(items)), np.nan)
+    for i, first in enumerate(items):
+        for j, second in enumerate(items):
             common = overlap(first, second, null)
             share[i, j] = np.nan if common is None else common.share
-    said = "Share of hubs in common; diagonal: two halves of the documents; hatched: other neurons"
-    width = min(14, max(5.5, 0.45 * len(found) + 3))
-    figure, axes = single(said, (width, 0.85 * width))
+    title = "Share of hubs in common; diagonal: two halves of the documents; hatched: other neurons"
+    width = min(14, max(5.5, 0.45 * len(items) + 3))
+    figure, axes = single(title, (width, 0.85 * width))
     image = axes.imshow(share, cmap=SHARES, vmin=0, vmax=1)
     write_values(axes, image)
     for i, j in np.ndindex(share.shape):
-        if found[i].space.unlike(found[j].space):
+        if items[i].space.unlike(items[j].space):
             box = Rectangle(
                 (j - 0.5, i - 0.5), 1, 1, fill=False, hatch="///", lw=0, edgecolor="0.7"
             )
             axes.add_patch(box)
-    name_rows_and_columns(axes, [item.label for item in found])
+    name_rows_and_columns(axes, [item.label for item in items])
     figure.colorbar(image, ax=axes, label="share of hubs in common (dimensionless)")
     return figure

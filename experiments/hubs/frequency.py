@@ -1,4 +1,4 @@
-"""How often neurons are hubs of single texts, chosen on one half and counted on the other."""
+"""How often hubs chosen on one half of the documents are hubs of single texts of the other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from experiments.hubs.reading import Reading, Tally
 from experiments.hubs.settings import Hubs
 from experiments.statistics import bootstrap, paired_difference
 
-# A neuron that is a hub in so large a share of the texts is one often.
+# Share of the texts from which on a neuron is often a hub.
 OFTEN = 0.9
 
 
@@ -28,9 +28,9 @@ class Frequencies:
     basis : str
         observed, without first token, rotated, shifted or random weights.
     draws : list of Tally
-        What was counted, in the order of the draws.
+        The tallies, in the order of the draws.
     first, second : ndarray of int64
-        Texts of the half that hubs are chosen by, and of that in which they are counted.
+        Texts of the half on which hubs are chosen, and of the half in which they are counted.
     """
 
     basis: str
@@ -41,19 +41,19 @@ class Frequencies:
     @cached_property
     def hits(self) -> NDArray[np.float64]:
         """Share of the first half's hubs that are hubs of each text of the second, shape (n,)."""
-        found = [
+        shares = [
             [np.isin(hubs, draw.strongest[text]).mean() for text in self.second]
             for draw, hubs in ((draw, draw.hubs(0)) for draw in self.draws)
         ]
-        mean: NDArray[np.float64] = np.array(found, dtype=np.float64).mean(axis=0)
+        mean: NDArray[np.float64] = np.array(shares, dtype=np.float64).mean(axis=0)
         return mean
 
     @cached_property
     def curves(self) -> NDArray[np.float64]:
-        """Hub frequency in the second half, neurons by rank in the first, (n_draws, n_neurons).
+        """Hub frequency in the second half, by rank in the first, shape (n_draws, n_neurons).
 
-        Ranked and counted on the same texts, the first ranks would be the largest frequencies by
-        choice alone.
+        Ranking and counting on the same texts would make the first ranks the largest by selection
+        alone.
         """
         return np.array([self._curve(draw) for draw in self.draws])
 
@@ -62,7 +62,7 @@ class Frequencies:
         return frequency(draw, self.second)[order]
 
     def count(self, share: float) -> float:
-        """Count the first half's hubs that are hubs in at least a share of the second's texts."""
+        """Count the hubs of the first half that are hubs in this share of the second's texts."""
         counts = [(frequency(d, self.second)[d.hubs(0)] >= share).sum() for d in self.draws]
         return float(np.mean(counts))
 
@@ -74,64 +74,64 @@ class Frequencies:
 
 def frequency(tally: Tally, texts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the share of some texts in which each neuron is a hub, shape (n_neurons,)."""
-    found = np.concatenate([tally.strongest[text] for text in texts])
-    return np.bincount(found, minlength=tally.n_neurons) / len(texts)
+    hubs = np.concatenate([tally.strongest[text] for text in texts])
+    return np.bincount(hubs, minlength=tally.n_neurons) / len(texts)
 
 
 def layer_frequencies(
     reading: Reading, random: Sequence[Reading], layer: int
 ) -> dict[str, Frequencies]:
-    """Collect the observed hubs of a layer and those of every null that was asked for."""
+    """Collect the hubs of a layer, observed and under every requested null model."""
     draws = {
         basis: reading.draws(layer, basis) for basis in (OBSERVED, WITHOUT_FIRST, ROTATED, SHIFTED)
     }
     draws[RANDOM] = [tally for other in random for tally in other.draws(layer, OBSERVED)]
     halves = reading.members(0), reading.members(1)
-    return {basis: Frequencies(basis, found, *halves) for basis, found in draws.items() if found}
+    return {basis: Frequencies(basis, each, *halves) for basis, each in draws.items() if each}
 
 
 def frequency_rows(
     variant: str, reading: Reading, random: Sequence[Reading], settings: Hubs
 ) -> list[dict[str, Any]]:
-    """Make the rows of the table of frequencies, one for every layer and basis."""
+    """Return the rows of the table of frequencies, one per layer and basis."""
     rows = []
     for layer in reading.layers:
-        found = layer_frequencies(reading, random, layer)
-        for basis, frequencies in found.items():
+        by_basis = layer_frequencies(reading, random, layer)
+        for basis, frequencies in by_basis.items():
             row = {"variant": variant, "layer": layer, "basis": basis}
-            rows.append(row | _numbers(frequencies, found[OBSERVED], reading, settings))
+            rows.append(row | _numbers(frequencies, by_basis[OBSERVED], reading, settings))
     return rows
 
 
 def _numbers(
-    found: Frequencies, observed: Frequencies, reading: Reading, settings: Hubs
+    own: Frequencies, observed: Frequencies, reading: Reading, settings: Hubs
 ) -> dict[str, Any]:
-    """Sum a basis up; the interval of a difference is that of documents drawn for both alike."""
-    groups = [reading.groups[text] for text in found.second]
-    tally = found.draws[0]
+    """Summarise a basis; the interval of the difference uses the same draws for both."""
+    groups = [reading.groups[text] for text in own.second]
+    tally = own.draws[0]
 
     def mean(numbers: NDArray[np.int64]) -> float:
-        return float(found.hits[numbers].mean())
+        return float(own.hits[numbers].mean())
 
     def of_observed(numbers: NDArray[np.int64]) -> float:
         return float(observed.hits[numbers].mean())
 
     low, high = bootstrap(mean, groups, settings.seed, settings.repetitions)
     numbers = {
-        "draws": len(found.draws),
+        "draws": len(own.draws),
         "texts": len(groups),
         "median_tokens": float(np.median(reading.tokens)),
         "neurons": tally.n_neurons,
         "hubs": tally.n_hubs,
-        "frequency": float(found.hits.mean()),
+        "frequency": float(own.hits.mean()),
         "low": low,
         "high": high,
         "chance": tally.n_hubs / tally.n_neurons,
-        "often": found.count(OFTEN),
-        "always": found.count(1),
-        "halves_in_common": found.halves_in_common,
+        "often": own.count(OFTEN),
+        "always": own.count(1),
+        "halves_in_common": own.halves_in_common,
     }
-    if found.basis == OBSERVED:
+    if own.basis == OBSERVED:
         return numbers
     more = paired_difference(of_observed, mean, groups, settings.seed, settings.repetitions)
     names = ("observed_more_by", "more_low", "more_high")

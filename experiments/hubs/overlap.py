@@ -1,8 +1,7 @@
-"""Hubs that two average topologies have in common, and what the first token changes."""
+"""Hubs that two average topologies have in common, and the effect of the first token."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
@@ -14,8 +13,8 @@ import torch
 
 from experiments.hubs.bases import OBSERVED, WITHOUT_FIRST, Correlated
 from experiments.hubs.reading import Reading, Tally, number_of_hubs
-from probe.api import Config, load_topologies
-from probe.api.parts import Overlap, Relabelling, Space
+from probe.api import Config, load_topologies, read_manifest
+from probe.api.parts import Overlap, Relabelling, Space, model_fingerprint
 
 
 @dataclass(frozen=True)
@@ -25,9 +24,9 @@ class Item:
     Attributes
     ----------
     label : str
-        Its name, unlike any other's.
+        Its name, unique among the items.
     space : Space
-        What its neurons are: hubs of different spaces share numbers, not neurons.
+        Its neurons: hubs of different spaces share indices, not neurons.
     hubs, defined : frozenset of int
         Its hubs, and the neurons that are not constant in all texts.
     halves : tuple of frozenset of int, optional
@@ -42,43 +41,45 @@ class Item:
 
 
 def items(label: str, config: Config, reading: Reading) -> list[Item]:
-    """Make an item of every layer that was read."""
-    return [
-        _item(f"{label} layer {layer}", config, layer, reading.draws(layer, OBSERVED)[0])
-        for layer in reading.layers
-    ]
-
-
-def _item(label: str, config: Config, layer: int, tally: Tally) -> Item:
-    random = str(config.init.kind) == "random"
-    space = Space(
-        model=str(config.model.id or config.model.name or config.model.path),
-        init=f"random (seed {config.init.seed})" if random else "pretrained",
-        site=str(config.site),
-        layers=(layer,) if str(config.site) == "mlp" else None,
-        neurons=tally.n_neurons,
-    )
-    first, second = (frozenset(tally.hubs(half).tolist()) for half in (0, 1))
-    return Item(label, space, *_hubs(tally), (first, second))
+    """Return an item for every layer that was read."""
+    name, site = config.model.id or config.model.name, config.site.value
+    random = config.init.kind.value == "random"
+    fingerprint = model_fingerprint(config.model, config.init)
+    layer_items = []
+    for layer in reading.layers:
+        tally = reading.draws(layer, OBSERVED)[0]
+        space = Space(
+            model=name or str(config.model.path),
+            init=f"random (seed {config.init.seed})" if random else "pretrained",
+            site=site,
+            layers=(layer,) if site == "mlp" else None,
+            neurons=tally.n_neurons,
+            fingerprint=fingerprint,
+            unnamed=not name,
+        )
+        first, second = (frozenset(tally.hubs(half).tolist()) for half in (0, 1))
+        layer_items.append(Item(f"{label} layer {layer}", space, *_hubs(tally), (first, second)))
+    return layer_items
 
 
 def _hubs(tally: Tally) -> tuple[frozenset[int], frozenset[int]]:
-    """Return the hubs of the average topology, and the neurons that are defined in it."""
+    """Return the hubs of the average topology, and the neurons defined in it."""
     defined = tally.average(0, 1).defined.nonzero().flatten()
     return frozenset(tally.hubs(0, 1).tolist()), frozenset(defined.tolist())
 
 
 def items_of_run(run: str, n_hubs: int | None) -> list[Item]:
-    """Make an item of every topology of a finished run.
+    """Return an item for every topology of a finished run.
 
     Raises
     ------
     UserError
-        If the folder is no finished run.
+        If the folder is not a finished run.
     """
-    folder, found = Path(run), []
-    for topology in load_topologies(run):
-        config = json.loads((folder / "manifest.json").read_text())["config"]
+    folder = Path(run)
+    manifest = read_manifest(folder, "config")
+    run_items = []
+    for topology in load_topologies(folder):
         n = topology.n_neurons
         defined = torch.ones(n, dtype=torch.bool)
         defined[list(topology.undefined)] = False
@@ -86,13 +87,13 @@ def items_of_run(run: str, n_hubs: int | None) -> list[Item]:
         hubs = average.strongest(number_of_hubs(n, n_hubs))
         label = f"{folder.name} {topology.name}".replace("_", " ")
         numbers = frozenset(defined.nonzero().flatten().tolist())
-        space = Space.of(topology, config)
-        found.append(Item(label, space, frozenset(hubs.tolist()), numbers))
-    return found
+        space = Space.of(topology, manifest)
+        run_items.append(Item(label, space, frozenset(hubs.tolist()), numbers))
+    return run_items
 
 
 def overlap(first: Item, second: Item, null: Relabelling) -> Overlap | None:
-    """Compare two items; an item with itself: its halves. None where neurons have no numbers."""
+    """Compare two items, or the halves of one; None if their numbers of neurons differ."""
     if first is second:
         return null.overlap(*first.halves, first.defined) if first.halves else None
     if first.space.neurons != second.space.neurons:
@@ -100,9 +101,9 @@ def overlap(first: Item, second: Item, null: Relabelling) -> Overlap | None:
     return null.overlap(first.hubs, second.hubs, first.defined & second.defined)
 
 
-def overlap_rows(found: Sequence[Item], null: Relabelling) -> list[dict[str, Any]]:
-    """Make the rows of the table of overlaps: halves of each item, then every two items."""
-    pairs = [(item, item) for item in found] + list(combinations(found, 2))
+def overlap_rows(items: Sequence[Item], null: Relabelling) -> list[dict[str, Any]]:
+    """Return the rows of the table of overlaps: the halves of each item, then every two items."""
+    pairs = [(item, item) for item in items] + list(combinations(items, 2))
     rows = []
     for first, second in pairs:
         common = overlap(first, second, null)
@@ -116,7 +117,7 @@ def overlap_rows(found: Sequence[Item], null: Relabelling) -> list[dict[str, Any
 
 
 def first_token_rows(variant: str, reading: Reading, null: Relabelling) -> list[dict[str, Any]]:
-    """Make the rows that say how far the first token makes topology and hubs."""
+    """Return the rows that compare topology and hubs with and without the first token."""
     rows = []
     for layer in reading.layers:
         without = reading.draws(layer, WITHOUT_FIRST)

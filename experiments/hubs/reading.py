@@ -1,4 +1,4 @@
-"""One pass over the texts: average topologies of two halves, and every text's strongest neurons."""
+"""One pass over the texts: average topologies of two halves, and every text's hubs."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Place = tuple[int, str, int]
 
 @dataclass
 class Tally:
-    """What is kept of one layer's neurons in one basis.
+    """Sums over the texts, and every text's hubs, of one layer in one basis.
 
     Attributes
     ----------
     strongest : list of ndarray of int64, each of shape (n_hubs,)
-        Every text's strongest neurons.
+        The strongest neurons of every text.
     """
 
     n_neurons: int
@@ -49,31 +49,31 @@ class Tally:
         self.strongest.append(correlated.strongest(self.n_hubs).cpu().numpy())
 
     def average(self, *halves: int) -> Correlated:
-        """Average r over the texts of one half, or of both, that define it."""
+        """Average r over the texts of one half, or of both, in which it is defined."""
         counts = self._counts[list(halves)].sum(dim=0)
         mean = self._sums[list(halves)].sum(dim=0) / counts.clamp(min=1)
         return Correlated(mean, counts.diagonal() > 0)
 
     def hubs(self, *halves: int) -> NDArray[np.int64]:
         """Return the strongest neurons of the average topology, the strongest first."""
-        found: NDArray[np.int64] = self.average(*halves).strongest(self.n_hubs).cpu().numpy()
-        return found
+        strongest: NDArray[np.int64] = self.average(*halves).strongest(self.n_hubs).cpu().numpy()
+        return strongest
 
 
 @dataclass
 class Reading:
-    """What one pass has found.
+    """The result of one pass.
 
     Attributes
     ----------
     half, tokens : list of int
         Half of every text, 0 or 1, and its number of tokens.
     groups : list of str
-        What every text shares with others: its document, or its question.
+        The document or question of every text.
     tallies : dict
         By layer, basis and draw.
     first_norm : dict of int to list of float
-        The first token's norm over the text's median norm, by layer.
+        Norm of the first token over the text's median norm, by layer, dimensionless.
     """
 
     half: list[int] = field(default_factory=list)
@@ -88,26 +88,26 @@ class Reading:
         return sorted({layer for layer, _, _ in self.tallies})
 
     def draws(self, layer: int, basis: str) -> list[Tally]:
-        """Return the draws of a basis; none where it was not asked for."""
+        """Return the draws of a basis; none if it was not requested."""
         return [
             t for (at, name, _), t in sorted(self.tallies.items()) if (at, name) == (layer, basis)
         ]
 
     def members(self, half: int) -> NDArray[np.int64]:
-        """Return the numbers of a half's texts."""
+        """Return the indices of a half's texts."""
         return np.flatnonzero(np.array(self.half) == half)
 
 
 def read(config: Config, bases: Bases, n_hubs: int | None) -> Reading:
     """Read every text once.
 
-    Documents are dealt out to two halves in turn as they come, the longest texts first, so that
-    both halves have texts of all lengths, and no document is in both.
+    Documents are assigned to the two halves alternately, longest texts first, so that both halves
+    have texts of all lengths, and no document is in both.
 
     Raises
     ------
     UserError
-        If model or data cannot be had.
+        If model or data cannot be loaded.
     """
     reading, halves = Reading(), _Halves(config)
     for example in iterate(config):
@@ -117,28 +117,28 @@ def read(config: Config, bases: Bases, n_hubs: int | None) -> Reading:
         reading.tokens.append(len(example.tokens))
         for layer, activations in example.layers.items():
             reading.first_norm[layer].append(_first_norm(activations))
-            for basis, draw, seen in bases(activations, example.example):
+            for basis, draw, series in bases(activations, example.example):
                 place = layer, basis, draw
                 if place not in reading.tallies:
-                    n = seen.shape[1]
-                    reading.tallies[place] = Tally(n, number_of_hubs(n, n_hubs), seen.device)
-                reading.tallies[place].add(Correlated.of(seen), halves[group])
+                    n = series.shape[1]
+                    reading.tallies[place] = Tally(n, number_of_hubs(n, n_hubs), series.device)
+                reading.tallies[place].add(Correlated.of(series), halves[group])
     return reading
 
 
-def number_of_hubs(n_neurons: int, wanted: int | None) -> int:
-    """Return how many neurons are hubs: 5.6 % where no number is wanted.
+def number_of_hubs(n_neurons: int, requested: int | None) -> int:
+    """Return the number of hubs, by default 5.6 % of the neurons.
 
     Examples
     --------
-    >>> number_of_hubs(896, wanted=None)
+    >>> number_of_hubs(896, requested=None)
     50
     """
-    return min(n_neurons, wanted or max(1, round(HUB_SHARE * n_neurons)))
+    return min(n_neurons, requested or max(1, round(HUB_SHARE * n_neurons)))
 
 
 class _Halves(dict[str, int]):
-    """The half of every group, dealt out in turn."""
+    """The half of every group, assigned alternately."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()

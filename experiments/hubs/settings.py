@@ -1,33 +1,34 @@
-"""Settings of the study, checked before any text is read, and the variants that it compares."""
+"""Settings of the study and their checks, and the variants that it compares."""
 
 from __future__ import annotations
 
 import shlex
 from copy import deepcopy
 from dataclasses import dataclass, field, fields
-from functools import reduce
 
-from probe.api import Config, UserError, compose, key, load_topologies
+from probe.api import Config, UserError, key, load_topologies, overlay
 
-# Words about the study itself, or about all variants alike.
+# Keys of the study itself, or common to all variants.
 _NOT_VARIED = ("study", "output", "overwrite", "tracking", "launch", "experiment")
 LEAST_TOKENS = 4
 
 
 @dataclass
 class Hubs:
-    """What is compared with what."""
+    """Hubs, variants and null models."""
 
-    hubs: int | None = key(None, "Strongest neurons that are hubs (default: 5.6 %, 50 of 896).")
-    over: list[str] = key(
-        [], 'Variants, each in words, e.g. ["layers=3","data=mmlu data.limit=9"].'
+    hubs: int | None = key(
+        None, "Number of hubs, the strongest neurons (default: 5.6 %, 50 of 896)."
     )
-    runs: list[str] = key([], "Folders of finished runs whose hubs are compared, too.")
-    rotations: int = key(3, "Random rotations of the basis, as a null (0: none).")
-    shifts: int = key(1, "Circular shifts of the series, as a null (0: none).")
-    inits: int = key(3, "Seeds of random weights, as a null (0: none).")
-    permutations: int = key(1000, "Relabellings of the neurons, as a null of overlaps.")
-    repetitions: int = key(1000, "Draws of documents behind an interval.")
+    over: list[str] = key(
+        [], 'Variants, each as words, e.g. ["layers=3","data=mmlu data.limit=9"].'
+    )
+    runs: list[str] = key([], "Folders of finished runs whose hubs are also compared.")
+    rotations: int = key(3, "Random rotations of the basis, a null model (0: none).")
+    shifts: int = key(1, "Circular shifts of the series, a null model (0: none).")
+    inits: int = key(3, "Random initialisations, a null model (0: none).")
+    permutations: int = key(1000, "Relabellings of the neurons, the null model of overlaps.")
+    repetitions: int = key(1000, "Bootstrap draws of documents for intervals.")
     seed: int = key(0, "Seed of rotations, shifts, relabellings and draws.")
 
 
@@ -39,7 +40,7 @@ class HubsConfig(Config):
 
 
 def check(config: HubsConfig) -> dict[str, Config]:
-    """Tell a mistake before any work, and return the variants by their names, `base` the first.
+    """Check the settings, and return the variants by name, `base` first.
 
     Raises
     ------
@@ -54,14 +55,14 @@ def check(config: HubsConfig) -> dict[str, Config]:
                 f"study.{name}={getattr(settings, name)} is too small; give {bound} or more"
             )
     if settings.hubs is not None and settings.hubs < 1:
-        raise UserError(f"study.hubs={settings.hubs} is no number of neurons; give 1 or more")
+        raise UserError(f"study.hubs={settings.hubs} is too small; give 1 or more")
     for run in settings.runs:
         load_topologies(run)
     variants = {"base": _plain(config)}
-    for given in settings.over:
-        name, words = _named(given)
+    for variant_words in settings.over:
+        name, words = _named(variant_words)
         if name in variants:
-            raise UserError(f"study.over has two variants '{name}'; give each a name of its own")
+            raise UserError(f"study.over has two variants '{name}'; give each its own name")
         variants[name] = varied(config, words)
     for name, variant in variants.items():
         _check_variant(name, variant)
@@ -69,41 +70,34 @@ def check(config: HubsConfig) -> dict[str, Config]:
 
 
 def sources(config: HubsConfig) -> list[Config]:
-    """Check, and return the configurations whose model and texts are read."""
+    """Check the settings, and return the configurations whose model and texts are read."""
     return list(check(config).values())
 
 
 def varied(config: Config, words: str) -> Config:
-    """Return the configuration with some words in the place of its own.
-
-    A group, as `data=mmlu`, replaces all of its keys; with `data` goes its subject.
+    """Lay the words of a variant over the configuration.
 
     Raises
     ------
     UserError
-        If a word is mistyped, or is about the study and not about a variant of it.
+        If a word is mistyped, or cannot differ between variants.
     """
     listed = shlex.split(words)
-    names = [word.partition("=")[0] for word in listed]
-    for name in names:
+    for word in listed:
+        name = word.partition("=")[0]
         if name.split(".")[0] in _NOT_VARIED:
-            raise UserError(f"study.over has {name}, which is the same for all; leave it out there")
+            raise UserError(
+                f"study.over has {name}, which is common to all variants; leave it out there"
+            )
     if not listed:
         raise UserError('study.over has a variant without words; give e.g. ["layers=3"]')
-    composed, result = compose(*listed), _plain(config)
-    for name in sorted(names, key=lambda name: name.count(".")):
-        *parents, leaf = name.split(".")
-        source, target = (reduce(getattr, parents, whole) for whole in (composed, result))
-        setattr(target, leaf, getattr(source, leaf))
-        if name == "data":
-            result.subject = composed.subject
-    return result
+    return overlay(_plain(config), listed)
 
 
-def _named(given: str) -> tuple[str, str]:
-    """Split `name: words`; words without a name are their own."""
-    name, colon, words = given.partition(": ")
-    return (name, words) if colon and "=" not in name else (given, given)
+def _named(variant: str) -> tuple[str, str]:
+    """Split `name: words`; without a name, the words are the name."""
+    name, colon, words = variant.partition(": ")
+    return (name, words) if colon and "=" not in name else (variant, variant)
 
 
 def _plain(config: Config) -> Config:
@@ -117,10 +111,10 @@ def _check_variant(name: str, variant: Config) -> None:
     if variant.layers.selection in JOINT:
         raise UserError(
             f"layers={variant.layers.selection} ({name}) joins neurons of several layers, and hubs "
-            "are those of a layer; take layers=each, middle or numbers"
+            "are those of one layer; use layers=each, middle or numbers"
         )
     if variant.data.min_tokens < LEAST_TOKENS:
         raise UserError(
-            f"data.min_tokens={variant.data.min_tokens} ({name}) leaves too little without the "
-            f"first token; give {LEAST_TOKENS} or more"
+            f"data.min_tokens={variant.data.min_tokens} ({name}) leaves too few tokens without the "
+            f"first; give {LEAST_TOKENS} or more"
         )

@@ -1,4 +1,4 @@
-"""The study from beginning to end: read, count, compare, draw."""
+"""The study from start to finish: read, count, compare, draw."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Rows = list[dict[str, Any]]
 
 
 def run(config: HubsConfig, folder: Path) -> dict[str, Any]:
-    """Do the study and leave its tables and figures in a folder; return what the manifest says.
+    """Run the study, write its tables and figures, and return the facts for the manifest.
 
     Raises
     ------
@@ -42,30 +42,30 @@ def run(config: HubsConfig, folder: Path) -> dict[str, Any]:
     """
     settings, variants = config.study, check(config)
     null = Relabelling(settings.permutations, settings.seed)
-    frequencies, first_token, neurons, found = Rows(), Rows(), Rows(), list[Item]()
+    frequencies, first_token, neurons, all_items = Rows(), Rows(), Rows(), list[Item]()
     for number, (name, variant) in enumerate(variants.items()):
         reading = _read(name, variant, config)
-        found += items(name, variant, reading)
+        all_items += items(name, variant, reading)
         random = []
         if number == 0:
             for seeded in untrained(variant, settings.inits):
                 random.append(_read(f"random weights, seed {seeded.init.seed}", seeded, config))
-                found += items(f"random {seeded.init.seed}", seeded, random[-1])
+                all_items += items(f"random {seeded.init.seed}", seeded, random[-1])
         frequencies += frequency_rows(name, reading, random, settings)
         first_token += first_token_rows(name, reading, null)
         neurons += _neuron_rows(name, reading)
         _draw_frequencies(folder, number, variant, reading, random)
     for path in settings.runs:
-        found += items_of_run(path, settings.hubs)
-    overlaps = overlap_rows(found, null)
-    _save_figure(folder / "figures/overlap.png", overlap_matrix(found, null))
+        all_items += items_of_run(path, settings.hubs)
+    overlaps = overlap_rows(all_items, null)
+    _save_figure(folder / "figures/overlap.png", overlap_matrix(all_items, null))
     tables = {"frequency": frequencies, "overlap": overlaps, "first_token": first_token}
     for table, rows in {**tables, "neurons": neurons}.items():
         if rows:
             write_csv(folder / f"{table}.csv", rows)
     with atomic_write(folder / "results.json") as unfinished:
         unfinished.write_text(json.dumps(tables, indent=1) + "\n")
-    _tell(frequencies, first_token)
+    _log_table(frequencies, first_token)
     return {"variants": list(variants), "texts": {r["variant"]: r["texts"] for r in frequencies}}
 
 
@@ -116,10 +116,10 @@ def _draw_frequencies(
 ) -> None:
     layers = {layer: layer_frequencies(reading, random, layer) for layer in reading.layers}
     texts, tokens = len(reading.half), np.median(reading.tokens)
-    said = f"Hub frequency: {model_name(variant.model)} ({variant.init.kind}) on "
-    said += f"{data_name(variant.data)}, {variant.site}, {texts} texts, median {tokens:.0f} tokens"
+    title = f"Hub frequency: {model_name(variant.model)} ({variant.init.kind}) on "
+    title += f"{data_name(variant.data)}, {variant.site}, {texts} texts, median {tokens:.0f} tokens"
     place = folder / f"figures/frequency{f'_{number}' if number else ''}.png"
-    _save_figure(place, frequency_curves(said, layers))
+    _save_figure(place, frequency_curves(title, layers))
 
 
 def _save_figure(path: Path, figure: Any) -> None:
@@ -127,23 +127,23 @@ def _save_figure(path: Path, figure: Any) -> None:
         figure.savefig(unfinished, format="png")
 
 
-def _tell(frequencies: Rows, first_token: Rows) -> None:
-    """Log a line for every variant and layer: how often its hubs are hubs, beside the nulls."""
+def _log_table(frequencies: Rows, first_token: Rows) -> None:
+    """Log a line per variant and layer: how often hubs are hubs, against the null models."""
     bases = list(dict.fromkeys(row["basis"] for row in frequencies))
     places = dict.fromkeys((row["variant"], row["layer"]) for row in frequencies)
-    found = {(row["variant"], row["layer"], row["basis"]): row for row in frequencies}
+    by_place = {(row["variant"], row["layer"], row["basis"]): row for row in frequencies}
     without = {(row["variant"], row["layer"]): row for row in first_token}
     lines = []
     for place in places:
-        observed, first = found[*place, OBSERVED], without.get(place)
+        observed, first = by_place[*place, OBSERVED], without.get(place)
         means = [
-            f"{found[*place, basis]['frequency']:.2f}" if (*place, basis) in found else ""
+            f"{by_place[*place, basis]['frequency']:.2f}" if (*place, basis) in by_place else ""
             for basis in bases
         ]
         interval = f"{observed['low']:.2f}-{observed['high']:.2f}"
         same = f"{first['share']:.2f}" if first else ""
         numbers = [means[0], interval, *means[1:], f"{observed['chance']:.2f}", same]
         lines.append([f"{place[0]} layer {place[1]}", *numbers])
-    header = ["hub frequency", bases[0], "95 %", *bases[1:], "chance", "same hubs without it"]
+    header = ["hub frequency", bases[0], "95 %", *bases[1:], "chance", "hubs kept without first"]
     for line in aligned(header, lines):
         logger.info(line)

@@ -1,4 +1,4 @@
-"""Two encoders learn to give the topologies of one text like embeddings."""
+"""Contrastive training: two encoders learn similar embeddings for topologies of one text."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _WEIGHT_DECAY = 1e-5
 
 
 def contrastive_loss(first: Tensor, second: Tensor) -> Tensor:
-    """Return the symmetric cross-entropy of telling whose counterpart is whose.
+    """Return the symmetric cross-entropy of identifying each text's counterpart.
 
-    Embeddings are normalised, and their products are logits at temperature 1 (Zheng et al. 2025;
-    the form is that of Radford et al. 2021, arXiv:2103.00020).
+    Products of normalised embeddings are logits at temperature 1 (Zheng et al. 2025; in the form of
+    Radford et al. 2021, arXiv:2103.00020).
 
     Parameters
     ----------
@@ -44,14 +44,14 @@ def _graphs(series: Sequence[Tensor]) -> Factor:
 
 @dataclass
 class Matcher:
-    """An encoder for each of two models.
+    """One encoder for each of two models.
 
     Attributes
     ----------
     first, second : Gcn
         The encoders.
     epochs : int
-        Passes over the texts to train on, up to the one whose weights are kept.
+        Passes over the training set, up to the one whose weights are kept.
     """
 
     first: Gcn
@@ -66,14 +66,14 @@ class Matcher:
     def similarity(
         self, sides: tuple[Side, Side], numbers: Sequence[int], batch: int
     ) -> NDArray[np.float64]:
-        """Return the cosine between every text of the first and every one of the second."""
-        pieces = [
+        """Return the cosine between every text of the first and every text of the second model."""
+        embedded = [
             self.embed(sides[0].of(part), sides[1].of(part))
             for part in (numbers[start : start + batch] for start in range(0, len(numbers), batch))
         ]
         first, second = (
             functional.normalize(torch.cat(parts), dim=1).double()
-            for parts in zip(*pieces, strict=True)
+            for parts in zip(*embedded, strict=True)
         )
         return np.asarray((first @ second.T).cpu().numpy(), dtype=np.float64)
 
@@ -81,14 +81,14 @@ class Matcher:
 def fit(
     sides: tuple[Side, Side], train: Sequence[int], stop: Sequence[int], settings: Matching
 ) -> Matcher:
-    """Train encoders, and keep those that do best on the texts to stop by.
+    """Train encoders, and keep those with the lowest loss on the validation set.
 
     Parameters
     ----------
     sides : tuple of (Side, Side)
-        What the two models made of the texts.
+        The series of the two models.
     train, stop : sequence of int
-        Numbers of the texts to train on and to stop by.
+        Indices of the training set, and of the validation set for early stopping.
     settings : Matching
         Sizes, learning rate, epochs, patience and seed.
     """
@@ -101,7 +101,7 @@ def fit(
     weights = [*matcher.first.parameters(), *matcher.second.parameters()]
     optimiser = torch.optim.Adam(weights, lr=settings.rate, weight_decay=_WEIGHT_DECAY)
     generator = np.random.default_rng(settings.seed)
-    best, kept = float("inf"), copy.deepcopy(matcher)
+    lowest, best = float("inf"), copy.deepcopy(matcher)
     bar = tqdm(range(1, settings.epochs + 1), "match", disable=None, leave=False, delay=2)
     for epoch in bar:
         order = generator.permutation(train)
@@ -111,19 +111,19 @@ def fit(
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
-        held_out = _loss(matcher, sides, stop, settings.batch)
-        if held_out < best:
-            matcher.epochs, best, kept = epoch, held_out, copy.deepcopy(matcher)
-            kept.epochs = epoch
-        elif epoch - kept.epochs >= settings.patience:
+        validation = _loss(matcher, sides, stop, settings.batch)
+        if validation < lowest:
+            lowest, best = validation, copy.deepcopy(matcher)
+            best.epochs = epoch
+        elif epoch - best.epochs >= settings.patience:
             break
     bar.close()
-    return kept
+    return best
 
 
 @torch.no_grad()
 def _loss(matcher: Matcher, sides: tuple[Side, Side], numbers: Sequence[int], batch: int) -> float:
-    """Tell all texts to stop by apart, whatever the size of a batch."""
+    """Return the loss over all texts of the validation set at once, whatever the batch size."""
     logits = torch.from_numpy(matcher.similarity(sides, numbers, batch))
     own = torch.arange(len(logits))
     rows, columns = functional.cross_entropy(logits, own), functional.cross_entropy(logits.T, own)

@@ -1,4 +1,4 @@
-"""A figure: GAUC and fingerprints of the two models beside their controls."""
+"""The figure: GAUC and average topologies of the two models against their controls."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.matching.matched import PAIR
+from experiments.matching.pairs import PAIR
 from probe.api.drawing import BLUE, ORANGE, grid
 
 Row = Mapping[str, Any]
@@ -16,9 +16,9 @@ Row = Mapping[str, Any]
 
 def figure(matched: Sequence[Row], compared: Sequence[Row]) -> Figure:
     """Draw GAUC with its intervals over documents, assigned r, and distances of spectra."""
-    said = f"Two models: GAUC over {matched[0]['texts']} texts to test on, and average topologies"
-    drawn, axes = grid(said, 3, 3, (5.0, 3.2))
-    _points(axes[0], matched, "gauc", "GAUC (texts to test on)")
+    title = f"Two models: GAUC over a test set of {matched[0]['texts']}, and average topologies"
+    drawing, axes = grid(title, 3, 3, (5.0, 3.2))
+    _points(axes[0], matched, "gauc", "GAUC (test set)")
     for place, row in enumerate(matched):
         axes[0].plot([row["low"], row["high"]], [place, place], color=_colour(row), linewidth=1.5)
     permuted = [row["permuted"] for row in matched]
@@ -30,13 +30,13 @@ def figure(matched: Sequence[Row], compared: Sequence[Row]) -> Figure:
     axes[1].set_xlim(right=1.02)
     with_spectra = [row for row in compared if row["spectra"] is not None]
     _points(axes[2], with_spectra, "spectra", "distance of spectra")
-    return drawn
+    return drawing
 
 
 def _points(axes: Axes, rows: Sequence[Row], name: str, label: str) -> None:
     for place, row in enumerate(rows):
         axes.plot(row[name], place, "o", color=_colour(row), markersize=6)
-    # Long names in two lines, at the comma.
+    # Long names are broken at the comma.
     names = [row["pair"].replace(", ", ",\n", 1) for row in rows]
     axes.set_yticks(range(len(rows)), names, fontsize=7)
     axes.set_ylim(len(rows) - 0.5, -0.5)

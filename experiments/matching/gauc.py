@@ -1,4 +1,4 @@
-"""GAUC: how often a text's own counterpart is nearer than another text's."""
+"""GAUC: how often a text is nearer to its own counterpart than to another text."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from scipy.stats import rankdata
 
 
 def gauc_by_text(similarity: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return for each text the mean of the areas under ROC of its row and of its column.
+    """Return the mean area under the ROC curve of each text's row and column.
 
-    One entry of a row is a pair and the others are not, so that the area is the share of the others
-    that lie below it, ties counting half. The mean over the texts is GAUC.
+    One entry of a row belongs to the text's counterpart, so the area is the share of the other
+    entries below it, with ties counting half. The mean over texts is GAUC.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def gauc_by_text(similarity: NDArray[np.float64]) -> NDArray[np.float64]:
     Returns
     -------
     ndarray of float64, shape (n_texts,)
-        From 0 to 1; 0.5 by chance.
+        From 0 to 1; the chance level is 0.5.
 
     Examples
     --------
@@ -34,13 +34,13 @@ def gauc_by_text(similarity: NDArray[np.float64]) -> NDArray[np.float64]:
     others = len(similarity) - 1
     in_row = _below(similarity, own[:, None]).sum(axis=1)
     in_column = _below(similarity, own[None, :]).sum(axis=0)
-    # Each has counted itself as a tie.
+    # Each entry has counted itself as a tie.
     areas: NDArray[np.float64] = ((in_row - 0.5) + (in_column - 0.5)) / (2 * others)
     return areas
 
 
 def permuted_gauc(similarity: NDArray[np.float64], times: int, seed: int) -> list[float]:
-    """Return GAUC when the second model's texts are given to the first one's at random."""
+    """Return GAUC for random permutations of the second model's texts."""
     generator = np.random.default_rng(seed)
     return [
         float(gauc_by_text(similarity[:, generator.permutation(len(similarity))]).mean())
@@ -49,9 +49,9 @@ def permuted_gauc(similarity: NDArray[np.float64], times: int, seed: int) -> lis
 
 
 def length_similarity(first: Sequence[int], second: Sequence[int]) -> NDArray[np.float64]:
-    """Compare texts by how many tokens they have under either model, as ranks.
+    """Compare texts by the rank of their numbers of tokens under either model.
 
-    Texts of one length share a rank: ranks in the texts' order would tell them apart by that.
+    Texts of equal length share a rank; ranks in order of the texts would leak their identity.
     """
     ranks = [rankdata(lengths) for lengths in (first, second)]
     similarity: NDArray[np.float64] = -np.abs(ranks[0][:, None] - ranks[1][None, :])

@@ -1,4 +1,4 @@
-"""The study from beginning to end, and what it leaves: tables, a figure, results."""
+"""The study from start to finish, and its output: tables, a figure, results."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.matching.compared import compare_averages
+from experiments.matching.averages import compare_averages
 from experiments.matching.figures import figure
-from experiments.matching.matched import Models, match_pairs
+from experiments.matching.pairs import Models, match_pairs
 from experiments.matching.settings import MatchingConfig, both, check
 from experiments.matching.texts import everything, load_texts, read
 from experiments.statistics import split_by_group
@@ -18,11 +18,11 @@ from probe.api import UserError, aligned, atomic_write, write_csv
 
 logger = logging.getLogger(__name__)
 Row = dict[str, Any]
-_FEWEST = 2  # texts of a part, since one alone has nothing to be told from
+_FEWEST = 2  # texts of a part: a single one has no other to be compared with
 
 
 def report(config: MatchingConfig, folder: Path) -> dict[str, Any]:
-    """Do the study, leave its files in a folder, and return what is known of it.
+    """Run the study, write its files, and return the facts for the manifest.
 
     Raises
     ------
@@ -42,9 +42,9 @@ def report(config: MatchingConfig, folder: Path) -> dict[str, Any]:
         raise UserError(
             f"{len(numbers)} texts that both models can read, of {len(set(groups))} documents, "
             f"leave a part of study.fractions={config.study.fractions} with fewer than {_FEWEST}; "
-            "give more texts, or shorter ones, e.g. data.max_words=100"
+            "give more or shorter texts, e.g. data.max_words=100"
         )
-    logger.info("%d texts of %d documents, read by both", len(numbers), len(set(groups)))
+    logger.info("%d texts of %d documents, read by both models", len(numbers), len(set(groups)))
     models = Models(first, second, one, other, texts, parts, numbers)
     matched = match_pairs(models, config.study)
     compared = compare_averages(models, config.study)
@@ -56,7 +56,7 @@ def report(config: MatchingConfig, folder: Path) -> dict[str, Any]:
         "neurons": [one.n_neurons, other.n_neurons],
     }
     _write(folder, matched, compared, facts)
-    _tell(matched, compared)
+    _log_tables(matched, compared)
     return facts
 
 
@@ -72,7 +72,7 @@ def _write(
         figure(matched, compared).savefig(unfinished, format="png")
 
 
-def _tell(matched: Sequence[Row], compared: Sequence[Row]) -> None:
+def _log_tables(matched: Sequence[Row], compared: Sequence[Row]) -> None:
     rows = [
         [
             row["pair"], f"{row['gauc']:.3f} [{row['low']:.3f}, {row['high']:.3f}]",
@@ -82,13 +82,13 @@ def _tell(matched: Sequence[Row], compared: Sequence[Row]) -> None:
         ]
         for row in matched
     ]  # fmt: skip
-    lines = aligned(["matched", "GAUC", "permuted texts", "p", "the two models less this"], rows)
+    lines = aligned(["matched", "GAUC", "permuted texts", "p", "difference to this control"], rows)
     rows = [
         [row["pair"], f"{row['neurons'][0]}, {row['neurons'][1]}", f"{row['correlation']:.3f}",
          "-" if row["recovered"] is None else f"{row['recovered']:.3f}",
          "-" if row["spectra"] is None else f"{row['spectra']:.4f}"]
         for row in compared
     ]  # fmt: skip
-    header = ["averages", "neurons", "r when assigned", "neurons found", "distance of spectra"]
+    header = ["averages", "neurons", "r of assigned", "recovered", "distance of spectra"]
     for line in [*lines, *aligned(header, rows)]:
         logger.info("%s", line)

@@ -1,41 +1,40 @@
-"""Settings of the study, and the checks of them that need neither models nor texts."""
+"""Settings of the study, and checks that need neither models nor texts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from math import inf, isclose
 from operator import attrgetter
-from typing import TypeVar
 
-from probe.api import Config, UserError, compose, key
+from probe.api import Config, UserError, compose, key, overlay
 
-Part = TypeVar("Part")
-# Keys of the main program that have no effect here.
+# Parts of the main program's configuration without effect here.
 _IDLE = ("average", "null")
-# Parts of the configuration that the second model may have of its own.
+# Parts of the configuration in which the second model may differ.
 _OTHER = ("model", "init", "layers")
 
 
 @dataclass
 class Matching:
-    """What is matched and how."""
+    """The second model, the encoders and their training."""
 
     other: list[str] = key(
         ["init=random"],
-        "Words that make the second model of the first, e.g. ['model=gpt2'] (default: random "
+        "Words that turn the first model into the second, e.g. ['model=gpt2'] (default: random "
         "weights).",
     )
     fractions: list[float] = key(
-        [0.6, 0.2, 0.2], "Shares of the texts to train on, to stop by, and to test on."
+        [0.6, 0.2, 0.2],
+        "Fractions of the texts for training, validation (early stopping) and test.",
     )
     width: int = key(32, "Width of the encoders and of their embeddings.")
-    layers: int = key(2, "Convolutions of an encoder.")
+    layers: int = key(2, "Graph convolutions per encoder.")
     rate: float = key(1e-3, "Learning rate (Adam).")
-    batch: int = key(64, "Texts that are told apart at a time.")
-    epochs: int = key(100, "Passes over the texts to train on, at most.")
-    patience: int = key(10, "Passes without gain after which training ends.")
+    batch: int = key(64, "Texts per batch, which are contrasted with each other.")
+    epochs: int = key(100, "Most passes over the training set.")
+    patience: int = key(10, "Passes without gain after which training stops.")
     restarts: int = key(5, "Random starts of the search for an assignment of neurons.")
-    repetitions: int = key(1000, "Draws of documents, and permutations of texts.")
+    repetitions: int = key(1000, "Bootstrap draws of documents, and permutations of texts.")
     seed: int = key(0, "Seed of split, encoders, draws and starts.")
 
 
@@ -47,7 +46,7 @@ class MatchingConfig(Config):
 
 
 def check(config: MatchingConfig) -> None:
-    """Tell a mistake before any work.
+    """Check the settings before any work.
 
     Raises
     ------
@@ -61,15 +60,17 @@ def check(config: MatchingConfig) -> None:
             raise UserError(f"{name} has no effect on this study of single texts; leave it out")
     if config.data.cut.value == "tokens":
         raise UserError(
-            "data.cut=tokens cuts where the tokenizer says, and two models are to read the same "
-            "texts; give data.cut=paragraphs and perhaps data.max_words=100"
+            "data.cut=tokens depends on the tokenizer, and two models must read the same texts; "
+            "give data.cut=paragraphs and e.g. data.max_words=100"
         )
     if config.data.streaming:
-        raise UserError("data.streaming=true reads texts once, and two models read them; leave out")
+        raise UserError(
+            "data.streaming=true reads texts once, and two models need them; leave it out"
+        )
     parts = settings.fractions
     if len(parts) != 3 or min(parts) <= 0 or not isclose(sum(parts), 1):
         raise UserError(
-            f"study.fractions={parts} are not three shares above 0 that make 1; give e.g. "
+            f"study.fractions={parts} must be three fractions above 0 that sum to 1, e.g. "
             "study.fractions=[0.6,0.2,0.2]"
         )
     least = {
@@ -81,11 +82,11 @@ def check(config: MatchingConfig) -> None:
             value = getattr(settings, name)
             raise UserError(f"study.{name}={value} is too small; give {bound} or more")
     if not 0 < settings.rate < inf:
-        raise UserError(f"study.rate={settings.rate} is no learning rate; give e.g. 0.001")
+        raise UserError(f"study.rate={settings.rate} must be a learning rate above 0, e.g. 0.001")
 
 
 def sources(config: MatchingConfig) -> list[MatchingConfig]:
-    """Check, and return the configurations whose model and texts are read."""
+    """Check the settings, and return the configurations whose model and texts are read."""
     check(config)
     return list(both(config))
 
@@ -93,56 +94,32 @@ def sources(config: MatchingConfig) -> list[MatchingConfig]:
 def both(config: MatchingConfig) -> tuple[MatchingConfig, MatchingConfig]:
     """Return the configurations of the two models, a single layer each.
 
-    Words that name an option, as `model=gpt2`, take all of it; others, as
-    `model.revision=step1000`, change the first model's.
-
     Raises
     ------
     UserError
-        If the second model's words are mistyped or about something else, or there is more than one
-        layer to a model.
+        If the second model's words are mistyped or set anything else, or a model has more than one
+        layer.
     """
     words = config.study.other
     for word in words:
         if word.split("=")[0].split(".")[0] not in _OTHER:
             raise UserError(
-                f"study.other has {word}, and the second model reads the same texts in the same "
-                f"way; only {', '.join(_OTHER)} can be another one's"
+                f"study.other has {word}, but the second model must read the same texts in the "
+                f"same way; only {', '.join(_OTHER)} can differ"
             )
-    other, usual = compose(*words), compose()
-    named = {word.split("=")[0] for word in words}
-    second = replace(
-        config,
-        **{
-            part: getattr(other, part)
-            if part in named
-            else changed(getattr(config, part), getattr(other, part), getattr(usual, part))
-            for part in _OTHER
-        },
-    )
-    return _single_layer(config), _single_layer(second)
-
-
-def changed(first: Part, other: Part, usual: Part) -> Part:
-    """Give a part of the configuration the values in which another one is unusual."""
-    unusual = {
-        field.name: getattr(other, field.name)
-        for field in fields(other)  # type: ignore[arg-type]  # a dataclass
-        if getattr(other, field.name) != getattr(usual, field.name)
-    }
-    return replace(first, **unusual)  # type: ignore[type-var]
+    return _single_layer(config), _single_layer(overlay(config, words))
 
 
 def _single_layer(config: MatchingConfig) -> MatchingConfig:
-    """Take the middle layer where the configuration would average over all."""
+    """Replace the mean over all layers by the middle layer."""
     selection, index = config.layers.selection.value, config.layers.index
     if selection == "all":
-        return replace(config, layers=compose("layers=middle").layers)
+        return overlay(config, ["layers=middle"])
     if selection == "middle" or (selection == "single" and not isinstance(index, list)):
         return config
     if selection == "single" and len(index) == 1:
         return config
     raise UserError(
-        f"layers={selection} is more than one layer, and one of each model is matched; give e.g. "
+        f"layers={selection} is more than one layer, and one layer per model is matched; give e.g. "
         "layers=middle or layers=3"
     )

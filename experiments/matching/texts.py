@@ -1,4 +1,4 @@
-"""The same texts for two models, whatever their tokenizers make of them."""
+"""The same texts for two models with different tokenizers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Settings = TypeVar("Settings", bound=Config)
 
 @dataclass(frozen=True)
 class Text:
-    """A text, and the document, or question, that it shares with others."""
+    """A text and its group: the document or question it belongs to."""
 
     text: str
     group: str
@@ -27,14 +27,14 @@ class Text:
 
 @dataclass(frozen=True)
 class Side:
-    """What a model made of the texts that it can read.
+    """A model's series over the texts that it can read.
 
     Attributes
     ----------
     name : str
-        What it is called in tables.
+        Its name in tables.
     series : dict of int to Tensor, each of shape (n_tokens, n_neurons)
-        Standardised series of each text, by its number: `Z.T @ Z` is its topology.
+        Standardised series of each text, by its index: `Z.T @ Z` is its topology.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Side:
 
 
 def load_texts(config: Config) -> list[Text]:
-    """Load the texts, cut into paragraphs where the data are; by words, not by tokens."""
+    """Load the texts, cut into merged paragraphs if configured; by words, not by tokens."""
     cut, words = config.data.cut.value == "paragraphs", config.data.max_words
     return [
         Text(piece, document.group or document.name)
@@ -62,18 +62,18 @@ def load_texts(config: Config) -> list[Text]:
 
 
 def read(name: str, config: Config, texts: Sequence[Text], numbers: Sequence[int]) -> Side:
-    """Read some of the texts, of which those that are too long or too short stay out.
+    """Read some of the texts; those that are too long or too short are dropped.
 
-    `data.shuffle`, `.offset`, `.limit` and `.perplexity` choose among them, as they always do.
+    `data.shuffle`, `.offset`, `.limit` and `.perplexity` select among them as usual.
     """
     with TemporaryDirectory() as folder:
         path = Path(folder) / "texts.jsonl"
         lines = (json.dumps({"text": texts[number].text}) + "\n" for number in numbers)
         path.write_text("".join(lines), encoding="utf-8")
         usual = compose("data=text", f"data.path='{path}'").data
-        kept = ("min_tokens", "max_tokens", "perplexity", "special_tokens", "skip_first",
+        names = ("min_tokens", "max_tokens", "perplexity", "special_tokens", "skip_first",
                 "shuffle", "seed", "offset", "limit")  # fmt: skip
-        chosen = {key: getattr(config.data, key) for key in kept}
+        chosen = {key: getattr(config.data, key) for key in names}
         data = replace(usual, name=config.data.name or config.data.source, **chosen)
         series = {}
         for example in iterate(replace(config, data=data, subject=None)):
@@ -84,7 +84,7 @@ def read(name: str, config: Config, texts: Sequence[Text], numbers: Sequence[int
 
 
 def everything(config: Settings) -> Settings:
-    """Configure the reading of all texts that are given, since they have been chosen before."""
+    """Switch off the selection of texts, as they have been selected before."""
     usual = compose().data
     choice = {key: getattr(usual, key) for key in ("perplexity", "shuffle", "offset", "limit")}
     return replace(config, data=replace(config.data, **choice))

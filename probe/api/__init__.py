@@ -23,6 +23,7 @@ from probe.api.per_text import (
     without_study,
     write_factors,
 )
+from probe.cli import overlay
 from probe.config import (
     JOINT,
     Config,
@@ -41,6 +42,7 @@ from probe.examples.partition import View
 from probe.measures import Measures, edges, gini, measure, strengths
 from probe.runs.facts import Facts
 from probe.runs.load import load_topologies, load_topology
+from probe.runs.manifest import read_manifest
 from probe.system.files import atomic_write
 from probe.system.tables import aligned, write_csv
 from probe.topology import Topology
@@ -95,8 +97,10 @@ __all__ = [
     "measure",
     "model_name",
     "open_factors",
+    "overlay",
     "perplexities",
     "quickest",
+    "read_manifest",
     "run",
     "sparsify",
     "strengths",

@@ -29,6 +29,7 @@ from probe.models import (
     load_language_model,
     load_tokenizer,
     load_trunk,
+    model_fingerprint,
 )
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "load_tokenizer",
     "load_trunk",
     "merge_paragraphs",
+    "model_fingerprint",
     "model_inputs",
     "n_ranks",
     "perplexities",

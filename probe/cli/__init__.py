@@ -1,21 +1,30 @@
-"""The command line: its help page, and every mistake worded before Hydra starts."""
+"""The command line: the help page, and one-sentence errors before Hydra starts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from probe.cli.again import split_rerun
 from probe.cli.arguments import read_arguments
 from probe.cli.compose import compose_config, typed
 from probe.cli.help import help_page
+from probe.cli.overlay import overlay
+from probe.cli.rerun_flag import split_rerun
 from probe.config import Config
 from probe.errors import UserError
 
-__all__ = ["compose_config", "compose_job", "help_page", "read_arguments", "split_rerun", "typed"]
+__all__ = [
+    "compose_config",
+    "compose_job",
+    "help_page",
+    "overlay",
+    "read_arguments",
+    "split_rerun",
+    "typed",
+]
 
 
 def compose_job(overrides: Sequence[str], schema: type[Config] = Config) -> Config:
-    """Compose a single run from the words that the command line would have.
+    """Compose a single run from the words of a command line.
 
     Raises
     ------

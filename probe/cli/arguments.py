@@ -1,4 +1,4 @@
-"""The command line, checked and completed before Hydra sees it."""
+"""The command line, checked and expanded before Hydra reads it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from hydra.core.override_parser.types import (
 )
 from hydra.errors import HydraException
 
-from probe.cli.again import with_overrides
 from probe.cli.keys import keys
+from probe.cli.rerun_flag import with_overrides
 from probe.config import group_options
 from probe.errors import UserError, nearest
 from probe.system.secrets import hide
@@ -34,7 +34,7 @@ class Arguments:
     Attributes
     ----------
     overrides : list of str
-        What Hydra is given, `layers=12` already written out.
+        Words for Hydra, with `layers=12` written out.
     jobs : list of list of str
         Command lines of single runs that together use every value of every sweep.
     flags : Namespace
@@ -47,12 +47,12 @@ class Arguments:
 
 
 def read_arguments(arguments: Sequence[str], schema: type[Any]) -> Arguments:
-    """Parse a command line and refuse what is mistyped.
+    """Parse a command line.
 
     Raises
     ------
     UserError
-        For the first mistake, naming the nearest right word.
+        For the first mistake, with the closest valid word.
     """
     flags = _flags(with_overrides(arguments))
     if flags.shell_completion:
@@ -61,16 +61,16 @@ def read_arguments(arguments: Sequence[str], schema: type[Any]) -> Arguments:
     if flags.config_dir:
         for file in Path(flags.config_dir).glob("*/*.yaml"):
             options.setdefault(file.parent.name, []).append(file.stem)
-    known = {key.name for key in keys(schema)}
+    key_names = {key.name for key in keys(schema)}
     if flags.package:
-        _check_package(flags.package, known)
-    for one in flags.overrides:
-        _check_secret(one)
-        _check_sweep(_parse(one), options, flags.multirun)
-    written = [text for one in flags.overrides for text in _layer_numbers(one, options["layers"])]
-    overrides = [_parse(text) for text in written]
+        _check_package(flags.package, key_names)
+    for word in flags.overrides:
+        _check_secret(word)
+        _check_sweep(_parse(word), options, flags.multirun)
+    words = [part for word in flags.overrides for part in _expand_layers(word)]
+    overrides = [_parse(word) for word in words]
     for override in overrides:
-        _check_key(override, options, known)
+        _check_key(override, options, key_names)
     names = [override.key_or_group for override in overrides]
     if "layers.index" in names and "layers" not in names:
         raise UserError("layers.index alone changes nothing; write layers=3 or layers=[3,7]")
@@ -86,7 +86,7 @@ def read_arguments(arguments: Sequence[str], schema: type[Any]) -> Arguments:
         for place, each in enumerate(values)
         for value in each[1:]
     ]
-    return Arguments(written, [base, *others], flags)
+    return Arguments(words, [base, *others], flags)
 
 
 def _flags(arguments: Sequence[str]) -> Namespace:
@@ -100,8 +100,8 @@ def _flags(arguments: Sequence[str]) -> Namespace:
     for name in ("config_name", "config_path"):
         if getattr(flags, name):
             raise UserError(
-                f"--{name.replace('_', '-')} is of no use here; "
-                "--config-dir takes options from a folder of your own"
+                f"--{name.replace('_', '-')} is not supported; "
+                "use --config-dir for a folder of your own options"
             )
     modes = [name for name in ("run", "multirun", "cfg", "info") if getattr(flags, name)]
     if len(modes) > 1:
@@ -112,33 +112,29 @@ def _flags(arguments: Sequence[str]) -> Namespace:
         if override.startswith("-"):
             raise UserError(f"unknown flag {override}; --help lists the flags")
     if flags.config_dir and not Path(flags.config_dir).is_dir():
-        raise UserError(f"--config-dir {flags.config_dir} is no folder")
+        raise UserError(f"--config-dir {flags.config_dir} is not a folder")
     return flags
 
 
-def _layer_numbers(text: str, options: list[str]) -> list[str]:
+def _expand_layers(word: str) -> list[str]:
     """Write `layers=12` as `layers=single layers.index=12`, also in sweeps and lists."""
-    name, _, value = text.partition("=")
-    if name != "layers" or not value:
-        return [text]
-    override = _parse(text)
-    values = override.value()
-    if isinstance(values, Glob | IntervalSweep):
-        return [text]
-    if isinstance(values, ChoiceSweep):
-        found: list[Any] = list(values.list)
-    else:
-        found = [values]
-    words = [str(v) for v in found if isinstance(v, str) or hasattr(v, "text")]
-    if not words:
-        return ["layers=single", f"layers.index={value}"]
-    if len(words) < len(found):
+    name, _, text = word.partition("=")
+    if name != "layers" or not text:
+        return [word]
+    value = _parse(word).value()
+    if isinstance(value, Glob | IntervalSweep):
+        return [word]
+    values: list[Any] = list(value.list) if isinstance(value, ChoiceSweep) else [value]
+    options = [str(v) for v in values if isinstance(v, str) or hasattr(v, "text")]
+    if not options:
+        return ["layers=single", f"layers.index={text}"]
+    if len(options) < len(values):
         raise UserError(
-            f"layers={value} mixes numbers and {words[0]}; sweep over one kind at a time"
+            f"layers={text} mixes numbers and {options[0]}; sweep over one kind at a time"
         )
-    if any(word.lstrip("-").isdigit() for word in words):
-        raise UserError(f"layers={value} is no number or list of numbers from 0 up")
-    return [text]
+    if any(option.lstrip("-").isdigit() for option in options):
+        raise UserError(f"layers={text} must be a number from 0 up or a list of them")
+    return [word]
 
 
 def _parse(text: str) -> Override:
@@ -153,19 +149,19 @@ def _parse(text: str) -> Override:
 
 
 def _check_secret(text: str) -> None:
-    """Refuse a token, as overrides are kept with the results; it is not repeated here."""
+    """Refuse a token, as overrides are saved with the results; the message does not repeat it."""
     if hide(text) != text:
         raise UserError(
-            f"{text.partition('=')[0]} holds a token or a password, which the run would write "
-            "down; leave it out, and give it as HF_TOKEN or WANDB_API_KEY in the environment"
+            f"{text.partition('=')[0]} contains a token or password, which would be saved with "
+            "the results; set HF_TOKEN or WANDB_API_KEY in the environment instead"
         )
 
 
-def _check_package(package: str, known: set[str]) -> None:
-    parts = {name[:end] for name in known for end in _ends(name)}
+def _check_package(package: str, key_names: set[str]) -> None:
+    parts = {name[:end] for name in key_names for end in _ends(name)}
     if package not in parts | {"_global_"} and not package.startswith("hydra"):
         raise UserError(
-            f"--package {package} is no part of the configuration{nearest(package, parts)}"
+            f"--package {package} is not a part of the configuration{nearest(package, parts)}"
         )
 
 
@@ -184,7 +180,7 @@ def _check_sweep(override: Override, options: dict[str, list[str]], multirun: bo
         )
 
 
-def _check_key(override: Override, options: dict[str, list[str]], known: set[str]) -> None:
+def _check_key(override: Override, options: dict[str, list[str]], key_names: set[str]) -> None:
     key = override.key_or_group
     if key.startswith(("hydra.", "hydra/")):
         return
@@ -192,39 +188,39 @@ def _check_key(override: Override, options: dict[str, list[str]], known: set[str
         raise UserError(
             f"{override.input_line} would remove a key; set it to null or false instead"
         )
-    if key in known or key in options:
+    if key in key_names or key in options:
         if override.type is OverrideType.ADD:
             raise UserError(f"{override.input_line} adds nothing new; leave out the +")
         return
-    if any(name.startswith(f"{key}.") for name in known):
+    if any(name.startswith(f"{key}.") for name in key_names):
         raise UserError(f"{key} is a part of the configuration; set one of its keys, {key}.…=")
     prefix = key.rpartition(".")[0]
-    near = sorted(name for name in known | set(options) if name.rpartition(".")[0] == prefix)
+    near = sorted(name for name in key_names | set(options) if name.rpartition(".")[0] == prefix)
     if near:
         hint = nearest(key.rpartition(".")[2], [name.rpartition(".")[2] for name in near])
         hint = hint.replace("mean '", f"mean '{prefix}.") if prefix else hint
     else:
-        hint = nearest(key, known)
-    hint = hint or f"; there are {', '.join(near or options)}"
+        hint = nearest(key, key_names)
+    hint = hint or f"; choose from {', '.join(near or options)}"
     kind = "key" if "." in key else "group or key"
     raise UserError(f"unknown {kind} '{key}'{hint}")
 
 
 def _check_option(group: str, value: str, options: list[str]) -> None:
     if value not in options:
-        hint = nearest(value, options) or f"; there are {', '.join(options)}"
+        hint = nearest(value, options) or f"; choose from {', '.join(options)}"
         raise UserError(f"{group}={value} is unknown{hint}")
 
 
 def _values(override: Override, options: dict[str, list[str]]) -> list[str]:
-    """Write a sweep as one override for each of its values."""
+    """Write a sweep as one override per value."""
     value = override.value()
     name = override.get_key_element()
     if isinstance(value, Glob):
-        found = value.filter(options.get(override.key_or_group, []))
-        if not found:
-            raise UserError(f"{override.input_line} finds no option")
-        return [f"{name}={option}" for option in found]
+        matches = value.filter(options.get(override.key_or_group, []))
+        if not matches:
+            raise UserError(f"{override.input_line} matches no option")
+        return [f"{name}={option}" for option in matches]
     if isinstance(value, IntervalSweep):
         raise UserError(f"{override.input_line} lists no values; write {name}=1,2 or range(1,10)")
     if isinstance(value, Sweep):

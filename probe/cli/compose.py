@@ -1,4 +1,4 @@
-"""Compose a configuration and word what is wrong with it."""
+"""Compose a configuration, and explain in one sentence what is wrong with it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,28 @@ from probe.config import CONF, Config, check, group_options, registered
 from probe.errors import UserError, nearest
 
 _NO_SUBJECTS = (
-    "this data set has no subjects; leave subject= out, or take data=mmlu, mmlu_pro or sample"
+    "this data set has no subjects; leave subject= out, or use data=mmlu, mmlu_pro or sample"
 )
 
 
 def compose_config(
-    overrides: Sequence[str], schema: type[Config] = Config, config_dir: str | None = None
+    overrides: Sequence[str],
+    schema: type[Config] = Config,
+    config_dir: str | None = None,
+    base: Config | None = None,
 ) -> Config:
     """Compose the configuration of a single run, without running it.
+
+    Parameters
+    ----------
+    overrides : sequence of str
+        Words of the command line, layer numbers written out.
+    schema : type
+        `Config`, or a dataclass that adds to it.
+    config_dir : str, optional
+        A folder with more options.
+    base : Config, optional
+        Values to start from instead of the schema's defaults.
 
     Raises
     ------
@@ -35,11 +49,11 @@ def compose_config(
         For the first mistake.
     """
     extra = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
-    around = Singleton.get_state()  # a study composes while Hydra runs it
+    outer_state = Singleton.get_state()  # a study composes while Hydra runs it
     GlobalHydra.instance().clear()
     try:
         with (
-            registered(schema),
+            registered(base or schema),
             initialize_config_dir(str(CONF), version_base="1.3", job_name="probe"),
         ):
             composed = compose("config", overrides=[*overrides, *extra])
@@ -47,13 +61,13 @@ def compose_config(
     except UserError:
         raise
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
-        raise UserError(_worded(error, schema)) from None
+        raise UserError(_explain(error, schema)) from None
     except AssertionError:  # OmegaConf's, for a key of a part that is null
         if any(word.startswith("subject.") for word in overrides):
             raise UserError(_NO_SUBJECTS) from None
         raise
     finally:
-        Singleton.set_state(around)
+        Singleton.set_state(outer_state)
 
 
 def typed(composed: DictConfig, schema: type[Config] = Config) -> Config:
@@ -67,15 +81,15 @@ def typed(composed: DictConfig, schema: type[Config] = Config) -> Config:
     missing = sorted(OmegaConf.missing_keys(composed))
     if missing:
         docs = {key.name: key.doc for key in keys(schema)}
-        about = docs.get(missing[0], "").rstrip(".")
-        raise UserError(f"{missing[0]} is missing; give {missing[0]}=…  ({about})")
+        doc = docs.get(missing[0], "").rstrip(".")
+        raise UserError(f"{missing[0]} is missing; give {missing[0]}=…  ({doc})")
     config = OmegaConf.to_object(composed)
     assert isinstance(config, schema)
     check(config)
     return config
 
 
-def _worded(error: Exception, schema: type[Any]) -> str:
+def _explain(error: Exception, schema: type[Any]) -> str:
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
@@ -100,13 +114,13 @@ def _worded(error: Exception, schema: type[Any]) -> str:
             "joblib, submitit_local and submitit_slurm"
         )
     if option:
-        found = group_options().get(option[1], [])
-        return f"{option[1]}={option[2]} is unknown{nearest(option[2], found)}"
+        options = group_options().get(option[1], [])
+        return f"{option[1]}={option[2]} is unknown{nearest(option[2], options)}"
     return first
 
 
 def _wrong_value(error: str, text: str, schema: type[Any]) -> str:
-    """Say which key got what, and what it takes."""
+    """Name the key, the value it got and the type it takes."""
     where = re.search(r"full_key: (\S+)", text)
     name = where[1] if where else ""
     value = re.search(r"[Vv]alue '([^']*)'", text)
@@ -114,12 +128,10 @@ def _wrong_value(error: str, text: str, schema: type[Any]) -> str:
     whole, of_list, _ = name.partition("[")
     for key in keys(schema):
         if of_list and key.name == whole:
-            return f"{name}{got} is of the wrong kind for {whole} ({key.doc.rstrip('.')})"
+            return f"{name}{got} has the wrong type for {whole} ({key.doc.rstrip('.')})"
         if key.name == name and key.choices:
             hint = nearest(value[1] if value else "", key.choices)
-            return f"{name}{got} is none of {', '.join(key.choices)}{hint}"
+            return f"{name}{got} is not one of {', '.join(key.choices)}{hint}"
         if key.name == name:
-            kinds = str(getattr(key.kind, "__name__", key.kind)).replace("int", "whole number")
-            wanted = kinds.replace("str", "text").replace("None", "null").replace(" | ", " or ")
-            return f"{name}{got} is no {wanted} ({key.doc.rstrip('.')})"
+            return f"{name}{got} must be {key.type_name} ({key.doc.rstrip('.')})"
     return text.splitlines()[0] if text else error

@@ -1,4 +1,4 @@
-"""The page that --help prints, made from conf/ and the schema."""
+"""The page that --help prints, built from conf/ and the schema."""
 
 from __future__ import annotations
 
@@ -12,46 +12,47 @@ from probe.config import group_options
 _EXAMPLES = """\
 {program}  [group=option] [key=value] ...
 
-Extracts the neural topology of a language model: correlations between its hidden-state
-neurons, averaged over the texts of a data set.
+Extracts the neural topology of a language model: the Pearson correlations between its neurons
+over the tokens of a text, averaged over the texts of a data set. A neuron is a coordinate of the
+residual stream, unless site= selects another place.
 
 Examples
   {program}
-      the bundled model over the bundled text, without a network
+      the bundled model on the bundled text, offline
   {program} model=qwen0.5b data=mmlu subject=psychology
-      a model and a data set of the Hugging Face Hub
+      a model and a data set from the Hugging Face Hub
   {program} model=qwen0.5b data=openwebtext data.limit=100 layers=12 average=partitioned
-      one layer, the texts in three parts, a matrix each
+      one layer; the texts are split into three parts, one matrix each
   {program} model=local model.path=DIR data=text data.path=FILE.jsonl layers=each
-      your own model and text, a matrix for every layer
+      your own model and text, one matrix per layer
   {program} -m model=qwen0.5b data=mmlu layers=0,6,12 init=pretrained,random
       a sweep: six runs
   {program} launch.num_processes=4
-      four processes on this machine (default: one for every GPU)
+      four processes on this machine (default: one per GPU)
 """
 _FLAGS = """\
 Flags
-  -m, --multirun     sweep over values given with commas
+  -m, --multirun     sweep over comma-separated values
   --cfg job          print the configuration and stop
-  --config-dir DIR   also take options from a folder of your own, laid out like conf/
-  --rerun RUN        do the run in the folder RUN again, by default under <output>/.rerun, and
-                     compare: exit code 0 if all r are the same within 1e-6; with -m, sweep from it
+  --config-dir DIR   add options from a folder of your own, laid out like conf/
+  --rerun RUN        repeat the run in the folder RUN, by default under <output>/.rerun, and
+                     compare: exit code 0 if all r agree within 1e-6; with -m, sweep from it
   -h, --help         this page
 """
 
 
 def help_page(schema: type[Any], program: str, about: str | None = None) -> str:
-    """Write the help page: what the program is about, flags, every group's options, every key."""
+    """Write the help page: description, flags, the options of every group, every key."""
     about = _EXAMPLES if about is None else "{program}  [group=option] [key=value] ...\n\n" + about
-    lines = [about.format(program=program), _FLAGS, "Groups, and their options"]
+    lines = [about.format(program=program), _FLAGS, "Groups and their options"]
     for group, options in group_options().items():
         if group == "layers":
             options = [*options, "or numbers: layers=12, layers=[3,7]"]
         lines += _wrap(f"  {group:<12}", " ".join(options))
-    lines += ["", "Keys, with their defaults where no option sets them"]
-    known = list(keys(schema))
-    width = max(len(key.name) for key in known) + 1
-    for key in known:
+    lines += ["", "Keys and their defaults, which an option may replace"]
+    listed = list(keys(schema))
+    width = max(len(key.name) for key in listed) + 1
+    for key in listed:
         choices = f" [{', '.join(key.choices)}]" if key.choices else ""
         lines += _wrap(f"  {key.name:<{width}}", key.doc + choices + _default(key.default))
     return "\n".join(lines)

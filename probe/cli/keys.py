@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
+from types import NoneType, UnionType
 from typing import Any, get_args, get_type_hints
+
+_TYPE_NAMES: dict[Any, str] = {
+    int: "an integer",
+    float: "a number",
+    str: "a string",
+    list[int]: "a list of integers",
+    list[float]: "a list of numbers",
+    list[str]: "a list of strings",
+    NoneType: "null",
+}
 
 
 @dataclass(frozen=True)
 class Key:
-    """A key that a user can set: its dotted name, type, default and explanation."""
+    """A key that a user can set: its dotted name, type, default and description."""
 
     name: str
     kind: Any
@@ -19,12 +30,18 @@ class Key:
 
     @property
     def choices(self) -> list[str]:
-        """Values that the key can take, where they are few."""
+        """All values of the key, where they are few."""
         kinds = get_args(self.kind) or (self.kind,)
         for kind in kinds:
             if isinstance(kind, type) and issubclass(kind, Enum):
                 return [member.name for member in kind]
         return ["true", "false"] if bool in kinds else []
+
+    @property
+    def type_name(self) -> str:
+        """What a value must be, e.g. `an integer or null`."""
+        kinds = get_args(self.kind) if isinstance(self.kind, UnionType) else (self.kind,)
+        return " or ".join(_TYPE_NAMES.get(kind, str(kind)) for kind in kinds)
 
 
 def keys(schema: Any, prefix: str = "") -> Iterator[Key]:

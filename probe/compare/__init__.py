@@ -1,16 +1,16 @@
-"""Compare topologies: entry by entry and hub by hub where neurons match, and by their measures.
+"""Compare topologies: entry by entry and hub by hub where neurons correspond, and by measures.
 
-Two topologies can be laid over each other only if neuron 17 of the one is neuron 17 of the other:
-in the same architecture, read at the same site, with weights from the same initialisation, as
-along the steps of one training or along the residual stream of one model. Everything else has
-neurons without a common name, and only numbers that do not depend on names are compared.
+Neuron 17 of one topology is neuron 17 of another only if both are read at the same site of models
+whose weights started from the same initialisation, e.g. at two steps of one training, or at two
+layers of one residual stream. Otherwise neurons have no common names, and only measures that do not
+depend on names are compared.
 
     python -m probe.compare RUN RUN ...
 """
 
 from __future__ import annotations
 
-from probe.compare.compare import Comparison, Pair, compare
 from probe.compare.items import Item, load_items
+from probe.compare.pairwise import Comparison, Pair, compare
 
 __all__ = ["Comparison", "Item", "Pair", "compare", "load_items"]

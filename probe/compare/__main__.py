@@ -1,4 +1,4 @@
-"""`python -m probe.compare`: set the topologies of finished runs beside each other."""
+"""`python -m probe.compare`: compare the topologies of finished runs."""
 
 from __future__ import annotations
 
@@ -13,27 +13,28 @@ from probe.system.commands import Parser, exit_code
 from probe.system.logs import log_to_console
 
 _ABOUT = """\
-Compares all topologies of the given runs, two at a time.
+Compares every two topologies of the given runs.
 
-Where neurons match (one model, its revisions included; one initialisation; one site, and one
-layer for site=mlp): correlation and root mean square difference of the entries, the neuron pairs
-that differ most, and the share of hubs in common beside relabelled neurons. Everywhere: measures.
+Where neurons correspond (one model, its revisions and copies included; one initialisation; one
+site, and one layer for site=mlp): correlation and root mean square difference of the entries, the
+neuron pairs that differ most, and the share of hubs in common, against relabelled neurons.
+Everywhere: measures.
 """
 _EXAMPLES = """\
 examples
   python -m probe.compare outputs/tiny/sample/each-mean-8c1a0e52
       the layers of one run
   python -m probe.compare outputs/pythia160m/openwebtext/*
-      the steps of a training, each a run with model.revision=step1000, step2000, …
+      steps of one training, each a run with model.revision=step1000, step2000, …
   python -m probe.compare outputs/tiny/sample/all-mean-*
-      one mean over layers of pretrained and of random weights: their measures
+      the mean over layers of pretrained and of random weights, by their measures
 
 files
-  comparison.csv    a row for every two topologies; relative_… is (b - a)/max(|a|, |b|)
-  differences.csv   the ten neuron pairs that differ most, of every two whose neurons match
-  measures.csv      a row for every topology; half_difference_… is the noise of a measure
-  comparison.png    correlations of entries and hubs in common, where any neurons match
-  beside.png        heat maps and histograms, of up to four topologies
+  comparison.csv    one row per pair of topologies; relative_… is (b - a)/max(|a|, |b|)
+  differences.csv   the ten neuron pairs that differ most, where neurons correspond
+  measures.csv      one row per topology; half_difference_… is the noise of a measure
+  comparison.png    correlations of entries and hubs in common, where neurons correspond
+  beside.png        heat maps and histograms side by side, of up to four topologies
 """
 
 
@@ -42,14 +43,18 @@ def main(words: Sequence[str] | None = None) -> int:
     return exit_code(lambda: _compare(_read(words)))
 
 
-def _compare(given: Namespace) -> int:
+def _compare(arguments: Namespace) -> int:
     from probe.compare import compare, load_items
     from probe.compare.report import default_folder, show, write
 
     log_to_console()
-    options = {"permutations": given.permutations, "seed": given.seed, "ranks": given.spearman}
-    items = load_items(given.runs)
-    folder = given.output or default_folder(items, options)
+    options = {
+        "permutations": arguments.permutations,
+        "seed": arguments.seed,
+        "ranks": arguments.spearman,
+    }
+    items = load_items(arguments.runs)
+    folder = arguments.output or default_folder(items, options)
     comparison = compare(items, **options)
     write(comparison, folder)
     show(comparison)
@@ -62,21 +67,24 @@ def _read(words: Sequence[str] | None) -> Namespace:
     parser.add_argument("runs", metavar="RUN", nargs="+", help="folder of a finished run")
     parser.add_argument(
         "--output", type=Path, metavar="DIR",
-        help="where to write (default: outputs/compare/<8 hex of runs and options>)",
+        help="where to write (default: outputs/compare/<hash of runs and options>)",
     )  # fmt: skip
     parser.add_argument(
         "--permutations", type=int, default=1000, metavar="N",
-        help="random relabellings that the hubs in common are compared with (default: 1000)",
+        help="random relabellings, the null model of hubs in common (default: 1000)",
     )  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of them (default: 0)")
     parser.add_argument(
-        "--spearman", action="store_true", help="also correlate the entries by rank (slower)"
+        "--seed", type=int, default=0, metavar="N", help="of the relabellings (default: 0)"
     )
-    given = parser.parse_args(words)
+    parser.add_argument(
+        "--spearman", action="store_true", help="also correlate the ranks of the entries (slower)"
+    )
+    arguments = parser.parse_args(words)
     for name, least in (("permutations", 1), ("seed", 0)):
-        if getattr(given, name) < least:
-            raise UserError(f"--{name} {getattr(given, name)} is too small; give {least} or more")
-    return given
+        value = getattr(arguments, name)
+        if value < least:
+            raise UserError(f"--{name} {value} is too small; give {least} or more")
+    return arguments
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How alike the entries of matrices are, over the pairs of neurons that both define."""
+"""Similarity of the entries of matrices, over the pairs of neurons defined in both."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from probe.topology import Topology
 
 Entries = NDArray[np.float32]
 Defined = NDArray[np.bool_]
-# Entries that are turned to float64 at a time, of every matrix: 24 matrices take 50 MB.
+# Entries of every matrix converted to float64 at a time: 24 matrices take 50 MB.
 _CHUNK = 1 << 18
 
 
@@ -31,7 +31,7 @@ def upper_entries(topologies: Sequence[Topology]) -> tuple[Entries, Defined]:
     Returns
     -------
     entries : ndarray of float32, shape (n_topologies, n_pairs)
-        Row by row, as `np.triu_indices` has it; 0 where a neuron is undefined.
+        In the order of `np.triu_indices`; 0 where a neuron is undefined.
     defined : ndarray of bool, shape (n_topologies, n_pairs)
         Where both neurons of the pair are defined.
     """
@@ -47,10 +47,10 @@ def upper_entries(topologies: Sequence[Topology]) -> tuple[Entries, Defined]:
 
 
 def pearson(entries: NDArray[Any], defined: Defined) -> NDArray[np.float64]:
-    """Correlate every two rows over the columns that both define.
+    """Correlate every two rows over the columns defined in both.
 
-    All the sums over pairs of rows are matrix products, of which a chunk of columns at a time is
-    held in float64. Rows are first shifted by their means, so that the sums lose no digits.
+    All sums over pairs of rows are matrix products, with one chunk of columns in float64 at a time.
+    Rows are centred first, so that the sums lose no digits.
 
     Parameters
     ----------
@@ -69,35 +69,36 @@ def pearson(entries: NDArray[Any], defined: Defined) -> NDArray[np.float64]:
     mean = total / defined.sum(axis=1, keepdims=True).clip(1)
     counts, sums, squares, products = np.zeros((4, rows, rows))
     for start in range(0, columns, _CHUNK):
-        known = defined[:, start : start + _CHUNK].astype(np.float64)
-        values = (entries[:, start : start + _CHUNK] - mean) * known
-        counts += known @ known.T
-        sums += values @ known.T  # of row i over the columns that row j has, too
-        squares += values**2 @ known.T
+        mask = defined[:, start : start + _CHUNK].astype(np.float64)
+        values = (entries[:, start : start + _CHUNK] - mean) * mask
+        counts += mask @ mask.T
+        sums += values @ mask.T  # of row i over the columns that row j has, too
+        squares += values**2 @ mask.T
         products += values @ values.T
     with np.errstate(divide="ignore", invalid="ignore"):
         covariance = products - sums * sums.T / counts
         variance = squares - sums**2 / counts
-        # What rounding leaves of a constant's variance is no variance.
+        # Rounding leaves a constant row a variance that is not exactly 0.
         variance = np.where(variance > 1e-12 * squares, variance, np.nan)
         correlation = covariance / np.sqrt(variance * variance.T)
     return correlation.clip(-1, 1)
 
 
 def spearman(entries: Entries, defined: Defined) -> NDArray[np.float64]:
-    """Correlate the ranks of every two rows over the columns that both define."""
+    """Correlate the ranks of every two rows over the columns defined in both."""
     from scipy.stats import rankdata
 
     if (defined == defined[0]).all():
-        kept = entries[:, defined[0]]
-        return pearson(rankdata(kept, axis=1), np.ones(kept.shape, dtype=bool))
-    found = np.eye(len(entries))
+        common = entries[:, defined[0]]
+        return pearson(rankdata(common, axis=1), np.ones(common.shape, dtype=bool))
+    correlation = np.eye(len(entries))
     for a in range(len(entries)):
         for b in range(a):
             both = defined[a] & defined[b]
             ranks = rankdata(entries[[a, b]][:, both], axis=1)
-            found[a, b] = found[b, a] = pearson(ranks, np.ones(ranks.shape, dtype=bool))[0, 1]
-    return found
+            r = pearson(ranks, np.ones(ranks.shape, dtype=bool))[0, 1]
+            correlation[a, b] = correlation[b, a] = r
+    return correlation
 
 
 def differences(
@@ -112,7 +113,7 @@ def differences(
     n_neurons : int
         Size of the matrices.
     most : int
-        How many pairs of neurons to name.
+        How many pairs of neurons to return.
     """
     places = np.flatnonzero(defined.all(axis=0))
     if not places.size:
@@ -121,15 +122,15 @@ def differences(
     size = np.abs(first - second)
     largest = np.argpartition(-size, min(most, size.size) - 1)[:most]
     largest = largest[np.argsort(-size[largest], kind="stable")]
-    named = [
+    pairs = [
         Difference(_neurons(int(places[at]), n_neurons), (float(first[at]), float(second[at])))
         for at in largest
     ]
-    return float(np.sqrt((size**2).mean())), named
+    return float(np.sqrt((size**2).mean())), pairs
 
 
 def _neurons(place: int, n: int) -> tuple[int, int]:
-    """Row and column of a place in the flattened upper triangle."""
+    """Return row and column of a place in the flattened upper triangle."""
     ends = np.cumsum(np.arange(n - 1, 0, -1))
     row = int(np.searchsorted(ends, place, side="right"))
     return row, n - int(ends[row] - place)

@@ -1,4 +1,4 @@
-"""Whether two topologies have the same hubs, beside hubs drawn at random."""
+"""Hubs that two topologies have in common, against hubs relabelled at random."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Overlap:
-    """Hubs in common, and what to expect if neurons were relabelled at random.
+    """Hubs in common, and how many to expect under random relabelling.
 
     Attributes
     ----------
     shared : int
         Hubs in common.
     jaccard, share : float
-        Their share of the hubs that either has, and of the fewer hubs, dimensionless.
+        Divided by the hubs of either, and by the smaller number of hubs, dimensionless.
     chance, chance_95 : float
         Mean and 95 % quantile of the share under relabelling.
     p : float
-        One-sided: how often relabelling shares as many, `(1 + times)/(1 + permutations)`
-        (Phipson & Smyth 2010), so that it is never 0.
+        One-sided p value, `(1 + times that relabelling shares as many)/(1 + permutations)`
+        (Phipson & Smyth 2010), which is never 0.
     """
 
     shared: int
@@ -35,9 +35,9 @@ class Overlap:
 
 
 class Relabelling:
-    """Hubs in common when the neurons of one topology are relabelled at random.
+    """Null model: hubs in common after the neurons of one topology are relabelled at random.
 
-    Which neurons the hubs are does not matter then, only how many: equal sizes have one null.
+    It depends on the numbers of neurons and hubs alone, so that equal sizes share one null.
 
     Parameters
     ----------
@@ -49,22 +49,22 @@ class Relabelling:
 
     def __init__(self, permutations: int, seed: int) -> None:
         self._permutations, self._seed = permutations, seed
-        self._known: dict[tuple[int, int, int], NDArray[np.int64]] = {}
+        self._nulls: dict[tuple[int, int, int], NDArray[np.int64]] = {}
 
     def shared(self, neurons: int, first: int, second: int) -> NDArray[np.int64]:
-        """Draw how many of `first` hubs are among `second` hubs, shape (n_permutations,)."""
+        """Draw the number of hubs in common, `first` with `second`, shape (n_permutations,)."""
         sizes = (neurons, first, second)
-        if sizes not in self._known:
+        if sizes not in self._nulls:
             rng = np.random.default_rng((self._seed, *sizes))
             hub = np.arange(neurons) < first
-            drawn = [rng.permutation(hub)[:second].sum() for _ in range(self._permutations)]
-            self._known[sizes] = np.array(drawn, dtype=np.int64)
-        return self._known[sizes]
+            shared = [rng.permutation(hub)[:second].sum() for _ in range(self._permutations)]
+            self._nulls[sizes] = np.array(shared, dtype=np.int64)
+        return self._nulls[sizes]
 
     def overlap(
         self, first: Collection[int], second: Collection[int], defined: Collection[int]
     ) -> Overlap | None:
-        """Compare hubs among the neurons that both define; None where one has no hub there."""
+        """Compare hubs among the neurons defined in both; None if one has no hub there."""
         ours, theirs = set(first) & set(defined), set(second) & set(defined)
         fewer = min(len(ours), len(theirs))
         if not fewer:

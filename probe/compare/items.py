@@ -1,4 +1,4 @@
-"""What is compared: every topology of some runs, with its measures and a short label."""
+"""The items of a comparison: every topology of some runs, with measures and a short label."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class Item:
     Attributes
     ----------
     label : str
-        Short name, unlike that of any other item.
+        Short name, unique among the items.
     run : Path
-        Folder that it was read from.
+        Folder of its run.
     topology : Topology
         The matrix.
     space : Space
-        What its neurons are.
+        Its neurons.
     hubs : tuple of int
-        Its strongest neurons, as the run's own measures have them.
+        Its hubs, as in the run's measures.
     numbers : dict of str to float
         Its measures.
     """
@@ -45,7 +45,7 @@ class Item:
 
     @property
     def half_differences(self) -> dict[str, float]:
-        """How far each measure differs between two halves of the documents, where that is known."""
+        """How much each measure differs between two halves of the documents, where known."""
         reliability = self.topology.reliability
         if reliability is None or len(reliability.halves) != 2:
             return {}
@@ -54,49 +54,49 @@ class Item:
 
 
 def load_items(runs: Sequence[str | os.PathLike[str]]) -> list[Item]:
-    """Load every topology of finished runs; a run that is given twice counts once.
+    """Load every topology of finished runs; a run given twice counts once.
 
     Raises
     ------
     UserError
-        If a folder is no finished run, or there is nothing to compare.
+        If a folder is not a finished run, or there is nothing to compare.
     """
-    found = list(dict.fromkeys(Path(run).resolve() for run in runs))
-    loaded = [load_topologies(run) for run in found]
-    for run, topologies in zip(found, loaded, strict=True):
+    folders = list(dict.fromkeys(Path(run).resolve() for run in runs))
+    loaded = [load_topologies(folder) for folder in folders]
+    for folder, topologies in zip(folders, loaded, strict=True):
         if any(topology.kind == "cross" for topology in topologies):
             raise UserError(
-                f"{run} has matrices between two layers, which have no graphs and hubs to compare; "
-                "give runs of layers=each or layers=full"
+                f"{folder} has matrices between two layers, which have no graph or hubs to "
+                "compare; give runs of layers=each or layers=full"
             )
     if sum(map(len, loaded)) < 2:
         raise UserError(
-            f"{runs[0]} has one topology, and a comparison needs two; give another run with it"
+            f"{runs[0]} has only one topology, and a comparison needs two; give another run"
         )
-    labels = _labels(_names(found), [[topology.name for topology in each] for each in loaded])
+    labels = _labels(_names(folders), [[topology.name for topology in each] for each in loaded])
     return [
         item
-        for run, topologies, names in zip(found, loaded, labels, strict=True)
+        for run, topologies, names in zip(folders, loaded, labels, strict=True)
         for item in _items(run, topologies, names)
     ]
 
 
 def _items(run: Path, topologies: Sequence[Topology], labels: Sequence[str]) -> Iterator[Item]:
     numbers, measures = read_numbers(run), read_measures(run)
-    config = read_manifest(run, "config")["config"]
+    manifest = read_manifest(run, "config")
     for topology, label in zip(topologies, labels, strict=True):
         yield Item(
             label=label,
             run=run,
             topology=topology,
-            space=Space.of(topology, config),
+            space=Space.of(topology, manifest),
             hubs=tuple(neuron for neuron, _ in measures[topology.name]["hubs"]),
             numbers=numbers[topology.name],
         )
 
 
 def _labels(runs: Sequence[str], topologies: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Label the topologies of every run by no more than it takes."""
+    """Label the topologies of every run as briefly as possible."""
     if len(runs) == 1:
         return [list(topologies[0])]
     if all(len(names) == 1 for names in topologies):
@@ -107,19 +107,19 @@ def _labels(runs: Sequence[str], topologies: Sequence[Sequence[str]]) -> list[li
 
 
 def _names(runs: Sequence[Path]) -> list[str]:
-    """Name runs by as little of their paths as tells them apart."""
+    """Name runs by the shortest part of their paths that distinguishes them."""
 
     def plain(run: Path) -> str:
         return re.sub(r"-[0-9a-f]{8}$", "", run.name)
 
-    ways: list[Callable[[Path], str]] = [
+    candidates: list[Callable[[Path], str]] = [
         plain,
         lambda run: f"{run.parent.name}/{plain(run)}",
         lambda run: f"{run.parent.parent.name}/{run.parent.name}/{plain(run)}",
         lambda run: run.name,
     ]
-    for way in ways:
-        names = [way(run) for run in runs]
+    for name in candidates:
+        names = [name(run) for run in runs]
         if len(set(names)) == len(runs):
             return names
     return [str(run) for run in runs]

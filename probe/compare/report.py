@@ -1,4 +1,4 @@
-"""What a comparison leaves: tables, figures, and a summary on the console."""
+"""The output of a comparison: tables, figures, and a summary on the console."""
 
 from __future__ import annotations
 
@@ -12,16 +12,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from probe.compare.compare import Comparison, Pair
 from probe.compare.items import Item
+from probe.compare.pairwise import Comparison, Pair
 from probe.errors import UserError
 from probe.runs.manifest import MANIFEST
 from probe.system.tables import aligned, write_csv
 
 logger = logging.getLogger(__name__)
 _TABLE = "comparison.csv"
-_BESIDE = 4  # heat maps that a figure has room for
+_BESIDE = 4  # heat maps that fit into a figure
 _SHOWN = 40  # lines of a table on the console
+# Columns on the console, by their names in measures.csv.
+_MEASURES = {
+    "tokens": "tokens",
+    "mean_abs_r": "mean |r|",
+    "chance_abs_r": "chance",
+    "strength_gini": "Gini",
+    "participation_ratio": "eff. dim.",
+}
 
 
 def default_folder(items: Sequence[Item], options: dict[str, Any]) -> Path:
@@ -32,15 +40,15 @@ def default_folder(items: Sequence[Item], options: dict[str, Any]) -> Path:
 
 
 def write(comparison: Comparison, folder: Path) -> None:
-    """Write tables and figures; the folder appears whole, in the place of an older comparison.
+    """Write tables and figures; the folder appears complete and replaces an older comparison.
 
     Raises
     ------
     UserError
         If the folder holds anything else, or cannot be written.
     """
-    if folder.exists() and not (folder / _TABLE).is_file() and _holds_anything(folder):
-        raise UserError(f"{folder} holds other files; give --output a new folder")
+    if folder.exists() and not (folder / _TABLE).is_file() and _not_empty(folder):
+        raise UserError(f"{folder} contains other files; give --output a new folder")
     with _in_place_of(folder) as work:
         write_csv(work / _TABLE, [_pair_row(comparison, pair) for pair in comparison.pairs])
         rows = list(_difference_rows(comparison))
@@ -51,47 +59,46 @@ def write(comparison: Comparison, folder: Path) -> None:
 
 
 def show(comparison: Comparison) -> None:
-    """Show the pairs on the console, and why there are pairs without numbers."""
+    """Log the pairs, and why some are compared by measures only."""
     labels = [item.label for item in comparison.items]
     matched = [pair for pair in comparison.pairs if pair.unmatched is None]
     header = [
-        "items", "", "r of entries", "ceiling", "rms difference", "share of hubs", "by chance", "p",
+        "items", "", "r of entries", "ceiling", "rms difference", "hubs in common", "chance", "p",
     ]  # fmt: skip
     lines = aligned(header, [_line(labels, pair) for pair in matched]) if matched else []
     for line in lines[: 1 + _SHOWN]:
         logger.info("%s", line)
     if len(lines) > 1 + _SHOWN:
-        logger.info("and %d pairs more in %s", len(lines) - 1 - _SHOWN, _TABLE)
+        logger.info("and %d more pairs in %s", len(lines) - 1 - _SHOWN, _TABLE)
     for reason in dict.fromkeys(pair.unmatched for pair in comparison.pairs if pair.unmatched):
-        concerned = [pair for pair in comparison.pairs if pair.unmatched == reason]
+        pairs = [pair for pair in comparison.pairs if pair.unmatched == reason]
         logger.info(
-            "%d pair%s compared by measures only, e.g. %s and %s: %s, so that neurons do not match",
-            len(concerned), "s" if len(concerned) > 1 else "",
-            labels[concerned[0].items[0]], labels[concerned[0].items[1]], reason,
+            "%d pair%s compared by measures only, e.g. %s and %s: %s, so neurons do not correspond",
+            len(pairs), "s" if len(pairs) > 1 else "",
+            labels[pairs[0].items[0]], labels[pairs[0].items[1]], reason,
         )  # fmt: skip
     _show_measures(comparison.items)
 
 
 def _show_measures(items: Sequence[Item]) -> None:
-    columns = ["tokens", "mean_abs_r", "chance_abs_r", "strength_gini", "participation_ratio"]
     rows = [_item_row(item) for item in items]
-    columns = [column for column in columns if any(column in row for row in rows)]
+    columns = [column for column in _MEASURES if any(column in row for row in rows)]
     cells = [[row["item"], *(_short(row.get(column)) for column in columns)] for row in rows]
-    for line in aligned(["item", *columns], cells[:_SHOWN]):
+    for line in aligned(["item", *(_MEASURES[column] for column in columns)], cells[:_SHOWN]):
         logger.info("%s", line)
     tokens = [row["tokens"] for row in rows if row.get("tokens")]
     if tokens and max(tokens) > 1.1 * min(tokens):
         logger.warning(
-            "the items have between %d and %d tokens: noise alone makes |r| differ; read every "
-            "measure of |r| beside chance_abs_r", min(tokens), max(tokens),
+            "the items have between %d and %d tokens, so noise alone makes |r| differ; compare "
+            "every |r| with its chance level", min(tokens), max(tokens),
         )  # fmt: skip
 
 
 def _line(labels: Sequence[str], pair: Pair) -> list[str]:
     hubs = pair.overlap
-    found = [pair.correlation, pair.ceiling, pair.rms_difference]
-    found += [hubs.share, hubs.chance, hubs.p] if hubs else [None] * 3
-    return [*(labels[number] for number in pair.items), *map(_short, found)]
+    numbers = [pair.correlation, pair.ceiling, pair.rms_difference]
+    numbers += [hubs.share, hubs.chance, hubs.p] if hubs else [None] * 3
+    return [*(labels[number] for number in pair.items), *map(_short, numbers)]
 
 
 def _short(value: float | None) -> str:
@@ -121,11 +128,11 @@ def _pair_row(comparison: Comparison, pair: Pair) -> dict[str, Any]:
 def _difference_rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
     for pair in comparison.pairs:
         a, b = (comparison.items[number].label for number in pair.items)
-        for one in pair.largest:
+        for pair_of_neurons in pair.largest:
+            (i, j), (r_a, r_b) = pair_of_neurons.neurons, pair_of_neurons.r
             yield {
-                "item_a": a, "item_b": b,
-                "neuron_i": one.neurons[0], "neuron_j": one.neurons[1],
-                "r_a": one.r[0], "r_b": one.r[1], "difference": one.r[1] - one.r[0],
+                "item_a": a, "item_b": b, "neuron_i": i, "neuron_j": j,
+                "r_a": r_a, "r_b": r_b, "difference": r_b - r_a,
             }  # fmt: skip
 
 
@@ -139,7 +146,7 @@ def _item_row(item: Item) -> dict[str, Any]:
     }  # fmt: skip
     if reliability is not None:
         row |= {"tokens": reliability.tokens, "split_half": reliability.split_half}
-    halves = {f"half_difference_{name}": far for name, far in item.half_differences.items()}
+    halves = {f"half_difference_{name}": value for name, value in item.half_differences.items()}
     return row | item.numbers | halves
 
 
@@ -164,7 +171,7 @@ def _draw(comparison: Comparison, work: Path) -> None:
 
 @contextmanager
 def _in_place_of(folder: Path) -> Iterator[Path]:
-    """Give a folder to work in that takes the place of `folder` once it is whole."""
+    """Yield a folder to work in, which replaces `folder` once it is complete."""
     work = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     old = work.with_suffix(".old")
     try:
@@ -182,7 +189,7 @@ def _in_place_of(folder: Path) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _holds_anything(folder: Path) -> bool:
+def _not_empty(folder: Path) -> bool:
     return not folder.is_dir() or any(folder.iterdir())
 
 

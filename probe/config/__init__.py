@@ -1,4 +1,4 @@
-"""Configuration: the schema, where conf/ is, checks, and the name of a run."""
+"""Configuration: the schema, the options in conf/, checks, and the name of a run."""
 
 from probe.config.checks import check
 from probe.config.choices import (

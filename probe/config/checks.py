@@ -1,4 +1,4 @@
-"""Checks of a configuration that types cannot say and that need neither model nor data."""
+"""Checks of a configuration that types cannot express and that need neither model nor data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from probe.config.plain import to_plain
 from probe.config.run_name import JOINT, layer_numbers
 from probe.config.schema import Config, DataConfig
 from probe.config.short_names import name_mistakes
-from probe.config.values import LARGEST, number_mistakes, text_mistakes
+from probe.config.value_checks import LARGEST, number_mistakes, text_mistakes
 from probe.errors import UserError
 from probe.system.secrets import hide
 
@@ -37,7 +37,7 @@ def _mistakes(config: Config) -> Iterator[str]:
 
 
 def _secret_mistakes(values: Any, name: str = "") -> Iterator[str]:
-    """Refuse what would be written into config.yaml, manifest and W&B; it is not repeated here."""
+    """Refuse secrets, which would go to config.yaml, manifest and W&B; the message has none."""
     if isinstance(values, dict):
         for key, value in values.items():
             yield from _secret_mistakes(value, f"{name}.{key}" if name else key)
@@ -46,8 +46,8 @@ def _secret_mistakes(values: Any, name: str = "") -> Iterator[str]:
             yield from _secret_mistakes(value, name)
     elif isinstance(values, str) and hide(values) != values:
         yield (
-            f"{name} holds a token or a password, which the run would write down; leave it out, "
-            "and give it as HF_TOKEN or WANDB_API_KEY in the environment"
+            f"{name} contains a token or password, which would be saved with the results; set "
+            "HF_TOKEN or WANDB_API_KEY in the environment instead"
         )
 
 
@@ -56,12 +56,12 @@ def _model_mistakes(config: Config) -> Iterator[str]:
     if model.path is None and model.id is None:
         yield "the model has neither path nor id; give model.path=DIR or model.id=ORG/NAME"
     elif model.path is not None and not (Path(model.path) / "config.json").is_file():
-        yield f"model.path={model.path} is no model folder: it has no config.json"
+        yield f"model.path={model.path} is not a model folder: it has no config.json"
     if model.device_map is None:
         return
     processes, device = config.launch.num_processes, config.runtime.device
     if model.device_map != "auto":
-        yield f"model.device_map={model.device_map} is not known; give auto, or leave it out"
+        yield f"model.device_map={model.device_map} is not supported; give auto, or leave it out"
     if processes is not None and processes > 1:
         yield (
             f"launch.num_processes={processes} is for models that fit on one device, and "
@@ -98,8 +98,8 @@ def _data_mistakes(config: Config) -> Iterator[str]:
     between = data.perplexity
     if between is not None and (len(between) != 2 or not 0 <= between[0] < between[1] <= 100):
         yield (
-            f"data.perplexity={list(between)} is no pair of percentiles from 0 to 100, the lower "
-            "first; give e.g. data.perplexity=[1,99]"
+            f"data.perplexity={list(between)} must be two percentiles from 0 to 100, the lower "
+            "first, e.g. data.perplexity=[1,99]"
         )
     elif between is not None and between[1] <= 1:
         yield (
@@ -114,41 +114,39 @@ def _streaming_mistakes(data: DataConfig) -> Iterator[str]:
     if not data.streaming:
         return
     if data.path is not None or data.source in ("mmlu", "sample", "text", "table"):
-        yield (
-            "data.streaming=true reads from the Hub row by row, which neither data.path nor "
-            f"data={data.source} can; leave it out"
-        )
+        source = "data.path" if data.path is not None else f"data={data.source}"
+        yield f"data.streaming=true streams from the Hub, which {source} does not; leave it out"
     if data.shuffle or data.perplexity or data.limit is None:
         yield (
-            "data.streaming=true reads no more than data.limit needs, without data.shuffle and "
-            "data.perplexity, which choose among all rows; give data.limit=N alone"
+            "data.streaming=true needs data.limit=N, and no data.shuffle or data.perplexity, which "
+            "need all rows"
         )
 
 
 def _layer_mistakes(config: Config) -> Iterator[str]:
     selection, index = config.layers.selection, config.layers.index
     if selection is Selection.single and index is None:
-        yield "layers=single needs layers; give them at once, e.g. layers=12 or layers=[3,7]"
+        yield "layers=single needs layer numbers; give e.g. layers=12 or layers=[3,7]"
     elif selection in (Selection.single, *JOINT) and index is not None:
         numbers = layer_numbers(config)
         if not numbers or not all(
             type(number) is int and 0 <= number <= LARGEST for number in numbers
         ):
             yield (
-                f"layers.index={index} is no layer number or list of numbers "
-                "from 0 up, e.g. layers=12 or layers=[3,7]"
+                f"layers.index={index} must be a layer number from 0 up or a list of them, "
+                "e.g. layers=12 or layers=[3,7]"
             )
         elif len(set(numbers)) < len(numbers):
             yield f"layers.index={index} names a layer twice; name each once"
         elif selection in JOINT and len(numbers) < 2:
             yield (
-                f"layers={selection} joins two layers or more, and layers.index={index} is one; "
+                f"layers={selection} joins two or more layers, and layers.index={index} is one; "
                 "give e.g. layers.index=[3,7], or leave it out for all layers"
             )
     if config.layers.selection is Selection.all and config.site is Site.mlp:
         yield (
             "layers=all with site=mlp would average over unrelated neurons, as every layer's MLP "
-            "has its own; take layers=each or single layers"
+            "has its own; use layers=each or layer numbers"
         )
 
 
@@ -158,29 +156,29 @@ def _embedding_mistakes(config: Config) -> Iterator[str]:
     selection = config.layers.selection
     if selection not in (Selection.all, Selection.each) and layer_numbers(config) != [0]:
         yield (
-            "site=embedding is what enters the first block, a single layer of number 0; give "
-            "layers=0 or leave layers out"
+            "site=embedding is the input of the first block, a single layer, 0; give layers=0, or "
+            "leave layers out"
         )
 
 
 def _joint_mistakes(config: Config) -> Iterator[str]:
-    """Refuse what has no sums between layers."""
+    """Refuse what is not computed between layers."""
     joint = f"layers={config.layers.selection}"
     if config.layers.selection not in JOINT:
         return
     if config.average.scheme is Scheme.pooled:
-        yield f"{joint} averages over examples; take average=mean or average=fisher"
+        yield f"{joint} needs a mean over examples; use average=mean or average=fisher"
     if config.average.std:
-        yield f"{joint} has no standard errors; leave average.std=true out, or take layers=each"
+        yield f"{joint} has no standard errors; leave average.std=true out, or use layers=each"
     if config.null.shifts:
         yield (
             f"{joint} has no circular-shift null; leave null.shifts={config.null.shifts} out, or "
-            "take layers=each"
+            "use layers=each"
         )
     if config.layers.selection is Selection.full and config.average.halves:
         yield (
-            "layers=full compares no halves, which would double its sums; leave "
-            "average.halves=true out, or take layers=cross"
+            "layers=full has no split-half r, which would double its sums; leave "
+            "average.halves=true out, or use layers=cross"
         )
 
 
@@ -189,7 +187,7 @@ def _average_mistakes(config: Config) -> Iterator[str]:
     if average.std and average.scheme is Scheme.pooled:
         yield "average.std=true needs a mean over examples: average=mean or average=fisher"
     if average.example is not None and average.parts > 1:
-        yield f"average.example={average.example} leaves one example; average.parts must be 1"
+        yield f"average.example={average.example} selects one example; average.parts must be 1"
     if average.scheme is Scheme.fisher and config.data.min_tokens < 4:
         yield (
             f"average.scheme=fisher needs examples of 4 tokens or more, "
@@ -198,14 +196,12 @@ def _average_mistakes(config: Config) -> Iterator[str]:
 
 
 def _measure_mistakes(config: Config) -> Iterator[str]:
-    given = config.measures.density
-    densities = given if isinstance(given, list) else [given]
-    if not densities or not all(
-        type(density) in (int, float) and 0 < density <= 1 for density in densities
-    ):
+    density = config.measures.density
+    densities = density if isinstance(density, list) else [density]
+    if not densities or not all(type(one) in (int, float) and 0 < one <= 1 for one in densities):
         yield (
-            f"measures.density={given} is no share above 0 and up to 1, or list of shares; "
-            "give e.g. measures.density=0.1 or measures.density=[0.01,0.1]"
+            f"measures.density={density} must be a fraction above 0 and up to 1, or a list of "
+            "them, e.g. measures.density=0.1 or measures.density=[0.01,0.1]"
         )
     elif len(set(densities)) < len(densities):
-        yield f"measures.density={given} names a density twice; name each once"
+        yield f"measures.density={density} names a density twice; name each once"

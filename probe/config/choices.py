@@ -1,4 +1,4 @@
-"""The values that a key can take, where they are few."""
+"""The values of keys that have only a few."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Site(StrEnum):
 
 
 class Selection(StrEnum):
-    """Which layers are correlated and what becomes of them."""
+    """Which layers are correlated, and how they are combined."""
 
     all = "all"
     each = "each"
@@ -49,7 +49,7 @@ class Scheme(StrEnum):
 
 
 class Weight(StrEnum):
-    """What counts the same in the average: every example or every token."""
+    """What has equal weight in the average: every example or every token."""
 
     example = "example"
     token = "token"
@@ -64,7 +64,7 @@ class Cut(StrEnum):
 
 
 class Matmul(StrEnum):
-    """Precision of the products that the correlations are made of."""
+    """Precision of the correlation matmul."""
 
     fp32 = "fp32"
     tf32 = "tf32"
@@ -72,7 +72,7 @@ class Matmul(StrEnum):
 
 
 class DensityRule(StrEnum):
-    """Which entries of a matrix `measures.density` is a share of."""
+    """Which entries of a matrix `measures.density` is a fraction of."""
 
     pairs = "pairs"
     paper = "paper"
@@ -86,7 +86,7 @@ class InitKind(StrEnum):
 
 
 class Mode(StrEnum):
-    """Whether W&B talks to its server."""
+    """Whether W&B connects to its server."""
 
     auto = "auto"
     online = "online"

@@ -1,4 +1,4 @@
-"""A configuration as plain JSON types, for files, for ranks and for W&B."""
+"""A configuration as plain JSON types, for files, ranks and W&B."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def to_plain(config: Config) -> dict[str, Any]:
 
 
 def from_plain(plain: dict[str, Any]) -> Config:
-    """Rebuild a configuration, its types checked."""
+    """Rebuild a configuration and check its types."""
     config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), plain))
     assert isinstance(config, Config)
     return config

@@ -1,4 +1,4 @@
-"""Names a run by what it computes, never by the clock."""
+"""The name of a run: what it computes, never when."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from probe.config.choices import InitKind, Matmul, Scheme, Selection, Site, Weig
 from probe.config.schema import AverageConfig, Config
 from probe.config.short_names import data_name, model_name
 
-# Selections of which a matrix joins the neurons of several layers.
+# Selections whose matrices join the neurons of several layers.
 JOINT = (Selection.cross, Selection.full)
-# A folder's name has no place for more; the hash tells them apart.
+# More do not fit into a folder's name; the hash distinguishes them.
 _MANY_LAYERS = 24
 
 
@@ -44,7 +44,7 @@ def layers_name(config: Config) -> str:
 
 
 def layer_numbers(config: Config) -> list[int]:
-    """Return the layers that are asked for by number; none where the selection needs none."""
+    """Return the layers selected by number; none if the selection needs no numbers."""
     index = config.layers.index
     if index is None or config.layers.selection not in (Selection.single, *JOINT):
         return []
@@ -54,7 +54,7 @@ def layer_numbers(config: Config) -> list[int]:
 def computed(config: Config) -> dict[str, Any]:
     """Return the part of the configuration that the matrices depend on."""
     model, data = asdict(config.model), asdict(config.data)
-    del model["device_map"], model["pickle"]  # where a model is, and in what files, changes nothing
+    del model["device_map"], model["pickle"]  # place and file format change no result
     for part in (model, data):
         if part["path"] is not None:
             part["path"] = str(Path(part["path"]).resolve())
@@ -78,7 +78,7 @@ def computed(config: Config) -> dict[str, Any]:
 
 
 def study_folder(config: Config, name: str) -> Path:
-    """Return `<output>/<study>/<8 hex>`; the hash covers the study's own settings, too."""
+    """Return `<output>/<study>/<8 hex>`; the hash includes the study's own settings."""
     return Path(config.output) / name / _hash(computed(config) | {"study": asdict(config)["study"]})
 
 

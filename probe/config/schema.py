@@ -1,4 +1,4 @@
-"""The one dataclass tree behind every configuration: types, defaults, a sentence for each key."""
+"""The dataclasses of every configuration: types, defaults, one sentence per key."""
 
 from __future__ import annotations
 
@@ -35,17 +35,21 @@ class ModelConfig:
 
     name: str | None = key(None, "Short name in paths and tables (default: from the id or folder).")
     id: str | None = key(None, "Repository on the Hugging Face Hub, ORG/NAME.")
-    path: str | None = key(None, "Local folder of the model; takes the place of the Hub.")
+    path: str | None = key(None, "Local folder of the model, used instead of the Hub.")
     revision: str | None = key(None, "Branch, tag or commit on the Hub, e.g. step1000 for Pythia.")
     dtype: DType = key(DType.float32, "Precision of weights and activations.")
     device_map: str | None = key(None, "auto spreads one model over all GPUs and the host.")
     padding_side: Side = key(Side.right, "Side on which short examples are padded.")
-    blocks: str | None = key(None, "Dotted path of the list of blocks, where it is not found.")
-    mlp_output: str | None = key(None, "Path in a block of the MLP's output projection (site=mlp).")
-    attention: str | None = key(None, "Path in a block of the attention module (site=attention).")
-    chat: bool = key(False, "Put questions into the model's chat template (instruct models).")
+    blocks: str | None = key(None, "Dotted path to the decoder blocks, if they are not found.")
+    mlp_output: str | None = key(
+        None, "Path within a block to the MLP's output projection (site=mlp)."
+    )
+    attention: str | None = key(
+        None, "Path within a block to the attention module (site=attention)."
+    )
+    chat: bool = key(False, "Wrap questions in the model's chat template (instruct models).")
     trust_remote_code: bool = key(False, "Run Python code that comes with the model.")
-    pickle: bool = key(False, "Also read weights that are pickled (.bin), tensors only.")
+    pickle: bool = key(False, "Also read pickled weights (.bin), tensors only.")
 
 
 @dataclass
@@ -53,29 +57,35 @@ class DataConfig:
     """A data set and the choice of examples from it."""
 
     source: str = key(MISSING, "Reader of the data set.")
-    name: str | None = key(None, "Short name in paths and tables (default: the file's).")
+    name: str | None = key(None, "Short name in paths and tables (default: the file's name).")
     id: str | None = key(None, "Repository on the Hugging Face Hub.")
     revision: str | None = key(None, "Branch, tag or commit on the Hub.")
-    config: str | None = key(None, "Configuration on the Hub, where the data set has several.")
+    config: str | None = key(None, "Configuration on the Hub, if the data set has several.")
     split: str = key("test", "Split of the data set.")
     column: str = key("text", "Column that holds the text.")
-    template: str | None = key(None, "Text made of a row's columns, named in braces (data=table).")
-    streaming: bool = key(False, "Read only as many rows from the Hub as are needed.")
-    path: str | None = key(None, "Local file or folder; takes the place of the Hub.")
-    cut: Cut = key(Cut.whole, "Make each document one example, paragraphs merged, or windows.")
-    max_words: int = key(800, "Words up to which paragraphs are merged (cut=paragraphs).")
-    window: int | None = key(None, "Tokens of a piece (cut=tokens; default: max_tokens).")
-    min_tokens: int = key(16, "Examples with fewer tokens in the correlation are left out.")
-    max_tokens: int | None = key(None, "Longer examples are left out (default: the context).")
+    template: str | None = key(
+        None, "Text to fill with a row's columns, named in braces (data=table)."
+    )
+    streaming: bool = key(False, "Download only as many rows from the Hub as needed.")
+    path: str | None = key(None, "Local file or folder, used instead of the Hub.")
+    cut: Cut = key(
+        Cut.whole, "A document is one example, or cut into merged paragraphs or windows of tokens."
+    )
+    max_words: int = key(800, "Merge paragraphs up to this many words (cut=paragraphs).")
+    window: int | None = key(None, "Tokens per example (cut=tokens; default: max_tokens).")
+    min_tokens: int = key(16, "Drop examples with fewer tokens in the correlation.")
+    max_tokens: int | None = key(
+        None, "Drop longer examples (default: the model's context length)."
+    )
     perplexity: list[float] | None = key(
         None, "Keep examples between two percentiles of the model's perplexity, e.g. [1,99]."
     )
     special_tokens: bool = key(True, "Let the tokenizer add its special tokens.")
-    skip_first: int = key(0, "Leave out the first k tokens of each example (attention sinks).")
+    skip_first: int = key(0, "Leave the first k tokens of each example out (attention sinks).")
     shuffle: bool = key(False, "Shuffle the examples before offset and limit.")
     seed: int = key(0, "Seed of the shuffle.")
-    offset: int = key(0, "Examples to pass over.")
-    limit: int | None = key(None, "Examples to keep, counted after every other selection.")
+    offset: int = key(0, "Examples to skip.")
+    limit: int | None = key(None, "Examples to keep, after all other selections.")
 
 
 @dataclass
@@ -83,17 +93,21 @@ class SubjectConfig:
     """A subject and what it means in each data set that has subjects."""
 
     name: str = key(MISSING, "Name of the subject.")
-    mmlu: list[str] = key([], "Its subjects in MMLU.")
-    mmlu_pro: list[str] = key([], "Its subjects in MMLU-Pro.")
-    sample: list[str] = key([], "Its subjects in the bundled sample text.")
+    mmlu: list[str] = key([], "The matching subjects of MMLU.")
+    mmlu_pro: list[str] = key([], "The matching subjects of MMLU-Pro.")
+    sample: list[str] = key([], "The matching subjects of the bundled sample.")
 
 
 @dataclass
 class LayersConfig:
     """The layers, counted from 0 as decoder blocks."""
 
-    selection: Selection = key(Selection.all, "all, each, middle, single, cross or full.")
-    index: Any = key(None, "Layer number or list of numbers (single, and perhaps cross, full).")
+    selection: Selection = key(
+        Selection.all,
+        "Mean over all layers, one matrix per layer (each, middle, single), one per pair (cross), "
+        "or all layers' neurons in one (full).",
+    )
+    index: Any = key(None, "Layer number or list of numbers (single; optional for cross, full).")
 
 
 @dataclass
@@ -101,32 +115,37 @@ class AverageConfig:
     """How the examples' correlations are averaged."""
 
     scheme: Scheme = key(Scheme.mean, "mean, fisher (mean of arctanh r) or pooled (all tokens).")
-    weight: Weight = key(Weight.example, "Let every example, or every token, count the same.")
-    parts: int = key(1, "Cut the examples into this many contiguous parts, a matrix each.")
+    weight: Weight = key(Weight.example, "Weight every example, or every token, equally.")
+    parts: int = key(1, "Split the examples into this many contiguous parts, one matrix each.")
     example: int | None = key(None, "Use this one example only, counted from 0.")
     std: bool = key(False, "Also write the standard error of every edge.")
-    halves: bool = key(True, "Correlate the topologies of two halves of the documents.")
+    halves: bool = key(
+        True, "Compute split-half r: of the topologies of two halves of the documents."
+    )
 
 
 @dataclass
 class NullConfig:
-    """Topologies of series that have nothing to do with each other, as a measure of noise."""
+    """The circular-shift null model: topologies of unrelated series, as a measure of noise."""
 
-    shifts: int = key(0, "Times to shift every series circularly by itself; each costs a run more.")
+    shifts: int = key(0, "Circular-shift surrogates; each costs as much as another run.")
     seed: int = key(0, "Seed of the shifts.")
 
 
 @dataclass
 class MeasuresConfig:
-    """Graph measures; they are redone from the matrices when these keys change."""
+    """Graph measures; they are recomputed from the matrices when these keys change."""
 
-    density: Any = key(0.1, "Share of the strongest |r| that become edges, or a list of shares.")
+    density: Any = key(0.1, "Fraction of the strongest |r| kept as edges, or a list of fractions.")
     density_rule: DensityRule = key(
-        DensityRule.pairs, "Share of the pairs of neurons, or the paper's of all n² entries."
+        DensityRule.pairs,
+        "Fraction of all pairs of neurons, or, as in the paper, of all n² entries.",
     )
-    rewired: int = key(5, "Rewired graphs that a graph is compared with (0: none).")
-    hubs: int | None = key(None, "Strongest neurons that are hubs (default: 5.6 %, 50 of 896).")
-    seed: int = key(0, "Seed of communities and rewiring.")
+    rewired: int = key(5, "Rewired graphs to compare each graph with (0: none).")
+    hubs: int | None = key(
+        None, "Number of hubs, the strongest neurons (default: 5.6 %, 50 of 896)."
+    )
+    seed: int = key(0, "Seed of community detection and rewiring.")
 
 
 @dataclass
@@ -142,10 +161,10 @@ class TrackingConfig:
     """Weights & Biases."""
 
     enabled: bool = key(True, "Write a W&B run.")
-    mode: Mode = key(Mode.auto, "auto is online where there is a login, else offline.")
+    mode: Mode = key(Mode.auto, "auto is online if you are logged in, else offline.")
     project: str = key("probe", "W&B project.")
     entity: str | None = key(None, "W&B user or team.")
-    tags: list[str] = key([], "More tags for the run.")
+    tags: list[str] = key([], "Additional tags for the run.")
     upload: bool = key(False, "Also upload the matrices as an artifact.")
 
 
@@ -153,20 +172,21 @@ class TrackingConfig:
 class LaunchConfig:
     """Processes on this machine."""
 
-    num_processes: int | None = key(None, "Ranks to start (default: one a GPU, else one).")
+    num_processes: int | None = key(None, "Ranks to start (default: one per GPU, else one).")
 
 
 @dataclass
 class RuntimeConfig:
-    """Where and in what portions the work is done."""
+    """Device, batch size, precision and checkpoints."""
 
     device: str = key("auto", "auto, cpu, cuda, cuda:1, mps.")
-    token_budget: int = key(4096, "Tokens of a batch, padding included.")
+    token_budget: int = key(4096, "Tokens per batch, padding included.")
     matmul: Matmul = key(
-        Matmul.fp32, "Precision of the correlations' products; the others are faster on a GPU."
+        Matmul.fp32,
+        "Precision of the correlation matmul only; tf32 and bf16x3 are faster on a GPU.",
     )
     checkpoint_minutes: float = key(
-        5.0, "Minutes between checkpoints, more where one takes over 1 % of that."
+        5.0, "Minutes between checkpoints; longer if writing one takes over 1 % of that."
     )
 
 
@@ -186,7 +206,9 @@ class Config:
     launch: LaunchConfig = field(default_factory=LaunchConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
     site: Site = key(
-        Site.residual, "residual (block output), mlp (before its output), attention or embedding."
+        Site.residual,
+        "Where neurons are read: residual (a block's output, the last one's after the final norm), "
+        "mlp (input of its output projection), attention (output) or embedding.",
     )
     output: str = key("outputs", "Folder under which runs are written.")
-    overwrite: bool = key(False, "Do a finished run again.")
+    overwrite: bool = key(False, "Repeat a finished run and replace it.")

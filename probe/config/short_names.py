@@ -1,4 +1,4 @@
-"""Short names of models and data sets, which name folders, too."""
+"""Short names of models and data sets, which also name folders."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from unicodedata import category
 
 from probe.config.schema import Config, DataConfig, ModelConfig
 
-# Bytes; file systems take 255 for a folder's name, which can be made of two of these.
+# Bytes; file systems allow 255 per folder name, which may combine two of these.
 _MOST = 120
 
 
 def model_name(model: ModelConfig) -> str:
-    """Short name of the model, from its id or folder where the configuration gives none."""
+    """Short name of the model; by default from its id or folder."""
     return model.name or Path(model.path or model.id or "model").resolve().name
 
 
 def data_name(data: DataConfig) -> str:
-    """Short name of the data set, from its file or id where the configuration gives none."""
+    """Short name of the data set; by default from its file or id."""
     if data.path is not None:
-        # `.` and `..` have a name, too; links keep the name that was given.
+        # Resolves `.` and `..`, but not links, which keep the name that was given.
         return data.name or Path(os.path.abspath(data.path)).stem  # noqa: PTH100
     return data.name or Path(data.id or data.source).name
 
 
 def name_mistakes(config: Config) -> Iterator[str]:
-    """Word what is wrong with names that become folders: none may lead out of `output`."""
+    """Find names that cannot be folders; none may lead out of `output`."""
     names = {"model.name": model_name(config.model), "data.name": data_name(config.data)}
     if config.subject is not None:
         names["subject.name"] = config.subject.name
@@ -35,12 +35,12 @@ def name_mistakes(config: Config) -> Iterator[str]:
         if not _fit(name):
             yield (
                 f"{key}={name[:_MOST]!r} cannot name a folder; give one of at most {_MOST} bytes, "
-                f"without slashes, control characters or a dot in front, e.g. {key}=mine"
+                f"without slashes, control characters or a leading dot, e.g. {key}=mine"
             )
 
 
 def _fit(name: str) -> bool:
-    """Whether a name is one part of a path, and not one of the program's own.
+    """Whether a name is a single path component that is not hidden, as the program's own are.
 
     Examples
     --------

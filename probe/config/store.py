@@ -1,4 +1,4 @@
-"""Where the configuration lives: the folder conf/ and the schema in Hydra's store."""
+"""Where Hydra finds the configuration: the folder conf/ and the schema in its store."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from probe.config.schema import Config, SubjectConfig
 from probe.config.subjects import subject_options
 
 _PACKAGE = Path(__file__).resolve().parent.parent
-# In a wheel conf/ lies inside the package, in a clone or an editable install beside it; a clone's
+# In a wheel conf/ is inside the package, in a clone or an editable install next to it; a clone's
 # own conf/ must win over the copy that an editable install leaves in site-packages.
 CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
 
@@ -30,11 +30,13 @@ class _Options(dict[str, ConfigNode]):
 
 
 @contextmanager
-def registered(schema: type[Config] = Config) -> Iterator[None]:
-    """Store the schema and the options of `subject` for Hydra to compose with meanwhile."""
+def registered(schema: type[Config] | Config = Config) -> Iterator[None]:
+    """Register a schema, or a configuration to start from, and the options of `subject`."""
     store = ConfigStore.instance()
     before = store.repo.get("probe_schema.yaml")
-    store.repo["probe_schema.yaml"] = _schema(schema)
+    store.repo["probe_schema.yaml"] = ConfigNode(
+        "probe_schema.yaml", OmegaConf.structured(schema), None, None, None
+    )
     if "subject" not in store.repo:
         store.repo["subject"] = _subjects()
     try:
@@ -45,13 +47,8 @@ def registered(schema: type[Config] = Config) -> Iterator[None]:
 
 
 @cache
-def _schema(schema: type[Config]) -> ConfigNode:
-    return ConfigNode("probe_schema.yaml", OmegaConf.structured(schema), None, None, None)
-
-
-@cache
 def _subjects() -> _Options:
-    """Make the options of `subject`, once: it takes longer than all else of a composition."""
+    """Make the options of `subject` once: it takes longer than the rest of a composition."""
     return _Options(
         (
             f"{name}.yaml",
@@ -68,7 +65,7 @@ def _subjects() -> _Options:
 
 
 def group_options() -> dict[str, list[str]]:
-    """List the configuration groups with their options."""
+    """List the configuration groups and their options."""
     groups = {
         folder.name: sorted(file.stem for file in folder.glob("*.yaml"))
         for folder in CONF.iterdir()

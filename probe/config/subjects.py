@@ -1,4 +1,4 @@
-"""What every `subject=` option means: MMLU's own taxonomy, carried over to the other data sets.
+"""The options of `subject=`: MMLU's taxonomy, mapped to the other data sets.
 
 Subjects, subcategories and categories are those of Hendrycks et al. 2021 (arXiv:2009.03300,
 `categories.py` of the authors' code). MMLU-Pro (Wang et al. 2024, arXiv:2406.01574) has 14 of the
@@ -38,7 +38,7 @@ CATEGORIES: dict[str, str] = {
     "social_sciences": "politics culture economics geography psychology",
     "other": "other business health",
 }
-# A subcategory whose name a subject or a category already has.
+# Subcategories that share their name with a subject or a category.
 RENAMED = {"philosophy": "philosophy_all", "other": "other_misc"}
 # Categories of MMLU-Pro by the subcategory of that name. Its `other` is thus `subject=other_misc`,
 # while `subject=other` is a category of MMLU in both: business, health and other.
@@ -47,7 +47,7 @@ MMLU_PRO = {
     for name in SUBCATEGORIES
     if name not in ("culture", "geography", "politics")
 }
-# The bundled text's subjects, each with the part of MMLU that is about the same.
+# The subjects of the bundled sample, each with the matching part of MMLU.
 SAMPLE: dict[str, str] = {
     "psychology": SUBCATEGORIES["psychology"],
     "mathematics": SUBCATEGORIES["math"],
@@ -61,13 +61,13 @@ SAMPLE: dict[str, str] = {
 
 
 def subject_options() -> dict[str, dict[str, list[str]]]:
-    """Return every option of the group `subject` with its subjects in each data set.
+    """Return every option of the group `subject`, with the subjects it selects in each data set.
 
     Returns
     -------
     dict
         From the option's name to `{"mmlu": [...], "mmlu_pro": [...], "sample": [...]}`, each sorted
-        and empty where the option means nothing in that data set.
+        and empty where the option selects nothing in that data set.
 
     Examples
     --------
@@ -84,19 +84,19 @@ def subject_options() -> dict[str, dict[str, list[str]]]:
     subjects = set().union(*category.values())
     sample = {name: set(members.split()) for name, members in SAMPLE.items()}
 
-    meaning: dict[str, set[str]] = {"all": subjects, "disputes": {"moral_disputes"}}
-    meaning |= {RENAMED.get(name, name): members for name, members in subcategory.items()}
-    meaning |= category | {name: {name} for name in subjects} | sample
+    options: dict[str, set[str]] = {"all": subjects, "disputes": {"moral_disputes"}}
+    options |= {RENAMED.get(name, name): members for name, members in subcategory.items()}
+    options |= category | {name: {name} for name in subjects} | sample
     return {
         option: {
             "mmlu": sorted(members),
             "mmlu_pro": sorted(
                 category
                 for name, category in MMLU_PRO.items()
-                # A single subject is no category, even where a subcategory has no other.
+                # A single subject is not a category, even if it is alone in its subcategory.
                 if (option == name if option in subjects else subcategory[name] <= members)
             ),
             "sample": sorted(name for name, about in sample.items() if about <= members),
         }
-        for option, members in sorted(meaning.items())
+        for option, members in sorted(options.items())
     }

@@ -110,14 +110,14 @@ def _lead(
 
 def _repeat(task: Task, run: Path, words: list[str]) -> int:
     """Rerun a finished run in another folder, and compare the two."""
-    from probe.runs.rerun import again, compare  # NumPy
+    from probe.runs.rerun import compare_runs, rerun_config  # NumPy
 
-    config = again(run, words)
+    config = rerun_config(run, words)
     log_to_console()
     job = _attempt(task, Config, words, OmegaConf.structured(config), None)
     if job.run is None:
         return 1
-    return 0 if compare(run, Path(job.run)) else 1
+    return 0 if compare_runs(run, Path(job.run)) else 1
 
 
 def _run_hydra(schema: type[Config], job: Callable[[list[str], DictConfig], None]) -> None:

@@ -1,4 +1,4 @@
-"""The table at the end of a run: every measure beside what chance alone would give."""
+"""The table at the end of a run: every measure with its chance level."""
 
 from __future__ import annotations
 
@@ -6,51 +6,56 @@ import logging
 from collections.abc import Callable, Sequence
 
 from probe.measures import Measures
+from probe.system.logs import plural
 from probe.system.tables import aligned
 from probe.topology import Topology
 
 logger = logging.getLogger(__name__)
-# Below this correlation between the halves more than half of a matrix's variance is noise.
+# Below this split-half r, more than half of a matrix's variance is noise.
 _UNRELIABLE = 0.5
 # Pairs of layers in the table; a model of 24 layers has 276.
 _MOST_PAIRS = 40
+# Constant neurons named in a warning.
+_NAMED = 8
 Pair = tuple[Topology, Measures]
 
 
-def tell(measured: Sequence[Pair]) -> None:
+def log_table(measured: Sequence[Pair]) -> None:
     """Log the table, and a warning for every topology that is mostly noise."""
-    told = [pair for pair in measured if pair[0].kind != "cross"] or measured[:_MOST_PAIRS]
-    columns = {name: [cell(pair) for pair in told] for name, cell in _COLUMNS.items()}
-    shown = {name: cells for name, cells in columns.items() if any(cells)}
-    for line in aligned(list(shown), zip(*shown.values(), strict=True)):
+    listed = [pair for pair in measured if pair[0].kind != "cross"] or measured[:_MOST_PAIRS]
+    columns = {name: [cell(pair) for pair in listed] for name, cell in _COLUMNS.items()}
+    filled = {name: cells for name, cells in columns.items() if any(cells)}
+    for line in aligned(list(filled), zip(*filled.values(), strict=True)):
         logger.info("%s", line)
-    if len(measured) > len(told):
-        logger.info("and %d pairs of layers more in measures.json", len(measured) - len(told))
-    for topology, measures in told:
-        _warn(topology, measures)
+    if len(measured) > len(listed):
+        logger.info("and %d more pairs of layers in measures.json", len(measured) - len(listed))
+    for topology, measures in listed:
+        _log_caveats(topology, measures)
 
 
-def _warn(topology: Topology, measures: Measures) -> None:
-    known = topology.reliability
-    if topology.undefined:
+def _log_caveats(topology: Topology, measures: Measures) -> None:
+    reliability, constant = topology.reliability, topology.undefined
+    if constant:
         logger.warning(
-            "%s: %d neurons never varied (%s …); their rows are 0",
-            topology.name, len(topology.undefined), ", ".join(map(str, topology.undefined[:8])),
+            "%s: %s never varied (%s%s); the rows are 0",
+            topology.name, plural(len(constant), "neuron"),
+            ", ".join(map(str, constant[:_NAMED])), " …" if len(constant) > _NAMED else "",
         )  # fmt: skip
-    if known is not None and known.split_half is not None and known.split_half < _UNRELIABLE:
+    split_half = None if reliability is None else reliability.split_half
+    if split_half is not None and split_half < _UNRELIABLE:
         logger.warning(
-            "%s: the topologies of two halves of the documents correlate by %.2f only: much of "
-            "this matrix is noise; take more or longer examples", topology.name, known.split_half,
+            "%s: split-half r is only %.2f: much of this matrix is noise; use more or longer "
+            "examples", topology.name, split_half,
         )  # fmt: skip
-    if known is not None and known.layer_agreement:
-        agreement = known.layer_agreement
+    if reliability is not None and reliability.layer_agreement:
+        agreement = reliability.layer_agreement
         least, most = (
             min(agreement, key=agreement.__getitem__),
             max(agreement, key=agreement.__getitem__),
         )
         logger.info(
-            "%s: a single layer's correlations agree with this mean by r = %.2f (layer %s) to "
-            "%.2f (layer %s), over a sample of neurons",
+            "%s: the correlations of single layers agree with this mean at r = %.2f (layer %s) to "
+            "%.2f (layer %s), on a sample of neurons",
             topology.name, agreement[least], least, agreement[most], most,
         )  # fmt: skip
     for what, why in measures.skipped.items():
@@ -71,25 +76,25 @@ def _modularity(measures: Measures) -> str:
 
 
 def _split_half(topology: Topology) -> str:
-    known = topology.reliability
-    return "" if known is None else _number(known.split_half, 3)
+    reliability = topology.reliability
+    return "" if reliability is None else _number(reliability.split_half, 3)
 
 
 def _null(topology: Topology) -> str:
-    known = topology.reliability
-    return "" if known is None or known.null is None else f"{known.null.mean_abs_r:.4f}"
+    null = None if topology.reliability is None else topology.reliability.null
+    return "" if null is None else f"{null.mean_abs_r:.4f}"
 
 
-# A column without a single entry is not shown.
+# Empty columns are left out.
 _COLUMNS: dict[str, Callable[[Pair], str]] = {
     "topology": lambda pair: pair[0].name,
     "neurons": lambda pair: str(pair[1].neurons),
     "mean |r|": lambda pair: f"{pair[1].mean_abs_r:.4f}",
     "chance": lambda pair: _number(pair[1].chance_abs_r, 4),
     "shifted": lambda pair: _null(pair[0]),
-    "halves": lambda pair: _split_half(pair[0]),
+    "split-half r": lambda pair: _split_half(pair[0]),
     "Gini": lambda pair: _number(pair[1].strength_gini, 3),
-    "n²/‖R‖²": lambda pair: _number(pair[1].participation_ratio, 1),
+    "eff. dim.": lambda pair: _number(pair[1].participation_ratio, 1),
     "modularity": lambda pair: _modularity(pair[1]),
     "hubs": lambda pair: " ".join(str(neuron) for neuron, _ in pair[1].hubs[:5]),
 }

@@ -1,4 +1,4 @@
-"""The folder of a run: claimed by one process, put in place whole, closed by a manifest."""
+"""The folder of a run: claimed by one process, complete once it has a manifest."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ from probe.config import Config, run_folder, to_plain
 from probe.errors import UserError
 from probe.runs.manifest import FORMAT, MANIFEST, read_manifest, write_manifest
 from probe.runs.provenance import git_commit, versions
-from probe.system.disk import full_disk_told
+from probe.system.disk import report_full_disk
 from probe.system.locks import one_process
 from probe.system.logs import logging_to
 
 logger = logging.getLogger(__name__)
-# The folder of a run's sums while it is made, see `probe.extraction.checkpoints`.
-# Hidden, as a study may have a folder of its own of that name.
+# Holds the sums of an unfinished run, see `probe.extraction.checkpoints`. Hidden, as a study may
+# have its own folder `checkpoints`.
 CHECKPOINTS = ".checkpoints"
-# What lies in the folder before any result.
+# Files in the folder before there is any result.
 _BEFORE_WORK = {"config.yaml", "overrides.yaml", "probe.log"}
 
 
 class RunFolder:
-    """The place of one run's files: made beside it, and put in its place when they are whole.
+    """The folder of one run, made next to its final place and moved there when complete.
 
     Parameters
     ----------
     config : Config
-        The run; its name is worked out from what it computes.
+        The run; its folder is named by what it computes.
     path : Path, optional
-        The folder, where it is not that of a topology.
+        The folder, if it is not that of a topology.
 
     Attributes
     ----------
     path : Path
-        The finished run. What was there before stays until it is replaced.
+        The finished run. An older one stays until it is replaced.
     work : Path
-        The run while it is made, and what is left of one that failed: `<path>.unfinished`.
+        The unfinished or failed run: `<path>.unfinished`.
     """
 
     def __init__(self, config: Config, path: Path | None = None) -> None:
@@ -62,7 +62,7 @@ class RunFolder:
         Raises
         ------
         UserError
-            If another process is at the same run, or the folder cannot be written.
+            If another process writes the same run, or the folder cannot be written.
         """
 
         def refuse() -> None:
@@ -72,16 +72,16 @@ class RunFolder:
 
         with one_process(self.config.output, self.path.name, refuse):
             if (self.work / MANIFEST).is_file():
-                self._put_in_place()  # whole, but the process ended before it could
+                self._put_in_place()  # complete, but the process ended before it was moved
             yield
 
     def finished(self, fingerprints: dict[str, str]) -> bool:
-        """Whether the run has been done before, of the same model and data.
+        """Whether the run has been done before with the same model and data.
 
         Raises
         ------
         UserError
-            If it has been done, but what it was done of has changed since.
+            If it has been done, but with another model or other data.
         """
         if self.config.overwrite or not (self.path / MANIFEST).is_file():
             return False
@@ -89,8 +89,8 @@ class RunFolder:
         for name, now in fingerprints.items():
             if before.get(name) != now:
                 raise UserError(
-                    f"{self.path} was made before of another {name} ({before.get(name)} then, "
-                    f"{now} now); move the folder to keep it, or replace it with overwrite=true"
+                    f"{self.path} was made with another {name} ({before.get(name)} then, {now} "
+                    "now); move the folder to keep it, or replace it with overwrite=true"
                 )
         return True
 
@@ -100,26 +100,26 @@ class RunFolder:
         Raises
         ------
         UserError
-            If it is not what was once written.
+            If it is corrupt.
         """
         return read_manifest(self.path, "config", "fingerprints", "files")
 
     @contextmanager
     def claimed(self, overrides: Sequence[str], resumed: bool = False) -> Iterator[Path]:
-        """Make the folder to work in, and send the log to its `probe.log` meanwhile.
+        """Make the folder to work in, and also log to its `probe.log` meanwhile.
 
         Parameters
         ----------
         overrides : sequence of str
-            The command line, kept with the results.
+            The command line, saved with the results.
         resumed : bool
-            Keep all that an earlier try has left, not only its checkpoints and its log; nothing is
-            kept where all is to be done again.
+            Keep all files of an earlier attempt, not only its checkpoints and log; with
+            `overwrite=true` nothing is kept.
 
         Raises
         ------
         UserError
-            If the folder cannot be written, or the disk is full before the run is whole.
+            If the folder cannot be written, or the disk fills up before the run is complete.
         """
         self._clear(resumed)
         try:
@@ -131,17 +131,17 @@ class RunFolder:
                 f"{self.path} cannot be written ({error.strerror}); "
                 "give another folder with output="
             ) from None
-        with full_disk_told(self.work):
+        with report_full_disk(self.work):
             yield from self._working(overrides)
 
     def _working(self, overrides: Sequence[str]) -> Iterator[Path]:
         earlier = self.path / "probe.log"
         if not self.config.overwrite and earlier.is_file():
-            shutil.copy(earlier, self.work)  # the extraction's story, where it is not done again
+            shutil.copy(earlier, self.work)  # the extraction's log, if it is not repeated
         OmegaConf.save(OmegaConf.create(to_plain(self.config)), self.work / "config.yaml")
-        # To do it again must not mean to replace it.
-        made_by = [word for word in overrides if not word.startswith("overwrite=")]
-        OmegaConf.save(OmegaConf.create(made_by), self.work / "overrides.yaml")
+        # Repeating the run must not replace it.
+        words = [word for word in overrides if not word.startswith("overwrite=")]
+        OmegaConf.save(OmegaConf.create(words), self.work / "overrides.yaml")
         try:
             with logging_to(self.work / "probe.log"):
                 yield self.work
@@ -151,11 +151,11 @@ class RunFolder:
             raise
 
     def _clear(self, resumed: bool) -> None:
-        """Remove what an earlier try has left, but for what is to be kept."""
-        going_on = (self.work / CHECKPOINTS).is_dir() and not self.config.overwrite
+        """Remove what an earlier attempt left, except what is to be reused."""
+        resumes = (self.work / CHECKPOINTS).is_dir() and not self.config.overwrite
         if resumed and not self.config.overwrite:
             return
-        if not going_on:
+        if not resumes:
             shutil.rmtree(self.work, ignore_errors=True)
             return
         for left in self.work.iterdir():
@@ -165,10 +165,12 @@ class RunFolder:
                 left.unlink(missing_ok=True)
 
     def close(self, facts: dict[str, Any]) -> None:
-        """Write the manifest and put the run in its place, instead of an older one."""
-        kept = self.work / CHECKPOINTS
+        """Write the manifest and move the run to its place, replacing an older one."""
+        checkpoints = self.work / CHECKPOINTS
         files = sorted(
-            file for file in self.work.rglob("*") if file.is_file() and kept not in file.parents
+            file
+            for file in self.work.rglob("*")
+            if file.is_file() and checkpoints not in file.parents
         )
         manifest = {
             "format": FORMAT,
@@ -189,7 +191,7 @@ class RunFolder:
         self._put_in_place()
 
     def _put_in_place(self) -> None:
-        # Not before there is a manifest.
+        # Only once there is a manifest.
         shutil.rmtree(self.work / CHECKPOINTS, ignore_errors=True)
         old = self.path.with_name(self.path.name + ".old")
         if self.path.exists():
@@ -197,19 +199,19 @@ class RunFolder:
             self.path.rename(old)
         self.work.rename(self.path)
         if (old / "wandb").is_dir():
-            (old / "wandb").rename(self.path / "wandb")  # perhaps not yet synced
+            (old / "wandb").rename(self.path / "wandb")  # may not be synced yet
         if (old / MANIFEST).is_file() and not self.config.overwrite:
             self._keep_others(old)
         shutil.rmtree(old, ignore_errors=True)
 
     def _keep_others(self, old: Path) -> None:
-        """Carry over the files that a user has put into the older run."""
-        made = set(read_manifest(old, "files")["files"]) | {MANIFEST, "probe.log"}
+        """Carry over files that a user has added to the older run."""
+        own = set(read_manifest(old, "files")["files"]) | {MANIFEST, "probe.log"}
         for file in sorted(file for file in old.rglob("*") if file.is_file()):
             name = str(file.relative_to(old))
             if name == "report.html":
                 logger.info("the old report.html is gone; python -m probe.report makes a new one")
-            elif name not in made and not (self.path / name).exists():
+            elif name not in own and not (self.path / name).exists():
                 (self.path / name).parent.mkdir(parents=True, exist_ok=True)
                 file.rename(self.path / name)
 

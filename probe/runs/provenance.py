@@ -1,4 +1,4 @@
-"""Which program a result was made with."""
+"""The versions and the commit that made a result."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _PACKAGES = (
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the libraries that results depend on."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def git_commit() -> str | None:
-    """Return the commit of the clone that the program runs from, with `+` where it was changed."""
+    """Return the commit of the clone that the program runs from, with `+` if it was modified."""
     try:
-        said = [
+        outputs = [
             subprocess.run(
                 ["git", "-C", str(CONF.parent), *command],
                 capture_output=True, text=True, timeout=10, check=True,
@@ -37,5 +37,5 @@ def git_commit() -> str | None:
         ]  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return None
-    tracked, commit, changes = said
+    tracked, commit, changes = outputs
     return (commit + "+" if changes else commit) if tracked else None

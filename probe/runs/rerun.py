@@ -1,7 +1,8 @@
-"""Do a run again from its manifest, and say what is the same: `python -m probe --rerun RUN`."""
+"""Repeat a run from its manifest and compare the two: `python -m probe --rerun RUN`."""
 
 from __future__ import annotations
 
+import filecmp
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,26 +11,26 @@ from typing import Any
 import numpy as np
 from omegaconf.errors import OmegaConfBaseException
 
-from probe.cli import compose_config, read_arguments
-from probe.config import Config, check, from_plain, group_options, run_folder, to_plain
+from probe.cli import overlay
+from probe.config import Config, from_plain, run_folder
 from probe.errors import UserError
 from probe.runs.manifest import read_manifest
 from probe.topology import load_matrix
 
 logger = logging.getLogger(__name__)
 PLACE = ".rerun"
-# What single precision promises, see docs/exactness.md.
+# The accuracy of single precision, see docs/exactness.md.
 WITHIN = 1e-6
-_ROWS = 1024  # of a matrix that are compared at a time
-# Where results go, and not what they are.
+_ROWS = 1024  # rows of a matrix compared at a time
+# Keys that say where results go, and not what they are.
 _WITHOUT_MEANING = {"output", "overwrite", "tracking"}
 
 
-def again(run: Path, words: Sequence[str]) -> Config:
-    """Configure a run as its manifest has it, but for some overrides.
+def rerun_config(run: Path, words: Sequence[str]) -> Config:
+    """Return the configuration in a run's manifest, with overrides.
 
-    It goes to `<output>/.rerun`, replaces what an earlier repetition left there, and writes no W&B
-    run, unless the overrides say otherwise.
+    The repetition goes to `<output>/.rerun`, replaces an earlier one there, and writes no W&B run,
+    unless the overrides say otherwise.
 
     Parameters
     ----------
@@ -41,63 +42,35 @@ def again(run: Path, words: Sequence[str]) -> Config:
     Raises
     ------
     UserError
-        If the folder is no run of this program's, or its configuration cannot be had any more, or
-        the repetition would take its place.
+        If the folder is not a run of this program, its configuration does not work any more, or
+        the repetition would replace it.
     """
-    before = read_manifest(run, "config", "topologies")
-    arguments = read_arguments(words, Config)
-    if len(arguments.jobs) != 1:
-        raise UserError("--rerun compares one run with one; give -m to sweep from it instead")
-    plain: dict[str, Any] = {
-        **before["config"],
+    manifest = read_manifest(run, "config", "topologies")
+    plain = {
+        **manifest["config"],
         "output": str(run.resolve().parents[2] / PLACE),
         "overwrite": True,
+        "tracking": manifest["config"]["tracking"] | {"enabled": False},
     }
-    plain["tracking"] = plain["tracking"] | {"enabled": False}
-    usual = dict(_flat(to_plain(compose_config([]))))
-    given = to_plain(compose_config(arguments.jobs[0], Config, arguments.flags.config_dir))
-    names = [word.partition("=")[0].lstrip("+") for word in arguments.overrides]
-    # An option of a group may set keys of others: layers=full compares no halves.
-    names += [name for name, value in _flat(given) if value != usual.get(name, value)]
-    for name in names:
-        _take(plain, given, name)
     try:
         config = from_plain(plain)
     except OmegaConfBaseException as error:
         why = str(error).splitlines()[0]
         raise UserError(
-            f"{run} was configured for probe {before['probe']} and not for this one ({why}); "
-            "take the version and commit in its manifest"
+            f"{run} was configured for probe {manifest['probe']}, not for this version ({why}); "
+            "use the version and commit in its manifest"
         ) from None
-    check(config)
+    config = overlay(config, words)
     if run_folder(config).resolve() == run.resolve():
         raise UserError(
-            f"the repetition would take the place of {run}, which it is compared with; "
-            "give another folder with output="
+            f"the repetition would replace {run}, with which it is compared; give another folder "
+            "with output="
         )
     return config
 
 
-def _take(plain: dict[str, Any], given: Mapping[str, Any], name: str) -> None:
-    """Take a key, or everything that an option of a group sets, from what was given."""
-    if name.startswith("hydra"):
-        return
-    if name.partition(".")[0] == "subject" and plain["subject"] is None:
-        raise UserError("the run's data has no subjects; leave subject= out")
-    if name == "experiment":
-        raise UserError("experiment= is not taken together with --rerun; give its keys")
-    if name in group_options():
-        for part in {"data": ("data", "subject")}.get(name, (name,)):
-            plain[part] = given[part]
-        return
-    *path, key = name.split(".")
-    for part in path:
-        plain, given = plain[part], given[part]
-    plain[key] = given[key]
-
-
-def compare(run: Path, repetition: Path) -> bool:
-    """Say in what two runs differ; return whether their matrices are the same within 1e-6.
+def compare_runs(run: Path, repetition: Path) -> bool:
+    """Log how two runs differ; return whether their matrices agree within 1e-6.
 
     Parameters
     ----------
@@ -114,42 +87,42 @@ def compare(run: Path, repetition: Path) -> bool:
         read_manifest(repetition, "config", "topologies"),
     )
     for line in differences(before, now):
-        logger.info("then and now: %s", line)
+        logger.info("changed: %s", line)
     names = _matrices(before)
     if names != _matrices(now):
-        logger.info("other matrices than then: %s", ", ".join(sorted(names ^ _matrices(now))))
+        logger.info("only in one run: %s", ", ".join(sorted(names ^ _matrices(now))))
         return False
-    apart = {name: _apart(run / name, repetition / name) for name in sorted(names)}
-    for name, largest in apart.items():
-        if largest is None:
-            logger.info("%s has another shape than then", name)
-    if None in apart.values():
+    largest = {name: _largest_difference(run / name, repetition / name) for name in sorted(names)}
+    for name, difference in largest.items():
+        if difference is None:
+            logger.info("%s has a different shape", name)
+    if None in largest.values():
         return False
-    return _tell(run, repetition, {name: d for name, d in apart.items() if d is not None})
+    return _log_agreement(run, repetition, {n: d for n, d in largest.items() if d is not None})
 
 
-def _tell(run: Path, repetition: Path, apart: Mapping[str, float]) -> bool:
-    same = [name for name in apart if _same_bytes(run / name, repetition / name)]
-    measures = "measures.json"
-    unlike = "" if _same_bytes(run / measures, repetition / measures) else "not "
-    if len(same) == len(apart):
+def _log_agreement(run: Path, repetition: Path, largest: Mapping[str, float]) -> bool:
+    identical = [name for name in largest if _same_bytes(run / name, repetition / name)]
+    if len(identical) == len(largest):
+        measures = "measures.json"
+        same = _same_bytes(run / measures, repetition / measures)
         logger.info(
-            "all matrices (%d) have the same bytes as then, measures.json has %sthe same",
-            len(apart), unlike,
+            "matrices identical to the byte: %d of %d; measures.json: %s",
+            len(identical), len(largest), "identical" if same else "different",
         )  # fmt: skip
         return True
-    worst = max(apart, key=lambda name: apart[name])
-    within = apart[worst] <= WITHIN
+    worst = max(largest, key=lambda name: largest[name])
+    within = largest[worst] <= WITHIN
     logger.info(
-        "%d of %d matrices have the same bytes as then; the largest difference is %.3g in %s, %s "
-        "%g", len(same), len(apart), apart[worst], worst, "within" if within else "more than",
+        "matrices identical to the byte: %d of %d; the largest difference is %.3g in %s, %s %g",
+        len(identical), len(largest), largest[worst], worst, "within" if within else "more than",
         WITHIN,
     )  # fmt: skip
     return within
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """List what differs between two manifests that a result may depend on, a line each."""
+    """List the differences between two manifests that a result may depend on, one per line."""
     parts = ("probe", "git", "ranks", "device", "threads", "fingerprints", "versions", "host")
     old, new = (
         dict(_flat({part: manifest.get(part) for part in parts})) for manifest in (before, now)
@@ -158,7 +131,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         config = {k: v for k, v in manifest["config"].items() if k not in _WITHOUT_MEANING}
         flat |= dict(_flat(config))
     return [
-        f"{name} {_said(old.get(name))}, {_said(new.get(name))}"
+        f"{name} {_shorten(old.get(name))} → {_shorten(new.get(name))}"
         for name in dict.fromkeys([*old, *new])
         if old.get(name) != new.get(name)
     ]
@@ -172,30 +145,31 @@ def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield prefix + key, value
 
 
-def _said(value: Any) -> str:
+def _shorten(value: Any) -> str:
     text = "none" if value is None else str(value)
     return text if len(text) <= 80 else f"{text[:77]}…"
 
 
-def _apart(then: Path, now: Path) -> float | None:
-    """Largest difference of two matrices' entries; NaN is NaN. None where shapes differ."""
-    first, second = load_matrix(then), load_matrix(now)
+def _largest_difference(before: Path, now: Path) -> float | None:
+    """Return the largest difference of two matrices' entries; NaN equals NaN.
+
+    None if their shapes differ.
+    """
+    first, second = load_matrix(before), load_matrix(now)
     if first.shape != second.shape:
         return None
     largest = 0.0
     for start in range(0, len(first), _ROWS):
         a, b = (matrix[start : start + _ROWS].astype(np.float64) for matrix in (first, second))
-        unknown = np.isnan(a), np.isnan(b)
-        if (unknown[0] != unknown[1]).any():
+        missing = np.isnan(a)
+        if (missing != np.isnan(b)).any():
             return float("inf")
-        largest = max(largest, float(np.abs(np.where(unknown[0], 0, a - b)).max(initial=0)))
+        largest = max(largest, float(np.abs(np.where(missing, 0, a - b)).max(initial=0)))
     return largest
 
 
-def _same_bytes(then: Path, now: Path) -> bool:
-    import filecmp
-
-    return filecmp.cmp(then, now, shallow=False)
+def _same_bytes(before: Path, now: Path) -> bool:
+    return filecmp.cmp(before, now, shallow=False)
 
 
 def _matrices(manifest: Mapping[str, Any]) -> set[str]:

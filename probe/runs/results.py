@@ -1,4 +1,4 @@
-"""What a run leaves: matrices, measures, figures, manifest, a W&B run, a table on the console."""
+"""The results of a run: matrices, measures, figures, manifest, a W&B run, a console table."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from probe.config import MeasuresConfig
 from probe.errors import UserError
 from probe.measures import Measures, measure
 from probe.plots import MOST_PAIRS, figures, run_figures
-from probe.runs.console_table import tell
+from probe.runs.console_table import log_table
 from probe.runs.facts import Facts
 from probe.runs.folder import RunFolder
 from probe.runs.load import load_topologies
 from probe.runs.measures_files import MEASURES, read_measures, write_measures
 from probe.system.files import atomic_write
+from probe.system.logs import plural
 from probe.topology import Topology
 from probe.tracking import Record, track
 
@@ -30,7 +31,7 @@ Measured = list[tuple[Topology, Measures]]
 def write(
     folder: RunFolder, topologies: Sequence[Topology], facts: Facts, group: str | None
 ) -> None:
-    """Write everything into the run's folder, close it, and tell W&B and the console.
+    """Write all results into the run's folder, close it, and report to W&B and the console.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ def write(
     topologies : sequence of Topology
         Results.
     facts : Facts
-        What is known of the extraction.
+        How the extraction went.
     group : str or None
         The sweep the run belongs to.
     """
@@ -53,15 +54,16 @@ def write(
     name = str(folder.path.relative_to(folder.config.output))
     numbers = {key: facts.record()[key] for key in ("examples", "tokens", "ranks", "seconds")}
     record = Record(name, group, measured, images, matrices, numbers)
-    where = track(folder.config, folder.path, record)
-    tell(measured)
+    wandb_run = track(folder.config, folder.path, record)
+    log_table(measured)
     logger.info(
-        "%d examples, %d tokens, %.1f s on %d rank%s",
-        facts.examples, facts.tokens, facts.seconds, facts.ranks, "s" if facts.ranks > 1 else "",
+        "%s, %s, %.1f s on %s",
+        plural(facts.examples, "example"), plural(facts.tokens, "token"), facts.seconds,
+        plural(facts.ranks, "rank"),
     )  # fmt: skip
     logger.info("topologies, measures and figures: %s", folder.path)
-    if where is not None:
-        logger.info("W&B run: %s", where)
+    if wandb_run is not None:
+        logger.info("W&B run: %s", wandb_run)
 
 
 def show(run: Path) -> None:
@@ -70,7 +72,7 @@ def show(run: Path) -> None:
     Raises
     ------
     UserError
-        If its files are not what was once written.
+        If one of its files is missing or corrupt.
     """
     topologies, records = load_topologies(run), read_measures(run)
     try:
@@ -79,12 +81,12 @@ def show(run: Path) -> None:
         raise UserError(
             f"{run / MEASURES} is corrupt ({error!r}); do the run again with overwrite=true"
         ) from None
-    tell(measured)
+    log_table(measured)
 
 
 def _measure(topologies: Sequence[Topology], settings: MeasuresConfig) -> Measured:
-    shown = tqdm(topologies, desc="measures", disable=None, leave=False, delay=2)
-    return [(topology, measure(topology, settings)) for topology in shown]
+    bar = tqdm(topologies, desc="measures", disable=None, leave=False, delay=2)
+    return [(topology, measure(topology, settings)) for topology in bar]
 
 
 def _draw(folder: Path, measured: Measured) -> dict[str, Path]:
@@ -92,7 +94,7 @@ def _draw(folder: Path, measured: Measured) -> dict[str, Path]:
     pairs = sum(topology.kind == "cross" for topology, _ in measured)
     if pairs > MOST_PAIRS:
         logger.info(
-            "%d matrices between two layers are more than %d: none has figures of its own",
+            "no figures for each of %d matrices between two layers, as there are more than %d",
             pairs, MOST_PAIRS,
         )  # fmt: skip
     for topology, measures in tqdm(measured, desc="figures", disable=None, leave=False, delay=2):
@@ -108,7 +110,7 @@ def _draw(folder: Path, measured: Measured) -> dict[str, Path]:
 
 def _save(figure: Figure, file: Path) -> Path:
     with atomic_write(file) as unfinished, warnings.catch_warnings():
-        # Names may be of any script; a box in a title is no reason to warn.
+        # Names may be in any script; a missing glyph in a title needs no warning.
         warnings.filterwarnings("ignore", "Glyph .* missing from")
         figure.savefig(unfinished, format="png")
     return file

@@ -23,7 +23,7 @@ from probe.sweep.jobs import (
     record_job,
     write_jobs,
 )
-from probe.system.disk import full_disk_told
+from probe.system.disk import report_full_disk
 from probe.system.logs import log_to_console
 
 logger = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ def _refuse_shared_folders(configs: Sequence[Config]) -> None:
 def _record(folder: Path, number: int, job: Job) -> None:
     """Record a job, or end the sweep: the other jobs could not be recorded either."""
     try:
-        with full_disk_told(folder):
+        with report_full_disk(folder):
             record_job(folder, number, job)
     except UserError as error:
         logger.error("probe: %s", error)
@@ -117,7 +117,7 @@ def _close(folder: Path, config: Config, after: After | None) -> int:
     jobs = read_jobs(folder)
     code = 0
     try:
-        with full_disk_told(folder):
+        with report_full_disk(folder):
             write_jobs(folder, jobs)
             if after is not None:
                 after(folder, config)

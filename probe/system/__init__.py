@@ -1,1 +1,1 @@
-"""What the program needs of the machine: files, disk, locks, logs, secrets, memory, progress."""
+"""The machine: files, disk, locks, logs, secrets, device memory, progress."""

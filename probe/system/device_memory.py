@@ -1,4 +1,4 @@
-"""Memory of a device in bytes, None where it does not say how much it has."""
+"""Memory of a device in bytes; None where it cannot be found out."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def total_memory(device: torch.device) -> int | None:
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Memory of a device that nobody uses."""
+    """Free memory of a device."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     if _MEMINFO.is_file():
-        # Beside what is free, what is kept of files and given up when it is needed; sysconf does
-        # not know of that, and a model's files alone can be most of the memory.
+        # Includes the page cache, which is given up on demand and which sysconf does not count: a
+        # model's files alone can fill most of the memory.
         for line in _MEMINFO.read_text().splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
@@ -35,21 +35,21 @@ def free_memory(device: torch.device) -> int | None:
 
 
 def release_cached(device: torch.device) -> None:
-    """Return to the system what the allocator keeps of freed memory: its pieces fit nothing else.
+    """Return freed memory that the allocator has kept to the system.
 
-    Batches of ever other lengths leave ever other pieces, by which the memory of a process on a CPU
-    grows with the number of texts: by 0.8 MB each, in a model of 512 neurons.
+    Batches of ever new lengths fragment the allocator's memory, so that a process on a CPU grows
+    with the number of texts: by 0.8 MB per text with a model of 512 neurons.
     """
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
-    elif trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # of glibc alone
+    elif trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # glibc only
         trim(0)
 
 
 def format_bytes(size: int) -> str:
-    """Write a number of bytes in GB, MB or kB.
+    """Format a number of bytes in GB, MB or kB.
 
     Examples
     --------

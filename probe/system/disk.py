@@ -1,4 +1,4 @@
-"""A disk that is full, told in one line."""
+"""A full disk, reported in one line."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 from probe.errors import UserError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
-# NumPy's words for it, which have no number.
+# NumPy's own message for a short write, which has no errno.
 _NUMPY = "requested and"
 
 
 @contextmanager
-def full_disk_told(folder: Path) -> Iterator[None]:
-    """Word the system's refusal to write what is made in a folder.
+def report_full_disk(folder: Path) -> Iterator[None]:
+    """Turn the system's refusal to write into a folder into a `UserError`.
 
     Raises
     ------
     UserError
-        If there is no room, or the disk does not take anything any more.
+        If the disk is full, or cannot be written any more.
     """
     try:
         yield
@@ -29,6 +29,6 @@ def full_disk_told(folder: Path) -> Iterator[None]:
         if error.errno not in _FULL and _NUMPY not in str(error):
             raise
         raise UserError(
-            f"{folder} cannot be written any further ({error.strerror or error}); finished results "
-            "stay as they were: make room, and give the same command again"
+            f"{folder} cannot be written any more ({error.strerror or error}); finished results "
+            "are intact: free some space and run the same command again"
         ) from None

@@ -1,4 +1,4 @@
-"""One process at a time at the same work."""
+"""Locks: one process at a time does the same work."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from probe.errors import UserError
 
 @contextmanager
 def one_process(output: str, name: str, busy: Callable[[], None]) -> Iterator[None]:
-    """Keep other processes out meanwhile.
+    """Keep other processes from the same work meanwhile.
 
     Parameters
     ----------
@@ -22,8 +22,7 @@ def one_process(output: str, name: str, busy: Callable[[], None]) -> Iterator[No
     name : str
         Name of the work.
     busy : callable
-        Called where another process is at it: what it raises ends this one, otherwise the other is
-        waited for.
+        Called if another process holds the lock; unless it raises, this process then waits.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Logs: on the console, and of a run, which its rank 0 writes too when that is another process."""
+"""Logs on the console and in `probe.log`, which ranks in other processes write to as well."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from pathlib import Path
 
 from probe.system.secrets import hide
 
-# Names the log of the run for the ranks that it starts.
+# Tells the ranks that a run starts where its log is.
 VARIABLE = "PROBE_LOG"
 
 
 class Hiding(logging.Formatter):
-    """Formats without tokens and passwords, wherever they come from."""
+    """Formats records without tokens and passwords."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Format a record, its traceback included."""
+        """Format a record, including its traceback."""
         return hide(super().format(record))
 
 
-class File(logging.FileHandler):
-    """A log in whose place, on a full disk, there is nothing; the run says so where it matters."""
+class QuietFileHandler(logging.FileHandler):
+    """A log file that may be cut off on a full disk, which the run itself reports."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Keep quiet: logging would write a traceback for every line."""
+        """Do nothing: logging would print a traceback for every line."""
 
 
 @contextmanager
 def logging_to(file: Path) -> Iterator[None]:
-    """Send what is logged at INFO and above to a file, also by ranks that are started."""
+    """Also write INFO and above to a file, including that of ranks started meanwhile."""
     root, own = logging.getLogger(), logging.getLogger("probe")
     level = own.level
     handler = file_handler(file)
@@ -49,14 +49,27 @@ def logging_to(file: Path) -> Iterator[None]:
 
 
 def file_handler(file: str | Path) -> logging.Handler:
-    """Append to a log, line by line, as another process may do at the same time."""
-    handler = File(file, mode="a", encoding="utf-8")
+    """Append to a log line by line, as other processes may at the same time."""
+    handler = QuietFileHandler(file, mode="a", encoding="utf-8")
     handler.setFormatter(Hiding("%(asctime)s %(levelname)s %(name)s  %(message)s"))
     return handler
 
 
 def log_to_console() -> None:
-    """Show what is logged at INFO and above, as `conf/hydra/job_logging` does, unless it is."""
+    """Show INFO and above in the format of `conf/hydra/job_logging`, unless logging is set up."""
     handler = logging.StreamHandler()
     handler.setFormatter(Hiding("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+def plural(number: int, noun: str) -> str:
+    """Write a number with its noun.
+
+    Examples
+    --------
+    >>> plural(1, "example"), plural(2, "example"), plural(2, "matrix")
+    ('1 example', '2 examples', '2 matrices')
+    """
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun[:-1]}ces" if noun.endswith("x") else f"{number} {noun}s"

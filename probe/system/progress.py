@@ -1,4 +1,4 @@
-"""How far an extraction is: a bar on a terminal, now and then a line in a log."""
+"""Progress of an extraction: a bar on a terminal, an occasional line in a log."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ logger = logging.getLogger(__name__)
 
 
 class Progress:
-    """Examples done, tokens a second and the time left.
+    """Shows examples done, tokens per second and the time left.
 
     Parameters
     ----------
     examples : int
         Examples to do.
     shown : bool
-        Only one rank shows the progress of all.
+        Whether to show anything; only one rank does, for all.
     before : int
-        Examples that earlier sessions have done.
+        Examples done by earlier sessions.
     """
 
     EVERY = 30.0  # seconds between lines where there is no terminal
@@ -35,23 +35,23 @@ class Progress:
             disable=None if shown else True,
             leave=False,
         )
-        self._started = self._said = time.monotonic()
+        self._started = self._logged = time.monotonic()
         self._examples, self._before = examples, before
 
     def update(self, done: int, tokens: int) -> None:
-        """Say how many examples and tokens all ranks have done so far in this session."""
+        """Report how many examples and tokens all ranks have done in this session."""
         seconds = time.monotonic() - self._started
         speed = tokens / max(seconds, 1e-9)
         self._bar.set_postfix_str(f"{speed:,.0f} tokens/s", refresh=False)
-        there = self._before + done
-        self._bar.update(there - self._bar.n)
-        if self._shown and self._bar.disable and time.monotonic() - self._said > self.EVERY:
-            left = seconds * (self._examples - there) / done
+        total = self._before + done
+        self._bar.update(total - self._bar.n)
+        if self._shown and self._bar.disable and time.monotonic() - self._logged > self.EVERY:
+            left = seconds * (self._examples - total) / done
             logger.info(
                 "%d of %d examples, %s tokens/s, %.0f s left",
-                there, self._examples, f"{speed:,.0f}", left,
+                total, self._examples, f"{speed:,.0f}", left,
             )  # fmt: skip
-            self._said = time.monotonic()
+            self._logged = time.monotonic()
 
     def __enter__(self) -> Progress:
         return self

@@ -6,16 +6,16 @@ import os
 import re
 
 _ENDINGS = ("_TOKEN", "_API_KEY", "_PASSWORD", "_SECRET")
-_SHORTEST = 12  # shorter ones would be found in innocent words
+_SHORTEST = 12  # shorter ones could occur in ordinary words
 _SHAPES = (
     re.compile(r"(?<=://)[^/\s@]+(?=@)"),  # user:password@ in an address
-    re.compile(r"\bhf_[A-Za-z0-9]{12,}"),  # a token of the Hugging Face Hub
-    re.compile(r"\bwandb_v\d_\w{12,}"),  # a key of W&B
+    re.compile(r"\bhf_[A-Za-z0-9]{12,}"),  # a Hugging Face token
+    re.compile(r"\bwandb_v\d_\w{12,}"),  # a W&B key
 )
 
 
 def hide(text: str) -> str:
-    """Put stars in the place of tokens: those in the environment, and what looks like one.
+    """Replace tokens by stars: those in the environment, and what looks like one.
 
     Examples
     --------

@@ -11,7 +11,7 @@ from probe.system.files import atomic_write
 
 
 def aligned(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Lay a table out in lines: the first column to the left, the others to the right.
+    """Format a table: the first column left-aligned, the others right-aligned.
 
     Examples
     --------
@@ -30,7 +30,7 @@ def aligned(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows under all the columns that any of them has; what a row lacks stays empty."""
+    """Write rows under all columns that any row has; missing values stay empty."""
     columns = list(dict.fromkeys(column for row in rows for column in row))
     with (
         atomic_write(path) as unfinished,

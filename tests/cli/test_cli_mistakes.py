@@ -25,16 +25,16 @@ WORDS = [
     ("trackng=none", r"'trackng'; did you mean 'tracking'\?$"),
     ("experment=average_100", r"'experment'; did you mean 'experiment'\?$"),
     ("model/gpt2=1", r"'model/gpt2'; did you mean 'model'\?$"),
-    ("zzz=1", r"^unknown group or key 'zzz'; there are average, data, .*tracking$"),
-    ("=1", r"^unknown group or key ''; there are average, data, "),
+    ("zzz=1", r"^unknown group or key 'zzz'; choose from average, data, .*tracking$"),
+    ("=1", r"^unknown group or key ''; choose from average, data, "),
     # options
     ("model=gtp2", r"^model=gtp2 is unknown; did you mean 'gpt2'\?$"),
     ("model=GPT2", r"^model=GPT2 is unknown; "),
     ("model=qwen", r"^model=qwen is unknown; did you mean 'qwen3-8b'\?$"),
-    ("model=", r"^model= is unknown; there are galactica125m, .*, gpt2, .*tiny$"),
-    ("model=mistral", r"^model=mistral is unknown; there are galactica125m, .*, gpt2, .*tiny$"),
+    ("model=", r"^model= is unknown; choose from galactica125m, .*, gpt2, .*tiny$"),
+    ("model=mistral", r"^model=mistral is unknown; choose from galactica125m, .*, gpt2, .*tiny$"),
     ("model=llama", r"^model=llama is unknown; did you mean 'llama3\.2-3b'\?$"),
-    ("model={a:1}", r"^model=\{a:1\} is unknown; there are galactica125m, .*, gpt2"),
+    ("model={a:1}", r"^model=\{a:1\} is unknown; choose from galactica125m, .*, gpt2"),
     ("data=mmul", r"^data=mmul is unknown; did you mean 'mmlu'\?$"),
     ("data=openwebtxt", r"did you mean 'openwebtext'\?$"),
     ("average=partition", r"did you mean 'partitioned'\?$"),
@@ -42,13 +42,13 @@ WORDS = [
     ("init=untrained", r"^init=untrained is unknown; did you mean 'pretrained'\?$"),
     ("tracking=wand", r"did you mean 'wandb'\?$"),
     ("runtime=gpu", r"^runtime=gpu is unknown; did you mean 'cpu'\?$"),
-    ("launch=many", r"^launch=many is unknown; there are auto, single$"),
+    ("launch=many", r"^launch=many is unknown; choose from auto, single$"),
     ("experiment=average100", r"did you mean 'average_100'\?$"),
     ("data=mmlu subject=psycology", r"^subject=psycology is unknown; did you mean 'psychology'\?$"),
     ("data=mmlu subject=moral_dispute", r"did you mean 'moral_disputes'\?$"),
     ("subject=quantum_gravity", r"^subject=quantum_gravity is unknown; "),
     # groups set to nothing
-    ("model=null", r"^model=null is unknown; there are galactica125m, .*, gpt2"),
+    ("model=null", r"^model=null is unknown; choose from galactica125m, .*, gpt2"),
     ("experiment=null", r"^experiment=null is unknown; "),
     # keys
     ("model.pth=x", r"^unknown key 'model\.pth'; did you mean 'model\.path'\?$"),
@@ -65,7 +65,7 @@ WORDS = [
     ("Site=mlp", r"did you mean 'site'\?$"),
     (
         "data.zzz=3",
-        r"^unknown key 'data\.zzz'; there are data\.column, .*, data\.cut, .*data\.window$",
+        r"^unknown key 'data\.zzz'; choose from data\.column, .*, data\.cut, .*data\.window$",
     ),
     ("measures.densty=0.1", r"did you mean 'measures\.density'\?$"),
     ("null.shift=2", r"did you mean 'null\.shifts'\?$"),
@@ -100,8 +100,8 @@ WORDS = [
     ("--cfg", r"--cfg.*expected one argument; --help lists the flags$"),
     ("--cfg jobs", r"--cfg.*invalid choice: 'jobs'"),
     ("--config-dir", r"--config-dir.*expected one argument; --help lists the flags$"),
-    ("--config-dir no/such/folder", r"^--config-dir no/such/folder is no folder$"),
-    ("--config-dir=no/such/folder", r"^--config-dir no/such/folder is no folder$"),
+    ("--config-dir no/such/folder", r"^--config-dir no/such/folder is not a folder$"),
+    ("--config-dir=no/such/folder", r"^--config-dir no/such/folder is not a folder$"),
     ("--rerun", r"^--rerun needs the folder of a run, and \S+ has no overrides\.yaml$"),
     (
         "--rerun no/such/run",
@@ -122,21 +122,24 @@ WORDS = [
     ("tracking.tags=a,b", r"or write one list, tracking\.tags=\["),
     ("model=gpt2,tiny", r"^model=gpt2,tiny gives several values; add -m to sweep over them$"),
     ("subject=glob(*)", r"^subject=glob\(\*\) gives several values; add -m to sweep over them$"),
-    ("-m model=gpt2,tyni", r"^model=tyni is unknown; there are|^model=tyni .*did you mean 'tiny'"),
+    (
+        "-m model=gpt2,tyni",
+        r"^model=tyni is unknown; choose from|^model=tyni .*did you mean 'tiny'",
+    ),
     ("-m layers=each,midle", r"^layers=midle is unknown; did you mean 'middle'\?$"),
-    ("-m model=glob(x*)", r"^model=glob\(x\*\) finds no option$"),
+    ("-m model=glob(x*)", r"^model=glob\(x\*\) matches no option$"),
     ("-m data.limit=interval(1,10)", r"data\.limit=interval\(1,10\)"),
     ("-m layers=interval(0,1)", r"layers=interval\(0,1\)"),
     # layers
     ("layers=midle", r"^layers=midle is unknown; did you mean 'middle'\?$"),
     (
         "layers=last",
-        r"^layers=last is unknown; there are all, cross, each, full, middle, single$|did you mean",
+        r"^layers=last is unknown; (choose from all, cross, each, full, middle, sin|did you mean)",
     ),
-    ("layers=", r"^layers= is unknown; there are all, cross, each, full, middle, single$"),
+    ("layers=", r"^layers= is unknown; choose from all, cross, each, full, middle, single$"),
     ("-m layers=0,3,middle", r"^layers=0,3,middle mixes numbers and middle; sweep over one kind"),
     ("-m layers=each,[0,1]", r"mixes numbers and each; sweep over one kind at a time$"),
-    ("layers=010", r"^layers=010 is no number or list of numbers from 0 up$"),
+    ("layers=010", r"^layers=010 must be a number from 0 up or a list of them$"),
     # a part of the tree
     ("launch.=2", r"^cannot read the argument 'launch\.=2'"),
 ]
@@ -145,51 +148,57 @@ VALUES = [
     # values of a few
     (
         "site=mpl",
-        r"^site=mpl is none of residual, mlp, attention, embedding; did you mean 'mlp'\?$",
+        r"^site=mpl is not one of residual, mlp, attention, embedding; did you mean 'mlp'\?$",
     ),
-    ("model.dtype=bf16", r"^model\.dtype=bf16 is none of .*; did you mean 'bfloat16'\?$"),
-    ("model.dtype=null", r"^model\.dtype\S* is none of float32, bfloat16, float16$"),
+    ("model.dtype=bf16", r"^model\.dtype=bf16 is not one of .*; did you mean 'bfloat16'\?$"),
+    ("model.dtype=null", r"^model\.dtype\S* is not one of float32, bfloat16, float16$"),
     ("tracking.mode=onlin", r"did you mean 'online'\?$"),
-    ("data.shuffle=perhaps", r"^data\.shuffle=perhaps is none of true, false$"),
+    ("data.shuffle=perhaps", r"^data\.shuffle=perhaps is not one of true, false$"),
     # types
-    ("data.limit=abc", r"^data\.limit=abc is no whole number or null \(Examples to keep"),
-    ("data.min_tokens=null", r"^data\.min_tokens\S* is no whole number \(Examples with fewer"),
+    ("data.limit=abc", r"^data\.limit=abc must be an integer or null \(Examples to keep"),
+    ("data.min_tokens=null", r"^data\.min_tokens\S* must be an integer \(Drop examples with fewer"),
     (
         "data.perplexity=[1,a]",
-        r"^data\.perplexity\[1\]=a is of the wrong kind for data\.perplexity \(Keep",
+        r"^data\.perplexity\[1\]=a has the wrong type for data\.perplexity \(Keep",
     ),
-    ("output=null", r"^output\S* is no text \(Folder under which"),
-    ("tracking.tags=x", r"^tracking\.tags\S* is no list .*\(More tags for the run\)$"),
-    ("data.perplexity=99", r"^data\.perplexity\S* is no .*\(Keep examples between two"),
+    ("output=null", r"^output\S* must be a string \(Folder under which"),
+    (
+        "tracking.tags=x",
+        r"^tracking\.tags\S* must be a list of strings \(Additional tags for the run\)$",
+    ),
+    (
+        "data.perplexity=99",
+        r"^data\.perplexity\S* must be a list of numbers or null \(Keep examples between two",
+    ),
     (
         "data.perplexity=[0.01,0.99]",
         r"percentiles go from 0 to 100, so give data\.perplexity=\[1,99\]$",
     ),
-    ("measures.density=true", r"^measures\.density=True is no share above 0"),
+    ("measures.density=true", r"^measures\.density=True must be a fraction above 0"),
     (
         "data.perplexity=[99,1]",
-        r"^data\.perplexity=\[99\.0, 1\.0\] is no pair of percentiles from 0 ",
+        r"^data\.perplexity=\[99\.0, 1\.0\] must be two percentiles from 0 ",
     ),
-    ("measures.density_rule=pair", r"is none of pairs, paper; did you mean 'pairs'\?$"),
+    ("measures.density_rule=pair", r"is not one of pairs, paper; did you mean 'pairs'\?$"),
     (
         "measures.density=2",
-        r"^measures\.density=2 is no share above 0 and up to 1, or list of shares",
+        r"^measures\.density=2 must be a fraction above 0 and up to 1, or a list of them",
     ),
-    ("-m measures.density=0.1,2", r"^measures\.density=2 is no share above 0 and up to 1"),
+    ("-m measures.density=0.1,2", r"^measures\.density=2 must be a fraction above 0 and up to 1"),
     ("measures.density=[0.1,0.1]", r"names a density twice; name each once$"),
     ("null.shifts=-1", r"^null\.shifts=-1 is too small; give 0 or more$"),
     # layers
     (
         "layers=-1",
-        r"^layers\S*=-1 is no layer number or list of numbers from 0 up, e\.g\. layers=12",
+        r"^layers\S*=-1 must be a layer number from 0 up or a list of them, e\.g\. layers=12",
     ),
-    ("layers=[]", r"is no layer number or list of numbers from 0 up"),
+    ("layers=[]", r"must be a layer number from 0 up or a list of them"),
     ("layers=[3,3]", r"names a layer twice; name each once$"),
-    ("-m layers=0,-1", r"=-1 is no layer number"),
-    ("layers=single", r"^layers=single needs layers; give them at once, e\.g\. layers=12"),
+    ("-m layers=0,-1", r"=-1 must be a layer number"),
+    ("layers=single", r"^layers=single needs layer numbers; give e\.g\. layers=12"),
     # what an option needs
     ("model=local", r"^the model has neither path nor id; give model\.path=DIR or model\.id="),
-    ("model=local model.path=no/such", r"^model\.path=no/such is no model folder"),
+    ("model=local model.path=no/such", r"^model\.path=no/such is not a model folder"),
     ("data=text", r"^data=text needs a file; give data\.path=FILE"),
     ("data=text data.path=no/such.txt", r"^data\.path=no/such\.txt does not exist$"),
     ("data.path=???", r"^data\.path is missing; give data\.path=…  \(Local file or folder"),
@@ -197,7 +206,7 @@ VALUES = [
     # subjects
     (
         "data=openwebtext subject=law",
-        r"^this data set has no subjects; leave subject= out, or take",
+        r"^this data set has no subjects; leave subject= out, or use",
     ),
     ("data=openwebtext subject.name=law", r"^this data set has no subjects; "),
     ("-m data=sample,openwebtext subject=law", r"^this data set has no subjects; "),
@@ -230,7 +239,7 @@ def expect(message: str, pattern: str) -> None:
     assert re.search(pattern, message), message
     assert message == message.strip()
     assert len(message.splitlines()) == 1
-    assert not re.search(r"Traceback|Error\b|object at 0x|there are $", message), message
+    assert not re.search(r"Traceback|Error\b|object at 0x|choose from $", message), message
 
 
 @pytest.mark.parametrize(("words", "pattern"), WORDS, ids=[words for words, _ in WORDS])
@@ -247,7 +256,7 @@ def test_a_value_that_cannot_work_costs_one_line(words: str, pattern: str) -> No
 
 @pytest.mark.parametrize("key", ["model", "data", "tracking", "runtime"])
 def test_a_part_of_the_tree_takes_options_and_keys_only(key: str) -> None:
-    expect(refusal([f"{key}.nonsense_of_mine=1"]), rf"there are {key}\.|did you mean '{key}\.")
+    expect(refusal([f"{key}.nonsense_of_mine=1"]), rf"choose from {key}\.|did you mean '{key}\.")
 
 
 def test_the_subjects_named_are_not_those_of_another_group() -> None:
@@ -297,7 +306,7 @@ def test_a_wrong_type_in_ones_own_option_is_said_like_one_on_the_command_line(
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "mine.yaml").write_text("id: org/name\ndtype: float23\n")
     words = ["--config-dir", str(tmp_path), "model=mine"]
-    expect(refusal(words), r"^model\.dtype=float23 is none of .*; did you mean 'float32'\?$")
+    expect(refusal(words), r"^model\.dtype=float23 is not one of .*; did you mean 'float32'\?$")
 
 
 def test_an_option_of_ones_own_that_is_no_yaml_costs_one_line(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def random_sums(_: str, payload: bytes, __: int | None, device: str) -> dict[str
         for layer in request.layers:
             x = torch.randn(*tensors.keep.shape, N_NEURONS, generator=generator)
             totals.consume(batch, tensors, layer, x)
-    return totals.finish()
+    return totals.finish().to_tensors()
 
 
 def write_nothing(folder: RunFolder, *_: object) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from probe.compare import load_items
-from probe.compare.spaces import Space
+from probe.compare import compare, load_items
+from probe.compare.spaces import Space, group_spaces
 from probe.config import to_plain
 from probe.errors import UserError
 from probe.measures import measure
+from probe.runs.manifest import write_manifest
 from probe.topology import Topology
 from probe.topology.reliability import Reliability
 from tests.run_folders import config_of, save_run
@@ -91,7 +93,7 @@ def test_a_run_given_twice_counts_once(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_one_topology_alone_is_refused(tmp_path: Path) -> None:
     run = save_run(tmp_path / "run", make())
-    with pytest.raises(UserError, match="has one topology, and a comparison needs two; give"):
+    with pytest.raises(UserError, match="has only one topology, and a comparison needs two; give"):
         load_items([run, run])
 
 
@@ -104,11 +106,22 @@ def test_a_folder_that_lacks_a_file_is_refused(file: str, tmp_path: Path) -> Non
 
 
 def space(
-    topology: Topology, model: str | None = "org/tiny", seed: int = 0, path: str | None = None
+    topology: Topology,
+    model: str | None = "org/tiny",
+    seed: int = 0,
+    path: str | None = None,
+    fingerprint: str | None = None,
 ) -> Space:
     config = to_plain(config_of(model, topology.init, seed))
     named = {"name": None, "path": path} if path else {"name": topology.model}
-    return Space.of(topology, config | {"model": config["model"] | named})
+    manifest: dict[str, Any] = {"config": config | {"model": config["model"] | named}}
+    if fingerprint is not None:
+        manifest["fingerprints"] = {"model": fingerprint, "data": "sha256 00"}
+    return Space.of(topology, manifest)
+
+
+def in_folder(path: str, fingerprint: str | None = None, init: str = "pretrained") -> Space:
+    return space(make(init=init), None, path=path, fingerprint=fingerprint)
 
 
 @pytest.mark.parametrize(
@@ -121,11 +134,25 @@ def space(
         (space(make("layer_1", site="attention")), space(make("layer_2", site="attention"))),
         (space(make(model="a")), space(make(model="b"))),  # two names of one repository
         (space(make(model="mine"), None), space(make(model="mine"), None)),
+        # One content in two folders, and under a name.
+        (in_folder("a/model", "sha256 1"), in_folder("b/copy", "sha256 1")),
+        (in_folder("a/model", "sha256 1"), space(make(), fingerprint="sha256 1")),
+        (in_folder("a", "sha256 1", "random"), in_folder("b", "sha256 1", "random")),
+        # Revisions, by repository and by given name.
+        (space(make(), fingerprint="commit 1"), space(make(), fingerprint="commit 2")),
+        (
+            space(make(model="mine"), None, fingerprint="sha256 1"),
+            space(make(model="mine"), None, fingerprint="sha256 2"),
+        ),
+        # Runs of older versions have no fingerprints.
+        (in_folder("a/model"), in_folder("a/model")),
+        (in_folder("a/model", "sha256 1"), in_folder("a/model")),
+        (space(make()), space(make(), fingerprint="commit 1")),
     ],
 )
 def test_neurons_that_are_the_same(one: Space, other: Space) -> None:
-    assert one == other
-    assert one.unlike(other) is None
+    assert one.unlike(other) is other.unlike(one) is None
+    assert group_spaces([one, other]) == [[0, 1]]
 
 
 @pytest.mark.parametrize(
@@ -163,11 +190,63 @@ def test_neurons_that_are_the_same(one: Space, other: Space) -> None:
             space(make(model="model"), None, path="b/model"),
             "a/model and b/model are different models",
         ),
+        (
+            in_folder("a/model", "sha256 1"), in_folder("b/model", "sha256 2"),
+            "a/model and b/model are different models",
+        ),
+        (
+            in_folder("model", "sha256 1"), in_folder("model", "sha256 2"),
+            "model has held different models",
+        ),
+        (
+            in_folder("a/model", "sha256 1"), space(make(), fingerprint="sha256 2"),
+            "a/model and org/tiny are different models",
+        ),
+        (in_folder("a/model", "sha256 1"), in_folder("b/model"),
+         "a/model and b/model are different models"),
+        # Of random weights only the configuration is hashed: the seed tells them apart.
+        (
+            space(make(init="random"), None, 1, "a/model", "sha256 1"),
+            space(make(init="random"), None, 2, "b/model", "sha256 1"),
+            "random (seed 1) and random (seed 2) weights began differently",
+        ),
     ],
 )  # fmt: skip
 def test_neurons_that_are_not(one: Space, other: Space, reason: str) -> None:
-    assert one != other
     assert one.unlike(other) == other.unlike(one) == reason
+    assert group_spaces([one, other]) == [[0], [1]]
+
+
+def test_a_model_links_its_revisions_to_copies_of_them() -> None:
+    copies = [in_folder("a", "sha256 1"), in_folder("b", "sha256 2"), in_folder("c", "sha256 3")]
+    revisions = [space(make(), fingerprint=f"sha256 {number}") for number in (2, 1)]
+    assert group_spaces(copies) == [[0], [1], [2]]
+    assert sorted(group_spaces([*copies, *revisions, copies[0]])) == [[0, 1, 3, 4, 5], [2]]
+    # Equal configurations of two models have equal random weights, and say nothing of trained ones.
+    drawn = [
+        space(make(init=init), model, fingerprint=fingerprint)
+        for model, commit in (("org/a", "commit a"), ("org/b", "commit b"))
+        for init, fingerprint in (("random", "sha256 1"), ("pretrained", commit))
+    ]
+    assert sorted(group_spaces(drawn)) == [[0, 2], [1], [3]]
+
+
+def test_the_fingerprint_is_read_from_the_manifest(tmp_path: Path) -> None:
+    runs = []
+    for number, (folder, content) in enumerate([("a", "1"), ("b", "1"), ("c", "2")]):
+        config = config_of(None)
+        config.model.path = f"{folder}/model"
+        run = save_run(tmp_path / folder, make(seed=number), config=config)
+        manifest = json.loads((run / "manifest.json").read_text())
+        manifest["fingerprints"] = {"model": f"sha256 {content}", "data": "sha256 0"}
+        write_manifest(run, manifest)
+        runs.append(run)
+    pairs = compare(load_items(runs), permutations=9).pairs
+    assert [pair.unmatched for pair in pairs] == [
+        None, "a/model and c/model are different models", "b/model and c/model are different models"
+    ]  # fmt: skip
+    assert pairs[0].correlation is not None
+    assert pairs[1].correlation is None
 
 
 def test_matrices_between_layers_are_refused(tmp_path: Path) -> None:
@@ -181,4 +260,4 @@ def test_matrices_of_all_layers_are_compared(tmp_path: Path) -> None:
     whole = make("full", kind="full", layers=(0, 1))
     runs = [save_run(tmp_path / name, whole) for name in ("a", "b")]
     one, other = load_items(runs)
-    assert one.space == other.space
+    assert one.space.unlike(other.space) is None

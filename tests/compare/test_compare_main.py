@@ -167,7 +167,7 @@ def test_long_tables_are_cut_on_the_console(
 ) -> None:
     run = save_run(tmp_path / "many", *(make(f"layer_{n}", n) for n in range(10)))
     call(run, "--output", "out")
-    assert "and 5 pairs more in comparison.csv" in caplog.messages
+    assert "and 5 more pairs in comparison.csv" in caplog.messages
     assert len(read(Path("out"), "comparison.csv")) == 45
 
 
@@ -226,7 +226,7 @@ def test_a_folder_with_other_files_is_left_alone(
     Path("mine/paper.tex").write_text("")
     assert call(runs[0], "--output", "mine") == 1
     assert capsys.readouterr().err == (
-        "probe: mine holds other files; give --output a new folder\n"
+        "probe: mine contains other files; give --output a new folder\n"
     )
     assert [path.name for path in Path("mine").iterdir()] == ["paper.tex"]
 

@@ -45,7 +45,7 @@ def with_values(values: dict[str, Any]) -> Config:
 REFUSED: list[tuple[dict[str, Any], str]] = [
     (
         {"tracking.tags": ["mine", "hf_abcdefghijklmnop"]},
-        r"tracking\.tags holds a token or a password, which the run would .* environment",
+        r"tracking\.tags contains a token or password, which would be saved .* in the environment",
     ),
     (
         {"model.id": None, "model.path": None},
@@ -53,11 +53,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"model.path": "no/such/folder"},
-        r"model\.path=no/such/folder is no model folder: it has no config\.json",
+        r"model\.path=no/such/folder is not a model folder: it has no config\.json",
     ),
     (
         {"model.device_map": "balanced"},
-        r"model\.device_map=balanced is not known; give auto, or leave it out",
+        r"model\.device_map=balanced is not supported; give auto, or leave it out",
     ),
     (
         {"model.device_map": "auto", "launch.num_processes": 2},
@@ -67,7 +67,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"model.device_map": "auto", "runtime.device": "cuda:1"},
         r"runtime\.device=cuda:1 is one device, and .*; give one of the two",
     ),
-    ({"model.path": str(ASSETS)}, r"model\.path=.*assets is no model folder: .*config\.json"),
+    ({"model.path": str(ASSETS)}, r"model\.path=.*assets is not a model folder: .*config\.json"),
     (
         {"data.source": "text"},
         r"data=text needs a file; give data\.path=FILE \(\.txt, \.jsonl, \.csv or \.parquet\)",
@@ -86,21 +86,20 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     *(
         (
             STREAMED | values,
-            r"data\.streaming=true reads from the Hub row by row, which neither data\.path nor "
-            rf"data={source} can; leave it out$",
+            rf"data\.streaming=true streams from the Hub, which {source} does not; leave it out$",
         )
         for source, values in (
-            ("hub", {"data.path": str(TEXT)}),
-            ("mmlu", {"data.source": "mmlu"}),
-            ("sample", {"data.source": "sample"}),
-            ("text", {"data.source": "text", "data.path": str(TEXT)}),
+            (r"data\.path", {"data.path": str(TEXT)}),
+            ("data=mmlu", {"data.source": "mmlu"}),
+            ("data=sample", {"data.source": "sample"}),
+            (r"data\.path", {"data.source": "text", "data.path": str(TEXT)}),
         )
     ),
     *(
         (
             STREAMED | values,
-            r"data\.streaming=true reads no more than data\.limit needs, without data\.shuffle and "
-            r"data\.perplexity, which choose among all rows; give data\.limit=N alone$",
+            r"data\.streaming=true needs data\.limit=N, and no data\.shuffle or data\.perplexity, "
+            r"which need all rows$",
         )
         for values in (
             {"data.limit": None},
@@ -115,8 +114,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     *(
         (
             {"data.perplexity": between},
-            r"data\.perplexity=\[.*\] is no pair of percentiles from 0 to 100, the lower first; "
-            r"give e\.g\. data\.perplexity=\[1,99\]",
+            r"data\.perplexity=\[.*\] must be two percentiles from 0 to 100, the lower first, "
+            r"e\.g\. data\.perplexity=\[1,99\]",
         )
         for between in (
             [],
@@ -132,12 +131,12 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"data.window": 64}, r"data\.window=64 needs data\.cut=tokens"),
     (
         SINGLE,
-        r"layers=single needs layers; give them at once, e\.g\. layers=12 or layers=\[3,7\]",
+        r"layers=single needs layer numbers; give e\.g\. layers=12 or layers=\[3,7\]",
     ),
     *(
         (
             SINGLE | {"layers.index": index},
-            r"layers\.index=.* is no layer number or list of numbers from 0 up, e\.g\. layers=12",
+            r"layers\.index=.* must be a layer number from 0 up or a list of them, e\.g\. layers=",
         )
         for index in (-1, [], [0, -1], 1.0, True, "3", [3, "x"], [[0, 1]], {"a": 1}, [None])
     ),
@@ -148,7 +147,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     *(
         (
             {"layers.selection": kind, "average.halves": False, "layers.index": index},
-            rf"layers={kind} joins two layers or more, and layers\.index=.* is one; give e\.g\. "
+            rf"layers={kind} joins two or more layers, and layers\.index=.* is one; give e\.g\. "
             r"layers\.index=\[3,7\], or leave it out for all layers$",
         )
         for kind in JOINT
@@ -167,27 +166,27 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         for values, message in (
             (
                 {"average.scheme": Scheme.pooled},
-                r"averages over examples; take average=mean or average=fisher",
+                r"needs a mean over examples; use average=mean or average=fisher",
             ),
             (
                 {"average.std": True},
-                r"has no standard errors; leave average\.std=true out, or take layers=each",
+                r"has no standard errors; leave average\.std=true out, or use layers=each",
             ),
             (
                 {"null.shifts": 2},
-                r"has no circular-shift null; leave null\.shifts=2 out, or take layers=each",
+                r"has no circular-shift null; leave null\.shifts=2 out, or use layers=each",
             ),
         )
     ),
     (
         {"layers.selection": Selection.full},
-        r"layers=full compares no halves, which would double its sums; leave average\.halves=true "
-        r"out, or take layers=cross$",
+        r"layers=full has no split-half r, which would double its sums; leave average\.halves=true "
+        r"out, or use layers=cross$",
     ),
     (
         {"site": Site.mlp},
         r"layers=all with site=mlp would average over unrelated neurons, as every layer's MLP has "
-        r"its own; take layers=each or single layers",
+        r"its own; use layers=each or layer numbers",
     ),
     (
         {"average.std": True, "average.scheme": Scheme.pooled},
@@ -195,7 +194,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"average.example": 2, "average.parts": 3},
-        r"average\.example=2 leaves one example; average\.parts must be 1",
+        r"average\.example=2 selects one example; average\.parts must be 1",
     ),
     (
         {"average.scheme": Scheme.fisher, "data.min_tokens": 3},
@@ -204,8 +203,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     *(
         (
             {"site": Site.embedding, "layers.selection": selection, "layers.index": index},
-            r"site=embedding is what enters the first block, a single layer of number 0; give "
-            r"layers=0 or leave layers out$",
+            r"site=embedding is the input of the first block, a single layer, 0; give layers=0, or "
+            r"leave layers out$",
         )
         for selection, index in (
             (Selection.middle, None),
@@ -218,8 +217,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     *(
         (
             {"measures.density": density},
-            r"measures\.density=.* is no share above 0 and up to 1, or list of shares; give e\.g\. "
-            r"measures\.density=0\.1 or measures\.density=\[0\.01,0\.1\]$",
+            r"measures\.density=.* must be a fraction above 0 and up to 1, or a list of them, "
+            r"e\.g\. measures\.density=0\.1 or measures\.density=\[0\.01,0\.1\]$",
         )
         for density in (0, -0.1, 1.5, [], [0.1, 0], [0.1, 2], "much", [None], float("nan"), None)
     ),
@@ -326,11 +325,11 @@ def test_a_relative_path_is_found_from_the_current_folder(
 def test_no_message_of_the_checks_is_left_untested() -> None:
     checks = Path(check.__code__.co_filename)
     found = {}
-    for file in (checks, checks.with_name("values.py"), checks.with_name("names.py")):
+    for file in (checks, checks.with_name("value_checks.py"), checks.with_name("short_names.py")):
         nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         found[file.name] = sum(isinstance(node, ast.Yield) for node in nodes)
     # Those of the other files are in tests/entry/test_bad_input.py; two yields are no messages.
-    assert found == {"checks.py": 32, "values.py": 7, "names.py": 1}
+    assert found == {"checks.py": 32, "value_checks.py": 7, "short_names.py": 1}
 
 
 @pytest.mark.parametrize(("index", "numbers"), [(12, [12]), ([3, 7], [3, 7]), ([5], [5])])

@@ -131,7 +131,7 @@ def test_a_run_that_works_exits_0_says_nothing_and_leaves_no_file(task: Calls, r
             ["--rerun", "nowhere"],
             "--rerun needs the folder of a finished run, and nowhere has no manifest.json",
         ),
-        (["--config-dir", "nowhere"], "--config-dir nowhere is no folder"),
+        (["--config-dir", "nowhere"], "--config-dir nowhere is not a folder"),
     ],
 )
 def test_a_mistake_costs_one_line_and_nothing_runs(
@@ -283,7 +283,7 @@ def test_a_full_disk_ends_a_sweep_in_one_line(
     assert ended.code == 1
     assert task.limits == done
     [line] = [line for line in ended.said if line.startswith("probe: ")]
-    assert "cannot be written any further (No space left on device); finished results stay" in line
+    assert "cannot be written any more (No space left on device); finished results are" in line
     assert "Traceback" not in ended.err
 
 

@@ -149,7 +149,7 @@ def test_a_finished_study_of_texts_that_have_changed_since_is_not_found_again(
     assert made_of["model"] == made_of["model 2"]
     assert run(reads=reads) == folder
     text.write_text("A sea.")
-    with pytest.raises(UserError, match=r"was made before of another data 2 \(.*overwrite=true"):
+    with pytest.raises(UserError, match=r"was made with another data 2 \(.*overwrite=true"):
         run(reads=reads)
     assert task.taken == [0, 1, 2]
 

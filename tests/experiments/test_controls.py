@@ -19,4 +19,5 @@ def test_controls_read_the_same_texts_of_the_same_architecture() -> None:
     assert random_weights(config, 7) == compose(
         "data.limit=3", "layers=2", "site=mlp", "init=random", "init.seed=7"
     )
+    assert random_weights(random_weights(config, 7), 0).init == compose("init=random").init
     assert embeddings(config) == compose("data.limit=3", "site=embedding")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import subprocess
 import sys
 from dataclasses import fields
@@ -26,13 +27,15 @@ from experiments.hubs.bases import (
     rotation,
 )
 from experiments.hubs.frequency import Frequencies, frequency
-from experiments.hubs.overlap import first_token_rows
-from experiments.hubs.reading import Reading, Tally
+from experiments.hubs.overlap import first_token_rows, items
+from experiments.hubs.reading import Reading, Tally, read
 from experiments.hubs.settings import Hubs, HubsConfig, check, varied
 from experiments.hubs.task import run
 from probe import api
 from probe.api import UserError, compose
 from probe.compare.hubs import Relabelling
+from probe.config import ModelConfig
+from probe.models.load import ASSETS
 
 composed = cache(compose)
 WORDS = (
@@ -142,6 +145,22 @@ def test_finished_runs_are_compared_too(tmp_path: Path) -> None:
     assert int(row["shared"]) == len(ours & strongest(matrix, 7))
 
 
+def test_a_copy_of_the_model_has_the_same_neurons(tmp_path: Path) -> None:
+    config = compose(*WORDS)
+    reading = read(config, Bases(0, 0, 0, False), 3)
+    [original, *_] = items("original", config, reading)
+    shutil.copytree(ASSETS / "tiny", tmp_path / "copy")
+    config.model = ModelConfig(path=str(tmp_path / "copy"))
+    [copy, *_] = items("copy", config, reading)
+    assert original.space.unlike(copy.space) is None
+    (tmp_path / "copy/config.json").write_text("{}")
+    [other, *_] = items("other", config, reading)
+    assert (
+        original.space.unlike(other.space)
+        == f"{tmp_path}/copy and bundled/tiny are different models"
+    )
+
+
 def test_an_average_leaves_out_what_is_undefined() -> None:
     rng = np.random.default_rng(0)
     texts = [rng.normal(size=(30, 6)) for _ in range(4)]
@@ -221,20 +240,24 @@ def test_words_take_the_place_of_the_users() -> None:
     assert other.subject is not None
     assert other.subject.mmlu == ["high_school_psychology", "professional_psychology"]
     assert config.data.limit == 5
+    other = varied(config, "data.limit=null data.skip_first=0 layers=all")
+    assert (other.data.limit, other.data.skip_first, other.layers.index) == (None, 0, None)
+    assert varied(configured("init=random", "init.seed=3"), "init=pretrained") == compose()
+    assert varied(configured("data.cut=tokens"), "data.window=40").data.window == 40
 
 
 @pytest.mark.parametrize(
     ("words", "settings", "said"),
     [
-        ([], {"hubs": 0}, "study.hubs=0 is no number of neurons; give 1 or more"),
+        ([], {"hubs": 0}, "study.hubs=0 is too small; give 1 or more"),
         ([], {"rotations": -1}, "study.rotations=-1 is too small; give 0 or more"),
         ([], {"over": ["layers=1", "layers=1"]}, "has two variants 'layers=1'"),
-        ([], {"over": ["output=x"]}, "study.over has output, which is the same for all"),
+        ([], {"over": ["output=x"]}, "study.over has output, which is common to all"),
         ([], {"over": ["new: "]}, "study.over has a variant without words"),
         ([], {"over": ["data.limit=0"]}, "data.limit=0 is too small"),
         ([], {"over": ["layers=cross"]}, r"layers=cross \(layers=cross\) joins neurons"),
         ([], {"runs": ["nowhere"]}, "nowhere is not a finished run"),
-        (["data.min_tokens=3"], {}, r"data.min_tokens=3 \(base\) leaves too little"),
+        (["data.min_tokens=3"], {}, r"data.min_tokens=3 \(base\) leaves too few tokens"),
     ],
 )
 def test_mistakes_are_told_before_any_work(

@@ -25,14 +25,12 @@ from probe.errors import UserError
 from probe.extraction.block_matrix import join_blocks
 from probe.runs import results
 from probe.runs.manifest import MANIFEST
-from probe.system.disk import full_disk_told
+from probe.system.disk import report_full_disk
 from probe.verify import verify
 
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="the system has no /dev/full")
-SAYS = (
-    r"\.unfinished cannot be written any further \(.+\); finished results stay as they were: make"
-)
+SAYS = r"\.unfinished cannot be written any more \(.+\); finished results are intact: free"
 
 
 @pytest.fixture(scope="module")
@@ -140,5 +138,5 @@ def test_a_log_that_cannot_be_written_ends_nothing(
 
 
 def test_another_error_is_no_full_disk(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), full_disk_told(tmp_path):
+    with pytest.raises(FileNotFoundError), report_full_disk(tmp_path):
         (tmp_path / "missing").read_text()

@@ -11,7 +11,7 @@ import pytest
 
 from probe.config import MeasuresConfig
 from probe.measures import Measures, measure
-from probe.runs.console_table import tell
+from probe.runs.console_table import log_table
 from probe.topology import Topology
 from probe.topology.reliability import Null, Reliability
 from tests.topologies import random_correlations, topology_of
@@ -49,11 +49,11 @@ def with_modularity(found: Measures, null: float | None) -> Measures:
 
 def test_every_measure_stands_in_its_column(caplog: pytest.LogCaptureFixture) -> None:
     topology, found = make("layer_3", 1, KNOWN)
-    tell([(topology, with_modularity(found, 0.25))])
+    log_table([(topology, with_modularity(found, 0.25))])
     header, line = caplog.messages
     assert header.split() == [
-        "topology", "neurons", "mean", "|r|", "chance", "shifted", "halves", "Gini",
-        "n²/‖R‖²", "modularity", "hubs",
+        "topology", "neurons", "mean", "|r|", "chance", "shifted", "split-half", "r", "Gini",
+        "eff.", "dim.", "modularity", "hubs",
     ]  # fmt: skip
     assert line.split() == [
         "layer_3", "12", f"{found.mean_abs_r:.4f}", f"{np.sqrt(2 / np.pi * 0.01):.4f}", "0.2000",
@@ -64,15 +64,15 @@ def test_every_measure_stands_in_its_column(caplog: pytest.LogCaptureFixture) ->
 
 def test_numbers_stand_right_below_their_names(caplog: pytest.LogCaptureFixture) -> None:
     pairs = [make("layer_0", 1, KNOWN), make("all_layers_part1", 2, KNOWN)]
-    tell(pairs)
+    log_table(pairs)
     header, *lines = caplog.messages
     for (topology, found), line in zip(pairs, lines, strict=True):
         assert line.startswith(topology.name + " ")
         for name, value in (
             ("neurons", "12"),
             ("mean |r|", f"{found.mean_abs_r:.4f}"),
-            ("halves", "0.875"),
-            ("n²/‖R‖²", f"{found.participation_ratio:.1f}"),
+            ("split-half r", "0.875"),
+            ("eff. dim.", f"{found.participation_ratio:.1f}"),
         ):
             assert line[: header.index(name) + len(name)].endswith(f" {value}")
         assert line.endswith(" ".join(str(neuron) for neuron, _ in found.hubs[:5]))
@@ -80,19 +80,19 @@ def test_numbers_stand_right_below_their_names(caplog: pytest.LogCaptureFixture)
 
 def test_columns_without_an_entry_are_not_shown(caplog: pytest.LogCaptureFixture) -> None:
     topology, found = make("layer_0", 1)
-    tell([(topology, replace(found, graphs=[]))])
+    log_table([(topology, replace(found, graphs=[]))])
     assert caplog.messages[0].split() == [
-        "topology", "neurons", "mean", "|r|", "Gini", "n²/‖R‖²", "hubs",
+        "topology", "neurons", "mean", "|r|", "Gini", "eff.", "dim.", "hubs",
     ]  # fmt: skip
 
 
 def test_a_column_with_one_entry_is_blank_elsewhere(caplog: pytest.LogCaptureFixture) -> None:
-    tell([make("layer_0", 1), make("layer_1", 2, known(null=None))])
+    log_table([make("layer_0", 1), make("layer_1", 2, known(null=None))])
     header, without, with_halves = caplog.messages
     assert "shifted" not in header
-    end = header.index("halves") + len("halves")
+    end = header.index("split-half r") + len("split-half r")
     assert with_halves[:end].endswith(" 0.875")
-    assert without[end - len("halves") : end].strip() == ""
+    assert without[end - len("split-half r") : end].strip() == ""
 
 
 @pytest.mark.parametrize(("null", "cell"), [(0.25, "0.41 (0.25)"), (None, "0.41")])
@@ -100,7 +100,7 @@ def test_modularity_is_shown_with_that_of_rewired_graphs(
     null: float | None, cell: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     topology, found = make("layer_0", 1)
-    tell([(topology, with_modularity(found, null))])
+    log_table([(topology, with_modularity(found, null))])
     assert f"  {cell}  " in caplog.messages[1]
 
 
@@ -109,7 +109,7 @@ def test_the_modularity_shown_is_that_of_the_first_density(
 ) -> None:
     topology, found = make("layer_0", 1)
     graphs = [replace(found.graphs[0], modularity=value) for value in (None, 0.41)]
-    tell([(topology, replace(found, graphs=graphs))])
+    log_table([(topology, replace(found, graphs=graphs))])
     assert "modularity" not in caplog.messages[0]
 
 
@@ -117,17 +117,17 @@ def test_the_modularity_shown_is_that_of_the_first_density(
 def test_a_topology_that_is_mostly_noise_is_warned_of(
     split_half: float, warned: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tell([make("layer_0", 1, known(split_half=split_half)), make("layer_1", 2, KNOWN)])
+    log_table([make("layer_0", 1, known(split_half=split_half)), make("layer_1", 2, KNOWN)])
     assert warnings_of(caplog) == [
-        f"layer_0: the topologies of two halves of the documents correlate by {split_half:.2f} "
-        "only: much of this matrix is noise; take more or longer examples"
+        f"layer_0: split-half r is only {split_half:.2f}: much of this matrix is noise; use more "
+        "or longer examples"
     ] * warned  # fmt: skip
 
 
 def test_without_halves_nothing_is_said_of_noise(caplog: pytest.LogCaptureFixture) -> None:
-    tell([make("layer_0", 1, known(split_half=None)), make("layer_1", 2)])
+    log_table([make("layer_0", 1, known(split_half=None)), make("layer_1", 2)])
     assert warnings_of(caplog) == []
-    assert "halves" not in caplog.messages[0]
+    assert "split-half" not in caplog.messages[0]
 
 
 def test_neurons_that_never_varied_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
@@ -137,22 +137,30 @@ def test_neurons_that_never_varied_are_warned_of(caplog: pytest.LogCaptureFixtur
     matrix[list(dead)] = 0
     matrix[:, list(dead)] = 0
     topology = replace(topology, matrix=matrix, undefined=dead)
-    tell([(topology, measure(topology, SETTINGS)), make("layer_1", 2)])
+    log_table([(topology, measure(topology, SETTINGS)), make("layer_1", 2)])
     (warning,) = warnings_of(caplog)
     assert warning == (
-        "layer_0: 10 neurons never varied (1, 2, 3, 4, 5, 6, 7, 8 …); their rows are 0"
+        "layer_0: 10 neurons never varied (1, 2, 3, 4, 5, 6, 7, 8 …); the rows are 0"
     )
     assert caplog.messages[1].split()[1] == "2", "two neurons are left"
+    caplog.clear()
+    log_table(
+        [
+            make("layer_0", 1),
+            (replace(make("layer_1", 2)[0], undefined=(3,)), make("layer_1", 2)[1]),
+        ]
+    )
+    assert warnings_of(caplog) == ["layer_1: 1 neuron never varied (3); the rows are 0"]
 
 
 def test_the_layers_that_agree_most_and_least_with_their_mean_are_named(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     agreement = {"0": 0.31, "2": 0.94, "10": 0.62}
-    tell([make("all_layers", 1, known(layer_agreement=agreement)), make("layer_1", 2, KNOWN)])
+    log_table([make("all_layers", 1, known(layer_agreement=agreement)), make("layer_1", 2, KNOWN)])
     assert caplog.messages[3:] == [
-        "all_layers: a single layer's correlations agree with this mean by r = 0.31 (layer 0) "
-        "to 0.94 (layer 2), over a sample of neurons"
+        "all_layers: the correlations of single layers agree with this mean at r = 0.31 (layer 0) "
+        "to 0.94 (layer 2), on a sample of neurons"
     ]
     assert warnings_of(caplog) == []
 
@@ -160,7 +168,7 @@ def test_the_layers_that_agree_most_and_least_with_their_mean_are_named(
 def test_measures_that_were_left_out_are_said_with_the_reason(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    tell([make("layer_0", 1, skipped={"modularity": "too many edges"}), make("layer_1", 2)])
+    log_table([make("layer_0", 1, skipped={"modularity": "too many edges"}), make("layer_1", 2)])
     assert caplog.messages[3:] == ["layer_0: modularity left out: too many edges"]
 
 
@@ -170,8 +178,8 @@ def test_of_many_pairs_of_layers_some_are_shown(caplog: pytest.LogCaptureFixture
         topology_of(matrix, name=f"cross_layer_0_{k}", layers=(0, k), kind="cross", undefined=(2,))
         for k in range(1, 43)
     ]
-    tell([(topology, measure(topology)) for topology in crossed])
+    log_table([(topology, measure(topology)) for topology in crossed])
     assert caplog.messages[0].split() == ["topology", "neurons", "mean", "|r|"]
     assert caplog.messages[40].startswith("cross_layer_0_40 ")
-    assert caplog.messages[41] == "and 2 pairs of layers more in measures.json"
+    assert caplog.messages[41] == "and 2 more pairs of layers in measures.json"
     assert len(warnings_of(caplog)) == 40

@@ -384,7 +384,7 @@ def test_a_run_of_the_first_format_is_read_and_measured_again(
     """Its manifest knew neither measures' options nor a matrix's reliability."""
     run = RunFolder(again).path
     old = manifest_of(run) | {"format": 1}
-    del old["config"]["measures"], old["topologies"][0]["reliability"]
+    del old["sha256"], old["config"]["measures"], old["topologies"][0]["reliability"]
     (run / MANIFEST).write_text(json.dumps(old))
     monkeypatch.setattr(pipeline, "extract_topologies", fail)
     assert pipeline.run(again) == run
@@ -399,7 +399,7 @@ def test_other_data_is_noticed_and_nothing_touched(finished: tuple[Path, Config]
     old, before = text.read_bytes(), snapshot(run)
     write_text(text, what="canal")
     try:
-        with pytest.raises(UserError, match=r"of another data \(.*overwrite=true") as caught:
+        with pytest.raises(UserError, match=r"with another data \(.*overwrite=true") as caught:
             pipeline.run(config)
     finally:
         text.write_bytes(old)
@@ -418,7 +418,7 @@ def test_another_model_is_noticed_and_nothing_touched(job: Config, tmp_path: Pat
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    with pytest.raises(UserError, match=r"of another model \(sha256 .* then, sha256 .* now\)"):
+    with pytest.raises(UserError, match=r"with another model \(sha256 .* then, sha256 .* now\)"):
         pipeline.run(job)
     assert snapshot(run) == before
 

@@ -40,5 +40,5 @@ def test_the_numbers_of_a_run_are_read_by_topology(tmp_path: Path) -> None:
 
 
 def test_a_run_without_its_table_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"lacks .*measures_by_layer\.csv; make the run again"):
+    with pytest.raises(UserError, match=r"lacks .*measures_by_layer\.csv; do the run again"):
         read_numbers(tmp_path)

@@ -19,7 +19,8 @@ import probe
 from probe import api, pipeline
 from probe.config import run_folder
 from probe.errors import UserError
-from probe.runs.rerun import again, compare, differences
+from probe.runs.manifest import write_manifest
+from probe.runs.rerun import compare_runs, differences, rerun_config
 from probe.verify import verify
 from tests import ranks_here
 
@@ -51,14 +52,14 @@ def finish(process: subprocess.Popen[str], code: int = 0) -> str:
 def in_this_process(here: Path, two: list[str]) -> str:
     """Do as the program does with `--rerun`; return what it says the first time."""
     run, said = api.run(*WORDS, f"output={here / 'outputs'}"), io.StringIO()
-    repetition, handler = pipeline.run(again(run, [])), logging.StreamHandler(said)
+    repetition, handler = pipeline.run(rerun_config(run, [])), logging.StreamHandler(said)
     logging.getLogger("probe.runs.rerun").addHandler(handler)
     logging.getLogger("probe.runs.rerun").setLevel(logging.INFO)
-    compare(run, repetition)
+    compare_runs(run, repetition)
     logging.getLogger("probe.runs.rerun").removeHandler(handler)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("probe.distributed.launch", ranks_here.launch)
-        pipeline.run(again(run, two))
+        pipeline.run(rerun_config(run, two))
     return said.getvalue()
 
 
@@ -105,9 +106,9 @@ def test_a_repetition_has_the_same_bytes_beside_the_run(done: tuple[Path, str, P
     assert len(results(run)) == 2 * 2 + 2
     assert results(run) == results(repetition)
     assert said.splitlines()[-1].endswith(
-        "all matrices (4) have the same bytes as then, measures.json has the same"
+        "matrices identical to the byte: 4 of 4; measures.json: identical"
     )
-    assert "then and now" not in said
+    assert "changed:" not in said
 
 
 def test_figures_have_the_same_bytes_too(done: tuple[Path, str, Path]) -> None:
@@ -120,8 +121,8 @@ def test_figures_have_the_same_bytes_too(done: tuple[Path, str, Path]) -> None:
 
 def test_two_ranks_give_the_same_within_single_precision(done: tuple[Path, str, Path]) -> None:
     run, _, ranks = done
-    assert compare(run, ranks)
-    assert "ranks 1, 2" in differences(manifest_of(run), manifest_of(ranks))
+    assert compare_runs(run, ranks)
+    assert "ranks 1 → 2" in differences(manifest_of(run), manifest_of(ranks))
     assert verify(ranks).faults == verify(run).faults == []
 
 
@@ -165,11 +166,15 @@ def pair(tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
 @pytest.mark.parametrize(
     ("second", "same", "words"),
     [
-        ([[1, 0.5], [0.5, 1]], True, "all matrices (1) have the same bytes as then"),
+        (
+            [[1, 0.5], [0.5, 1]],
+            True,
+            "matrices identical to the byte: 1 of 1; measures.json: identical",
+        ),
         ([[1, 0.5000008], [0.5, 1]], True, "the largest difference is 7.75e-07 in topology/"),
         ([[1, 0.5], [0.499, 1]], False, "the largest difference is 0.001 in topology/"),
         ([[1, np.nan], [0.5, 1]], False, "the largest difference is inf in topology/"),
-        ([[1]], False, "layer_3_avg_corr.npy has another shape than then"),
+        ([[1]], False, "layer_3_avg_corr.npy has a different shape"),
     ],
 )
 def test_matrices_are_compared(
@@ -180,12 +185,12 @@ def test_matrices_are_compared(
     words: str,
 ) -> None:
     caplog.set_level("INFO", "probe")
-    assert compare(*pair([[1, 0.5], [0.5, 1]], second)) is same
+    assert compare_runs(*pair([[1, 0.5], [0.5, 1]], second)) is same
     assert words in caplog.text
 
 
 def test_unknown_standard_errors_are_the_same(pair: Callable[..., tuple[Path, Path]]) -> None:
-    assert compare(*pair([[0, np.nan], [0.5, 0]], [[0, np.nan], [0.5000001, 0]]))
+    assert compare_runs(*pair([[0, np.nan], [0.5, 0]], [[0, np.nan], [0.5000001, 0]]))
 
 
 def test_other_matrices_are_named(
@@ -193,8 +198,8 @@ def test_other_matrices_are_named(
 ) -> None:
     caplog.set_level("INFO", "probe")
     record = {"file": "topology/full_avg_corr.npy", "standard_error_file": None}
-    assert not compare(*pair([[1]], [[1]], topologies=[record]))
-    assert "other matrices than then: topology/full_avg_corr.npy, topology/layer_3" in caplog.text
+    assert not compare_runs(*pair([[1]], [[1]], topologies=[record]))
+    assert "only in one run: topology/full_avg_corr.npy, topology/layer_3" in caplog.text
 
 
 def test_every_difference_that_matters_is_a_line() -> None:
@@ -208,13 +213,13 @@ def test_every_difference_that_matters_is_a_line() -> None:
         "config": {"site": "residual", "output": "there"}, "seconds": 3,
     }  # fmt: skip
     assert differences(before, now) == [
-        "git 1a, none",
-        "ranks 1, 2",
-        "device cpu (AVX2), cuda (H)",
-        "fingerprints.model commit 1, commit 2",
-        "versions.torch 2.7, 2.8",
-        "site mlp, residual",
-        "versions.scipy none, 1",
+        "git 1a → none",
+        "ranks 1 → 2",
+        "device cpu (AVX2) → cuda (H)",
+        "fingerprints.model commit 1 → commit 2",
+        "versions.torch 2.7 → 2.8",
+        "site mlp → residual",
+        "versions.scipy none → 1",
     ]
 
 
@@ -223,25 +228,64 @@ def test_every_difference_that_matters_is_a_line() -> None:
 
 def test_the_manifest_rules_and_overrides_change_it(done: tuple[Path, str, Path]) -> None:
     run = done[0]
-    config = again(run, [])
+    config = rerun_config(run, [])
     assert run_folder(config) == run.parents[2] / ".rerun" / run.relative_to(run.parents[2])
     assert (config.data.limit, config.average.parts, config.overwrite) == (4, 2, True)
     assert not config.tracking.enabled
-    config = again(run, ["layers=[1,2]", "data.limit=5", "data=text", "data.path=README.md"])
+    config = rerun_config(run, ["layers=[1,2]", "data.limit=5", "data=text", "data.path=README.md"])
     assert (config.layers.index, config.average.parts, config.subject) == ([1, 2], 2, None)
     assert (config.data.source, config.data.limit) == ("text", 5)
-    assert again(run, ["layers=full", "null.shifts=0", "average.std=false"]).average.halves is False
+    assert (
+        rerun_config(run, ["layers=full", "null.shifts=0", "average.std=false"]).average.halves
+        is False
+    )
+    config = rerun_config(run, ["data.limit=null", "average.std=false", "runtime.device=auto"])
+    assert (config.data.limit, config.average.std, config.average.parts) == (None, False, 2)
+    assert config.runtime.device == "auto"
+    assert rerun_config(run, ["tracking=wandb"]).tracking.enabled
+
+
+def test_a_manifest_of_an_older_version_has_fewer_keys(
+    done: tuple[Path, str, Path], tmp_path: Path
+) -> None:
+    run = tmp_path / done[0].relative_to(done[0].parents[2])
+    manifest = manifest_of(done[0])
+    for name in ("sha256", "fingerprints", "versions", "git"):
+        del manifest[name]
+    del manifest["config"]["null"]
+    del manifest["config"]["measures"]["density_rule"]
+    run.mkdir(parents=True)
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    config = rerun_config(run, ["data.seed=1"])
+    assert (config.data.limit, config.data.seed, config.null.shifts) == (4, 1, 0)
+    assert config.measures.density_rule == "pairs"
 
 
 @pytest.mark.parametrize(
     ("change", "words", "said"),
     [
-        ({}, ["output={output}"], "the repetition would take the place of {run}, which it is"),
-        ({}, ["experiment=average_100"], "experiment= is not taken together with --rerun"),
+        ({}, ["output={output}"], "the repetition would replace {run}, with which it is"),
+        (
+            {},
+            ["experiment=average_100"],
+            "experiment= cannot be laid over another configuration; give its keys",
+        ),
         ({}, ["data.limt=3"], "unknown key 'data.limt'; did you mean 'data.limit'"),
-        ({"config": {"old": 1}}, [], "{run} was configured for probe 0.1.0 and not for this one ("),
-        ({"config": {"subject": None}}, ["subject=law"], "the run's data has no subjects"),
-        ({"topologies": []}, [], "--rerun does runs of python -m probe again, and {run} is none"),
+        (
+            {"config": {"old": 1}},
+            [],
+            "{run} was configured for probe 0.1.0, not for this version (",
+        ),
+        (
+            {"config": {"subject": None}},
+            ["subject=law"],
+            "this data set has no subjects; leave subject= out",
+        ),
+        (
+            {"topologies": []},
+            [],
+            "{run} has no topologies; give the folder of a run of python -m probe",
+        ),
     ],
 )
 def test_a_repetition_that_cannot_be_is_refused(
@@ -256,13 +300,13 @@ def test_a_repetition_that_cannot_be_is_refused(
     manifest = manifest_of(done[0])
     for key, value in change.items():
         manifest[key] = value | manifest[key] | value if isinstance(value, dict) else value
-    (run / "manifest.json").write_text(json.dumps(manifest))
+    write_manifest(run, manifest)
     with pytest.raises(UserError) as refused:
-        again(run, [word.format(output=tmp_path) for word in words])
+        rerun_config(run, [word.format(output=tmp_path) for word in words])
     assert str(refused.value).startswith(said.format(run=run))
 
 
 def test_a_broken_manifest_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{")
-    with pytest.raises(UserError, match=r"^--rerun cannot read .*manifest\.json; it is no manif"):
-        again(tmp_path, [])
+    with pytest.raises(UserError, match=r"manifest\.json is corrupt \(it cannot be read"):
+        rerun_config(tmp_path, [])

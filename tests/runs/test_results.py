@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from probe.config import Config, DataConfig, MeasuresConfig, ModelConfig, TrackingConfig
 from probe.measures import Measures, measure
 from probe.runs import results
+from probe.runs.facts import Facts
 from probe.runs.folder import RunFolder
 from probe.runs.results import show, write
 from probe.topology import Topology
@@ -24,14 +25,16 @@ from probe.topology.reliability import Reliability
 from probe.tracking import Record
 from tests.topologies import random_correlations, topology_of
 
-FACTS: dict[str, Any] = {
-    "examples": 40,
-    "tokens": 2920,
-    "ranks": 1,
-    "seconds": 12.34,
-    "layers": [0, 3],
-    "first_token_norm": [1.5, 7.25],
-}
+NORMS = [1.5, 7.25]
+FACTS = Facts(
+    examples=40,
+    tokens=2920,
+    ranks=1,
+    seconds=12.34,
+    layers=[0, 3],
+    skipped={},
+    first_token_norm=NORMS,
+)
 
 
 def make(name: str, seed: int, **changed: Any) -> Topology:
@@ -89,7 +92,7 @@ def test_the_table_by_layer_has_a_row_for_every_topology(folder: RunFolder) -> N
         ("layer_0", "0", "1"),
         ("layer_3", "3", "1"),
     ]
-    for topology, row, norm in zip(LAYERS, table, FACTS["first_token_norm"], strict=True):
+    for topology, row, norm in zip(LAYERS, table, NORMS, strict=True):
         numbers = measure(topology, SETTINGS).numbers()
         assert {name: float(row[name]) for name in numbers} == numbers
         assert float(row["first_token_norm"]) == norm
@@ -111,7 +114,7 @@ def test_a_mean_over_layers_has_no_layer_and_no_first_token(folder: RunFolder) -
 
 
 def test_without_a_first_token_the_column_is_empty(folder: RunFolder) -> None:
-    facts = {name: value for name, value in FACTS.items() if name != "first_token_norm"}
+    facts = replace(FACTS, first_token_norm=None)
     write(folder, LAYERS, facts, None)
     assert [row["first_token_norm"] for row in rows(folder.path)] == ["", ""]
 
@@ -214,6 +217,6 @@ def test_the_console_names_several_ranks_and_the_wandb_run(
     folder: RunFolder, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(results, "track", lambda *_: "https://wandb.ai/a/b/runs/c")
-    write(folder, LAYERS, FACTS | {"ranks": 4}, None)
+    write(folder, LAYERS, replace(FACTS, ranks=4), None)
     assert any(line.endswith("12.3 s on 4 ranks") for line in caplog.messages)
     assert caplog.messages[-1] == "W&B run: https://wandb.ai/a/b/runs/c"

@@ -243,7 +243,7 @@ def test_a_name_that_is_no_folders_is_refused(key: str, name: str) -> None:
         check(config)
     assert str(refused.value) == (
         f"{key}={name[:120]!r} cannot name a folder; give one of at most 120 bytes, without "
-        f"slashes, control characters or a dot in front, e.g. {key}=mine"
+        f"slashes, control characters or a leading dot, e.g. {key}=mine"
     )
 
 
@@ -292,8 +292,8 @@ def test_a_token_in_a_value_is_refused_and_not_repeated(
 ) -> None:
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     said = (
-        f"{key} holds a token or a password, which the run would write down; leave it out, and "
-        "give it as HF_TOKEN or WANDB_API_KEY in the environment"
+        f"{key} contains a token or password, which would be saved with the results; set HF_TOKEN "
+        "or WANDB_API_KEY in the environment instead"
     )
     with pytest.raises(UserError) as refused:
         read_arguments([word], Config)
@@ -303,7 +303,7 @@ def test_a_token_in_a_value_is_refused_and_not_repeated(
 def test_a_token_in_a_file_of_options_is_refused() -> None:
     config = Config(model=ModelConfig(id="org/tiny"))
     config.tracking.tags = [HUB]
-    with pytest.raises(UserError, match=r"^tracking\.tags holds a token or a password"):
+    with pytest.raises(UserError, match=r"^tracking\.tags contains a token or password"):
         check(config)
 
 

@@ -22,13 +22,13 @@ from transformers import AutoModel, AutoTokenizer
 import experiments.matching.settings as settings_module
 import experiments.matching.texts as texts_module
 from experiments.gcn import Gcn
-from experiments.matching.contrastive import contrastive_loss, fit
-from experiments.matching.fingerprints import (
+from experiments.matching.assignment import (
     assign,
     average_topology,
     shuffled_entries,
     spectra_distance,
 )
+from experiments.matching.contrastive import contrastive_loss, fit
 from experiments.matching.gauc import gauc_by_text, length_similarity, permuted_gauc
 from experiments.matching.report import report
 from experiments.matching.settings import Matching, MatchingConfig, both, check
@@ -238,21 +238,40 @@ def test_words_make_the_second_model_of_the_first() -> None:
     assert first.layers.selection == second.layers.selection == "middle"
 
 
+def test_a_word_that_is_a_default_makes_another_model_too(texts: Path) -> None:
+    words = ["data=text", f"data.path={texts}", "data.limit=2", "model.dtype=bfloat16", "layers=2"]
+    first, second = both(composed(*words, "study.other=['model.dtype=float32']"))
+    assert (first.model.dtype, second.model.dtype) == ("bfloat16", "float32")
+    pieces = load_texts(first)
+    coarse, fine = (read("model", config, pieces, [0, 1]) for config in (first, second))
+    for number, z in coarse.series.items():
+        assert not torch.equal(z, fine.series[number])
+        torch.testing.assert_close(z, fine.series[number], atol=0.1, rtol=0)
+    _, second = both(composed("init=random", "init.seed=2", "study.other=['init.seed=0']"))
+    assert (second.init.kind, second.init.seed) == ("random", 0)
+    words = ["model=pythia70m", "model.revision=step1", "study.other=['model.revision=null']"]
+    assert both(composed(*words))[1].model.revision is None
+    assert both(composed("layers=2", "study.other=['layers=all']"))[1].layers.selection == "middle"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["study.other=['data=mmlu']"], "study.other has data=mmlu, and the second model reads"),
+        (
+            ["study.other=['data=mmlu']"],
+            "study.other has data=mmlu, but the second model must read",
+        ),
         (["study.other=['model=gpt3']"], "model=gpt3 is unknown"),
         (["layers=each"], "layers=each is more than one layer"),
         (["layers=cross"], "layers=cross is more than one layer"),
         (["layers=[1,2]"], "layers=single is more than one layer"),
         (["average=fisher"], "average has no effect on this study of single texts"),
-        (["data.cut=tokens"], "data.cut=tokens cuts where the tokenizer says"),
-        (["study.fractions=[1,0,0]"], "are not three shares above 0 that make 1"),
+        (["data.cut=tokens"], "data.cut=tokens depends on the tokenizer"),
+        (["study.fractions=[1,0,0]"], "must be three fractions above 0 that sum to 1"),
         (["study.batch=1"], "study.batch=1 is too small; give 2 or more"),
-        (["study.rate=0"], "study.rate=0.0 is no learning rate"),
-        (["study.rate=nan"], "study.rate=nan is no learning rate"),
-        (["study.rate=inf"], "study.rate=inf is no learning rate"),
+        (["study.rate=0"], "study.rate=0.0 must be a learning rate"),
+        (["study.rate=nan"], "study.rate=nan must be a learning rate"),
+        (["study.rate=inf"], "study.rate=inf must be a learning rate"),
         (
             ["data=openwebtext", "data.streaming=true", "data.limit=3"],
             "data.streaming=true reads texts once",

@@ -1,4 +1,4 @@
-"""Checks of single values: texts, paths, numbers."""
+"""Checks of single values: strings, paths, numbers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from unicodedata import category
 
 from probe.config.schema import Config
 
-# The largest whole number that a double, and so every reader of JSON, holds.
+# The largest integer that a double, and so every JSON reader, represents exactly.
 LARGEST = 1 << 53
 # Bytes of a file's name and of a path.
 _NAME, _PATH = 255, 4096
-# No machine has more GPUs, and each process takes memory for itself.
+# No machine has more GPUs, and every process needs its own memory.
 _PROCESSES = 64
 _LEAST = {
     "data.max_words": 1,
@@ -39,29 +39,29 @@ _LEAST = {
     "runtime.checkpoint_minutes": 0,
 }
 _PATHS = ("model.path", "data.path", "output")
-# A header's cell, and a template, may be any text; an empty template has a message of its own.
+# A column's name and a template may be any text; an empty template has its own message.
 _ANY_TEXT = ("data.column", "data.template")
 
 
 def text_mistakes(config: Config) -> Iterator[str]:
-    """Find texts that are none, before anything looks on the disk for them."""
+    """Find strings that are empty, not text or too long for a path, before the disk is searched."""
     for name, value in _leaves(asdict(config)):
         if not isinstance(value, str):
             continue
         if not value.strip() and name not in _ANY_TEXT:
             yield f"{name} is empty; give it a value, or leave it out"
-        no_text = ("Cs",) if name in _ANY_TEXT else ("Cc", "Cs")
-        if "\0" in value or any(category(sign) in no_text for sign in value):
-            yield f"{name}={value!r} holds a character that is no text; leave it out"
+        refused = ("Cs",) if name in _ANY_TEXT else ("Cc", "Cs")
+        if "\0" in value or any(category(sign) in refused for sign in value):
+            yield f"{name}={value!r} contains a character that is not text; remove it"
         if name in _PATHS and _too_long(value):
             yield (
-                f"{name} is no path: it has {len(os.fsencode(value))} bytes, and a path can have "
+                f"{name} is too long: it has {len(os.fsencode(value))} bytes, and a path can have "
                 f"{_PATH - 1}, a name in it {_NAME}"
             )
 
 
 def number_mistakes(config: Config) -> Iterator[str]:
-    """Find numbers that are too small or too large for anything."""
+    """Find numbers that are out of range."""
     values = dict(_leaves(asdict(config)))
     for name, least in _LEAST.items():
         value = values[name]
@@ -73,8 +73,8 @@ def number_mistakes(config: Config) -> Iterator[str]:
     most = max(_PROCESSES, 4 * (os.cpu_count() or 1))
     if processes is not None and processes > most:
         yield (
-            f"launch.num_processes={processes} is more than {most}, which this machine can bear; "
-            "give one for every GPU, or leave it out"
+            f"launch.num_processes={processes} is more than this machine can run ({most}); give "
+            "one per GPU, or leave it out"
         )
 
 

@@ -1,4 +1,4 @@
-"""Average topologies of the two models compared without training, beside what chance gives."""
+"""The two models' average topologies compared without training, against controls."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from experiments.matching.fingerprints import (
+from experiments.matching.assignment import (
     Matrix,
     assign,
     average_topology,
     shuffled_entries,
     spectra_distance,
 )
-from experiments.matching.matched import EMBEDDINGS, RANDOM_SECOND, Models
+from experiments.matching.pairs import EMBEDDINGS, RANDOM_SECOND, Models
 from experiments.matching.settings import Matching
 from experiments.statistics import split_by_group
 
@@ -21,10 +21,10 @@ Row = dict[str, Any]
 
 
 def compare_averages(models: Models, settings: Matching) -> list[Row]:
-    """Assign neurons and compare spectra for the two models and for each control read before.
+    """Assign neurons and compare spectra, for the two models and for each control read before.
 
-    The first line, one half of the documents against the other with its neurons in disorder, says
-    what the same model reaches, and which share of the neurons is found again.
+    The first row compares one half of the documents with the other, neurons permuted: the values
+    that one model reaches, and the share of neurons that are recovered.
     """
     first, second = (
         average_topology(side.of(models.numbers)) for side in (models.one, models.other)
@@ -38,7 +38,7 @@ def compare_averages(models: Models, settings: Matching) -> list[Row]:
         ),
     }
     rows += [_row(name, first, matrix, settings) for name, matrix in pairs.items()]
-    rows[-1]["spectra"] = None  # entries at random are no correlations, and have no such spectrum
+    rows[-1]["spectra"] = None  # shuffled entries are not a correlation matrix
     one, other = (models.averages[name] for name in EMBEDDINGS)
     rows.append(_row("token embeddings of both", one, other, settings))
     return rows
@@ -50,28 +50,28 @@ def _halves(models: Models, settings: Matching) -> Row:
         average_topology(models.one.of([models.numbers[place] for place in half]))
         for half in split_by_group(groups, [0.5, 0.5], settings.seed)
     ]
-    disorder = np.random.default_rng(settings.seed).permutation(len(halves[1]))
+    permutation = np.random.default_rng(settings.seed).permutation(len(halves[1]))
     row = _row(
         "first model, halves of the documents",
         halves[0],
-        halves[1][np.ix_(disorder, disorder)],
+        halves[1][np.ix_(permutation, permutation)],
         settings,
     )
-    found = np.array(row.pop("second"))
+    second = np.array(row.pop("second"))
     return row | {
-        "recovered": float((disorder[found] == np.array(row["first"])).mean()),
-        "second": found.tolist(),
+        "recovered": float((permutation[second] == np.array(row["first"])).mean()),
+        "second": second.tolist(),
     }
 
 
 def _row(name: str, first: Matrix, second: Matrix, settings: Matching) -> Row:
-    assigned = assign(first, second, settings.restarts, settings.seed)
+    assignment = assign(first, second, settings.restarts, settings.seed)
     return {
         "pair": name,
         "neurons": [len(first), len(second)],
-        "correlation": assigned.correlation,
+        "correlation": assignment.correlation,
         "recovered": None,
         "spectra": spectra_distance(first, second),
-        "first": assigned.first.tolist(),
-        "second": assigned.second.tolist(),
+        "first": assignment.first.tolist(),
+        "second": assignment.second.tolist(),
     }

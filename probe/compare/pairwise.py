@@ -1,4 +1,4 @@
-"""Every two topologies beside each other."""
+"""Compare every two topologies."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from tqdm import tqdm
 from probe.compare.entries import Difference, differences, pearson, spearman, upper_entries
 from probe.compare.hubs import Overlap, Relabelling
 from probe.compare.items import Item
-from probe.compare.spaces import Space
+from probe.compare.spaces import group_spaces
 
-_MOST = 10  # pairs of neurons that are named where two topologies differ
+_MOST = 10  # pairs of neurons to report where two topologies differ
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two items and how alike they are.
+    """Two items and their similarity.
 
     Attributes
     ----------
     items : tuple of int
-        Numbers of the two items.
+        Indices of the two items.
     unmatched : str or None
-        Why their neurons cannot be matched; everything below but `relative` is absent then.
+        Why their neurons do not correspond; then all below but `relative` is absent.
     correlation, spearman : float or None
         Of the entries above the diagonal, by value and by rank, dimensionless.
     ceiling : float or None
-        Correlation to expect of two topologies that differ by noise alone, `√(a·b)` of their
-        split-half correlations at full length; topologies of the same texts share their noise
-        and may come above it.
+        Noise ceiling: the correlation expected of two topologies that differ by noise alone,
+        `√(a·b)` of their split-half r at full length. Topologies of the same texts share their
+        noise and may exceed it.
     rms_difference : float or None
         Root mean square difference of the entries, dimensionless.
     largest : list of Difference
@@ -57,21 +57,21 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All items and all pairs of them, in the order of `itertools.combinations`."""
+    """All items, and all pairs of them in the order of `itertools.combinations`."""
 
     items: list[Item]
     pairs: list[Pair]
 
     def matrix(self, value: Callable[[Pair], float | None]) -> NDArray[np.float64]:
-        """Lay a number of the pairs out, shape (n_items, n_items): symmetric, diagonal 1.
+        """Arrange a value of the pairs as a matrix, shape (n_items, n_items).
 
-        NaN stands where a pair has none.
+        Symmetric with diagonal 1; NaN where a pair has no value.
         """
-        found = np.eye(len(self.items))
+        matrix = np.eye(len(self.items))
         for pair in self.pairs:
             number = value(pair)
-            found[pair.items] = found[pair.items[::-1]] = np.nan if number is None else number
-        return found
+            matrix[pair.items] = matrix[pair.items[::-1]] = np.nan if number is None else number
+        return matrix
 
 
 def compare(
@@ -84,19 +84,16 @@ def compare(
     items : sequence of Item
         What to compare.
     permutations : int
-        Random relabellings that the hubs in common are compared with.
+        Random relabellings, the null model of hubs in common.
     seed : int
         Of the relabellings.
     ranks : bool
-        Whether to correlate the entries by rank (Spearman), too.
+        Whether to correlate the ranks of the entries, too (Spearman).
     """
     relabelling = Relabelling(permutations, seed)
-    spaces: dict[Space, list[int]] = {}
-    for number, item in enumerate(items):
-        spaces.setdefault(item.space, []).append(number)
     matched = {
         pair.items: pair
-        for numbers in spaces.values()
+        for numbers in group_spaces([item.space for item in items])
         if len(numbers) > 1
         for pair in _matched(items, numbers, relabelling, ranks)
     }
@@ -111,7 +108,7 @@ def compare(
 def _matched(
     items: Sequence[Item], numbers: list[int], relabelling: Relabelling, ranks: bool
 ) -> Iterator[Pair]:
-    """Compare the items of one space, whose neurons are the same."""
+    """Compare items that have the same neurons."""
     topologies = [items[number].topology for number in numbers]
     neurons = topologies[0].n_neurons
     entries, defined = upper_entries(topologies)
@@ -136,22 +133,24 @@ def _matched(
 
 
 def _ceiling(a: Item, b: Item) -> float | None:
-    """Expect of noise alone the geometric mean of the two reliabilities (Spearman 1904)."""
-    known = [
+    """Return the geometric mean of the two reliabilities (Spearman 1904)."""
+    reliabilities = [
         reliability.full_length
         for reliability in (a.topology.reliability, b.topology.reliability)
         if reliability is not None and reliability.full_length is not None
     ]
-    return float(np.sqrt(known[0] * known[1])) if len(known) == 2 and min(known) > 0 else None
+    if len(reliabilities) < 2 or min(reliabilities) <= 0:
+        return None
+    return float(np.sqrt(reliabilities[0] * reliabilities[1]))
 
 
 def _relative(a: Item, b: Item) -> dict[str, float]:
-    found = {}
+    relative = {}
     for name, value in a.numbers.items():
         if name in b.numbers:
             largest = max(abs(value), abs(b.numbers[name]))
-            found[name] = (b.numbers[name] - value) / largest if largest else 0.0
-    return found
+            relative[name] = (b.numbers[name] - value) / largest if largest else 0.0
+    return relative
 
 
 def _number(value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""Comparing two models' average topologies without training: neuron assignment and spectra."""
+"""Comparison of average topologies without training: assignment of neurons, and spectra."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from scipy.optimize import linear_sum_assignment, quadratic_assignment
 from torch import Tensor
 
 Matrix = NDArray[np.float64]
-_QUANTILES = 64  # by which a neuron's |r| with the others are compared
+_QUANTILES = 64  # that describe a neuron's |r| with the others
 
 
 def average_topology(series: Sequence[Tensor]) -> Matrix:
-    """Average the topologies of texts, each pair over the texts in which both neurons vary.
+    """Average topologies over texts, each pair over the texts in which both neurons vary.
 
     Returns
     -------
@@ -32,12 +32,12 @@ def average_topology(series: Sequence[Tensor]) -> Matrix:
 
 @dataclass(frozen=True)
 class Assignment:
-    """Which neuron of the second model stands for which of the first.
+    """Which neuron of the second model is assigned to which of the first.
 
     Attributes
     ----------
     first, second : ndarray of int, shape (n_matched,)
-        Neurons of either, as many as the smaller model has.
+        Assigned neurons of either model, as many as the smaller one has.
     correlation : float
         Pearson correlation of |r| over the pairs of matched neurons, dimensionless.
     """
@@ -50,16 +50,16 @@ class Assignment:
 def assign(first: Matrix, second: Matrix, restarts: int, seed: int) -> Assignment:
     """Assign neurons so that the graphs of |r| agree best.
 
-    Neither the order nor the sign of a neuron means anything, so graphs of |r| are matched. The
-    search is FAQ (Vogelstein et al. 2015, doi:10.1371/journal.pone.0121002), which climbs to a
-    local optimum, from the assignment of neurons whose sorted |r| with the others are alike, from
-    the centre, and from random starts; the best of these, the first one included, counts.
-    A smaller graph is filled up with neurons without edges.
+    Order and sign of neurons are arbitrary, so graphs of |r| are matched. FAQ (Vogelstein et al.
+    2015, doi:10.1371/journal.pone.0121002) searches for a local optimum from an initial assignment
+    of neurons with similar sorted |r|, from the barycentre, and from random starts; the best
+    result, or the initial assignment if it is better, is returned. A smaller graph is padded with
+    neurons without edges.
 
     Parameters
     ----------
     first, second : ndarray of float64, shape (n_neurons, n_neurons)
-        Average topologies, perhaps of different sizes.
+        Average topologies, whose sizes may differ.
     restarts : int
         Random starts.
     seed : int
@@ -69,17 +69,17 @@ def assign(first: Matrix, second: Matrix, restarts: int, seed: int) -> Assignmen
     n = max(sizes)
     graphs = [_padded(_magnitudes(matrix), n) for matrix in (first, second)]
     generator = np.random.default_rng(seed)
-    alike = _alike(_magnitudes(first), _magnitudes(second))
-    start = np.eye(n)[_completed(alike, n)]
-    found = [_completed(alike, n)]
-    for begin in [start, "barycenter", *["randomized"] * restarts]:
-        options = {"maximize": True, "P0": begin, "rng": generator}
-        found.append(quadratic_assignment(*graphs, method="faq", options=options).col_ind)
-    return max((_judged(graphs, sizes, columns) for columns in found), key=lambda a: a.correlation)
+    initial = _complete(_similar_neurons(_magnitudes(first), _magnitudes(second)), n)
+    candidates = [initial]
+    for start in [np.eye(n)[initial], "barycenter", *["randomized"] * restarts]:
+        options = {"maximize": True, "P0": start, "rng": generator}
+        candidates.append(quadratic_assignment(*graphs, method="faq", options=options).col_ind)
+    assignments = (_evaluate(graphs, sizes, columns) for columns in candidates)
+    return max(assignments, key=lambda assignment: assignment.correlation)
 
 
 def shuffled_entries(matrix: Matrix, seed: int) -> Matrix:
-    """Permute the entries off the diagonal: the same values, on pairs of neurons at random."""
+    """Permute the entries off the diagonal: the same values on random pairs of neurons."""
     rows, columns = np.triu_indices(len(matrix), k=1)
     shuffled = np.eye(len(matrix))
     values = np.random.default_rng(seed).permutation(matrix[rows, columns])
@@ -88,10 +88,10 @@ def shuffled_entries(matrix: Matrix, seed: int) -> Matrix:
 
 
 def spectra_distance(first: Matrix, second: Matrix) -> float:
-    """Return the area between the curves that share out the eigenvalues of two topologies.
+    """Return the area between the cumulative spectra of two topologies.
 
-    A curve says which share of the sum the largest eigenvalues make, against which share of all
-    eigenvalues they are; it depends neither on order and signs of neurons, nor on their number.
+    The curve is the largest eigenvalues' share of the sum against their share of the number; it
+    depends neither on order and signs of neurons nor on their number.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def spectra_distance(first: Matrix, second: Matrix) -> float:
 
 
 def _shares(matrix: Matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    # Averages over texts in which not every neuron varies may have small negative ones.
+    # Averages over texts in which not every neuron varies can have small negative eigenvalues.
     values = np.clip(np.linalg.eigvalsh(matrix)[::-1], 0, None)
     shares = np.concatenate([[0.0], np.cumsum(values) / values.sum()])
     return np.linspace(0, 1, len(shares)), shares
@@ -121,8 +121,8 @@ def _padded(matrix: Matrix, n: int) -> Matrix:
     return np.pad(matrix, ((0, missing), (0, missing)))
 
 
-def _alike(first: Matrix, second: Matrix) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Assign neurons whose |r| with all others have like quantiles."""
+def _similar_neurons(first: Matrix, second: Matrix) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Assign neurons whose |r| with all others have similar quantiles."""
     levels = np.linspace(0, 1, _QUANTILES)
     profiles = [np.quantile(matrix, levels, axis=0).T for matrix in (first, second)]
     cost = np.abs(profiles[0][:, None] - profiles[1][None]).sum(axis=-1)
@@ -130,15 +130,15 @@ def _alike(first: Matrix, second: Matrix) -> tuple[NDArray[np.int64], NDArray[np
     return rows, columns
 
 
-def _completed(pairs: tuple[NDArray[np.int64], NDArray[np.int64]], n: int) -> NDArray[np.int64]:
-    """Complete an assignment to a permutation: what is left is assigned in order."""
+def _complete(pairs: tuple[NDArray[np.int64], NDArray[np.int64]], n: int) -> NDArray[np.int64]:
+    """Complete an assignment to a permutation; the remaining neurons are assigned in order."""
     permutation = np.full(n, -1)
     permutation[pairs[0]] = pairs[1]
     permutation[permutation < 0] = np.setdiff1d(np.arange(n), pairs[1])
     return permutation
 
 
-def _judged(
+def _evaluate(
     graphs: Sequence[Matrix], sizes: tuple[int, int], columns: NDArray[np.int64]
 ) -> Assignment:
     first = np.arange(len(columns))
@@ -146,7 +146,7 @@ def _judged(
     first, second = first[real], columns[real]
     upper = np.triu_indices(len(first), k=1)
     one, other = (
-        graph[np.ix_(chosen, chosen)][upper]
-        for graph, chosen in zip(graphs, (first, second), strict=True)
+        graph[np.ix_(neurons, neurons)][upper]
+        for graph, neurons in zip(graphs, (first, second), strict=True)
     )
     return Assignment(first, second, float(np.corrcoef(one, other)[0, 1]))

@@ -1,4 +1,4 @@
-"""GAUC of the two models, beside what matches without two trained models."""
+"""GAUC of the two models, against controls that lack a second trained model."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.controls import embeddings, random_weights
+from experiments.matching.assignment import Matrix, average_topology
 from experiments.matching.contrastive import fit
-from experiments.matching.fingerprints import Matrix, average_topology
 from experiments.matching.gauc import gauc_by_text, length_similarity, permuted_gauc
 from experiments.matching.settings import Matching, MatchingConfig
 from experiments.matching.texts import Side, Text, read
@@ -20,7 +20,7 @@ from experiments.statistics import bootstrap, paired_difference, permutation_p
 
 logger = logging.getLogger(__name__)
 Numbers = NDArray[np.int64]
-_LITTLE = 2  # passes after which an encoder is about what it was drawn as
+_LITTLE = 2  # passes after which an encoder is nearly untrained
 RANDOM_FIRST, RANDOM_SECOND = "random first model", "random second model"
 EMBEDDINGS = ("embeddings of the first model", "embeddings of the second model")
 SELF, PAIR = "first model, itself", "first model, second model"
@@ -28,22 +28,22 @@ SELF, PAIR = "first model, itself", "first model, second model"
 
 @dataclass(frozen=True)
 class Models:
-    """Two models and what they made of the same texts.
+    """Two models and their series over the same texts.
 
     Attributes
     ----------
     first, second : MatchingConfig
         The models.
     one, other : Side
-        What they made of the texts.
+        Their series.
     texts : sequence of Text
         All texts.
     parts : sequence of three ndarray of int
-        Places in `numbers` of the texts to train on, to stop by and to test on.
+        Indices into `numbers` of training, validation and test set.
     numbers : list of int
-        Numbers of the texts that both can read.
+        Indices of the texts that both models can read.
     averages : dict of str to ndarray of float64, shape (n_neurons, n_neurons)
-        Average topology of each control that has been read, by name.
+        Average topology of each control read so far, by name.
     """
 
     first: MatchingConfig
@@ -56,22 +56,22 @@ class Models:
     averages: dict[str, Matrix] = field(default_factory=dict)
 
     def part(self, place: int) -> list[int]:
-        """Return the numbers of the texts of a part."""
+        """Return the indices of the texts of a part."""
         return [self.numbers[number] for number in self.parts[place]]
 
     def read(self, name: str, config: MatchingConfig) -> Side:
-        """Read the same texts with another model that has the tokenizer of one of the two."""
+        """Read the same texts with another model that shares a tokenizer with one of the two."""
         side = read(name, config, self.texts, self.numbers)
         self.averages[name] = average_topology(side.of(self.numbers))
         return side
 
     def random_first(self) -> Side:
-        """Read the texts with the first model's architecture, weights drawn at random."""
-        # Seeds that neither of the two models has.
+        """Read the texts with the first model's architecture and random weights."""
+        # Seeds of neither of the two models.
         return self.read(RANDOM_FIRST, random_weights(self.first, self._seed() + 1))
 
     def random_second(self) -> Side:
-        """Read the texts with the second model's architecture, weights drawn at random."""
+        """Read the texts with the second model's architecture and random weights."""
         return self.read(RANDOM_SECOND, random_weights(self.second, self._seed() + 2))
 
     def embeddings(self) -> tuple[Side, Side]:
@@ -89,8 +89,8 @@ def match_pairs(models: Models, settings: Matching) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        A line of the table each: the pair, GAUC with its interval over documents, that of permuted
-        texts, and by how much the two models are above it.
+        Rows of the table: the pair, GAUC with its interval over documents, GAUC of permuted texts,
+        and how much the two models are above this control.
     """
     test = models.part(2)
     groups = [models.texts[number].group for number in test]
@@ -103,8 +103,8 @@ def match_pairs(models: Models, settings: Matching) -> list[dict[str, Any]]:
         logger.info("%s: GAUC %.3f", name, areas[name].mean())
         if trained is not None and trained <= _LITTLE:
             logger.warning(
-                "%s: no gain after pass %d, so that the encoders have learned nothing that holds "
-                "on other texts; try more texts, or other study.rate and study.patience",
+                "%s: no gain after pass %d, so the encoders have learned nothing that generalises; "
+                "try more texts, or another study.rate and study.patience",
                 name, trained,
             )  # fmt: skip
     rows = []
@@ -130,7 +130,7 @@ def match_pairs(models: Models, settings: Matching) -> list[dict[str, Any]]:
 def _similarities(
     models: Models, settings: Matching, test: Sequence[int]
 ) -> Iterator[tuple[str, NDArray[np.float64], int | None]]:
-    """Yield each pair, how like the texts to test on are, and for how long it was trained."""
+    """Yield each pair with the similarities of the test set and the passes it was trained."""
 
     def pairs() -> Iterator[tuple[str, tuple[Side, Side]]]:
         yield SELF, (models.one, models.one)

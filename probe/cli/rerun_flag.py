@@ -1,4 +1,4 @@
-"""The flag `--rerun RUN`, taken out of the command line."""
+"""The flag `--rerun RUN`: repeat a run, or reuse its overrides."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from probe.errors import UserError
 
 
 def split_rerun(arguments: Sequence[str]) -> tuple[Path, list[str]] | None:
-    """Return the run that is to be repeated and compared, and the other words.
+    """Return the run to repeat and compare with, and the other words.
 
-    None where `--rerun` is not given, or only stands for a run's overrides: in a sweep, or where
-    the configuration is to be shown.
+    None without `--rerun`, and where it only stands for a run's overrides: in a sweep, or where the
+    configuration is to be shown.
     """
-    words = _apart(arguments)
+    words = _split_flags(arguments)
     if "--rerun" not in words or {"-m", "--multirun", "-c", "--cfg", "--info"} & set(words):
         return None
     place = words.index("--rerun")
@@ -26,7 +26,7 @@ def split_rerun(arguments: Sequence[str]) -> tuple[Path, list[str]] | None:
     return Path(words[place + 1]), [*words[:place], *words[place + 2 :]]
 
 
-def _apart(arguments: Sequence[str]) -> list[str]:
+def _split_flags(arguments: Sequence[str]) -> list[str]:
     """Write `--rerun=RUN` and `--cfg=job` as two words."""
     flags = ("--rerun=", "--cfg=")
     return [
@@ -37,8 +37,8 @@ def _apart(arguments: Sequence[str]) -> list[str]:
 
 
 def with_overrides(arguments: Sequence[str]) -> list[str]:
-    """Put the overrides that made a run in the place of `--rerun RUN`."""
-    arguments = _apart(arguments)
+    """Replace `--rerun RUN` by the overrides of that run, which come first."""
+    arguments = _split_flags(arguments)
     if "--rerun" not in arguments:
         return arguments
     place = arguments.index("--rerun")
@@ -47,9 +47,9 @@ def with_overrides(arguments: Sequence[str]) -> list[str]:
     if not file.is_file():
         raise UserError(f"--rerun needs the folder of a run, and {run} has no overrides.yaml")
     try:
-        made_by = OmegaConf.to_container(OmegaConf.load(file))
+        overrides = OmegaConf.to_container(OmegaConf.load(file))
     except (YAMLError, OSError):
-        made_by = None
-    if not isinstance(made_by, list) or not all(isinstance(word, str) for word in made_by):
-        raise UserError(f"--rerun cannot read {file}; it is no list of overrides")
-    return [*made_by, *arguments[:place], *arguments[place + 2 :]]
+        overrides = None
+    if not isinstance(overrides, list) or not all(isinstance(word, str) for word in overrides):
+        raise UserError(f"--rerun cannot read {file}; it is not a list of overrides")
+    return [*overrides, *arguments[:place], *arguments[place + 2 :]]
