@@ -171,18 +171,14 @@ def test_devices_are_taken_together_where_the_model_is_spread(
     memories(monkeypatch, cuda=2_000_000, cpu=2_000_000)
     memory.refuse_weights(request_of(), memory.devices(GPU, spread=True))
     memories(monkeypatch, cuda=1_000_000, cpu=2_000_000)
-    with pytest.raises(
-        UserError, match=r"cuda:0 and cuda:1 and cpu have 4\.0 MB; (?!.*device_map)"
-    ):
+    with pytest.raises(UserError, match=r"cuda:0 and cuda:1 and cpu have 4\.0 MB; (?!.*device_m)"):
         memory.refuse_weights(request_of(device_map="auto"), memory.devices(GPU, spread=True))
 
 
 def test_sums_larger_than_all_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     memories(monkeypatch, cuda=100, cpu=1000)
     memory.refuse_sums(memory.Needs(0, 0, 1100), [GPU])
-    with pytest.raises(
-        UserError, match=r"the sums need .*, but cuda:0 and cpu have .* fewer layers"
-    ):
+    with pytest.raises(UserError, match=r"sums need .*, but cuda:0 and cpu have .*fewer layers"):
         memory.refuse_sums(memory.Needs(0, 0, 1101), [GPU])
     with pytest.raises(UserError, match="cpu has"):
         memory.refuse_sums(memory.Needs(0, 0, 1001), [CPU])
