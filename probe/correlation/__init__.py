@@ -1,4 +1,4 @@
-"""The formula: standardise, accumulate, merge, finish. Pure tensors; knows no ranks, no files."""
+"""The formula: standardise, accumulate, merge, finish. Tensors only, no ranks or files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from probe.correlation.batch_memory import BatchShape, MostBytes
-from probe.correlation.between import Between, BetweenSums, Held, held_bytes, hold
+from probe.correlation.between import BatchSeries, Between, BetweenSums, batch_series, series_bytes
 from probe.correlation.by_example import ExampleSums
 from probe.correlation.correlation import Correlation, finish
 from probe.correlation.mean import MeanSums
@@ -18,21 +18,21 @@ from probe.correlation.product import Matmul
 from probe.correlation.standardise import standardise
 
 __all__ = [
+    "BatchSeries",
     "BatchShape",
     "Between",
     "BetweenSums",
     "Correlation",
     "ExampleSums",
-    "Held",
     "Matmul",
     "MeanSums",
     "MostBytes",
     "PooledSums",
     "Sums",
+    "batch_series",
     "finish",
-    "held_bytes",
-    "hold",
     "make_sums",
+    "series_bytes",
     "standardise",
 ]
 
@@ -46,11 +46,11 @@ class Sums(Protocol):
         keep: Tensor,
         weight: Tensor,
         layer: int = 0,
-        carried: dict[str, Tensor] | None = None,
+        carry: dict[str, Tensor] | None = None,
     ) -> Tensor:
-        """Add one layer's activations of a batch, or change nothing where memory runs out.
+        """Add one layer's activations of a batch, or change nothing if memory runs out.
 
-        Nothing is read back from the activations' device, so that it is never kept waiting.
+        Nothing is read back from the activations' device, which would have to be waited for.
 
         Parameters
         ----------
@@ -61,16 +61,16 @@ class Sums(Protocol):
         weight : Tensor of float64, shape (n_examples,)
             Weight of every example.
         layer : int
-            Number of the layer among those averaged together.
-        carried : dict of str to Tensor, optional
-            What the sums keep of the batch from layer to layer, a row for each example; the same
-            dictionary for all layers of a batch, empty at the first. Needed where a standard
-            error over several layers is asked for.
+            Index of the layer among those averaged together.
+        carry : dict of str to Tensor, optional
+            What the sums carry from layer to layer of a batch, one row per example: the same
+            dictionary for all its layers, empty at the first. Needed for a standard error over
+            several layers.
 
         Returns
         -------
         Tensor of bool, shape (n_examples,)
-            False where an example's activations are not all finite. It spoils the sums.
+            False where an example's activations are not all finite, which spoils the sums.
         """
 
     def most_bytes(self, batch: BatchShape) -> MostBytes:
@@ -89,7 +89,7 @@ class Sums(Protocol):
         """Return the sums by name."""
 
     def finish(self) -> Correlation:
-        """Turn the sums into the average."""
+        """Return the average."""
 
 
 def make_sums(
@@ -100,14 +100,14 @@ def make_sums(
     device: torch.device,
     matmul: Matmul = "fp32",
 ) -> Sums:
-    """Return empty sums for an averaging scheme.
+    """Return empty sums of an averaging scheme.
 
     Parameters
     ----------
     scheme : {"mean", "fisher", "pooled"}
         How examples are averaged.
     std : bool
-        Whether the standard error of every entry is wanted.
+        Whether to keep what the standard error of every entry needs.
     n_neurons : int
         Number of neurons.
     layers : int

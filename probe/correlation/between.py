@@ -25,17 +25,17 @@ from probe.correlation.strips import add_weighted, strip_height, strip_size
 from probe.correlation.undo import undone_on_failure
 
 
-class Held(NamedTuple):
-    """One layer's standardised series of a batch, kept for the layers that come after it.
+class BatchSeries(NamedTuple):
+    """One layer's standardised series of a batch, kept for the later layers.
 
     Attributes
     ----------
     series : Tensor of float32 or float64, shape (n_examples, n_tokens, n_neurons)
-        Float64 where every digit is needed: for Fisher's z, and for few neurons on a CPU.
+        Float64 for Fisher's z and for few neurons on a CPU.
     defined : Tensor of bool, shape (n_examples, n_neurons)
         False where a neuron is constant.
     finite : Tensor of bool, shape (n_examples,)
-        False where an activation is not.
+        False where an activation is not finite.
     """
 
     series: Tensor
@@ -59,20 +59,20 @@ class Between(NamedTuple):
     undefined: Tensor
 
 
-def hold(activations: Tensor, keep: Tensor, weight: Tensor, fisher: bool) -> Held:
-    """Standardise one layer's activations of a batch, see `Sums.update`, to be kept.
+def batch_series(activations: Tensor, keep: Tensor, weight: Tensor, fisher: bool) -> BatchSeries:
+    """Standardise one layer's activations of a batch, see `Sums.update`.
 
-    Series have length 1 for Fisher's z, else the root of the example's weight.
+    Series have length 1 for Fisher's z, otherwise the root of the example's weight.
     """
     length = None if fisher else weight.to(activations.device).sqrt()
     series, defined, finite = standardise(activations, keep, length)
     if fisher:
         series = unit(activations, keep.unsqueeze(2)).mul_(defined.unsqueeze(1))
-    return Held(in_order(series), defined, finite)
+    return BatchSeries(in_order(series), defined, finite)
 
 
-def held_bytes(batch: BatchShape, n_neurons: int, fisher: bool) -> MostBytes:
-    """Return the most bytes that `hold` takes for one layer."""
+def series_bytes(batch: BatchShape, n_neurons: int, fisher: bool) -> MostBytes:
+    """Return the most bytes that `batch_series` takes for one layer."""
     number = 8 if fisher else number_bytes(batch.device, n_neurons)
     return MostBytes(
         batch=(number * batch.length + 1) * batch.rows * n_neurons,
@@ -116,14 +116,14 @@ class BetweenSums:
         self.coverage = Coverage(n_neurons, device)
         self.varied = torch.zeros(2, n_neurons, dtype=torch.float64, device=device)
 
-    def update(self, left: Held, right: Held, weight: Tensor) -> None:
-        """Add a batch: two layers' series, and the `weight` (n_examples,), float64, of each.
+    def update(self, left: BatchSeries, right: BatchSeries, weight: Tensor) -> None:
+        """Add a batch: two layers' series and the examples' `weight`, (n_examples,) float64.
 
-        Where memory runs out nothing has been added.
+        If memory runs out, nothing is added.
         """
-        # The layers of a model that is spread live on several devices.
+        # The layers of a model can be on several devices.
         weight = weight.to(right.series.device)
-        left = Held(*(tensor.to(right.series.device) for tensor in left))
+        left = BatchSeries(*(tensor.to(right.series.device) for tensor in left))
         varied = torch.stack([weight @ side.defined.double() for side in (left, right)])
         with undone_on_failure(self.total, self.varied):
             if self.fisher:
@@ -132,18 +132,18 @@ class BetweenSums:
                 rows, columns = left.series.flatten(0, 1), right.series.flatten(0, 1)
                 self.total += multiply(rows, columns, self.matmul).to(self.total.device)
             self.varied += varied.to(self.varied.device)
-            # Last: it is not undone.
+            # Last, as it is not rolled back.
             self.coverage.add(left.defined, weight, right.defined)
 
     def _add_each(self, left: Tensor, right: Tensor, weight: Tensor) -> None:
-        """Add every example's Fisher z, some rows of all examples at a time."""
+        """Add every example's Fisher z, a strip of rows of all examples at a time."""
         height = strip_height(right)
         for start in range(0, left.shape[2], height):
             rows = slice(start, start + height)
             add_weighted(self.total[rows], self._values(left[..., rows], right), weight)
 
     def _values(self, left: Tensor, right: Tensor) -> Tensor:
-        """Return every example's Fisher z from a float32 product, the steep ones from float64."""
+        """Return every example's Fisher z from a float32 product, steep ones from float64."""
         # By all neurons of the layer: a strip of them may be few enough for another type.
         columns = in_order(right.float())
         r = multiply(left.float().to(columns.dtype), columns, self.matmul)
@@ -159,7 +159,7 @@ class BetweenSums:
         return z
 
     def most_bytes(self, batch: BatchShape) -> MostBytes:
-        """Return the most bytes that batches of a shape take, but for the layers' series."""
+        """Return the most bytes that batches of a shape take, besides the layers' series."""
         n, coverage = len(self.total), self.coverage.most_bytes(batch)
         number, undo = number_bytes(batch.device, n), 8 * n**2 + 32 * batch.rows * n
         if self.fisher:
@@ -181,7 +181,7 @@ class BetweenSums:
         return {"total": self.total, "varied": self.varied} | self.coverage.state()
 
     def finish(self) -> Between:
-        """Divide the sums and map them back."""
+        """Return the average, mapped back from Fisher's z."""
         matrix = divide(self.total, self.coverage.matrix())
         if self.fisher:
             matrix = torch.tanh(matrix)

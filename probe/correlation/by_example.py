@@ -1,4 +1,4 @@
-"""Averages that need every example's own matrix: Fisher's z, and standard errors."""
+"""Averages that need every example's own matrix: Fisher's z and standard errors."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ class ExampleSums:
     fisher : bool
         Average arctanh r and map back.
     std : bool
-        Also keep what the standard error needs: four more matrices of sums, and while a batch
-        goes through `layers` layers one matrix for each of its examples.
+        Also keep what the standard error needs: four more matrices of sums and, from the first
+        to the last layer of a batch, one matrix per example.
     layers : int
-        Updates, one a layer, that every batch will bring.
+        Updates per batch, one for each layer averaged together.
     matmul : {"fp32", "tf32", "bf16x3"}
         Precision of the products, see `product.multiply`.
 
     Attributes
     ----------
     total : Tensor of float64, shape (n_neurons, n_neurons)
-        Weighted sum of the values; only what is above the diagonal is filled.
+        Weighted sum of the values, filled above the diagonal only.
     coverage : Coverage
         Sum of the weights, for the examples in which an entry was defined.
     """
@@ -73,69 +73,69 @@ class ExampleSums:
         keep: Tensor,
         weight: Tensor,
         layer: int = 0,
-        carried: dict[str, Tensor] | None = None,
+        carry: dict[str, Tensor] | None = None,
     ) -> Tensor:
         """Add a batch: `activations` (n_examples, n_tokens, n_neurons), see `Sums.update`."""
-        carried = {} if carried is None else carried
+        carry = {} if carry is None else carry
         weight = weight.to(activations.device)
         series, defined, finite = standardise(activations, keep)
         series = in_order(series)
         steep = Steep(activations, keep) if self.fisher else None
-        with self._undone_on_failure(carried):
-            self._add(series, weight, steep, carried)
+        with self._undone_on_failure(carry):
+            self._add(series, weight, steep, carry)
             if self.squares is not None:
-                self._square(defined, weight, carried)
-            # Last: it is not undone.
+                self._square(defined, weight, carry)
+            # Last, as it is not rolled back.
             self.coverage.add(defined, weight)
         return finite
 
     @contextmanager
-    def _undone_on_failure(self, carried: dict[str, Tensor]) -> Iterator[None]:
-        before = dict(carried)
-        changed = [self.total]
+    def _undone_on_failure(self, carry: dict[str, Tensor]) -> Iterator[None]:
+        before = dict(carry)
+        targets = [self.total]
         if self.squares is not None and before:
-            changed.append(before["values"])
-        if self.squares is not None and self._layers_behind(before) == self.layers - 1:
-            changed += self.squares.sums.values()
-        with undone_on_failure(*changed):
+            targets.append(before["values"])
+        if self.squares is not None and self._n_layers(before) == self.layers - 1:
+            targets += self.squares.sums.values()
+        with undone_on_failure(*targets):
             try:
                 yield
             except BaseException:
-                carried.clear()
-                carried.update(before)
+                carry.clear()
+                carry.update(before)
                 raise
 
     @staticmethod
-    def _layers_behind(carried: dict[str, Tensor]) -> int:
-        return carried["defined"].shape[1] if carried else 0
+    def _n_layers(carry: dict[str, Tensor]) -> int:
+        return carry["defined"].shape[1] if carry else 0
 
     def _add(
-        self, series: Tensor, weight: Tensor, steep: Steep | None, carried: dict[str, Tensor]
+        self, series: Tensor, weight: Tensor, steep: Steep | None, carry: dict[str, Tensor]
     ) -> None:
         """Add every example's values, strip by strip."""
-        if self.squares is not None and not carried:
+        if self.squares is not None and not carry:
             n = len(self.total)
-            carried["values"] = self.total.new_zeros(len(series), n, n)
-            carried["defined"] = self.total.new_zeros(len(series), 0, n)
+            carry["values"] = self.total.new_zeros(len(series), n, n)
+            carry["defined"] = self.total.new_zeros(len(series), 0, n)
         for rows, columns in _strips(series):
-            # The series, and so the values, of a neuron that is constant are zero.
+            # The series of a constant neuron, and so its values, are zero.
             values = multiply(series[..., rows], series[..., columns], self.matmul)
             height = values.shape[1]
             values[..., :height] *= values.new_ones(height, height).triu_(diagonal=1)
             if steep is not None:
                 values = steep.arctanh(values, rows.start)
             if self.squares is not None:
-                carried["values"][:, rows, columns] += values.to(self.total.device)
+                carry["values"][:, rows, columns] += values.to(self.total.device)
             add_weighted(self.total[rows, columns], values, weight)
 
-    def _square(self, defined: Tensor, weight: Tensor, carried: dict[str, Tensor]) -> None:
-        """Square each example's sum over the layers, after the last of them."""
+    def _square(self, defined: Tensor, weight: Tensor, carry: dict[str, Tensor]) -> None:
+        """Square each example's sum over the layers after the last one."""
         assert self.squares is not None
-        here = defined.to(self.total.device, torch.float64).unsqueeze(1)
-        carried["defined"] = torch.cat([carried["defined"], here], dim=1)
-        if self._layers_behind(carried) == self.layers:
-            self.squares.add(carried["values"], carried["defined"], weight)
-            carried.clear()
+        indicator = defined.to(self.total.device, torch.float64).unsqueeze(1)
+        carry["defined"] = torch.cat([carry["defined"], indicator], dim=1)
+        if self._n_layers(carry) == self.layers:
+            self.squares.add(carry["values"], carry["defined"], weight)
+            carry.clear()
 
     def most_bytes(self, batch: BatchShape) -> MostBytes:
         """Return the most bytes that batches of a shape take, see `Sums.most_bytes`."""
@@ -169,7 +169,7 @@ class ExampleSums:
         return {"total": self.total} | self.coverage.state() | squares
 
     def finish(self) -> Correlation:
-        """Divide the sums and map them back."""
+        """Return the average and its standard error, mapped back from Fisher's z."""
         weight = self.coverage.matrix()
         ratio = divide(self.total + self.total.T, weight)
         error = None if self.squares is None else self.squares.error(ratio, weight)
@@ -180,7 +180,7 @@ class ExampleSums:
 
 
 class _Squares:
-    """Sums over examples of squares and products, of which the standard error is made."""
+    """Sums of squares and products over examples, which the standard error is made of."""
 
     def __init__(self, n_neurons: int, device: torch.device) -> None:
         self.sums = {
@@ -217,7 +217,7 @@ class _Squares:
 
 
 def _strips(series: Tensor) -> Iterator[tuple[slice, slice]]:
-    """Cut what is on and above the diagonal into rows and columns that are worked on together."""
+    """Cut the upper triangle into strips of rows, each from its own diagonal block on."""
     n, height = series.shape[2], strip_height(series)
     for start in range(0, n, height):
         yield slice(start, start + height), slice(start, n)

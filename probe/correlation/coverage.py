@@ -9,7 +9,7 @@ from torch import Tensor
 
 from probe.correlation.batch_memory import BatchShape, MostBytes
 
-# Examples that are looked at together.
+# Examples that are counted together.
 _TOGETHER = 512
 
 
@@ -18,7 +18,7 @@ class Coverage:
 
     A correlation is undefined where either neuron is constant over the example. That is rare, so
     the examples without a constant neuron share one number and only the others add to a matrix.
-    Which are which is asked for many examples at once, as a GPU's queue runs dry meanwhile.
+    They are told apart many at a time, because a GPU's queue runs dry while the CPU waits.
 
     Attributes
     ----------
@@ -37,8 +37,8 @@ class Coverage:
     def add(self, defined: Tensor, weight: Tensor, columns: Tensor | None = None) -> None:
         """Count examples: `defined` (n_examples, n_neurons), `weight` (n_examples,) float64.
 
-        `columns`, like `defined`, is of other neurons, where the entries are between the two.
-        Where that fails, nothing has been counted.
+        `columns` is `defined` of the second layer's neurons, for entries between two layers.
+        If that fails, nothing is counted.
         """
         if sum(len(defined) for defined, _, _ in self._waiting) >= _TOGETHER:
             self._count()
@@ -47,7 +47,7 @@ class Coverage:
     def _count(self) -> None:
         if not self._waiting:
             return
-        # Layers that are averaged together may live on several devices.
+        # Layers that are averaged together can be on several devices.
         rows, weight, columns = (
             torch.cat([tensor.to(self.device) for tensor in tensors])
             for tensors in zip(*self._waiting, strict=True)
@@ -68,15 +68,15 @@ class Coverage:
         return weight if self.elsewhere is None else weight.add_(self.elsewhere)
 
     def most_bytes(self, batch: BatchShape) -> MostBytes:
-        """Return what it takes for batches of a shape.
+        """Return the most bytes that batches of a shape take, see `Sums.most_bytes`.
 
-        Of the examples that wait which neurons are defined, twice where the entries are between
-        two layers; with constants another matrix, and two more while it is added to.
+        Which neurons of the waiting examples are defined, in two layers; if some are constant
+        also a matrix, and two more while it is added to.
         """
         waiting = (_TOGETHER + batch.rows) * self.n_neurons
         matrix = 8 * self.n_neurons**2 if batch.constants else 0
-        looked_at = 28 * waiting if batch.constants else 2 * waiting
-        return MostBytes(run=2 * waiting + matrix, update=looked_at + 2 * matrix)
+        count = 28 * waiting if batch.constants else 2 * waiting
+        return MostBytes(run=2 * waiting + matrix, update=count + 2 * matrix)
 
     def state(self) -> dict[str, Tensor]:
         """Return the sums by name."""

@@ -40,13 +40,13 @@ class MeanSums:
         keep: Tensor,
         weight: Tensor,
         layer: int = 0,
-        carried: dict[str, Tensor] | None = None,
+        carry: dict[str, Tensor] | None = None,
     ) -> Tensor:
         """Add a batch: `activations` (n_examples, n_tokens, n_neurons), see `Sums.update`."""
         weight = weight.to(activations.device)
         series, defined, finite = standardise(activations, keep, weight.sqrt())
         product = gram(series.flatten(0, 1), self.total.device, self.matmul)
-        # What may run out of memory comes first: the batch is added whole, or may come again.
+        # What may run out of memory comes first: a batch is added whole or not at all.
         self.coverage.add(defined, weight)
         product.add_to(self.total)
         return finite
@@ -70,6 +70,6 @@ class MeanSums:
         return {"total": self.total} | self.coverage.state()
 
     def finish(self) -> Correlation:
-        """Divide the sums."""
+        """Return the average."""
         weight = self.coverage.matrix()
         return finish(divide(self.total, weight), weight.diagonal() == 0)

@@ -23,8 +23,8 @@ class PooledSums:
     layers' correlations are averaged. Within a batch the same rule parts the moments about each
     example's own mean, a float32 product, from those between the means, which is float64.
 
-    Every token of an example weighs the example's weight divided by its tokens: weights equal to
-    the numbers of tokens give every token the same say.
+    An example's weight is shared equally by its tokens: weights equal to the numbers of tokens
+    give every token the same weight.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class PooledSums:
     device : torch.device
         Where the sums live.
     layers : int
-        Updates, one a layer, that every batch will bring.
+        Updates per batch, one for each layer averaged together.
     matmul : {"fp32", "tf32", "bf16x3"}
         Precision of the products, see `product.multiply`.
     """
@@ -63,39 +63,39 @@ class PooledSums:
         keep: Tensor,
         weight: Tensor,
         layer: int = 0,
-        carried: dict[str, Tensor] | None = None,
+        carry: dict[str, Tensor] | None = None,
     ) -> Tensor:
         """Add a batch of one layer: `activations` (n_examples, n_tokens, n_neurons)."""
         series = torch.empty_like(activations, dtype=torch.float32)
         spread, about = centre(activations, keep, out=series)
         tokens = keep.sum(dim=1, keepdim=True)
-        # The mean of what is left over: the centre was rounded.
+        # The centre was rounded: the mean of what is left.
         rest = series.sum(dim=1, dtype=torch.float64) / tokens
         w = weight.to(about.device).unsqueeze(1)
         series *= (w / tokens).sqrt().float().unsqueeze(2)
         with undone_on_failure(*(moment[layer] for moment in self.state().values())):
             gram(series.flatten(0, 1), self.mean.device, self.matmul).add_to(self.moment[layer])
-            self._add_between(layer, *self._here(about + rest, w, rest))
+            self._add_between(layer, *self._on_device(about + rest, w, rest))
             varied = (spread > 0).any(0).double()
-            low, high, varied = self._here(about.amin(0), about.amax(0), varied)
+            low, high, varied = self._on_device(about.amin(0), about.amax(0), varied)
             self.low[layer] = torch.minimum(self.low[layer], low)
             self.high[layer] = torch.maximum(self.high[layer], high)
             self.varied[layer] = torch.maximum(self.varied[layer], varied)
         return spread.isfinite().all(dim=1)
 
     def _add_between(self, layer: int, means: Tensor, w: Tensor, rest: Tensor) -> None:
-        """Add what the means of the examples, and what rounding left of them, make."""
+        """Add the moments of the examples' means and of what rounding left of them."""
         mean = (w * means).sum(dim=0) / w.sum()
         between = means - mean
         left, right = torch.cat([rest, between]), torch.cat([-w * rest, w * between])
         self.moment[layer].addmm_(left.T, right)
         self._move(layer, w.sum(), mean)
 
-    def _here(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def _on_device(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         return tuple(tensor.to(self.mean.device) for tensor in tensors)
 
     def _move(self, layer: int, weight: Tensor, mean: Tensor) -> None:
-        """Move to the mean that other tokens bring, whose own moment has been added."""
+        """Move the mean towards that of other tokens, whose own moment has been added."""
         together = self.weight[layer] + weight
         share = torch.where(together > 0, weight / together, 0)
         step = mean - self.mean[layer]
@@ -133,7 +133,7 @@ class PooledSums:
         # Constant over all tokens: constant in every example, and the same in all.
         varying = (self.varied > 0) | (self.high > self.low)
         for moment, varies in zip(self.moment, varying, strict=True):
-            # Deviations whose squares are too small for float32 are none.
+            # Deviations whose squares underflow in float32 count as constant.
             varies = varies & (moment.diagonal() > 0)
             scale = torch.where(varies, moment.diagonal().rsqrt(), 0)
             total += moment * torch.outer(scale, scale)

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from probe.correlation.batch_memory import BatchShape
 
-# Precision of the products on a device that has several. See `multiply`.
+# Precision of the products on a device that offers several, see `multiply`.
 Matmul = Literal["fp32", "tf32", "bf16x3"]
 
-# Up to so many neurons a BLAS on the CPU splits the sum over tokens between its threads; with more
-# it does so beyond so many tokens.
+# With up to this many neurons, or more than this many tokens, a BLAS on the CPU splits the sum over
+# tokens between its threads.
 _SMALL, _TOKENS = 512, 512
 # Strips of the product on a CPU: what lies below the diagonal is mirrored, not computed.
 _STRIPS = 8
@@ -31,7 +31,7 @@ class Gram(NamedTuple):
     strips: list[Tensor]
 
     def add_to(self, total: Tensor) -> None:
-        """Add it in place, which takes no memory: only the symmetric part has a meaning."""
+        """Add to a sum in place, without taking memory."""
         start = 0
         for strip in self.strips:
             end = start + len(strip)
@@ -40,7 +40,7 @@ class Gram(NamedTuple):
 
 
 def gram(series: Tensor, device: torch.device, matmul: Matmul = "fp32") -> Gram:
-    """Multiply series with themselves; which matrix becomes of it is what is least work.
+    """Multiply series with themselves, computing only as much as the symmetric part needs.
 
     Parameters
     ----------
@@ -81,8 +81,8 @@ def gram_of_halves(series: Tensor) -> Tensor:
 def in_order(series: Tensor) -> Tensor:
     """Return the series in float64 where the order of a product's sums cannot be fixed.
 
-    There the number of CPU threads, and so the number of ranks on a machine, would show in a
-    float32 product. It is so for few neurons, where float64 costs little.
+    A float32 product of few neurons on a CPU depends on the number of threads, and so on the number
+    of ranks on the machine; float64 costs little there.
     """
     return series.double() if number_bytes(series.device, series.shape[-1]) == 8 else series
 
@@ -104,8 +104,8 @@ def multiply(left: Tensor, right: Tensor, matmul: Matmul = "fp32") -> Tensor:
     left, right : Tensor, shape (..., n_tokens, n_left) and (..., n_tokens, n_right)
         Series, float32 or float64.
     matmul : {"fp32", "tf32", "bf16x3"}
-        Precision of the product of float32 factors, whose sums are float32. On a CPU the sums do
-        not depend on the number of threads.
+        Precision of the product of float32 factors, summed in float32. On a CPU the sums do not
+        depend on the number of threads.
     """
     if matmul == "bf16x3" and left.dtype == torch.float32:
         (high, low), (other_high, other_low) = _halves(left), _halves(right)
@@ -130,7 +130,7 @@ def multiply(left: Tensor, right: Tensor, matmul: Matmul = "fp32") -> Tensor:
 
 
 def product_bytes(batch: BatchShape, n_neurons: int, matmul: Matmul, sides: int = 1) -> int:
-    """Return the most bytes that multiplying a batch's stacked series takes beside the series.
+    """Return the most bytes that multiplying a batch's stacked series takes on top of the series.
 
     On a CPU the product of the tokens so far and of some more are there together, in float64.
     """

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from probe.correlation.batch_memory import BatchShape
 
-# Elements worked on at a time on a CPU: the passes over such a piece stay inside its cache.
+# Elements standardised at a time on a CPU: passes over such a piece stay inside its cache.
 _PIECE = 1 << 19
 
 
 class Standardised(NamedTuple):
-    """What `standardise` makes of a batch.
+    """The standardised series of a batch.
 
     Attributes
     ----------
@@ -24,7 +24,7 @@ class Standardised(NamedTuple):
         False where a neuron is constant (its largest and smallest activation are equal).
     finite : Tensor of bool, shape (n_examples,)
         False where an activation that counts is infinite or not a number. It stays on the
-        device: looking at it makes the CPU wait until all that was asked for before is done.
+        device: reading it makes the CPU wait for everything queued before.
     """
 
     series: Tensor
@@ -82,9 +82,9 @@ def standardise_bytes(batch: BatchShape, n_neurons: int) -> int:
 
 
 def _norm(series: Tensor) -> Tensor:
-    """Return the length of every series, float64: its errors do not grow with the tokens."""
+    """Return the length of every series, in float64: its error does not grow with the tokens."""
     if series.device.type == "cpu":
-        # Much faster there than a norm, which does not take rows of neurons at a time.
+        # Much faster there than a norm, which is not vectorised over neurons.
         return series.double().square_().sum(dim=1).sqrt_()
     norm: Tensor = torch.linalg.vector_norm(series, dim=1, dtype=torch.float64)
     return norm
@@ -99,15 +99,15 @@ def _largest(series: Tensor) -> Tensor:
 
 
 def _varies(spread: Tensor) -> Tensor:
-    """Tell which neurons vary; a deviation too small for a normal float32 is none."""
+    """Return which neurons vary; deviations too small for a normal float32 do not count."""
     return spread > torch.finfo(torch.float32).tiny
 
 
 def centre(activations: Tensor, keep: Tensor, out: Tensor) -> tuple[Tensor, Tensor]:
     """Write the activations less their mean over the tokens that count.
 
-    The first shift, by the example's first token, is exact for a constant neuron and takes away
-    a mean that is large beside the deviations; the second one takes away the mean of the rest.
+    The first shift, by the example's first token, is exact for a constant neuron and removes a
+    mean that is large compared with the deviations; the second removes the mean of the rest.
 
     Parameters
     ----------
@@ -122,21 +122,21 @@ def centre(activations: Tensor, keep: Tensor, out: Tensor) -> tuple[Tensor, Tens
         Largest distance from the first token: 0 exactly where the neuron is constant, and not
         finite where an activation, or the sum over the tokens, is not.
     centre : Tensor of float64, shape (n_examples, n_neurons)
-        What was taken away: the mean, but for a rounding error of float32.
+        What was subtracted: the mean up to a float32 rounding error.
     """
     first = keep.int().argmax(dim=1)
-    # Not rounded, or what is constant in float64 would differ from it.
+    # Not rounded, or a neuron that is constant in float64 would differ from it.
     exact = torch.promote_types(activations.dtype, torch.float32)
     anchor = activations[torch.arange(len(keep), device=keep.device), first].to(exact)
     torch.sub(activations, anchor.unsqueeze(1), out=out)
-    # On a GPU asking whether there is any padding costs more than masking none.
+    # On a GPU asking whether there is padding costs more than masking none.
     masked = keep.device.type != "cpu" or not keep.all()
     padding = ~keep.unsqueeze(-1) if masked else None
     if padding is not None:
         out.masked_fill_(padding, 0)
     spread = _largest(out)
     mean = out.sum(dim=1) / keep.sum(dim=1, keepdim=True)
-    spread += 0 * mean  # not a number where finite activations have a sum that is none
+    spread += 0 * mean  # not finite where the sum of finite activations is not
     out -= mean.unsqueeze(1)
     if padding is not None:
         out.masked_fill_(padding, 0)

@@ -8,16 +8,16 @@ from torch import Tensor
 from probe.correlation.batch_memory import BatchShape
 
 CLIP = 1 - 1e-7
-# Beyond this |r| a rounding error of a float32 product would be amplified by arctanh.
+# Beyond this |r| arctanh amplifies the rounding error of a float32 product.
 STEEP = 0.9
-# Pairs are redone one by one while they are fewer than this share of all; else the whole product.
+# Up to this share of all pairs, steep ones are recomputed one by one; beyond it, the whole product.
 FEW = 1 / 128
-# Elements that the pairs redone together may take.
+# Most elements of the series of pairs that are recomputed together.
 PORTION = 1 << 22
 
 
 class Steep:
-    """Redoes in float64 the correlations of a batch that lie beyond 0.9.
+    """Recomputes in float64 the correlations of a batch whose |r| is above 0.9.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Steep:
         Parameters
         ----------
         r : Tensor, shape (n_examples, n_rows, n_neurons - start)
-            Correlations of neurons `start` and on with neurons `start` and on, from a float32
+            Correlations of neurons from `start` on with neurons from `start` on, from a float32
             product.
         start : int
             First neuron.
@@ -97,8 +97,8 @@ def fisher_z(r: Tensor) -> Tensor:
 
 
 def rough_z(r: Tensor) -> Tensor:
-    """Return arctanh r as float32 has it, whatever the number of CPU threads."""
-    # Not `arctanh`: where it ends, each CPU thread's share is computed by another formula.
+    """Return arctanh r in the type of r, independent of the number of CPU threads."""
+    # Not `arctanh`, which uses another formula at the end of each CPU thread's share.
     return (1 + r).div_(1 - r).log_().mul_(0.5)
 
 

@@ -1,4 +1,4 @@
-"""Correlations of every example of a batch, worked on in strips of rows."""
+"""Correlations of every example of a batch, computed in strips of rows."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from torch import Tensor
 
 from probe.correlation.batch_memory import BatchShape
 
-# Bytes of correlations of all examples that are worked on together: on a CPU what its cache holds,
-# elsewhere enough to keep a GPU busy.
+# Bytes of a strip's correlations of all examples: what a CPU's cache holds, or enough to keep a GPU
+# busy.
 _CPU_STRIP, _GPU_STRIP = 1 << 22, 1 << 28
-# Examples added up in float32, before the sum goes to float64: more would cost digits.
-_ADDED = 16
+# Examples summed in float32 before the sum is added in float64: more would cost digits.
+_GROUP = 16
 
 
 def strip_height(series: Tensor) -> int:
@@ -36,7 +36,7 @@ def _height(n_examples: int, n: int, number_bytes: int, device: torch.device) ->
 def add_weighted(total: Tensor, values: Tensor, weight: Tensor) -> None:
     """Add to `total`, float64, the weighted sum of every example's `values`, (n_examples, …)."""
     weight = weight.to(values.dtype)
-    for first in range(0, len(weight), _ADDED):
-        some = values[first : first + _ADDED]
-        added = (weight[first : first + _ADDED] @ some.flatten(1)).view(some.shape[1:])
+    for first in range(0, len(weight), _GROUP):
+        some = values[first : first + _GROUP]
+        added = (weight[first : first + _GROUP] @ some.flatten(1)).view(some.shape[1:])
         total += added.to(total.device)

@@ -1,4 +1,4 @@
-"""Sums that are changed whole or not at all: a batch that ran out of memory can come again."""
+"""All-or-nothing updates: a batch that ran out of memory can be added again."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor
 
 @contextmanager
 def undone_on_failure(*sums: Tensor) -> Iterator[None]:
-    """Put sums back as they were where what changes them raises.
+    """Restore sums if the block that changes them raises.
 
-    Keeping a copy meanwhile costs a pass over the sums, little beside the product of some thousand
-    tokens that is added to them.
+    The copy costs one pass over the sums, little compared with the product of thousands of tokens
+    that is added to them.
 
     Examples
     --------

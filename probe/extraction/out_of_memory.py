@@ -92,10 +92,10 @@ class Journal:
 
     Attributes
     ----------
-    carried : dict
+    carry : dict
         What sums keep of the batch from one layer to the next, by their key: tensors by name, each
         with a row for every example, which are cut where the batch is.
-    held : dict
+    series : dict
         What is made anew where the batch, or a half of it, comes again.
 
     Examples
@@ -116,8 +116,8 @@ class Journal:
 
     def __init__(self) -> None:
         self._done: set[Hashable] = set()
-        self.carried: dict[Hashable, dict[str, Tensor]] = {}
-        self.held: dict[int, Any] = {}
+        self.carry: dict[Hashable, dict[str, Tensor]] = {}
+        self.series: dict[int, Any] = {}
         # One for every half that waits, the next last: halves are read depth first.
         self._waiting: list[tuple[set[Hashable], dict[Hashable, dict[str, Tensor]]]] = []
 
@@ -131,20 +131,20 @@ class Journal:
 
     def halve(self, rows: int) -> None:
         """Let the first `rows` examples, then the others, go on with what the whole has done."""
-        self._waiting.append((set(self._done), _part(self.carried, slice(rows, None))))
-        self.carried = _part(self.carried, slice(rows))
-        self.held.clear()  # it may be what was too much
+        self._waiting.append((set(self._done), _part(self.carry, slice(rows, None))))
+        self.carry = _part(self.carry, slice(rows))
+        self.series.clear()  # it may be what was too much
 
     def go_on(self) -> None:
         """Go on with the half that waits, or with a new batch."""
-        self._done, self.carried = self._waiting.pop() if self._waiting else (set(), {})
-        self.held.clear()
+        self._done, self.carry = self._waiting.pop() if self._waiting else (set(), {})
+        self.series.clear()
 
 
 def _part(
-    carried: dict[Hashable, dict[str, Tensor]], rows: slice
+    carry: dict[Hashable, dict[str, Tensor]], rows: slice
 ) -> dict[Hashable, dict[str, Tensor]]:
     return {
         key: {name: tensor[rows] for name, tensor in tensors.items()}
-        for key, tensors in carried.items()
+        for key, tensors in carry.items()
     }

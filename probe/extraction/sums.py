@@ -14,17 +14,17 @@ import torch
 from torch import Tensor
 
 from probe.correlation import (
+    BatchSeries,
     BatchShape,
     Between,
     BetweenSums,
     Correlation,
-    Held,
     Matmul,
     MostBytes,
     Sums,
+    batch_series,
     finish,
-    held_bytes,
-    hold,
+    series_bytes,
 )
 from probe.examples.partition import MatrixSpec
 from probe.extraction.out_of_memory import Journal
@@ -151,8 +151,8 @@ class LayerSums(KeyedSums[_LayerKey, Sums]):
             step = (self.name, key, layer)
             if key.cell == cell and layer in key.layers and self._journal.todo(step):
                 place = key.layers.index(layer)
-                carried = self._journal.carried.setdefault((self.name, key), {})
-                finite.append(sums.update(activations, keep, weight, place, carried))
+                carry = self._journal.carry.setdefault((self.name, key), {})
+                finite.append(sums.update(activations, keep, weight, place, carry))
                 self._journal.note(step)
         return finite
 
@@ -231,8 +231,8 @@ class PairSums(KeyedSums[_PairKey, BetweenSums]):
         """
         if layer not in self.layers:
             return []
-        series: dict[int, Held] = self._journal.held
-        series[layer] = hold(activations, keep, weight, self.fisher)
+        series: dict[int, BatchSeries] = self._journal.series
+        series[layer] = batch_series(activations, keep, weight, self.fisher)
         for key, sums in self.sums.items():
             step = (self.name, key)
             if key.cell == cell and key.layers[1] == layer and self._journal.todo(step):
@@ -245,7 +245,7 @@ class PairSums(KeyedSums[_PairKey, BetweenSums]):
         if not self.sums:
             return MostBytes()
         pair, *_ = self.sums.values()  # all are alike
-        sums, series = pair.most_bytes(batch), held_bytes(batch, self.n_neurons, self.fisher)
+        sums, series = pair.most_bytes(batch), series_bytes(batch, self.n_neurons, self.fisher)
         return MostBytes.of(
             [*[series] * len(self.layers), sums._replace(run=sums.run * len(self.sums))]
         )

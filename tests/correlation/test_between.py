@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from probe.correlation import Between, BetweenSums, between, hold, product
+from probe.correlation import Between, BetweenSums, batch_series, between, product
 from tests import reference
 
 NEURONS = 24
@@ -70,7 +70,7 @@ def feed(
                 x[row, place] = torch.from_numpy(layer[b])
         lengths = [float(len(layers[0][b])) if weight == "token" else 1.0 for b in members]
         w = torch.tensor(lengths, dtype=torch.float64)
-        left, right = (hold(x, keep, w, sums.fisher) for x in batch)
+        left, right = (batch_series(x, keep, w, sums.fisher) for x in batch)
         sums.update(left, right, w)
     return sums
 
@@ -153,8 +153,8 @@ def test_an_example_that_is_not_finite_is_told() -> None:
     x[1, 4, 7] = torch.inf
     one: Tensor = torch.ones(2, dtype=torch.float64)
     for fisher in (False, True):
-        held = hold(x, torch.ones(2, 9, dtype=torch.bool), one, fisher)
-        assert held.finite.tolist() == [True, False]
+        series = batch_series(x, torch.ones(2, 9, dtype=torch.bool), one, fisher)
+        assert series.finite.tolist() == [True, False]
 
 
 @pytest.mark.parametrize("scheme", ["mean", "fisher"])
@@ -177,7 +177,9 @@ def test_layers_too_wide_for_float64_products_are_cut_into_strips_that_are_not()
     for threads in (1, 2):
         torch.set_num_threads(threads)
         sums = BetweenSums(520, CPU, fisher=True)
-        sums.update(hold(left, keep, weight, True), hold(right, keep, weight, True), weight)
+        sums.update(
+            batch_series(left, keep, weight, True), batch_series(right, keep, weight, True), weight
+        )
         totals.append(sums.total)
     torch.set_num_threads(1)
     assert torch.equal(*totals)

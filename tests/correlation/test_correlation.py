@@ -65,7 +65,7 @@ def feed(
         members = order[start : start + size]
         tokens = max(len(layers[0][b]) for b in members) + pad
         w = [float(len(layers[0][b])) if weight == "token" else 1.0 for b in members]
-        carried: dict[str, torch.Tensor] = {}
+        carry: dict[str, torch.Tensor] = {}
         for number, layer in enumerate(layers):
             x = torch.full((len(members), tokens, layer[0].shape[1]), torch.nan)
             keep = torch.zeros(len(members), tokens, dtype=torch.bool)
@@ -74,7 +74,7 @@ def feed(
                 place = span if isinstance(span, slice) else slice(0, span)
                 x[row, place] = torch.from_numpy(layer[b])
                 keep[row, place] = True
-            sums.update(x.to(dtype), keep, torch.tensor(w, dtype=torch.float64), number, carried)
+            sums.update(x.to(dtype), keep, torch.tensor(w, dtype=torch.float64), number, carry)
     return sums
 
 

@@ -185,7 +185,7 @@ PLACES: list[tuple[Any, str, Callable[..., Any]]] = [
     (product, "multiply", after),
     (pooled, "gram", after),
     (pooled.PooledSums, "_move", after),
-    (pooled.PooledSums, "_here", after),
+    (pooled.PooledSums, "_on_device", after),
     (by_example, "multiply", after),
     (by_example._Squares, "add", after),
     (steep.Steep, "arctanh", after),

@@ -134,7 +134,7 @@ def test_layers_that_no_matrix_needs_are_passed_over() -> None:
     keep, weight = torch.ones(1, 9, dtype=torch.bool), torch.ones(1, dtype=torch.float64)
     x = torch.randn(1, 9, NEURONS, generator=torch.Generator().manual_seed(0))
     assert [len(sums.update(layer, 0, x, keep, weight)) for layer in LAYERS] == [1, 0, 1]
-    assert list(journal.held) == [0, 3]
+    assert list(journal.series) == [0, 3]
 
 
 def test_memory_is_a_stated_function() -> None:
