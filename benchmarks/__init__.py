@@ -1,1 +1,1 @@
-"""What the topology costs beyond the forward pass: `python -m benchmarks`."""
+"""The cost of topologies beyond the forward pass: `python -m benchmarks`."""

@@ -1,9 +1,9 @@
-"""What topologies cost, measured: every result lies beside the machine in benchmarks/results.
+"""Measure what topologies cost; results and a description of the machine go to benchmarks/results.
 
 python -m benchmarks                                    # everything: half an hour on two cores
-python -m benchmarks ways                               # beside a bare forward pass and other ways
-python -m benchmarks ways --only "mean, all" "published" --rounds 3
-python -m benchmarks ways --shape 7b --dtype bfloat16 --matmul bf16x3 --device cuda
+python -m benchmarks methods                            # against a bare forward pass and others
+python -m benchmarks methods --only "mean, all" "published" --rounds 3
+python -m benchmarks methods --shape 7b --dtype bfloat16 --matmul bf16x3 --device cuda
 python -m benchmarks growth ranks start                 # memory and disk, ranks, start-up
 python -m benchmarks factors                            # training on factors and on matrices
 """
@@ -16,21 +16,21 @@ import os
 
 import torch
 
-from benchmarks import factors, growth, ranks, start, ways
+from benchmarks import factors, growth, methods, ranks, start
 from benchmarks.shapes import SHAPES
 
 PARTS = {
-    "ways": ways.run, "growth": growth.run, "ranks": ranks.run, "start": start.run,
+    "methods": methods.run, "growth": growth.run, "ranks": ranks.run, "start": start.run,
     "factors": factors.run,
 }  # fmt: skip
 
 
 def main() -> None:
-    """Measure what was asked for."""
+    """Run the selected parts."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s  %(message)s", datefmt="%H:%M:%S")
-    asked = _arguments()
-    for name in asked.parts or PARTS:
-        PARTS[name](asked)
+    options = _arguments()
+    for name in options.parts or PARTS:
+        PARTS[name](options)
 
 
 def _arguments() -> argparse.Namespace:
@@ -39,17 +39,17 @@ def _arguments() -> argparse.Namespace:
         "python -m benchmarks", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS], metavar="PART",
-                        help=f"{', '.join(PARTS)}; without any, all")  # fmt: skip
+                        help=f"{', '.join(PARTS)}; default: all")  # fmt: skip
     parser.add_argument("--rounds", type=int, default=3)
-    more = parser.add_argument_group("ways")
-    more.add_argument("--shape", choices=sorted(SHAPES), default="0.5b")
-    more.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
-    more.add_argument("--matmul", choices=["fp32", "tf32", "bf16x3"], default="fp32")
-    more.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    more.add_argument("--examples", type=int, default=16)
-    more.add_argument("--tokens", type=int, default=256, help="tokens of each example")
-    more.add_argument("--processes", type=int, default=os.cpu_count(), help="published way's")
-    more.add_argument("--only", nargs="+", metavar="WORDS", help="ways whose name has the words")
+    group = parser.add_argument_group("methods")
+    group.add_argument("--shape", choices=sorted(SHAPES), default="0.5b")
+    group.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
+    group.add_argument("--matmul", choices=["fp32", "tf32", "bf16x3"], default="fp32")
+    group.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    group.add_argument("--examples", type=int, default=16)
+    group.add_argument("--tokens", type=int, default=256, help="tokens of each example")
+    group.add_argument("--processes", type=int, default=os.cpu_count(), help="published method's")
+    group.add_argument("--only", nargs="+", metavar="WORDS", help="methods named with these words")
     return parser.parse_args()
 
 

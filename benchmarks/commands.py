@@ -1,4 +1,4 @@
-"""The program as its users start it: models to give it, and what a run of it took."""
+"""The program as users start it: models and texts for it, and the resources that a run takes."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ TOKENIZER = Path(program.__file__).parent / "assets" / "tiny"
 
 
 @dataclass(frozen=True)
-class Took:
-    """What a command took.
+class Usage:
+    """Resources that a command used.
 
     Attributes
     ----------
     seconds : float
-        Of wall time.
+        Wall time.
     cpu : float
-        Seconds of CPU time, of all its processes that it has waited for.
+        CPU time in seconds, of the command and of all children it has waited for.
     peak : int
-        Bytes of the largest process's memory at its highest.
+        Peak memory in bytes of the largest process.
     """
 
     seconds: float
@@ -41,8 +41,8 @@ class Took:
     peak: int
 
 
-def call(words: Sequence[str], threads: int | None = None) -> Took:
-    """Run a command to its end.
+def call(words: Sequence[str], threads: int | None = None) -> Usage:
+    """Run a command.
 
     Raises
     ------
@@ -55,28 +55,28 @@ def call(words: Sequence[str], threads: int | None = None) -> Took:
         words, env=os.environ | limits, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     assert process.stdout is not None
-    said = process.stdout.read()
-    # Its own resources, where getrusage knows but the largest of all children.
+    output = process.stdout.read()
+    # wait4 reports this process; getrusage only the largest of all children.
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise RuntimeError(f"{' '.join(words)} failed: {said.decode(errors='replace')}")
+        raise RuntimeError(f"{' '.join(words)} failed: {output.decode(errors='replace')}")
     unit = 1 if sys.platform == "darwin" else 1024
-    took = time.perf_counter() - started
-    return Took(took, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit)
+    seconds = time.perf_counter() - started
+    return Usage(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit)
 
 
-def probe(*words: str, threads: int | None = None) -> tuple[Took, Path, dict[str, Any]]:
-    """Run `python -m probe`; return what it took, its folder and its manifest."""
+def probe(*words: str, threads: int | None = None) -> tuple[Usage, Path, dict[str, Any]]:
+    """Run `python -m probe`; return its resource usage, its folder and its manifest."""
     [output] = [Path(word.partition("=")[2]) for word in words if word.startswith("output=")]
     shutil.rmtree(output, ignore_errors=True)
-    took = call([sys.executable, "-m", "probe", "tracking=none", *words], threads)
+    usage = call([sys.executable, "-m", "probe", "tracking=none", *words], threads)
     [manifest] = output.glob("*/*/*/manifest.json")
-    return took, manifest.parent, json.loads(manifest.read_text())
+    return usage, manifest.parent, json.loads(manifest.read_text())
 
 
 def save_model(shape: str, folder: Path) -> Path:
-    """Write a model's configuration, and a tokenizer; its weights are for `init=random`."""
+    """Write the configuration and tokenizer of a model, for use with `init=random`."""
     folder.mkdir(parents=True)
     for file in TOKENIZER.glob("tokenizer*.json"):
         shutil.copy(file, folder)
@@ -86,7 +86,7 @@ def save_model(shape: str, folder: Path) -> Path:
 
 
 def save_texts(number: int, words: int, file: Path) -> int:
-    """Write texts of random words, of like length; return their bytes."""
+    """Write texts of random words, of similar length; return their size in bytes."""
     rng = np.random.default_rng(0)
     letters = np.array(list("etaoinshrdlu"))
     with file.open("w", encoding="utf-8") as stream:
@@ -98,5 +98,5 @@ def save_texts(number: int, words: int, file: Path) -> int:
 
 
 def size_of(folder: Path) -> int:
-    """Return the bytes of all files in a folder."""
+    """Return the total size of all files in a folder, in bytes."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

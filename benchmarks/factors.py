@@ -1,7 +1,8 @@
-"""Training a graph network on factors and on matrices: time, disk, and what half precision costs.
+"""Training a graph network on factors and on matrices: time, disk, and half-precision error.
 
-Series of random numbers, a batch of texts of 512 tokens; a step is a forward and a backward pass
-and Adam. The ways are timed in turn; reported are medians, and of the ratios those within a round.
+Series are random, a batch holds texts of 512 tokens; a step is a forward pass, a backward pass and
+an Adam update. Variants are timed in turn; reported are medians, and medians of ratios within a
+round.
 """
 
 from __future__ import annotations
@@ -30,14 +31,15 @@ NEURONS = (896, 3584)
 FLOOR = "matrix, ready in memory"
 
 
-def run(asked: argparse.Namespace) -> None:
-    """Time training steps, weigh files and measure errors."""
-    device = torch.device(asked.device)
+def run(options: argparse.Namespace) -> None:
+    """Measure training steps, file sizes and errors."""
+    device = torch.device(options.device)
     torch.set_float32_matmul_precision("highest")
     facts = describe(device) | {
-        "tokens": TOKENS, "batch": BATCH, "width": WIDTH, "layers": LAYERS, "rounds": asked.rounds,
+        "tokens": TOKENS, "batch": BATCH, "width": WIDTH, "layers": LAYERS,
+        "rounds": options.rounds,
     }  # fmt: skip
-    found = {n: _measure(n, asked.rounds, device) for n in NEURONS}
+    measured = {n: _measure(n, options.rounds, device) for n in NEURONS}
     errors = {dtype: _errors(dtype) for dtype in (torch.float16, torch.bfloat16)}
     save(
         Report(
@@ -45,7 +47,7 @@ def run(asked: argparse.Namespace) -> None:
             title="A graph network's training on factors and on matrices",
             facts=facts,
             columns=["", *(f"{n} neurons" for n in NEURONS)],
-            rows=_rows(found),
+            rows=_rows(measured),
             notes=[
                 f"Largest error of r in {str(dtype).removeprefix('torch.')}, against float64: "
                 + ", ".join(f"{kind} {error:.1e}" for kind, error in by_kind.items())
@@ -53,27 +55,31 @@ def run(asked: argparse.Namespace) -> None:
                 for dtype, by_kind in errors.items()
             ],
             raw={
-                "steps": {n: {w: vars(t) for w, t in one[0].items()} for n, one in found.items()},
-                "bytes a text": {n: one[1] for n, one in found.items()},
+                "steps": {
+                    n: {variant: vars(timing) for variant, timing in timings.items()}
+                    for n, (timings, _) in measured.items()
+                },
+                "bytes a text": {n: sizes for n, (_, sizes) in measured.items()},
                 "errors": {str(dtype): by_kind for dtype, by_kind in errors.items()},
             },
         )
     )
 
 
-def _rows(found: dict[int, tuple[dict[str, Timing], dict[str, float]]]) -> list[Sequence[str]]:
-    timings = [one[0] for one in found.values()]
+def _rows(measured: dict[int, tuple[dict[str, Timing], dict[str, float]]]) -> list[Sequence[str]]:
+    timings = [timings for timings, _ in measured.values()]
     rows = [
         [
-            f"step: {way}",
+            f"step: {variant}",
             *(
-                f"{statistics.median(one[way].wall):.4g} s ({one[way].over(one[FLOOR])[0]:.2f})"
+                f"{statistics.median(one[variant].wall):.4g} s "
+                f"({one[variant].over(one[FLOOR])[0]:.2f})"
                 for one in timings
             ),
         ]
-        for way in timings[0]
+        for variant in timings[0]
     ]
-    sizes = [one[1] for one in found.values()]
+    sizes = [sizes for _, sizes in measured.values()]
     rows += [
         [f"disk of a text: {kind}", *(f"{one[kind] / 1e6:.3g} MB" for one in sizes)]
         for kind in sizes[0]
@@ -85,7 +91,7 @@ def _rows(found: dict[int, tuple[dict[str, Timing], dict[str, float]]]) -> list[
 def _measure(
     n_neurons: int, rounds: int, device: torch.device
 ) -> tuple[dict[str, Timing], dict[str, float]]:
-    """Time a step in every way; return the timings and the bytes of a text on disk."""
+    """Time a step of each variant; return the timings and the bytes per text on disk."""
     with tempfile.TemporaryDirectory() as folder:
         store = _store(Path(folder), n_neurons)
         factor = store.batch(range(BATCH), 0, device)
@@ -95,13 +101,10 @@ def _measure(
             np.save(file, matrix.cpu().numpy(), allow_pickle=False)
 
         def load() -> Dense:
-            return Dense(
-                torch.stack([torch.from_numpy(np.load(f, allow_pickle=False)) for f in files]).to(
-                    device
-                )
-            )
+            loaded = [torch.from_numpy(np.load(file, allow_pickle=False)) for file in files]
+            return Dense(torch.stack(loaded).to(device))
 
-        ways: dict[str, Callable[[], Graph]] = {
+        variants: dict[str, Callable[[], Graph]] = {
             FLOOR: lambda: matrices,
             "factor, ready in memory": lambda: factor,
             "matrix, formed for the step": lambda: Dense(factor.dense()),
@@ -109,7 +112,8 @@ def _measure(
             "factor, read from disk": lambda: store.batch(range(BATCH), 0, device),
         }
         step = _step(n_neurons, device)
-        timings = interleave({n: partial(step, way) for n, way in ways.items()}, rounds, device)
+        steps = {name: partial(step, graph) for name, graph in variants.items()}
+        timings = interleave(steps, rounds, device)
         shards = Path(folder).glob("*.safetensors")
         sizes = {
             "factor, float16": sum(shard.stat().st_size for shard in shards) / BATCH,
@@ -134,7 +138,7 @@ def _step(n_neurons: int, device: torch.device) -> Callable[[Callable[[], Graph]
 
 
 def _store(folder: Path, n_neurons: int) -> FactorStore:
-    """Write factors of random series as a rank does."""
+    """Write factors of random series, as a rank does."""
     writer, generator = ShardWriter(folder, 0), torch.Generator().manual_seed(0)
     for number in range(BATCH):
         series = torch.randn(1, TOKENS, n_neurons, generator=generator)
@@ -155,7 +159,8 @@ def _errors(dtype: torch.dtype) -> dict[str, float]:
     sink = smooth.copy()
     sink[0] += 1e5 * generator.standard_normal(256)
     errors = {}
-    for kind, series in {"white noise": white, "smooth": smooth, "one token rules": sink}.items():
+    kinds = {"white noise": white, "smooth": smooth, "one token dominates": sink}
+    for kind, series in kinds.items():
         activations = torch.from_numpy(series).float().unsqueeze(0)
         exact = np.corrcoef(activations[0].double().numpy(), rowvar=False)
         length = torch.tensor([TOKENS]).sqrt()

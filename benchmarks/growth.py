@@ -1,7 +1,7 @@
-"""Memory, disk and time of whole runs as the examples grow, beside what `cost` says.
+"""Memory, disk and time of whole runs as the examples grow, against the predictions of `cost`.
 
-Peak memory is to grow by the texts and their ids alone. The time of the larger run is foretold from
-the smaller one's, less what a run of two examples takes.
+Peak memory should grow only by the texts and their token ids. The time of the largest run is
+predicted from the smaller one, minus the time of a run of two examples.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from benchmarks.timing import describe
 SHAPE, SIZES, WORDS = "small", (2, 100, 1000), 110
 
 
-def run(asked: argparse.Namespace) -> None:
-    """Measure the runs, one after the other."""
+def run(options: argparse.Namespace) -> None:
+    """Measure the runs one after the other."""
     device = torch.device("cpu")
     layers = SHAPES[SHAPE]["num_hidden_layers"]
     rows, raw = [], {}
@@ -31,21 +31,21 @@ def run(asked: argparse.Namespace) -> None:
         model = save_model(SHAPE, folder / "model")
         save_texts(SIZES[-1], WORDS, folder / "texts.jsonl")
         for size in SIZES:
-            took, run_folder, manifest = probe(
+            usage, run_folder, manifest = probe(
                 "model=local", f"model.path={model}", "init=random", "data=text",
                 f"data.path={folder}/texts.jsonl", f"data.limit={size}", "layers=each",
                 "runtime.device=cpu", f"output={folder}/out", "measures.rewired=0",
             )  # fmt: skip
             matrices = size_of(run_folder / "topology")
             raw[size] = {
-                "seconds": took.seconds, "cpu": took.cpu, "peak": took.peak,
+                "seconds": usage.seconds, "cpu": usage.cpu, "peak": usage.peak,
                 "extraction": manifest["seconds"], "tokens": manifest["tokens"],
                 "text bytes": sum(map(len, (folder / "texts.jsonl").open().readlines()[:size])),
                 "matrices": matrices, "folder": size_of(run_folder),
             }  # fmt: skip
             rows.append(
                 [str(size), str(manifest["tokens"]), f"{manifest['seconds']:.1f}",
-                 f"{took.peak / 1e6:.0f}", f"{matrices / 1e6:.2f}",
+                 f"{usage.peak / 1e6:.0f}", f"{matrices / 1e6:.2f}",
                  f"{cost.matrix_bytes(SHAPES[SHAPE], layers) / 1e6:.2f}",
                  f"{size_of(run_folder) / 1e6:.1f}"]
             )  # fmt: skip
@@ -55,7 +55,7 @@ def run(asked: argparse.Namespace) -> None:
             title="Whole runs as the examples grow",
             facts=describe(device) | {"shape": SHAPE, "layers": "each"},
             columns=["examples", "tokens", "extraction s", "peak MB", "matrices MB",
-                     "foretold MB", "run folder MB"],
+                     "predicted MB", "run folder MB"],
             rows=rows,
             notes=_notes(raw),
             raw=raw,
@@ -69,11 +69,11 @@ def _notes(raw: dict[int, dict[str, float]]) -> list[str]:
     grown = many["peak"] - few["peak"]
     text = many["text bytes"] - few["text bytes"]
     speed = (few["extraction"] - least["extraction"]) / (few["tokens"] - least["tokens"])
-    foretold = few["extraction"] + speed * tokens
+    predicted = few["extraction"] + speed * tokens
     return [
         f"From {SIZES[1]} to {SIZES[2]} examples peak memory grew by {grown / 1e6:.1f} MB, "
-        f"{grown / tokens:.0f} bytes a token; the texts grew by {text / 1e6:.1f} MB, their token "
+        f"{grown / tokens:.0f} bytes per token; the texts grew by {text / 1e6:.1f} MB, their token "
         f"ids, 40 bytes each in Python's lists, by {40 * tokens / 1e6:.1f} MB.",
-        f"The {SIZES[2]} were foretold to take {foretold:.1f} s and took "
+        f"The predicted time for {SIZES[2]} examples was {predicted:.1f} s; it took "
         f"{many['extraction']:.1f} s.",
     ]

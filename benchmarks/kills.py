@@ -1,4 +1,4 @@
-"""A run that is killed, by kill -9, at random moments, until it is done, and what is left of it."""
+"""A run that is killed with SIGKILL at random moments until it finishes, and what it leaves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file
 
-from benchmarks.warm import PROCESSES, SAID, start
+from benchmarks.warm import OUTPUT, PROCESSES, start
 from probe.extraction.checkpoints.file import check
 from probe.runs.folder import CHECKPOINTS
 from probe.runs.load import load_topologies
@@ -24,9 +24,9 @@ WORDS = (
     "data.limit=40", "runtime.token_budget=700", "layers=2", "tracking=none", "measures.rewired=0",
     "runtime.device=cpu", "runtime.checkpoint_minutes=0",
 )  # fmt: skip
-# Looks of 5 ms each, and not seconds: the campaign may be stopped with all its processes.
+# In polls of 5 ms, not seconds: the campaign may be suspended with all its processes.
 _PATIENCE, _GONE = 12000, 2000
-_LOOK, _POLL = 0.005, 0.0002
+_WAIT, _POLL = 0.005, 0.0002
 
 
 @dataclass
@@ -40,9 +40,9 @@ class Kill:
     victim : str
         `driver` or `rank`; a run of one rank is its driver.
     moment : str
-        What the folder says that the run was at.
+        What the run was doing, judged by its folder.
     code : int
-        How the driver ended.
+        Exit code of the driver.
     """
 
     ranks: int
@@ -52,22 +52,22 @@ class Kill:
 
 
 @dataclass
-class Story:
-    """What became of one run.
+class Outcome:
+    """What happened to one run.
 
     Attributes
     ----------
     kills : list of Kill
-        Those that hit it.
+        Kills that hit it.
     ranks : list of int
-        Ranks of each try, the last one to the end.
+        Ranks of each attempt; the last attempt finished.
     sums, matrices : float
-        Largest deviation from the uninterrupted run: of any sum, over the largest entry of its
-        tensor, and of any correlation.
+        Largest deviation from the uninterrupted run: of any sum, relative to the largest entry of
+        its tensor, and of any correlation.
     same_bytes : bool
-        Whether the matrices' files are the same bytes.
+        Whether the matrices are identical.
     faults : list of str
-        What should not have been.
+        Violations.
     """
 
     kills: list[Kill] = field(default_factory=list)
@@ -78,58 +78,58 @@ class Story:
     faults: list[str] = field(default_factory=list)
 
     def record(self) -> dict[str, Any]:
-        """Return all of it, for the JSON."""
+        """Return all fields, for the JSON."""
         return asdict(self)
 
 
 class Run:
-    """One run in a folder of its own, tried again and again."""
+    """One run in its own folder, attempted repeatedly."""
 
     def __init__(self, here: Path) -> None:
-        self.here, self.story = here, Story()
-        self._known: set[int] = set()
+        self.here, self.outcome = here, Outcome()
+        self._batches: set[int] = set()
 
     def attempt(self, ranks: int, rng: np.random.Generator | None, seconds: float = 0.0) -> bool:
-        """Give the command once, killed where there is a generator; whether it came to its end.
+        """Run the command once, killing it if there is a generator; return whether it finished.
 
-        Half of the moments are uniform over the seconds that a whole run takes; half are when a
-        checkpoint is being written, at the sight of its unfinished file and up to 3 ms later.
+        Half of the kills are uniform over the duration of a whole run; half happen while a
+        checkpoint is written, up to 3 ms after its unfinished file appears.
         """
         shutil.rmtree(self.here / PROCESSES, ignore_errors=True)
         driver = start([*WORDS, f"output={self.here / 'out'}"], ranks, self.here)
-        self.story.ranks.append(ranks)
+        self.outcome.ranks.append(ranks)
         victim = None
         if rng is not None and self._wait_for_moment(driver, rng, seconds):
             victim = self._kill(driver, rng)
         code = self._end(driver)
-        self._see_what_is_left(victim is not None, code)
+        self._inspect(victim is not None, code)
         if victim is not None and code:
-            self.story.kills.append(Kill(ranks, victim, self._moment(), code))
+            self.outcome.kills.append(Kill(ranks, victim, self._moment(), code))
         return code == 0
 
     def compare(self, other: Run) -> None:
         """Compare the finished run with another one."""
         [run], [expected] = self.finished(), other.finished()
-        story = self.story
-        story.faults += verify(run).faults
-        story.faults += [str(file) for file in self.here.rglob("*.part")]
-        if len(found := list(run.parent.iterdir())) > 1:
-            story.faults.append(f"left beside the run: {found}")
+        outcome = self.outcome
+        outcome.faults += verify(run).faults
+        outcome.faults += [str(file) for file in self.here.rglob("*.part")]
+        if len(folders := list(run.parent.iterdir())) > 1:
+            outcome.faults.append(f"left next to the run: {folders}")
         sums, expected_sums = self.sums(), other.sums()
         if sums.keys() != expected_sums.keys():
-            story.faults.append("other sums")
+            outcome.faults.append("different sums")
             return
-        story.sums = max(_deviation(sums[name], expected_sums[name]) for name in sums)
+        outcome.sums = max(_deviation(sums[name], expected_sums[name]) for name in sums)
         pairs = list(zip(load_topologies(run), load_topologies(expected), strict=True))
-        story.matrices = max(float(np.abs(a.matrix - b.matrix).max()) for a, b in pairs)
-        story.same_bytes = all(np.array_equal(a.matrix, b.matrix) for a, b in pairs)
+        outcome.matrices = max(float(np.abs(a.matrix - b.matrix).max()) for a, b in pairs)
+        outcome.same_bytes = all(np.array_equal(a.matrix, b.matrix) for a, b in pairs)
 
     def finished(self) -> list[Path]:
         """Return the folders of finished runs."""
         return [file.parent for file in self.here.glob("out/*/*/*/manifest.json")]
 
     def sums(self) -> dict[str, np.ndarray]:
-        """Add up the last checkpoints, none of whose batches may be in two."""
+        """Add up the last checkpoints; no batch may be in two of them."""
         total: dict[str, np.ndarray] = {}
         batches: list[int] = []
         for file in sorted((self.here / "last").iterdir()):
@@ -138,11 +138,11 @@ class Run:
                 if name != "sha256":
                     total[name] = total.get(name, 0) + tensor
         if sorted(batches) != list(range(len(batches))):
-            self.story.faults.append(f"batches of the end: {sorted(batches)}")
+            self.outcome.faults.append(f"batches at the end: {sorted(batches)}")
         return total
 
     def _wait_for_moment(self, driver: int, rng: np.random.Generator, seconds: float) -> bool:
-        """Wait for a moment at which the run still goes on."""
+        """Wait for a random moment; return whether the run is still running."""
         if rng.random() < 0.5:
             deadline = time.monotonic() + rng.uniform(0, seconds)
             while time.monotonic() < deadline:
@@ -151,14 +151,14 @@ class Run:
             left, seen = int(rng.integers(1, 25)), set[str]()
             while left and _runs(driver):
                 time.sleep(_POLL)
-                parts = {file.name for file in self._kept() if file.suffix == ".part"}
+                parts = {file.name for file in self._checkpoints() if file.suffix == ".part"}
                 left -= bool(parts - seen)
                 seen = parts
             time.sleep(rng.uniform(0, 0.003))
         return _runs(driver)
 
     def _kill(self, driver: int, rng: np.random.Generator) -> str | None:
-        """Kill the driver or one of its ranks."""
+        """Kill the driver or one of its ranks, and return which."""
         ranks = [pid for pid in self._pids() if pid != driver]
         target = int(rng.choice(ranks)) if ranks and rng.random() < 0.5 else driver
         if not _runs(target):
@@ -167,57 +167,54 @@ class Run:
         return "driver" if target == driver else "rank"
 
     def _end(self, driver: int) -> int:
-        """Wait until all processes are gone; return the driver's exit code."""
+        """Wait until all processes have ended; return the driver's exit code."""
         if not _wait_until(lambda: not _runs(driver), _PATIENCE):
-            self.story.faults.append("the driver did not end")
+            self.outcome.faults.append("the driver did not end")
             os.kill(driver, signal.SIGKILL)
         code = os.waitstatus_to_exitcode(os.waitpid(driver, 0)[1])
         _wait_until(lambda: not any(map(_runs, self._pids())), _GONE)
         alive = [pid for pid in self._pids() if _runs(pid)]
         for pid in alive:
-            self.story.faults.append(f"process {pid} outlived the driver")
+            self.outcome.faults.append(f"process {pid} outlived the driver")
             os.kill(pid, signal.SIGKILL)
         return code
 
-    def _see_what_is_left(self, killed: bool, code: int) -> None:
-        """See that no batch is lost, and that nothing but the kill was told."""
-        there = {number for file in self._kept() if file.suffix != ".part"
+    def _inspect(self, killed: bool, code: int) -> None:
+        """Check that no batch was lost, and that nothing but the kill was reported."""
+        batches = {number for file in self._checkpoints() if file.suffix != ".part"
                  for number in check(file)[0].batches}  # fmt: skip
-        if code and not self._known <= there and not self._closed():
-            self.story.faults.append(f"lost batches: {sorted(self._known - there)}")
-        self._known |= there
-        said = (self.here / SAID).read_text(errors="replace")
-        if "Traceback" in said:
-            self.story.faults.append(said[said.index("Traceback") :][-2000:])
+        if code and not self._batches <= batches and not self.finished():
+            self.outcome.faults.append(f"lost batches: {sorted(self._batches - batches)}")
+        self._batches |= batches
+        output = (self.here / OUTPUT).read_text(errors="replace")
+        if "Traceback" in output:
+            self.outcome.faults.append(output[output.index("Traceback") :][-2000:])
         if code and not (killed and code in (1, -signal.SIGKILL)):
-            self.story.faults.append(f"exit code {code}: {said[-500:]}")
-        (self.here / SAID).unlink()
+            self.outcome.faults.append(f"exit code {code}: {output[-500:]}")
+        (self.here / OUTPUT).unlink()
 
     def _moment(self) -> str:
         parts = list(self.here.rglob("*.part"))
         if any(file.parent.name == CHECKPOINTS for file in parts):
             return "while a checkpoint was written"
         work = list(self.here.glob("out/*/*/*.unfinished"))
-        if self._closed() or any((folder / "topology").exists() for folder in work):
+        if self.finished() or any((folder / "topology").exists() for folder in work):
             return "while results were written"
-        return "between checkpoints" if self._kept() else "before the first checkpoint"
+        return "between checkpoints" if self._checkpoints() else "before the first checkpoint"
 
-    def _closed(self) -> bool:
-        return bool(self.finished())
-
-    def _kept(self) -> Sequence[Path]:
+    def _checkpoints(self) -> Sequence[Path]:
         return list(self.here.glob(f"out/*/*/*.unfinished/{CHECKPOINTS}/*"))
 
     def _pids(self) -> list[int]:
         return [int(file.name) for file in (self.here / PROCESSES).iterdir()]
 
 
-def _wait_until(done: Callable[[], bool], looks: int) -> bool:
-    """Look so often whether it is done."""
-    for _ in range(looks):
+def _wait_until(done: Callable[[], bool], polls: int) -> bool:
+    """Poll up to this many times; return whether it is done."""
+    for _ in range(polls):
         if done():
             return True
-        time.sleep(_LOOK)
+        time.sleep(_WAIT)
     return False
 
 
@@ -228,9 +225,9 @@ def _runs(pid: int) -> bool:
         return False
 
 
-def _deviation(found: np.ndarray, expected: np.ndarray) -> float:
-    """Return the largest difference over the largest entry; counts have to be the same."""
+def _deviation(actual: np.ndarray, expected: np.ndarray) -> float:
+    """Return the largest difference relative to the largest entry; counts must be equal."""
     if not np.issubdtype(expected.dtype, np.floating):
-        return 0.0 if np.array_equal(found, expected) else np.inf
+        return 0.0 if np.array_equal(actual, expected) else np.inf
     scale = float(np.abs(expected).max(initial=0)) or 1.0
-    return float(np.abs(found - expected).max(initial=0)) / scale
+    return float(np.abs(actual - expected).max(initial=0)) / scale

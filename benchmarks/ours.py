@@ -1,4 +1,4 @@
-"""Our own way, through the program's reader and sums."""
+"""Our own method, using the program's reader and sums."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from probe.extraction.activations import Reader
 
 
 class Ours:
-    """One batch of texts, to go through the reader and the sums any number of times.
+    """One batch of texts that can be read and summed any number of times.
 
     Parameters
     ----------
@@ -36,9 +36,9 @@ class Ours:
     layers : list of int
         Layers to read.
     selection : {"all", "middle", "each", "cross"}
-        One matrix over the layers, one for each, or one for each pair.
+        One matrix over the layers, one per layer, or one per pair of layers.
     scheme : {"mean", "fisher", "pooled"}
-        Average.
+        Averaging scheme.
     matmul : {"fp32", "tf32", "bf16x3"}
         Precision of the products.
     """
@@ -66,30 +66,30 @@ class Ours:
             "cross": [list(pair) for pair in combinations(layers, 2)],
         }.get(selection, [layers])
         kind = "cross" if selection == "cross" else "layer"
-        wanted = [
+        specs = [
             MatrixSpec(f"matrix{number}", group, [0], scheme=scheme, kind=kind)
             for number, group in enumerate(groups)
         ]
-        self.request = Request(config, layers, [batch], names, "benchmark", wanted)
-        self.totals = self.fresh()
+        self.request = Request(config, layers, [batch], names, "benchmark", specs)
+        self.sums = self.fresh()
 
     def fresh(self) -> Accumulator:
         """Return empty sums."""
         return Accumulator(self.request, self.reader.n_neurons(), self.device)
 
     def run(self) -> float:
-        """Add the batch to the sums; no other process takes part."""
+        """Add the batch to the sums; return 0 seconds of CPU time in other processes."""
         tensors = self.batch.tensors(0, Side.left, 0).to(self.device)
-        self.reader.read(tensors, partial(self.totals.consume, self.batch, tensors))
+        self.reader.read(tensors, partial(self.sums.consume, self.batch, tensors))
         return 0.0
 
     def matrices(self) -> list[torch.Tensor]:
-        """Run once with empty sums and finish them."""
-        self.totals = self.fresh()
+        """Run once with empty sums; return the averages."""
+        self.sums = self.fresh()
         self.run()
         return [
             average.matrix
-            for matrix in self.totals.finish().matrices.values()
+            for matrix in self.sums.finish().matrices.values()
             for average in (matrix.average, *matrix.blocks.values())
             if average is not None
         ]

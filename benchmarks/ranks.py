@@ -1,7 +1,7 @@
-"""Two ranks of one thread each beside one rank of one thread.
+"""Two ranks of one thread each against one rank of one thread.
 
-Time is the slope between two numbers of examples: what it takes to start a rank is no part of the
-work that ranks share, and is said beside it.
+Time is the slope between two numbers of examples: starting a rank is not part of the work that
+ranks share, and is reported separately.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from benchmarks.timing import describe
 SHAPE, SIZES, WORDS, RANKS = "small", (32, 160), 110, (1, 2)
 
 
-def run(asked: argparse.Namespace) -> None:
-    """Measure, the numbers of ranks in turn."""
+def run(options: argparse.Namespace) -> None:
+    """Measure each number of ranks in turn."""
     slopes: dict[int, list[float]] = {ranks: [] for ranks in RANKS}
     starts: dict[int, list[float]] = {ranks: [] for ranks in RANKS}
     with tempfile.TemporaryDirectory() as place:
@@ -33,7 +33,7 @@ def run(asked: argparse.Namespace) -> None:
             f"data.path={folder}/texts.jsonl", "runtime.device=cpu", f"output={folder}/out",
             "measures.rewired=0",
         ]  # fmt: skip
-        for _ in range(asked.rounds):
+        for _ in range(options.rounds):
             for ranks in RANKS:
                 few, many = (
                     probe(*words, f"data.limit={size}", f"launch.num_processes={ranks}", threads=1)[
@@ -49,8 +49,8 @@ def run(asked: argparse.Namespace) -> None:
         Report(
             name="ranks-cpu",
             title="Ranks of one thread each",
-            facts=describe(torch.device("cpu")) | {"shape": SHAPE, "rounds": asked.rounds},
-            columns=["ranks", "examples a second", "s before and after"],
+            facts=describe(torch.device("cpu")) | {"shape": SHAPE, "rounds": options.rounds},
+            columns=["ranks", "examples per second", "s before and after"],
             rows=[
                 [str(ranks), f"{1 / statistics.median(slopes[ranks]):.3f}",
                  f"{statistics.median(starts[ranks]):.1f}"]

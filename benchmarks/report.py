@@ -1,4 +1,4 @@
-"""What a benchmark found: a table, its JSON, and the machine, side by side in `results/`."""
+"""The result of a benchmark in `results/`: a table, and a JSON file with every measurement."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ RESULTS = Path(__file__).resolve().parent / "results"
 
 @dataclass
 class Report:
-    """A table with what it was measured on.
+    """A table, with the machine it was measured on.
 
     Attributes
     ----------
     name : str
-        Of its files.
+        Name of the files.
     title : str
         What was measured.
     facts : mapping
@@ -30,7 +30,7 @@ class Report:
     notes : list of str
         Sentences below it.
     raw : any
-        Every number that was read, for the JSON.
+        Every measurement, for the JSON.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
     def text(self) -> str:
-        """Return it as Markdown."""
+        """Return the report as Markdown."""
         facts = ", ".join(f"{key}: {value}" for key, value in self.facts.items() if value)
         table = [self.columns, ["---"] * len(self.columns), *self.rows]
         lines = [f"# {self.title}: {self.name}", "", facts, ""]
@@ -52,7 +52,7 @@ class Report:
 
 
 def save(report: Report, folder: Path = RESULTS) -> None:
-    """Write and show a report."""
+    """Write a report and log it."""
     folder.mkdir(exist_ok=True)
     content = json.dumps({"facts": report.facts, "measured": report.raw}, indent=1)
     (folder / f"{report.name}.json").write_text(content + "\n")

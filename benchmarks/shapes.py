@@ -1,4 +1,4 @@
-"""Models by their shape, with random weights: the work of trained ones, nothing to fetch."""
+"""Models with random weights by shape: the same work as trained ones, without a download."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, Qwen2Config
 
 
 class Shape(TypedDict, total=False):
-    """What a configuration of Qwen2 says of a model's size."""
+    """The keys of a Qwen2 configuration that set the model's size."""
 
     hidden_size: int
     intermediate_size: int
@@ -31,7 +31,7 @@ SHAPES: dict[str, Shape] = {
         "num_key_value_heads": 2,
         "vocab_size": 50,
     },
-    # Small enough for whole runs, large enough that they are the model's work.
+    # Small enough for whole runs, large enough for the model to dominate them.
     "small": {
         "hidden_size": 512,
         "intermediate_size": 2048,

@@ -1,4 +1,4 @@
-"""How long it takes until there is something to see, beside what the libraries alone take."""
+"""Start-up time, against importing the libraries alone."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ LIBRARIES = (
 )
 
 
-def run(asked: argparse.Namespace) -> None:
-    """Time every command once a round, after a round that fills the disk's cache."""
+def run(options: argparse.Namespace) -> None:
+    """Time each command once per round, after a round that fills the disk cache."""
     with tempfile.TemporaryDirectory() as output:
         run_words = ["data.limit=4", "tracking=none", f"output={output}", "overwrite=true"]
         commands = {
@@ -30,17 +30,17 @@ def run(asked: argparse.Namespace) -> None:
             "the same on 2 ranks": ["-m", "probe", *run_words, "launch.num_processes=2"],
         }
         seconds: dict[str, list[float]] = {name: [] for name in commands}
-        for number in range(asked.rounds + 1):
+        for number in range(options.rounds + 1):
             for name, words in commands.items():
-                took = call([sys.executable, *words])
+                usage = call([sys.executable, *words])
                 if number:
-                    seconds[name].append(took.seconds)
+                    seconds[name].append(usage.seconds)
     floor = seconds["python, importing the libraries"]
     save(
         Report(
             name="start-cpu",
-            title="From the command to something to see",
-            facts=describe(torch.device("cpu")) | {"rounds": asked.rounds},
+            title="Start-up time",
+            facts=describe(torch.device("cpu")) | {"rounds": options.rounds},
             columns=["", "s", "over the libraries"],
             rows=[
                 [name, f"{statistics.median(times):.2f}",

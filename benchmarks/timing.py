@@ -1,4 +1,4 @@
-"""Several ways timed in turn, so that what else the machine does hits all of them."""
+"""Time methods in turn, so that other load on the machine affects all of them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ logger = logging.getLogger("benchmarks")
 
 @dataclass
 class Timing:
-    """Seconds of wall and of CPU time, a number for each round."""
+    """Seconds of wall time and of CPU time, one value per round."""
 
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
 
     def over(self, base: Timing) -> tuple[float, float]:
-        """Return the medians of the ratios, each within a round, when the machine did the same."""
+        """Return the median ratios of wall and CPU time, each ratio taken within a round."""
         return (
             statistics.median(a / b for a, b in zip(self.wall, base.wall, strict=True)),
             statistics.median(a / b for a, b in zip(self.cpu, base.cpu, strict=True)),
@@ -32,25 +32,25 @@ class Timing:
 
 
 def interleave(
-    ways: Mapping[str, Callable[[], float]], rounds: int, device: torch.device
+    methods: Mapping[str, Callable[[], float]], rounds: int, device: torch.device
 ) -> dict[str, Timing]:
-    """Time every way once a round; a first round warms up.
+    """Time each method once per round, after a warm-up round.
 
     Parameters
     ----------
-    ways : mapping of str to callable
-        What to time. Each returns the seconds of CPU time that its other processes took.
+    methods : mapping of str to callable
+        Methods by name; each returns the CPU seconds of its other processes.
     rounds : int
         Rounds to time.
     device : torch.device
-        Device whose work is waited for before a clock is read.
+        Device to synchronise with before a clock is read.
     """
-    timings = {name: Timing() for name in ways}
+    timings = {name: Timing() for name in methods}
     for number in range(rounds + 1):
-        for name, way in ways.items():
+        for name, method in methods.items():
             _wait(device)
             wall, cpu = time.perf_counter(), time.process_time()
-            others = way()
+            others = method()
             _wait(device)
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu + others
             if number:
@@ -61,7 +61,7 @@ def interleave(
 
 
 def describe(device: torch.device) -> dict[str, str | int | float | None]:
-    """Describe the machine, and what else it does (`load`, processes that want to run)."""
+    """Describe the machine and its load (runnable processes)."""
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {
         "gpu": gpu,

@@ -1,7 +1,7 @@
-"""The program in processes that are forked from one that has imported all it needs.
+"""The program in processes forked from one that has already imported the libraries.
 
-Only the imports are saved, seconds a process: each is a process of the operating system that does
-all of its work itself, and can be killed as any other.
+This saves only the imports, seconds per process: each is a process of its own that does all of its
+work and can be killed like any other.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from typing import IO, NoReturn
 
 import torch
 
-from benchmarks import faulty
+from benchmarks import fault_injection
 from probe.__main__ import main
 from probe.distributed import child
 
 PROCESSES = "processes"  # in HERE, a file for each of them
-SAID = "said"
+OUTPUT = "output"
 IMPORTED = "imported"
 
 
 class Forked:
-    """A process that waits for a line on its standard input, and does then what that says.
+    """A process that waits for an order on its standard input, and then carries it out.
 
-    To `probe.distributed.launch` it is what `subprocess.Popen` gives.
+    `probe.distributed.launch` uses it like a `subprocess.Popen`.
     """
 
     def __init__(self, here: Path, others: Sequence[Forked]) -> None:
@@ -41,30 +41,30 @@ class Forked:
         self._code: int | None = None
         self.pid = os.fork()
         if not self.pid:
-            # Held open by the driver alone, or its end would not be heard.
+            # Open in the driver alone, so that the end of the driver is seen as end of file.
             for writer in (self._writer, *(other._writer for other in others)):
                 os.close(writer)
             os.dup2(reader, 0)
-            _leave(_rank(here))
+            _exit(_rank(here))
         os.close(reader)
 
-    def tell(self, place: str, environment: dict[str, str], log: str | None) -> None:
-        """Let it be a rank."""
+    def send(self, place: str, environment: dict[str, str], log: str | None) -> None:
+        """Make it a rank."""
         order = json.dumps({"place": place, "environment": environment, "log": log})
         try:
             os.write(self._writer, order.encode() + b"\n")
         except BrokenPipeError:
-            return  # killed; `poll` says so
+            return  # killed, as `poll` reports
 
     def poll(self) -> int | None:
-        """Return its exit code, the negative number of a signal, or nothing while it runs."""
+        """Return its exit code (negative for a signal), or None while it runs."""
         if self._code is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             self._code = os.waitstatus_to_exitcode(status) if pid else None
         return self._code
 
     def wait(self, timeout: float = float("inf")) -> None:
-        """Wait for its end."""
+        """Wait until it ends."""
         deadline = time.monotonic() + timeout
         while self.poll() is None:
             if time.monotonic() > deadline:
@@ -72,48 +72,48 @@ class Forked:
             time.sleep(0.005)
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Send SIGTERM."""
         if self.poll() is None:
             os.kill(self.pid, signal.SIGTERM)
 
     def kill(self) -> None:
-        """Make it end."""
+        """Send SIGKILL."""
         if self.poll() is None:
             os.kill(self.pid, signal.SIGKILL)
 
 
 def start(words: Sequence[str], ranks: int, here: Path) -> int:
-    """Start `python -m benchmarks.faulty WORDS…` in a folder; return the process's number."""
+    """Start `python -m benchmarks.fault_injection WORDS…` in a folder; return its pid."""
     (here / PROCESSES).mkdir(parents=True, exist_ok=True)
     pid = os.fork()
     if not pid:
-        _leave(_drive(list(words), ranks, here))
+        _exit(_drive(list(words), ranks, here))
     return pid
 
 
 def import_all(here: Path) -> None:
-    """Import what the last process that was started in a folder had imported when it ended."""
+    """Import what the last process started in a folder had imported when it ended."""
     for name in (here / IMPORTED).read_text().split():
-        with suppress(Exception):  # a library's own trials
+        with suppress(Exception):  # modules that a library imports conditionally
             import_module(name)
 
 
 def _drive(words: list[str], ranks: int, here: Path) -> int:
     os.environ |= {"HERE": str(here), "FAULT": "-1:0:"}
-    _note(here)
-    waiting: list[Forked] = []
+    _register(here)
+    forks: list[Forked] = []
     if ranks > 1:
         for _ in range(ranks):
-            waiting.append(Forked(here, waiting))
+            forks.append(Forked(here, forks))
 
     def popen(
-        given: list[str], env: dict[str, str], stdout: IO[bytes] | None, **_: object
+        command: list[str], env: dict[str, str], stdout: IO[bytes] | None, **_: object
     ) -> Forked:
-        rank = waiting[int(env["RANK"])]
-        rank.tell(given[-1], env, None if stdout is None else stdout.name)
+        rank = forks[int(env["RANK"])]
+        rank.send(command[-1], env, None if stdout is None else stdout.name)
         return rank
 
-    faulty.prepare()
+    fault_injection.prepare()
     import_module("probe.distributed.launch").subprocess = SimpleNamespace(  # type: ignore[attr-defined]
         Popen=popen, PIPE=subprocess.PIPE, TimeoutExpired=subprocess.TimeoutExpired
     )
@@ -127,34 +127,34 @@ def _drive(words: list[str], ranks: int, here: Path) -> int:
 
 
 def _rank(here: Path) -> int:
-    _note(here)
+    _register(here)
     line = bytearray()
     while not line.endswith(b"\n"):
-        letter = os.read(0, 1)
-        if not letter:
+        byte = os.read(0, 1)
+        if not byte:
             return 1
-        line += letter
+        line += byte
     order = json.loads(line)
     os.environ.update(order["environment"])
     if order["log"] is not None:
-        _write_to(Path(order["log"]))
+        _redirect_to(Path(order["log"]))
     return child.main(Path(order["place"]))
 
 
-def _note(here: Path) -> None:
+def _register(here: Path) -> None:
     (here / PROCESSES / str(os.getpid())).touch()
-    _write_to(here / SAID)
+    _redirect_to(here / OUTPUT)
     torch.set_num_threads(1)
 
 
-def _write_to(file: Path) -> None:
+def _redirect_to(file: Path) -> None:
     log = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(log, stream)
     os.close(log)
 
 
-def _leave(code: int) -> NoReturn:
+def _exit(code: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -35,7 +35,7 @@ LIBRARIES = [
 PROGRAM = [
     *LIBRARIES, "wandb", "transformers.models.auto.modeling_auto", "accelerate", "probe.pipeline",
     "transformers.models.qwen2.modeling_qwen2", "probe.__main__", "probe.distributed.child",
-    "benchmarks.faulty",
+    "benchmarks.fault_injection",
 ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.faults import ROUNDING, SUMS, sound
-from benchmarks.kills import Story, _deviation
+from benchmarks.kills import Outcome, _deviation
 from tests.warm import Warm
 
 
@@ -35,8 +35,8 @@ def test_runs_that_are_killed_end_as_one_that_was_not(program: Warm, tmp_path: P
     [({}, True), ({"sums": 2e-12}, False), ({"matrices": 2e-7}, False), ({"faults": ["a"]}, False)],
 )
 def test_a_run_is_sound_within_the_bars(change: dict[str, object], good: bool) -> None:
-    assert sound(Story(**{"sums": 1e-15, "matrices": 0.0, **change})) is good  # type: ignore[arg-type]
-    assert not sound(Story()), "it never came to its end"
+    assert sound(Outcome(**{"sums": 1e-15, "matrices": 0.0, **change})) is good  # type: ignore[arg-type]
+    assert not sound(Outcome()), "it never came to its end"
 
 
 def test_deviations_are_of_the_largest_entry_and_counts_are_equal() -> None:

@@ -129,7 +129,7 @@ def test_a_run_that_works_exits_0_says_nothing_and_leaves_no_file(task: Calls, r
         (["data.limit=0"], "data.limit=0 is too small; give 1 or more"),
         (
             ["--rerun", "nowhere"],
-            "--rerun needs the folder of a finished run, and nowhere has no manifest.json",
+            "nowhere is not a finished run: it has no manifest.json; give a run's folder",
         ),
         (["--config-dir", "nowhere"], "--config-dir nowhere is not a folder"),
     ],
@@ -271,14 +271,14 @@ def test_a_sweep_that_cannot_be_summed_up_says_so_and_exits_1(task: Calls, run: 
     assert len(summary_of()["jobs"]) == 2
 
 
-@pytest.mark.parametrize(("what", "done"), [("note", []), ("write_jobs", [2, 3])])
+@pytest.mark.parametrize(("what", "done"), [("record_job", []), ("write_jobs", [2, 3])])
 def test_a_full_disk_ends_a_sweep_in_one_line(
     what: str, done: list[int], task: Calls, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(f"probe.entry.{what}", full)
+    monkeypatch.setattr(f"probe.sweep.drive.{what}", full)
     ended = run("-m", "data.limit=2,3")
     assert ended.code == 1
     assert task.limits == done

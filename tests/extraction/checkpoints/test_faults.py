@@ -31,7 +31,7 @@ class Program:
     def __init__(self, warm: Warm, folder: Path, fault: str, *words: str) -> None:
         self.folder = folder
         self.process = warm.Popen(
-            [sys.executable, "-m", "benchmarks.faulty", *WORDS, *words,
+            [sys.executable, "-m", "benchmarks.fault_injection", *WORDS, *words,
              f"output={folder / 'out'}"],
             env=os.environ | {"FAULT": fault, "HERE": str(folder)}, stderr=PIPE,
         )  # fmt: skip

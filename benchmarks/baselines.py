@@ -1,4 +1,4 @@
-"""What else there is: a bare forward pass, a plain PyTorch script, and the published way."""
+"""Baselines: a bare forward pass, a plain PyTorch script, and the published method."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Matrix = NDArray[np.float64]
 
 @torch.inference_mode()
 def forward(trunk: nn.Module, tokens: Tensor) -> None:
-    """Forward the trunk and leave it at that: the floor."""
+    """Run the trunk and nothing else: the floor."""
     trunk(input_ids=tokens, use_cache=False)
 
 
 @torch.inference_mode()
 def plain(model: nn.Module, tokens: Tensor, layers: list[int]) -> Tensor:
-    """Average `torch.corrcoef` over texts and layers, as a short script on the device does it."""
+    """Average `torch.corrcoef` over texts and layers, as in a short script on the device."""
     states = model(input_ids=tokens, use_cache=False, output_hidden_states=True).hidden_states
     total: Tensor | float = 0.0
     for layer in layers:
@@ -39,7 +39,7 @@ def plain(model: nn.Module, tokens: Tensor, layers: list[int]) -> Tensor:
 
 @contextmanager
 def pool(processes: int) -> Iterator[ProcessPoolExecutor]:
-    """Start processes of one thread each, which wait for series to correlate."""
+    """Start single-threaded processes that wait for series to correlate."""
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))
     try:
@@ -57,11 +57,11 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 def published(
     model: nn.Module, tokens: Tensor, layers: list[int], executor: ProcessPoolExecutor
 ) -> tuple[Matrix, float]:
-    """Correlate as the published code is described to do it, in words of our own.
+    """Correlate as the published code is described to do, reimplemented.
 
-    The whole model with its language-model head and all hidden states; their stack copied to the
-    host; processes that take a text and layer each, `np.corrcoef` in float64 and `np.save`; the
-    average made afterwards by reading the files back.
+    It runs the whole model, with its language-model head and all hidden states, and copies them to
+    the host; each process takes one text and layer through `np.corrcoef` in float64 and `np.save`;
+    the average is computed by reading the files back.
 
     Returns
     -------

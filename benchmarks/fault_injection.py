@@ -1,10 +1,10 @@
-"""The program with faults in its middle, in whichever of its processes they are to be.
+"""The program with a fault injected into one of its processes.
 
-`python -m benchmarks.faulty WORDS…` is `python -m probe WORDS…`, but that every rank keeps its sums
-after every batch, and that the variable FAULT, `rank:batches:what`, is a fault: after so many
-batches the rank sends itself a signal (`SIGKILL`) or hangs (`hang`). In the folder HERE a file of
-its number says that a rank reads, and `last` are the last checkpoints of a run that is put in its
-place.
+`python -m benchmarks.fault_injection WORDS…` is `python -m probe WORDS…`, except that every rank
+writes a checkpoint after every batch, and that the variable FAULT, `rank:batches:what`, injects a
+fault: after so many batches the rank sends itself a signal (`SIGKILL`) or hangs (`hang`). In the
+folder HERE, a file named by its index shows that a rank is reading, and `last` holds the last
+checkpoints of a run before its results were moved into place.
 """
 
 from __future__ import annotations
@@ -34,44 +34,44 @@ def fetch(payload: bytes) -> None:
 
 
 def work(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
-    """Extract, and fail where it is said to."""
+    """Extract, and fail as FAULT says."""
     rank, _, rest = os.environ.get("FAULT", "-1:0:").partition(":")
     batches, _, what = rest.partition(":")
     keep._RARE = 0
-    note, read = Keeper.note, []
+    note, batches_read = Keeper.note, []
 
-    def noted(keeper: Keeper, batch: Batch, parts: int) -> bool:
-        read.append(batch)
+    def note_and_fail(keeper: Keeper, batch: Batch, parts: int) -> bool:
+        batches_read.append(batch)
         (Path(os.environ["HERE"]) / str(ranks.index)).touch()
-        if ranks.index == int(rank) and len(read) == int(batches) + 1:
+        if ranks.index == int(rank) and len(batches_read) == int(batches) + 1:
             fail(what)
         return note(keeper, batch, parts)
 
-    Keeper.note = noted  # type: ignore[method-assign, assignment]
+    Keeper.note = note_and_fail  # type: ignore[method-assign, assignment]
     return loop.extract(payload, ranks)
 
 
 def fail(what: str) -> None:
-    """Fail in one of the ways."""
+    """Hang, or send this process a signal."""
     if what == "hang":
         time.sleep(600)
     os.kill(os.getpid(), getattr(signal, what))
 
 
 def prepare() -> None:
-    """Change the program in this process."""
-    # The package has a function of this name.
+    """Patch the program in this process."""
+    # The package has a function of the same name.
     import_module("probe.distributed.launch").PATIENCE = PATIENCE  # type: ignore[attr-defined]
 
     def run(_: str, payload: bytes, processes: int | None, device: str) -> dict[str, Tensor]:
-        return run_ranks("benchmarks.faulty:work", payload, processes, device)
+        return run_ranks("benchmarks.fault_injection:work", payload, processes, device)
 
     pipeline.run_ranks = run  # type: ignore[attr-defined, assignment]
     put_in_place = RunFolder._put_in_place
 
     def put(folder: RunFolder) -> None:
         last, copied = (Path(os.environ["HERE"]) / name for name in ("last", "copied"))
-        if not last.exists():  # it may be the second try, after a kill in the middle of the first
+        if not last.exists():  # a kill may have interrupted an earlier attempt
             shutil.copytree(folder.work / CHECKPOINTS, copied, dirs_exist_ok=True)
             copied.rename(last)
         put_in_place(folder)

@@ -1,4 +1,4 @@
-"""All the ways that are timed make the same matrix."""
+"""All methods that are timed compute the same matrix."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import others
+from benchmarks import baselines
 from benchmarks.ours import Ours
 from benchmarks.shapes import SHAPES, make_model
 from benchmarks.timing import Timing, interleave
@@ -16,28 +16,28 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("layers", [[0, 1, 2], [1]])
-def test_every_way_makes_the_same_matrix(layers: list[int]) -> None:
+def test_every_method_computes_the_same_matrix(layers: list[int]) -> None:
     model = make_model("tiny", torch.float32, CPU)
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randint(SHAPES["tiny"]["vocab_size"], (3, 20), generator=generator)
     batch = Batch([0, 1, 2], tokens.tolist())
     ours = Ours(model.get_submodule("model"), batch, layers, "all", "mean")
     [matrix] = ours.matrices()
-    np.testing.assert_allclose(others.plain(model, tokens, layers), matrix, atol=1e-6)
-    with others.pool(1) as executor:
-        published, seconds = others.published(model, tokens, layers, executor)
+    np.testing.assert_allclose(baselines.plain(model, tokens, layers), matrix, atol=1e-6)
+    with baselines.pool(1) as executor:
+        published, seconds = baselines.published(model, tokens, layers, executor)
     np.testing.assert_allclose(published, matrix, atol=1e-6)
     assert seconds >= 0
 
 
-def test_ways_are_timed_in_turn_after_a_round_that_warms_up() -> None:
+def test_methods_are_timed_in_turn_after_a_round_that_warms_up() -> None:
     calls: list[str] = []
 
-    def way(name: str) -> float:
+    def method(name: str) -> float:
         calls.append(name)
         return 2.0
 
-    timings = interleave({"a": lambda: way("a"), "b": lambda: way("b")}, 3, CPU)
+    timings = interleave({"a": lambda: method("a"), "b": lambda: method("b")}, 3, CPU)
     assert calls == ["a", "b"] * 4
     assert all(len(timing.wall) == 3 for timing in timings.values())
     assert min(timings["b"].cpu) >= 2
