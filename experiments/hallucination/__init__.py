@@ -1,16 +1,15 @@
 """
-Tell true answers from false ones by their topologies, and by what needs no trained model.
+Detect false answers from topologies, against controls that need no trained model.
 
-Question: texts "Question: … Answer: …" of TruthfulQA are read by a model. Can a probe on the
-topology of one text say whether the answer is true (Zheng et al. 2025, arXiv:2506.01042)? Are
-topologies of true answers to a question more like each other than like those of false ones (the
-coupling index)? Beside each stands what needs no trained model: the topology of the token
-embeddings and of randomly initialised models, the answer's bag of tokens, lengths, the majority,
-and labels shuffled within each question.
+Question: a model reads texts "Question: … Answer: …" of TruthfulQA. Can a probe on the topology of
+one text predict whether the answer is true (Zheng et al. 2025, arXiv:2506.01042)? Are topologies of
+true answers to a question more similar to each other than to those of false answers (the coupling
+index)? Controls: topologies of token embeddings and of randomly initialised models, the answer's
+bag of tokens, lengths, the majority class, and labels shuffled within each question.
 
-How: linear probes with two outputs (ridge regression, in its dual form). Questions are split, and
-drawn anew for the intervals, as a whole: no question is on both sides. `layers=all`, the default
-of the program, means the middle layer here; layers=each and layers=[3,7] make a result each.
+How: linear probes with two outputs (ridge regression in its dual form). Whole questions are split,
+and resampled for the intervals: no question is in two sets. `layers=all`, the program's default,
+means the middle layer here; layers=each and layers=[3,7] give one result per layer.
 
 Commands:
   `{program} model=qwen0.5b data=truthfulqa`

@@ -11,7 +11,7 @@ from probe.api import study
 
 
 def probe_answers(config: HallucinationConfig, folder: Path) -> dict[str, Any]:
-    """Do the study; imported here, so that --help does not wait."""
+    """Run the study; imported here so that --help is fast."""
     from experiments.hallucination.report import report
 
     return report(config, folder)

@@ -1,4 +1,4 @@
-"""The answers: which text is of which question, whether it is true, and the answer's own tokens."""
+"""The answers: their questions, whether they are true, and their own tokens."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from probe.api import Config, Document, UserError, documents, tokenize
 
 @dataclass(frozen=True)
 class Answers:
-    """What is known of the texts that were read, in their order.
+    """The answers in the texts that were read, in their order.
 
     Attributes
     ----------
@@ -31,14 +31,14 @@ class Answers:
     tokens: list[list[int]]
 
     def by_question(self) -> dict[str, NDArray[np.int64]]:
-        """Return the numbers of the answers to each question."""
+        """Return the indices of the answers to each question."""
         members: dict[str, list[int]] = {}
         for number, question in enumerate(self.questions):
             members.setdefault(question, []).append(number)
         return {question: np.array(numbers) for question, numbers in members.items()}
 
     def shuffled(self, times: int, seed: int) -> NDArray[np.bool_]:
-        """Shuffle the labels within each question, so that it keeps its number of true answers.
+        """Shuffle the labels within each question, which keeps its number of true answers.
 
         Returns
         -------
@@ -57,22 +57,22 @@ def answer_documents(config: Config) -> dict[str, Document]:
     Raises
     ------
     UserError
-        If they are no true and false answers.
+        If they are not both true and false answers.
     """
-    found = {document.name: document for document in documents(config)}
-    kinds = {document.labels.get("correct") for document in found.values()}
+    by_name = {document.name: document for document in documents(config)}
+    kinds = {document.labels.get("correct") for document in by_name.values()}
     if kinds != {True, False}:
         raise UserError(
-            f"data={config.data.name or config.data.source} has not both true and false answers, "
-            "or does not say which is which; take data=truthfulqa, and more than a few of them"
+            f"data={config.data.name or config.data.source} does not have both true and false "
+            "answers with labels; use data=truthfulqa, and more than a few answers"
         )
-    return found
+    return by_name
 
 
 def answers_of(config: Config, documents: Mapping[str, Document], names: Sequence[str]) -> Answers:
-    """Collect what is known of the documents of these names."""
+    """Collect the answers in the documents of these names."""
     chosen = [documents[name] for name in names]
-    # What the last turn says is the answer; a space parts it from the question.
+    # The last turn is the answer; a space separates it from the question.
     alone = [
         f" {document.turns[-1][1] if document.turns else document.text}" for document in chosen
     ]
@@ -84,18 +84,18 @@ def answers_of(config: Config, documents: Mapping[str, Document], names: Sequenc
 
 
 def split(answers: Answers, fractions: Sequence[float], seed: int) -> list[NDArray[np.int64]]:
-    """Cut the texts into those to train on, to choose by and to test on; no question is in two.
+    """Split the texts into training, validation and test set; no question is in two of them.
 
     Raises
     ------
     UserError
-        If one of the parts lacks true or false answers.
+        If a set has no true or no false answers.
     """
     parts = split_by_group(answers.questions, fractions, seed)
     if any(len(set(answers.truth[part].tolist())) < 2 for part in parts):
         raise UserError(
-            f"the answers to {len(answers.by_question())} questions are too few: one of the parts "
-            f"study.fractions={list(fractions)} has only true, or only false ones; give more "
+            f"the answers to {len(answers.by_question())} questions are too few: a part of "
+            f"study.fractions={list(fractions)} has only true or only false ones; give more "
             "questions"
         )
     return parts

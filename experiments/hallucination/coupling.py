@@ -1,18 +1,18 @@
-"""The coupling index: how much more answers of one kind are like each other than like the other."""
+"""The coupling index: similarity within true and within false answers, less that between them."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Fewer true, or false, answers than this have no pair within their kind.
+# Fewer true (or false) answers have no pair within their kind.
 LEAST = 2
 
 
 def coupling_index(
     similarity: NDArray[np.float64], truth: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Return C = C_TT + C_HH - 2 C_TH of a question for one or many labellings of its answers.
+    """Return C = C_TT + C_HH - 2 C_TH of a question, for one or many labellings of its answers.
 
     C_TT, C_HH and C_TH are the means of the correlations between flattened topologies within the
     true answers, within the false ones, and across (Zheng et al. 2025, arXiv:2506.01042).
@@ -22,7 +22,7 @@ def coupling_index(
     similarity : ndarray of float64, shape (n_answers, n_answers)
         Correlation of every two answers' topologies.
     truth : ndarray of bool, shape (..., n_answers)
-        Which answers are true; two or more are, and two or more are not.
+        Which answers are true; at least two are, and at least two are not.
 
     Returns
     -------
@@ -49,5 +49,5 @@ def coupling_index(
 
 
 def has_pairs(truth: NDArray[np.bool_]) -> bool:
-    """Tell whether a question has two true and two false answers or more."""
+    """Whether a question has at least two true and two false answers."""
     return LEAST <= int(truth.sum()) <= len(truth) - LEAST

@@ -1,4 +1,4 @@
-"""Figures: probes beside their controls, and the coupling index beside its null."""
+"""Figures: probes against controls, and the coupling index against its null model."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from probe.api.drawing import BLUE, COLOURS, GREY, ORANGE, grid
 
 Row = Mapping[str, Any]
 _GREEN = COLOURS[2]
-_ROW = 0.28  # inches a source takes
+_ROW = 0.28  # inches per source
 
 
 def probes_figure(rows: Sequence[Row], majority: float) -> Figure:
-    """Draw how well probes do on the texts to test on, with intervals and shuffled labels."""
-    said = "True or false answer, from …: texts to test on, 95 % intervals over questions"
+    """Draw the probes' results on the test set, with intervals and shuffled labels."""
+    title = "True or false answer, predicted from …: test set, 95 % intervals over questions"
     panels = [("accuracy", "accuracy", majority), ("auc", "area under ROC", 0.5),
-              ("within", "pairs of a question in order", 0.5)]  # fmt: skip
-    figure, every = grid(said, 3, 3, (4.0, 1.2 + _ROW * len(rows)))
-    for axes, (name, label, chance) in zip(every, panels, strict=True):
+              ("within", "within-question ranking accuracy", 0.5)]  # fmt: skip
+    figure, axes_of_panels = grid(title, 3, 3, (4.0, 1.2 + _ROW * len(rows)))
+    for axes, (name, label, chance) in zip(axes_of_panels, panels, strict=True):
         _draw(axes, rows, name, f"{name}_low", f"{name}_high")
         axes.axvline(chance, color="0.4", linestyle=":", linewidth=1)
         if f"{name}_shuffled" in rows[0]:
@@ -31,14 +31,14 @@ def probes_figure(rows: Sequence[Row], majority: float) -> Figure:
         axes.set_xlabel(label)
         axes.set_yticks(range(len(rows)), [""] * len(rows))
         _leave_room(axes, len(rows))
-    _name(every[0], rows)
+    _name(axes_of_panels[0], rows)
     return figure
 
 
 def coupling_figure(rows: Sequence[Row]) -> Figure:
-    """Draw the share of questions with C > 0 beside shuffled labels, and how C is distributed."""
-    said = f"Coupling index of {rows[0]['questions']} questions, 95 % intervals over questions"
-    figure, (left, right) = grid(said, 2, 2, (5.0, max(3.0, 1.2 + _ROW * len(rows))))
+    """Draw the share of questions with C > 0 against shuffled labels, and the distribution of C."""
+    title = f"Coupling index of {rows[0]['questions']} questions, 95 % intervals over questions"
+    figure, (left, right) = grid(title, 2, 2, (5.0, max(3.0, 1.2 + _ROW * len(rows))))
     for place, row in enumerate(rows):
         left.plot([row["null_low"], row["null_high"]], [place, place], color=GREY, linewidth=6)
     _draw(left, rows, "value", "low", "high")
@@ -46,11 +46,11 @@ def coupling_figure(rows: Sequence[Row]) -> Figure:
     _leave_room(left, len(rows))
     left.set_xlabel("share of questions with C > 0")
     _name(left, rows)
-    shown = [row for row in rows if row["source"] == TOPOLOGY]
-    shown += [row for row in rows if "embeddings" in row["source"]]
-    low, high = np.percentile([c for row in shown for c in row["indices"]], [1, 99])
+    selected = [row for row in rows if row["source"] == TOPOLOGY]
+    selected += [row for row in rows if "embeddings" in row["source"]]
+    low, high = np.percentile([c for row in selected for c in row["indices"]], [1, 99])
     edges = np.linspace(float(low), float(high), 41).tolist()
-    for row, colour in zip(shown, COLOURS * len(shown), strict=False):
+    for row, colour in zip(selected, COLOURS * len(selected), strict=False):
         right.hist(
             row["indices"], bins=edges, histtype="step", color=colour, density=True,
             label=_label(row),
@@ -77,7 +77,7 @@ def _mark(axes: Axes, nulls: Sequence[float]) -> None:
 
 
 def _leave_room(axes: Axes, n_rows: int) -> None:
-    """Leave room for the legend below the rows, in every panel of a figure alike."""
+    """Leave room for the legend below the rows, equally in every panel."""
     axes.set_ylim(n_rows + 0.2, -0.5)
 
 

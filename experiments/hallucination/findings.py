@@ -1,4 +1,4 @@
-"""What is found of each description: how well a probe on it does, and its coupling index."""
+"""Results for each source: the performance of a probe on it, and its coupling index."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number of a source that can be drawn anew.
+    """A statistic of a source that can be resampled.
 
     Attributes
     ----------
     of : callable
-        Its value over some of the examples, by their numbers.
+        Its value over some of the examples, by their indices.
     groups : list of str
         The question of each example.
     row : dict
-        What tables say of it: value, interval, null.
+        Its entries in tables: value, interval, null model.
     """
 
     of: Callable[[Numbers], float]
@@ -39,15 +39,15 @@ class Quantity:
 
 
 @dataclass(frozen=True)
-class Probed:
-    """A probe's results on the texts to test on.
+class ProbeResult:
+    """A probe's results on the test set.
 
     Attributes
     ----------
     auc, accuracy : Quantity
-        Area under the ROC curve; share of right answers.
+        Area under the ROC curve; share of answers classified correctly.
     row : dict
-        A line of the table.
+        A row of the table.
     """
 
     auc: Quantity
@@ -55,14 +55,14 @@ class Probed:
     row: dict[str, Any]
 
 
-def probed(
+def probe_source(
     source: Source,
     answers: Answers,
     parts: Sequence[Numbers],
     shuffled: NDArray[np.bool_],
     settings: Hallucination,
-) -> Probed:
-    """Fit probes to the labels and to shuffled ones, and test all on the labels."""
+) -> ProbeResult:
+    """Fit probes to the labels and to shuffled labels, and test all of them on the labels."""
     test = parts[2]
     truth, groups = answers.truth[test], [answers.questions[number] for number in test]
     labels = np.concatenate([answers.truth[None], shuffled])
@@ -70,11 +70,11 @@ def probed(
     scores, null = fitted.values[0], fitted.values[1:]
     of_auc = _quantity(lambda n: auc(scores[n], truth[n]), groups, settings)
     of_accuracy = _quantity(lambda n: accuracy(scores[n], truth[n]), groups, settings)
-    within = pairs_in_order(scores, truth, groups)
+    within = ranking_accuracy(scores, truth, groups)
     of_within = _quantity(lambda n: _mean(within[n]), groups, settings)
     nulls = [auc(one, truth) for one in null]
     row = {
-        **_who(source),
+        **_identity(source),
         "accuracy": of_accuracy.row["value"],
         "accuracy_low": of_accuracy.row["low"],
         "accuracy_high": of_accuracy.row["high"],
@@ -89,18 +89,18 @@ def probed(
         "within_high": of_within.row["high"],
         "penalty": fitted.penalty,
     }
-    return Probed(of_auc, of_accuracy, row)
+    return ProbeResult(of_auc, of_accuracy, row)
 
 
-def pairs_in_order(
+def ranking_accuracy(
     scores: NDArray[np.float64], truth: NDArray[np.bool_], groups: Sequence[str]
 ) -> NDArray[np.float64]:
-    """Return for each question the share of its pairs, one true, one false, in the right order.
+    """Return each question's share of pairs of a true and a false answer ranked correctly.
 
     Returns
     -------
     ndarray of float64, shape (n_texts,)
-        At each question's first text; not a number elsewhere, and where there is no such pair.
+        At each question's first text; NaN elsewhere, and without such a pair.
     """
     members: dict[str, list[int]] = {}
     for number, group in enumerate(groups):
@@ -111,8 +111,8 @@ def pairs_in_order(
     return shares
 
 
-def coupled(source: Source, answers: Answers, settings: Hallucination) -> Quantity:
-    """Find the share of the questions with a positive coupling index, beside shuffled labels."""
+def couple_source(source: Source, answers: Answers, settings: Hallucination) -> Quantity:
+    """Return the share of questions with a positive coupling index, and that of shuffled labels."""
     indices, nulls, groups = [], [], []
     generator = np.random.default_rng(settings.seed)
     for question, members in answers.by_question().items():
@@ -126,7 +126,7 @@ def coupled(source: Source, answers: Answers, settings: Hallucination) -> Quanti
         groups.append(question)
     index = np.array(indices)
     share = _quantity(lambda n: float((index[n] > 0).mean()), groups, settings)
-    # One shuffle of all questions is one value of the null.
+    # One shuffle of all questions is one draw of the null model.
     null_indices = np.array(nulls)
     null = (null_indices > 0).mean(axis=0)
     share.row.update(
@@ -138,11 +138,11 @@ def coupled(source: Source, answers: Answers, settings: Hallucination) -> Quanti
         mean_c_null=float(null_indices.mean()),
         questions=len(groups),
     )
-    share.row.update(_who(source) | {"indices": index.tolist()})
+    share.row.update(_identity(source) | {"indices": index.tolist()})
     return share
 
 
-def _who(source: Source) -> dict[str, Any]:
+def _identity(source: Source) -> dict[str, Any]:
     return {"source": source.name, "layer": source.layer, "control": source.control}
 
 
@@ -151,10 +151,10 @@ def _quantity(
 ) -> Quantity:
     low, high = bootstrap(of, groups, settings.seed, settings.repetitions)
     row = {"value": of(np.arange(len(groups))), "low": low, "high": high}
-    # JSON knows no other numbers.
+    # JSON has no NaN.
     return Quantity(of, groups, {k: v if np.isfinite(v) else None for k, v in row.items()})
 
 
 def _mean(values: NDArray[np.float64]) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else float("nan")

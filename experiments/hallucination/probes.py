@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.stats import rankdata
 
-# Relative to the mean squared length of the centred vectors of the texts to train on.
+# Relative to the mean squared length of the centred vectors of the training set.
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a probe says of the texts to test on.
+    """The outputs of a probe on the test set.
 
     Attributes
     ----------
     values : ndarray of float64, shape (n_labellings, n_test)
-        The output for true less that for false; positive where it says true.
+        The output for true less that for false; positive where the probe predicts true.
     penalty : float
-        The penalty that the texts to choose by have chosen for the first labelling.
+        The penalty selected on the validation set for the first labelling.
     """
 
     values: NDArray[np.float64]
@@ -35,44 +35,44 @@ def probe(
     labels: NDArray[np.bool_],
     parts: Sequence[NDArray[np.int64]],
 ) -> Scores:
-    """Fit ridge regressions to labels, choose a penalty, and score the texts to test on.
+    """Fit ridge regressions to labels, select a penalty, and score the test set.
 
-    With two outputs, each a regression onto one of two opposite indicators, the outputs differ by
-    what one regression onto 1 (true) and -1 (false) gives, which is what is fitted. The weights are
-    a combination of the texts to train on: `(K + λ)⁻¹ y` of their centred products `K` (Saunders,
-    Gammerman & Vovk 1998, Ridge regression learning algorithm in dual variables).
+    The difference of two outputs, regressed onto two opposite indicators, equals one regression
+    onto 1 (true) and -1 (false), which is what is fitted. Its weights are a combination of the
+    training texts, `(K + λ)⁻¹ y` with their centred products `K` (Saunders, Gammerman & Vovk 1998,
+    Ridge regression learning algorithm in dual variables).
 
     Parameters
     ----------
     gram : ndarray of float64, shape (n_texts, n_texts)
         Inner products of the texts' vectors.
     labels : ndarray of bool, shape (n_labellings, n_texts)
-        Labels of all texts; every labelling chooses a penalty of its own, as a null must.
+        Labels of all texts; every labelling selects its own penalty, as a null model must.
     parts : sequence of three ndarray of int
-        Numbers of the texts to train on, to choose by and to test on.
+        Indices of training, validation and test set.
     """
-    train, choose, test = parts
+    train, validation, test = parts
     targets = np.where(labels[:, train], 1.0, -1.0).T
     offset = targets.mean(axis=0)
     centred = _Centred(gram, train)
     kernel = centred(train)
     scale = float(np.trace(kernel)) / len(train) or 1.0
-    to_choose, to_test = centred(choose), centred(test)
-    best, chosen = np.full(len(labels), -np.inf), np.full(len(labels), PENALTIES[0])
+    on_validation, on_test = centred(validation), centred(test)
+    best, penalties = np.full(len(labels), -np.inf), np.full(len(labels), PENALTIES[0])
     values = np.empty((len(labels), len(test)))
     for penalty in PENALTIES:
         ridge = kernel + penalty * scale * np.eye(len(train))
         weights = cho_solve(cho_factor(ridge, overwrite_a=True), targets - offset)
-        scores = (to_choose @ weights).T
-        quality = np.array([auc(*one) for one in zip(scores, labels[:, choose], strict=True)])
+        scores = (on_validation @ weights).T
+        quality = np.array([auc(*one) for one in zip(scores, labels[:, validation], strict=True)])
         better = quality > best
-        best[better], chosen[better] = quality[better], penalty
-        values[better] = (offset + to_test @ weights).T[better]
-    return Scores(values, float(chosen[0]))
+        best[better], penalties[better] = quality[better], penalty
+        values[better] = (offset + on_test @ weights).T[better]
+    return Scores(values, float(penalties[0]))
 
 
 class _Centred:
-    """Products of vectors less the mean vector of the texts to train on."""
+    """Products of vectors centred on the mean of the training set."""
 
     def __init__(self, gram: NDArray[np.float64], train: NDArray[np.int64]) -> None:
         self.gram, self.train = gram, train
@@ -87,9 +87,9 @@ class _Centred:
 
 
 def auc(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
-    """Return the area under the ROC curve: the share of pairs of a true and a false one in order.
+    """Return the area under the ROC curve: the share of pairs of true and false ranked correctly.
 
-    Ties count half (Mann & Whitney 1947); not a number where one kind is missing.
+    Ties count half (Mann & Whitney 1947); NaN if one class is missing.
 
     Examples
     --------
@@ -105,5 +105,5 @@ def auc(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
 
 
 def accuracy(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
-    """Return the share of the texts of which the sign of the score is right."""
+    """Return the share of texts whose score has the right sign."""
     return float(((scores > 0) == truth).mean())

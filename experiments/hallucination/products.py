@@ -1,7 +1,7 @@
-"""Inner products between what texts are described by: all that linear probes and r need.
+"""Inner products between the texts' feature vectors, all that linear probes and r need.
 
-A topology has n(n - 1)/2 entries, more than there are texts, so that neither all topologies nor the
-weights of a probe are ever held: the products of all pairs of texts say as much.
+A topology has n(n - 1)/2 entries, more than there are texts, so neither all topologies nor the
+weights of a probe are kept in memory: the products of all pairs of texts suffice.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-# Entries of topologies that are held at a time, 256 MB of float32.
+# Entries of topologies in memory at a time, 256 MB of float32.
 _ENTRIES = 1 << 26
 
 
@@ -44,7 +44,7 @@ class Products:
         Parameters
         ----------
         members : ndarray of int
-            Numbers of the texts.
+            Indices of the texts.
 
         Returns
         -------
@@ -53,7 +53,7 @@ class Products:
         gram, sums = self.gram[np.ix_(members, members)], self.sums[members]
         covariance = gram - np.outer(sums, sums) / self.length
         spread = np.sqrt(np.maximum(np.diagonal(covariance), 0))
-        # What is left of a constant vector is rounding.
+        # Rounding leaves a constant vector a small deviation.
         varies = spread > 1e-6 * np.sqrt(np.diagonal(gram))
         scale = np.divide(1, spread, out=np.zeros_like(spread), where=varies)
         correlations: NDArray[np.float64] = np.clip(covariance * np.outer(scale, scale), -1, 1)
@@ -61,20 +61,20 @@ class Products:
 
 
 def products_of_features(features: NDArray[np.float64]) -> Products:
-    """Multiply feature vectors, (n_texts, n_features), with each other."""
+    """Multiply all pairs of feature vectors, shape (n_texts, n_features)."""
     return Products(features @ features.T, features.sum(axis=1), features.shape[1])
 
 
 def products_of_topologies(series: Sequence[Tensor], entries: int = _ENTRIES) -> Products:
-    """Multiply the upper triangles of the topologies of texts with each other.
+    """Multiply all pairs of the upper triangles of texts' topologies.
 
     Parameters
     ----------
     series : sequence of Tensor, each of shape (n_tokens, n_neurons)
         Standardised series of each text.
     entries : int
-        Entries of topologies to hold at a time; with more texts than that, topologies are formed
-        anew for each pair of blocks, which is cheap beside their products.
+        Entries of topologies to hold at a time; beyond that, topologies are recomputed for each
+        pair of blocks, which is cheap compared with their products.
     """
     n_texts, n_neurons = len(series), series[0].shape[1]
     length = n_neurons * (n_neurons - 1) // 2
@@ -95,7 +95,7 @@ def products_of_topologies(series: Sequence[Tensor], entries: int = _ENTRIES) ->
 
 
 def triangles(series: Sequence[Tensor]) -> Tensor:
-    """Form the topologies of texts and flatten what is above their diagonals.
+    """Compute the topologies of texts and flatten the entries above their diagonals.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What is read of each text: its standardised series, mean and last activation, by layer."""
+"""Each text's standardised series, mean and last activation, by layer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Layer:
     series : list of Tensor, each of shape (n_tokens, n_neurons)
         Standardised series of each text: `Z.T @ Z` is its topology.
     mean, last : ndarray of float64, shape (n_texts, n_neurons)
-        Mean activation over the tokens, and that at the last token.
+        Mean activation over the tokens, and activation at the last token.
     """
 
     series: list[Tensor]
@@ -34,7 +34,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a model made of all texts.
+    """A model's activations over all texts.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Reading:
     lengths : list of int
         Number of tokens of each text.
     layers : mapping of int to Layer
-        By number.
+        By layer number.
     """
 
     names: list[str]
@@ -53,7 +53,7 @@ class Reading:
 
 def read(config: Config) -> Reading:
     """Read every text once."""
-    examples = sorted(map(_condensed, iterate(config)), key=lambda example: example[0].example)
+    examples = sorted(map(_condense, iterate(config)), key=lambda example: example[0].example)
     layers = {
         number: Layer(
             series=[parts[number][0] for _, parts in examples],
@@ -70,7 +70,7 @@ def read(config: Config) -> Reading:
 
 
 def one_by_one(config: Settings) -> Settings:
-    """Take the middle layer where the configuration would average over all."""
+    """Replace the mean over all layers by the middle layer."""
     if config.layers.selection.value != "all":
         return config
     return overlay(config, ["layers=middle"])
@@ -79,7 +79,7 @@ def one_by_one(config: Settings) -> Settings:
 _Parts = dict[int, tuple[Tensor, NDArray[np.float64], NDArray[np.float64]]]
 
 
-def _condensed(example: ExampleActivations) -> tuple[ExampleActivations, _Parts]:
+def _condense(example: ExampleActivations) -> tuple[ExampleActivations, _Parts]:
     parts: _Parts = {}
     for number, activations in example.layers.items():
         mean = activations.double().mean(dim=0).cpu().numpy()

@@ -1,4 +1,4 @@
-"""The study from beginning to end, and what it leaves: tables, figures, results."""
+"""The study from start to finish, and its output: tables, figures, results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from typing import Any
 from experiments.hallucination.answers import Answers, answer_documents, answers_of, split
 from experiments.hallucination.coupling import has_pairs
 from experiments.hallucination.figures import coupling_figure, probes_figure
-from experiments.hallucination.findings import Probed, Quantity, coupled, probed
+from experiments.hallucination.findings import (
+    ProbeResult,
+    Quantity,
+    couple_source,
+    probe_source,
+)
 from experiments.hallucination.reading import one_by_one, read
 from experiments.hallucination.settings import Hallucination, HallucinationConfig, check
 from experiments.hallucination.sources import TOPOLOGY, sources
@@ -22,12 +27,12 @@ logger = logging.getLogger(__name__)
 
 
 def report(config: HallucinationConfig, folder: Path) -> dict[str, Any]:
-    """Do the study, leave its files in a folder, and return what is known of it.
+    """Run the study, write its files, and return the facts for the manifest.
 
     Raises
     ------
     UserError
-        If a setting cannot work, or the data are no true and false answers or too few.
+        If a setting cannot work, or there are too few true or false answers.
     """
     check(config)
     documents = answer_documents(config)
@@ -37,35 +42,35 @@ def report(config: HallucinationConfig, folder: Path) -> dict[str, Any]:
     facts = _facts(answers, len(documents))
     parts = split(answers, settings.fractions, settings.seed)
     shuffled = answers.shuffled(settings.permutations, settings.seed)
-    probes: list[Probed] = []
+    probes: list[ProbeResult] = []
     couplings: list[Quantity] = []
     for source in sources(config, reading, answers, parts[0]):
         logger.info("%s", source.name if source.layer is None else f"{source.name}, {source.layer}")
-        probes.append(probed(source, answers, parts, shuffled, settings))
+        probes.append(probe_source(source, answers, parts, shuffled, settings))
         if source.coupled:
-            couplings.append(coupled(source, answers, settings))
+            couplings.append(couple_source(source, answers, settings))
     facts["parts"] = {
         name: len(part) for name, part in zip(("train", "choose", "test"), parts, strict=True)
     }
     facts["majority_accuracy"] = _majority(answers, parts)
     quantities = {
-        "AUC": [(found.row, found.auc) for found in probes],
-        "accuracy": [(found.row, found.accuracy) for found in probes],
-        "share of questions with C > 0": [(found.row, found) for found in couplings],
+        "AUC": [(result.row, result.auc) for result in probes],
+        "accuracy": [(result.row, result.accuracy) for result in probes],
+        "share of questions with C > 0": [(coupling.row, coupling) for coupling in couplings],
     }
     facts["topology_less_best_control"] = [
-        line for what, found in quantities.items() for line in _differences(what, found, settings)
+        line for what, rows in quantities.items() for line in _differences(what, rows, settings)
     ]
     _write(folder, probes, couplings, facts)
-    _tell(probes, couplings, facts)
+    _log_tables(probes, couplings, facts)
     return facts
 
 
 def _facts(answers: Answers, documents: int) -> dict[str, Any]:
-    """Count answers and questions, and those that the coupling index leaves out."""
+    """Count answers and questions, and those without a coupling index."""
     questions = answers.by_question().values()
-    kept = sum(has_pairs(answers.truth[members]) for members in questions)
-    if not kept:
+    with_pairs = sum(has_pairs(answers.truth[members]) for members in questions)
+    if not with_pairs:
         raise UserError(
             f"none of {len(questions)} questions has two true and two false answers; give more "
             "questions"
@@ -75,24 +80,24 @@ def _facts(answers: Answers, documents: int) -> dict[str, Any]:
         "true": int(answers.truth.sum()),
         "answers_left_out": documents - len(answers.truth),
         "questions": len(questions),
-        "questions_without_coupling_index": len(questions) - kept,
+        "questions_without_coupling_index": len(questions) - with_pairs,
     }
 
 
 def _majority(answers: Answers, parts: Sequence[Any]) -> float:
-    """Return the accuracy of always giving the answer that is more frequent in training."""
+    """Return the accuracy of always predicting the majority class of the training set."""
     guess = answers.truth[parts[0]].mean() > 0.5
     return float((answers.truth[parts[2]] == guess).mean())
 
 
 def _differences(
-    what: str, found: Sequence[tuple[Mapping[str, Any], Quantity]], settings: Hallucination
+    what: str, entries: Sequence[tuple[Mapping[str, Any], Quantity]], settings: Hallucination
 ) -> list[dict[str, Any]]:
-    """Compare each layer's topology with the control that does best."""
-    controls = [entry for entry in found if entry[0]["control"]]
+    """Compare each layer's topology with the best control."""
+    controls = [entry for entry in entries if entry[0]["control"]]
     best, quantity = max(controls, key=lambda entry: entry[1].row["value"])
     lines = []
-    for row, own in found:
+    for row, own in entries:
         if row["source"] != TOPOLOGY:
             continue
         difference, low, high = paired_difference(
@@ -108,53 +113,57 @@ def _differences(
 
 
 def _write(
-    folder: Path, probes: Sequence[Probed], couplings: Sequence[Quantity], facts: Mapping[str, Any]
+    folder: Path,
+    probes: Sequence[ProbeResult],
+    couplings: Sequence[Quantity],
+    facts: Mapping[str, Any],
 ) -> None:
-    write_csv(folder / "probes.csv", [found.row for found in probes])
-    rows = [{k: v for k, v in found.row.items() if k != "indices"} for found in couplings]
+    write_csv(folder / "probes.csv", [result.row for result in probes])
+    rows = [{k: v for k, v in one.row.items() if k != "indices"} for one in couplings]
     write_csv(folder / "coupling.csv", rows)
     results = {
         **facts,
-        "probes": [found.row for found in probes],
-        "coupling": [found.row for found in couplings],
+        "probes": [result.row for result in probes],
+        "coupling": [coupling.row for coupling in couplings],
     }
     with atomic_write(folder / "results.json") as unfinished:
         unfinished.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     figures = {
-        "probes": probes_figure([found.row for found in probes], facts["majority_accuracy"]),
-        "coupling": coupling_figure([found.row for found in couplings]),
+        "probes": probes_figure([result.row for result in probes], facts["majority_accuracy"]),
+        "coupling": coupling_figure([coupling.row for coupling in couplings]),
     }
     for name, figure in figures.items():
         with atomic_write(folder / "figures" / f"{name}.png") as unfinished:
             figure.savefig(unfinished, format="png")
 
 
-def _tell(
-    probes: Sequence[Probed], couplings: Sequence[Quantity], facts: Mapping[str, Any]
+def _log_tables(
+    probes: Sequence[ProbeResult], couplings: Sequence[Quantity], facts: Mapping[str, Any]
 ) -> None:
     rows = [
         [
-            _named(found.row),
-            *(_number(found.row, name) for name in ("accuracy", "auc", "within")),
-            f"{found.row['accuracy_shuffled']:.3f}, {found.row['auc_shuffled']:.3f}",
+            _label(result.row),
+            *(_number(result.row, name) for name in ("accuracy", "auc", "within")),
+            f"{result.row['accuracy_shuffled']:.3f}, {result.row['auc_shuffled']:.3f}",
         ]
-        for found in probes
+        for result in probes
     ]
-    header = ["answer is true, from", "accuracy", "AUC", "within questions", "shuffled labels"]
+    header = ["truth predicted from", "accuracy", "AUC", "within questions", "shuffled labels"]
     lines = aligned(header, rows)
-    lines.append(f"always the more frequent answer: accuracy {facts['majority_accuracy']:.3f}")
+    lines.append(f"majority class: accuracy {facts['majority_accuracy']:.3f}")
     rows = [
         [
-            _named(found.row), str(found.row["questions"]), _number(found.row, "value"),
-            f"{found.row['null']:.3f}", f"{found.row['p']:.3f}", f"{found.row['mean_c']:+.4f}",
+            _label(coupling.row), str(coupling.row["questions"]), _number(coupling.row, "value"),
+            f"{coupling.row['null']:.3f}", f"{coupling.row['p']:.3f}",
+            f"{coupling.row['mean_c']:+.4f}",
         ]
-        for found in couplings
+        for coupling in couplings
     ]  # fmt: skip
     header = ["coupling index of", "questions", "share C > 0", "shuffled", "p", "mean C"]
     lines += aligned(header, rows)
     for line in facts["topology_less_best_control"]:
         lines.append(
-            f"{line['what']}, topology of layer {line['layer']} less best control "
+            f"{line['what']}, topology of layer {line['layer']} minus best control "
             f"({line['best_control']}): {line['difference']:+.3f} "
             f"[{line['low']:+.3f}, {line['high']:+.3f}]"
         )
@@ -162,7 +171,7 @@ def _tell(
         logger.info("%s", text)
 
 
-def _named(row: Mapping[str, Any]) -> str:
+def _label(row: Mapping[str, Any]) -> str:
     name: str = row["source"]
     return name if row["layer"] is None else f"{name}, layer {row['layer']}"
 

@@ -1,4 +1,4 @@
-"""Settings of the study, and the checks of them that need neither model nor texts."""
+"""Settings of the study, and checks that need neither model nor texts."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from operator import attrgetter
 
 from probe.api import Config, UserError, compose, key
 
-# Keys of the main program that have no effect here.
+# Parts of the main program's configuration without effect here.
 _IDLE = ("average", "null")
 
 
 @dataclass
 class Hallucination:
-    """What is probed and against what."""
+    """The probes and their controls."""
 
     fractions: list[float] = key(
-        [0.6, 0.2, 0.2], "Shares of the answers to train on, choose the penalty by, and test on."
+        [0.6, 0.2, 0.2], "Fractions of the answers for training, validation (penalty) and test."
     )
-    random_inits: int = key(3, "Randomly initialised models that serve as controls.")
-    permutations: int = key(200, "Times that labels are shuffled within each question.")
-    repetitions: int = key(1000, "Draws of questions behind each interval.")
+    random_inits: int = key(3, "Randomly initialised models as controls.")
+    permutations: int = key(200, "Shuffles of the labels within each question.")
+    repetitions: int = key(1000, "Bootstrap draws of questions for intervals.")
     seed: int = key(0, "Seed of split, draws and shuffles.")
 
 
@@ -33,7 +33,7 @@ class HallucinationConfig(Config):
 
 
 def check(config: HallucinationConfig) -> None:
-    """Tell a mistake before any work.
+    """Check the settings before any work.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def check(config: HallucinationConfig) -> None:
     settings, usual = config.study, compose()
     if config.layers.selection.value in ("cross", "full"):
         raise UserError(
-            f"layers={config.layers.selection} joins layers, and this study takes them one by one; "
+            f"layers={config.layers.selection} joins layers, and this study reads them separately; "
             "give e.g. layers=middle, layers=each or layers=[3,7]"
         )
     for name in _IDLE:
@@ -52,7 +52,7 @@ def check(config: HallucinationConfig) -> None:
     parts = settings.fractions
     if len(parts) != 3 or min(parts) <= 0 or not isclose(sum(parts), 1):
         raise UserError(
-            f"study.fractions={parts} are not three shares above 0 that make 1; give e.g. "
+            f"study.fractions={parts} must be three fractions above 0 that sum to 1, e.g. "
             "study.fractions=[0.6,0.2,0.2]"
         )
     least = {"random_inits": 0, "permutations": 1, "repetitions": 1, "seed": 0}
@@ -63,6 +63,6 @@ def check(config: HallucinationConfig) -> None:
 
 
 def sources(config: HallucinationConfig) -> list[HallucinationConfig]:
-    """Check, and return the configurations whose model and texts are read."""
+    """Check the settings, and return the configurations whose model and texts are read."""
     check(config)
     return [config]

@@ -1,4 +1,4 @@
-"""What the texts are described by, one after the other: the topology, activations, and controls."""
+"""Sources of features, one after the other: topologies, activations, and controls."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ TOPOLOGY = "topology"
 
 @dataclass(frozen=True)
 class Source:
-    """A description of all texts.
+    """Features of all texts.
 
     Attributes
     ----------
     name : str
-        What it is, e.g. `topology` or `topology, random init 0`.
+        Its name, e.g. `topology` or `topology, random init 0`.
     layer : int or None
-        Layer of the model; None for what has none.
+        Layer of the model, if it has one.
     control : bool
         Whether it needs no trained model.
     coupled : bool
-        Whether correlations between two texts' descriptions, and so a coupling index, make sense.
+        Whether correlations between two texts' features, and so a coupling index, make sense.
     products : Products
-        The descriptions' products.
+        Products of the features.
     """
 
     name: str
@@ -52,14 +52,14 @@ def sources(
     answers: Answers,
     train: NDArray[np.int64],
 ) -> Iterator[Source]:
-    """Yield every description; only one at a time needs to be in memory."""
+    """Yield every source; only one at a time needs to be in memory."""
     for number, layer in reading.layers.items():
         topologies = products_of_topologies(layer.series)
         yield Source(TOPOLOGY, number, control=False, coupled=True, products=topologies)
         for name, features in (("mean activation", layer.mean), ("last token", layer.last)):
             products = products_of_features(scaled(features, train))
             yield Source(name, number, control=False, coupled=False, products=products)
-    yield from _of_words(config, reading, answers, train)
+    yield from _text_controls(config, reading, answers, train)
     for random in untrained(config, config.study.random_inits):
         name = f"topology, random init {random.init.seed}"
         for number, layer in read(random).layers.items():
@@ -67,7 +67,7 @@ def sources(
             yield Source(name, number, control=True, coupled=True, products=products)
 
 
-def _of_words(
+def _text_controls(
     config: HallucinationConfig, reading: Reading, answers: Answers, train: NDArray[np.int64]
 ) -> Iterator[Source]:
     [layer] = read(embeddings(config)).layers.values()
@@ -89,15 +89,17 @@ def bags(tokens: Sequence[Sequence[int]]) -> NDArray[np.float64]:
     array([[1., 0., 2.],
            [0., 1., 0.]])
     """
-    known, columns = np.unique(np.concatenate([list(ids) for ids in tokens]), return_inverse=True)
+    vocabulary, columns = np.unique(
+        np.concatenate([list(ids) for ids in tokens]), return_inverse=True
+    )
     rows = np.repeat(np.arange(len(tokens)), [len(ids) for ids in tokens])
-    counts = np.zeros((len(tokens), len(known)))
+    counts = np.zeros((len(tokens), len(vocabulary)))
     np.add.at(counts, (rows, columns), 1)
     return counts
 
 
 def scaled(features: NDArray[np.float64], train: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Centre features, and scale them to unit deviation, over the texts to train on."""
+    """Standardise features by their mean and deviation over the training set."""
     spread = features[train].std(axis=0)
     centred = features - features[train].mean(axis=0)
     unit: NDArray[np.float64] = centred / np.where(spread > 0, spread, 1)

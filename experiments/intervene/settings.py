@@ -1,4 +1,4 @@
-"""Settings of the study, and the checks of them that need neither model nor texts."""
+"""Settings of the study, and checks that need neither model nor texts."""
 
 from __future__ import annotations
 

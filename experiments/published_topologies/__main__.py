@@ -11,14 +11,14 @@ from probe.api import study
 
 
 def build_tree(config: PublishedTopologiesConfig, folder: Path) -> dict[str, Any]:
-    """Build; imported here, so that --help does not wait."""
+    """Build the tree; imported here so that --help is fast."""
     from experiments.published_topologies.tree import build
 
     return build(config, folder)
 
 
 def compare_with_reference(config: PublishedTopologiesConfig, folder: Path) -> None:
-    """Compare with the published files, where a copy was given."""
+    """Compare with the published files, if a copy is given."""
     from experiments.published_topologies.reference import compare
 
     compare(config, folder)

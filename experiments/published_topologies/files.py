@@ -1,4 +1,4 @@
-"""The published files: their names, and the layers and texts that each averages over."""
+"""The published files: their names, and the layers and texts each averages over."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class File:
     Attributes
     ----------
     path : str
-        Where it is in the tree.
+        Path in the tree.
     layer : int or None
-        Its layer; None where it averages over all.
+        Its layer; None for the mean over all.
     examples : callable
-        Called with the number of examples; returns those that it averages over.
+        Called with the number of examples; returns those it averages over.
     """
 
     path: str
@@ -31,7 +31,7 @@ class File:
     examples: Callable[[int], range] = range
 
     def view(self, scheme: str, n_examples: int, n_layers: int) -> View:
-        """Return what to extract, named as the file in the tree of its scheme."""
+        """Return the matrix to extract, named by its path in the tree of a scheme."""
         layers = tuple(range(n_layers)) if self.layer is None else (self.layer,)
         members = self.examples(n_examples)
         return View(f"{scheme}/{self.path}", layers, members.start, members.stop, scheme)
@@ -80,6 +80,6 @@ def _first(_: int) -> range:
 
 
 def _part(part: int, n_examples: int) -> range:
-    """Return one of the contiguous parts that `np.array_split` makes, counted from 1."""
+    """Return one of the contiguous parts of `np.array_split`, counted from 1."""
     members = np.array_split(np.arange(n_examples), PARTS)[part - 1]
     return range(int(members[0]), int(members[-1]) + 1)

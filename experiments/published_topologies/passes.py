@@ -1,4 +1,4 @@
-"""The passes over the texts: model, texts, and the files that each of them makes."""
+"""The passes over the texts: model, texts, and the files made in each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from experiments.published_topologies.settings import PARTS, PublishedTopologies
 from probe.api import Config, UserError, View, compose
 
 logger = logging.getLogger(__name__)
-# The published folders, which are options of the group `subject`.
+# The published folders, all options of the group `subject`.
 SUBJECTS = (
     "disputes",
     "elementary_mathematics",
@@ -29,18 +29,18 @@ SUBJECTS = (
 
 @dataclass(frozen=True)
 class Pass:
-    """One way of some texts through a model.
+    """One pass of some texts through a model.
 
     Attributes
     ----------
     name : str
-        What it is about.
+        Its name.
     config : Config
         Model and texts.
     files : list of File
-        What is made of it.
+        Files to make.
     schemes : sequence of str
-        How each file averages: once every way.
+        Averaging schemes; every file is made with each.
     """
 
     name: str
@@ -54,28 +54,28 @@ class Pass:
         return {f"{scheme}/{file.path}" for scheme in self.schemes for file in self.files}
 
     def views(self, n_examples: int, n_layers: int) -> list[View]:
-        """Return what to extract, named by the files' paths.
+        """Return the matrices to extract, named by the files' paths.
 
         Raises
         ------
         UserError
-            If the model lacks the layer, or the texts are too few for the parts.
+            If the model lacks the layer, or there are too few texts.
         """
         for layer in {file.layer for file in self.files} - {None}:
             if layer not in range(n_layers):
                 raise UserError(
                     f"study.layer={layer} is not in the model, whose layers are 0 to {n_layers - 1}"
                 )
-        wanted = self.config.data.limit
-        if wanted is not None and n_examples < PARTS:
+        limit = self.config.data.limit
+        if limit is not None and n_examples < PARTS:
             raise UserError(
-                f"OpenWebText has {n_examples} pieces to choose from, which cannot be cut into "
+                f"OpenWebText has only {n_examples} suitable pieces, which cannot be split into "
                 f"{PARTS} parts; give more with study.openwebtext_path"
             )
-        if wanted is not None and n_examples < wanted:
+        if limit is not None and n_examples < limit:
             logger.warning(
-                "OpenWebText has %d pieces to choose from, not %d; files named after %d are of %d",
-                n_examples, wanted, wanted, n_examples,
+                "OpenWebText has only %d suitable pieces; files named after %d average over %d",
+                n_examples, limit, n_examples,
             )  # fmt: skip
         return [
             file.view(scheme, n_examples, n_layers)
@@ -85,7 +85,7 @@ class Pass:
 
 
 def passes(config: PublishedTopologiesConfig) -> list[Pass]:
-    """List the passes in their order, cheapest texts first."""
+    """List the passes in order, cheapest texts first."""
     settings = config.study
     layer, texts, many, schemes = settings.layer, settings.texts, settings.many, settings.schemes
     few = _openwebtext(config, texts)
@@ -96,7 +96,7 @@ def passes(config: PublishedTopologiesConfig) -> list[Pass]:
         ),
         Pass("openwebtext", few, text_files(texts, layer), schemes),
         Pass("openwebtext-random-init", _random(few), random_files(texts), schemes),
-        # A pass of its own: without the 100 texts of all layers it ends at the single layer.
+        # A separate pass: without all layers, the model is run up to the single layer only.
         Pass("openwebtext-many", _openwebtext(config, many), many_files(many, layer), schemes),
     ]
 
@@ -122,7 +122,7 @@ def _random(config: Config) -> Config:
 
 
 def _composed(config: PublishedTopologiesConfig, *words: str) -> Config:
-    """Compose the texts, and take over from the user which model reads them, where and how."""
+    """Compose the texts, with the user's model, devices and output folder."""
     return replace(
         compose(*words),
         model=config.model,

@@ -1,4 +1,4 @@
-"""Compare the tree with a downloaded copy of the published one, file by file."""
+"""Comparison of the tree with a downloaded copy of the published one, file by file."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ Matrix = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Comparison:
-    """A file of ours beside the published one; what cannot be said is None.
+    """A file of ours compared with the published one; unknown values are None.
 
     Attributes
     ----------
     scheme : str
-        How ours averages.
+        Averaging scheme of ours.
     file : str
         Path in the tree.
     published : str or None
-        How the published one averages, as its diagonal says.
+        Averaging scheme of the published one, inferred from its diagonal.
     largest, mean : float or None
         Largest and mean |difference| of the entries off the diagonal, dimensionless.
     correlation : float or None
         Pearson correlation of those entries.
     note : str
-        What else there is to say, e.g. why they could not be compared.
+        Remarks, e.g. why they could not be compared.
     """
 
     scheme: str
@@ -47,23 +47,23 @@ class Comparison:
     note: str = ""
 
     def __str__(self) -> str:
-        """Say it in a line."""
+        """Format it as one line."""
         if self.largest is None:
             return f"{self.scheme}/{self.file} {self.note}"
         return (
             f"{self.scheme}/{self.file} differs by up to {self.largest:.3g}, {self.mean:.3g} on "
-            f"average, r = {self.correlation:.6f}; the published one averages {self.published}"
+            f"average, r = {self.correlation:.6f}; the published scheme is {self.published}"
             f"{self.note and f' ({self.note})'}"
         )
 
 
 def compare(config: PublishedTopologiesConfig, folder: Path) -> None:
-    """Compare each file with the reference's and write `<folder>-comparison.csv` beside the tree.
+    """Compare each file with the reference's, and write `<folder>-comparison.csv`.
 
     Raises
     ------
     UserError
-        If the reference is no folder or holds none of the files.
+        If the reference is not a folder or has none of the files.
     """
     if config.reference is None:
         return
@@ -73,21 +73,21 @@ def compare(config: PublishedTopologiesConfig, folder: Path) -> None:
         for scheme in config.study.schemes
         for file in sorted((folder / scheme).rglob("*.npy"))
     ]
-    found = {file: _counterpart(reference, file) for _, file in built}
-    if not any(found.values()):
-        raise UserError(f"reference={reference} holds none of the files, e.g. {built[0][1]}")
+    published = {file: _counterpart(reference, file) for _, file in built}
+    if not any(published.values()):
+        raise UserError(f"reference={reference} has none of the files, e.g. {built[0][1]}")
     comparisons = []
     for scheme, file in tqdm(built, "compare", disable=None, leave=False, delay=2):
-        comparisons.append(_compared(scheme, file, folder, found[file]))
+        comparisons.append(_compare_file(scheme, file, folder, published[file]))
         logger.info("%s", comparisons[-1])
-    others = {*reference.rglob("*.npy")} - {*found.values()}
+    others = {*reference.rglob("*.npy")} - {*published.values()}
     if others:
-        logger.info("files of the reference that are not made here: %d", len(others))
+        logger.info("files of the reference that are not built here: %d", len(others))
     _write(comparisons, folder.with_name(f"{folder.name}-comparison.csv"))
 
 
-def said_by_diagonal(matrix: Matrix) -> str:
-    """Read off the diagonal how a matrix was averaged.
+def infer_scheme(matrix: Matrix) -> str:
+    """Infer from its diagonal how a matrix was averaged.
 
     The mean of r has ones there; Fisher's z is clipped, which leaves 1 - 1e-7.
     """
@@ -95,13 +95,13 @@ def said_by_diagonal(matrix: Matrix) -> str:
     if not np.isfinite(diagonal).any():
         return "unknown"
     off = float(1 - np.nanmedian(diagonal))
-    # In float32 it is 1 - 1.2e-7.
+    # In float32 that is 1 - 1.2e-7.
     if abs(off) < 2e-8:
         return "mean"
     return "fisher" if 2e-8 < off < 5e-7 else "unknown"
 
 
-def _compared(scheme: str, file: Path, folder: Path, theirs: Path | None) -> Comparison:
+def _compare_file(scheme: str, file: Path, folder: Path, theirs: Path | None) -> Comparison:
     if theirs is None:
         return Comparison(scheme, str(file), note="is not in the reference")
     ours = np.load(folder / scheme / file, allow_pickle=False)
@@ -125,7 +125,7 @@ def _compared(scheme: str, file: Path, folder: Path, theirs: Path | None) -> Com
     return Comparison(
         scheme=scheme,
         file=str(file),
-        published=said_by_diagonal(published),
+        published=infer_scheme(published),
         largest=float(np.abs(a - b).max()),
         mean=float(np.abs(a - b).mean()),
         correlation=float(np.corrcoef(a, b)[0, 1]),
@@ -139,11 +139,11 @@ def _write(comparisons: list[Comparison], path: Path) -> None:
         writer = csv.DictWriter(stream, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(comparison) for comparison in comparisons)
-    logger.info("the comparison: %s", path)
+    logger.info("comparison: %s", path)
 
 
 def _counterpart(reference: Path, file: Path) -> Path | None:
-    """Find the published file; the end of a layer's file name differs between folders."""
+    """Find the published file; file names of layers end differently in some folders."""
     if (reference / file).is_file():
         return reference / file
     others = sorted((reference / file.parent).glob(f"{file.stem}*.npy"))

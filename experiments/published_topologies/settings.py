@@ -1,4 +1,4 @@
-"""Settings of the study, and the checks of them that need neither model nor texts."""
+"""Settings of the study, and checks that need neither model nor texts."""
 
 from __future__ import annotations
 
@@ -9,29 +9,27 @@ from pathlib import Path
 from probe.api import Config, UserError, compose, key
 
 SCHEMES = ("mean", "fisher")
-# Parts that the published `partitioned_N` are cut into.
+# Number of parts of the published `partitioned_N`.
 PARTS = 3
-# What the published files fix; given by the user, it would have no effect.
+# Fixed by the published files; setting these would have no effect.
 _FIXED = ("data", "subject", "layers", "average", "init.kind", "null", "site")
 
 
 @dataclass
 class PublishedTopologies:
-    """What is built."""
+    """What to build."""
 
     schemes: list[str] = key(
-        list(SCHEMES), "Averages to build, a tree each (default: mean and fisher)."
+        list(SCHEMES), "Averages to build, one tree each (default: mean and fisher)."
     )
     layer: int = key(12, "The single layer, from 0.")
-    texts: int = key(100, "Pieces of OpenWebText behind average_N and partitioned_N.")
-    many: int = key(10000, "Pieces of OpenWebText behind the large partitioned_N.")
+    texts: int = key(100, "Pieces of OpenWebText in average_N and partitioned_N.")
+    many: int = key(10000, "Pieces of OpenWebText in the large partitioned_N.")
     perplexity: list[float] | None = key(
-        [1.0, 99.0], "Percentiles of the perplexity between which pieces stay (default: [1,99])."
+        [1.0, 99.0], "Percentiles of perplexity between which pieces are kept (default: [1,99])."
     )
-    mmlu_path: str | None = key(None, "Local copy of MMLU; takes the place of the Hub.")
-    openwebtext_path: str | None = key(
-        None, "Local copy of OpenWebText; takes the place of the Hub."
-    )
+    mmlu_path: str | None = key(None, "Local copy of MMLU, used instead of the Hub.")
+    openwebtext_path: str | None = key(None, "Local copy of OpenWebText, used instead of the Hub.")
 
 
 @dataclass
@@ -39,11 +37,11 @@ class PublishedTopologiesConfig(Config):
     """The program's configuration with the settings of this study."""
 
     study: PublishedTopologies = field(default_factory=PublishedTopologies)
-    reference: str | None = key(None, "Folder of the published files, to compare with.")
+    reference: str | None = key(None, "Folder of the published files to compare with.")
 
 
 def check(config: PublishedTopologiesConfig) -> None:
-    """Tell a mistake before hours of work, not after them.
+    """Check the settings before hours of work.
 
     Raises
     ------
@@ -59,20 +57,20 @@ def check(config: PublishedTopologiesConfig) -> None:
             )
     schemes = settings.schemes
     if not schemes or len(set(schemes)) < len(schemes) or not set(schemes) <= set(SCHEMES):
-        raise UserError(f"study.schemes={schemes} is none of [mean], [fisher] and [mean,fisher]")
+        raise UserError(f"study.schemes={schemes} must be [mean], [fisher] or [mean,fisher]")
     if settings.texts < PARTS:
         raise UserError(
-            f"study.texts={settings.texts} cannot be cut into {PARTS} parts; give {PARTS} or more"
+            f"study.texts={settings.texts} cannot be split into {PARTS} parts; give {PARTS} or more"
         )
     if settings.many <= settings.texts:
         raise UserError(
-            f"study.many={settings.many} is to be more than study.texts={settings.texts}"
+            f"study.many={settings.many} must be more than study.texts={settings.texts}"
         )
     between = settings.perplexity
     if between is not None and (len(between) != 2 or not 0 <= between[0] < between[1] <= 100):
         raise UserError(
-            f"study.perplexity={between} is no pair of percentiles from 0 to 100, the lower first; "
-            "give e.g. study.perplexity=[1,99]"
+            f"study.perplexity={between} must be two percentiles from 0 to 100, the lower first, "
+            "e.g. study.perplexity=[1,99]"
         )
     for name in ("mmlu_path", "openwebtext_path"):
         path = getattr(settings, name)
@@ -88,8 +86,8 @@ def check_reference(reference: str) -> Path:
     Raises
     ------
     UserError
-        If it is none.
+        If it is not a folder.
     """
     if not Path(reference).is_dir():
-        raise UserError(f"reference={reference} is no folder; give that of the published files")
+        raise UserError(f"reference={reference} is not a folder; give that of the published files")
     return Path(reference)

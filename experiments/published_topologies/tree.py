@@ -1,4 +1,4 @@
-"""Build the tree, pass by pass; what is whole from an earlier try is kept."""
+"""Build the tree pass by pass; passes completed earlier are kept."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ logger = logging.getLogger(__name__)
 
 
 def build(config: PublishedTopologiesConfig, folder: Path) -> dict[str, Any]:
-    """Make every file of the tree, and return what is known of each pass.
+    """Build every file of the tree, and return the facts of each pass.
 
     Raises
     ------
     UserError
-        If a setting cannot work, or model or texts cannot be had.
+        If a setting cannot work, or model or texts cannot be loaded.
     """
     check(config)
     todo = passes(config)
     facts = {}
     for number, one in enumerate(todo, start=1):
-        where = f"pass {number} of {len(todo)}, {one.name}"
+        label = f"pass {number} of {len(todo)}, {one.name}"
         record = folder / "passes" / f"{one.name}.json"
-        # The pretrained weights choose the texts of the random ones, too.
-        made_of = fingerprints(replace(one.config, init=config.init))
-        before = _earlier(record, one, made_of, folder)
-        logger.info("%s: done before" if before else "%s", where)
-        facts[one.name] = before or _extract(one, made_of, folder, record)
+        # The pretrained weights also select the texts of the random ones.
+        sources = fingerprints(replace(one.config, init=config.init))
+        before = _read_record(record, one, sources, folder)
+        logger.info("%s: done before" if before else "%s", label)
+        facts[one.name] = before or _extract(one, sources, folder, record)
     return {"passes": facts}
 
 
-def _extract(one: Pass, made_of: dict[str, str], folder: Path, record: Path) -> dict[str, Any]:
-    """Write the files of a pass, then its record: where that is, the files are its own."""
-    record.unlink(missing_ok=True)  # of other texts, if there is one
+def _extract(one: Pass, sources: dict[str, str], folder: Path, record: Path) -> dict[str, Any]:
+    """Write the files of a pass and then its record, which says that they are complete."""
+    record.unlink(missing_ok=True)  # of other texts, if any
     unfinished = record.with_suffix(".unfinished")
     topologies, facts = extract_views(one.config, one.views, unfinished)
     files = {}
@@ -52,20 +52,22 @@ def _extract(one: Pass, made_of: dict[str, str], folder: Path, record: Path) -> 
         files[topology.name] = {
             name: getattr(topology, name) for name in ("layers", "scheme", "examples", "undefined")
         }
-    known = {key: getattr(facts, key) for key in ("examples", "tokens", "skipped", "ranks")}
-    known |= {"fingerprints": made_of, "files": files}
+    content = {key: getattr(facts, key) for key in ("examples", "tokens", "skipped", "ranks")}
+    content |= {"fingerprints": sources, "files": files}
     with atomic_write(record) as part:
-        part.write_text(json.dumps(known, indent=1) + "\n")
+        part.write_text(json.dumps(content, indent=1) + "\n")
     shutil.rmtree(unfinished, ignore_errors=True)
-    return known
+    return content
 
 
-def _earlier(
-    record: Path, one: Pass, made_of: dict[str, str], folder: Path
+def _read_record(
+    record: Path, one: Pass, sources: dict[str, str], folder: Path
 ) -> dict[str, Any] | None:
-    """Return what an earlier try noted of a pass, if it was of the same model, texts and files."""
+    """Return the record of a completed pass, if it had the same model, texts and files."""
     if not record.is_file():
         return None
     before: dict[str, Any] = json.loads(record.read_text())
-    whole = one.paths == before["files"].keys() and all((folder / p).is_file() for p in one.paths)
-    return before if whole and before["fingerprints"] == made_of else None
+    complete = one.paths == before["files"].keys() and all(
+        (folder / path).is_file() for path in one.paths
+    )
+    return before if complete and before["fingerprints"] == sources else None

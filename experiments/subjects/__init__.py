@@ -1,14 +1,14 @@
 """
-Compare the topologies of subjects with each other, and with what the words alone would give.
+Compare the topologies of subjects, against token embeddings and bags of tokens.
 
-Question: do subjects have topologies of their own (Zheng et al. 2025, arXiv:2506.01042), does a
-text's topology tell its subject better than its vocabulary does, and what does a single neuron,
-set from low to high, change in what the model says next?
+Question: do subjects have their own topologies (Zheng et al. 2025, arXiv:2506.01042), does a
+text's topology predict its subject better than its vocabulary does, and how does sweeping a single
+neuron change the next token?
 
-How: every subject gives equally many texts of equally many tokens. The mean topologies of subjects
-are correlated and clustered, beside the ceiling that halves of one subject set, and beside the
-same of the token embeddings and of bags of tokens; whole prompts and the questions alone. Single
-texts are given to the nearest mean topology of other documents.
+How: every subject has the same number of texts with the same number of tokens. The mean topologies
+of subjects are correlated and clustered, against the noise ceiling (two halves of one subject), and
+against token embeddings and bags of tokens; for whole prompts and for the questions alone. Single
+texts are classified by the nearest mean topology of other documents.
 
 Commands:
   `{program} model=qwen0.5b data=mmlu subject=stem layers=middle`

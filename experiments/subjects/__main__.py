@@ -11,7 +11,7 @@ from probe.api import study
 
 
 def compare_subjects(config: SubjectsConfig, folder: Path) -> dict[str, Any]:
-    """Do the study; imported here, so that --help does not wait."""
+    """Run the study; imported here so that --help is fast."""
     from experiments.subjects.task import run
 
     return run(config, folder)

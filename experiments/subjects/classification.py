@@ -1,4 +1,4 @@
-"""Guess a text's subject from the nearest mean topology of other documents."""
+"""Classification of a text's subject by the nearest mean topology of other documents."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.statistics import permutation_p
-from experiments.subjects.likeness import Matrix
+from experiments.subjects.covariances import Matrix
 from experiments.subjects.similarity import mean_weights
 
 
 @dataclass(frozen=True, eq=False)
 class Guesses:
-    """Which texts were guessed right.
+    """Which texts were classified correctly.
 
     Attributes
     ----------
     right : ndarray of bool, shape (n_test,)
-        Whether the nearest mean is that of a text's own subject.
+        Whether the nearest mean is that of the text's own subject.
     null : list of float
-        Accuracies after the subjects were permuted, among the training and among the test
-        documents: permuted in training alone, what sets two subjects apart would still be found,
-        and all of it be right or wrong together.
+        Accuracies with permuted subjects, among the training and among the test documents. Permuted
+        in training alone, two subjects would still be separated, with all texts right or all wrong.
     """
 
     right: NDArray[np.bool_]
@@ -32,7 +31,7 @@ class Guesses:
 
     @property
     def accuracy(self) -> float:
-        """Share of the texts guessed right."""
+        """Share of the texts classified correctly."""
         return float(self.right.mean())
 
     @property
@@ -50,7 +49,7 @@ def guess(
     permutations: int,
     seed: int,
 ) -> Guesses:
-    """Guess the subjects of test texts, and again with permuted labels of whole documents."""
+    """Classify the test texts, and again with the labels of whole documents permuted."""
     rng, null = np.random.default_rng(seed), []
     for _ in range(permutations):
         permuted = list(subjects)
@@ -70,16 +69,16 @@ def _right(
     train: NDArray[np.int64],
     test: NDArray[np.int64],
 ) -> NDArray[np.bool_]:
-    """Correlate what sets texts and subjects apart from the mean over all subjects.
+    """Correlate texts with subjects, both centred on the mean over all subjects.
 
-    A text's own norm is left out: it is the same for all subjects.
+    A text's own norm is omitted: it is the same for all subjects.
     """
     names = np.array(sorted(set(subjects)))
     means = mean_weights(subjects, train)
     common = means.mean(axis=0)
-    apart = means - common
-    with_texts = covariances @ apart.T
-    norms = np.sqrt((apart.T * with_texts).sum(axis=0))
+    centred = means - common
+    with_texts = covariances @ centred.T
+    norms = np.sqrt((centred.T * with_texts).sum(axis=0))
     scores = (with_texts[test] - common @ with_texts) / norms
     right: NDArray[np.bool_] = names[scores.argmax(axis=1)] == np.array(subjects)[test]
     return right

@@ -10,35 +10,35 @@ from matplotlib.figure import Figure
 from scipy.cluster.hierarchy import dendrogram, linkage
 from scipy.spatial.distance import squareform
 
-from experiments.subjects.likeness import Matrix
+from experiments.subjects.covariances import Matrix
 from experiments.subjects.similarity import Similarity
 from probe.api.drawing import BLUE, GREY, ORANGE, SHARES, grid, name_rows_and_columns, write_values
 
 
 def clusters(whole: Matrix) -> Matrix:
-    """Cluster subjects by 1 − r, average linkage, as SciPy's table of merges."""
+    """Cluster subjects by 1 − r with average linkage; return SciPy's table of merges."""
     distance = np.clip(1 - (whole + whole.T) / 2, 0, 2)
     np.fill_diagonal(distance, 0)
     merges: Matrix = linkage(squareform(distance, checks=False), "average")
     return merges
 
 
-def similarity_map(said: str, found: Similarity, names: Sequence[str]) -> Figure:
-    """Draw correlations in the order of the dendrogram above them; beside it those of halves."""
-    merges = clusters(found.whole)
+def similarity_map(title: str, similarity: Similarity, names: Sequence[str]) -> Figure:
+    """Draw the correlations of means in the order of a dendrogram, and those of halves."""
+    merges = clusters(similarity.whole)
     tree = dendrogram(merges, no_plot=True)
     order = tree["leaves"]
     width = max(4.0, 0.32 * len(names) + 2)
-    figure, (whole, halves) = grid(said, 2, 2, (min(width, 11), min(width, 11)))
-    low = min(float(found.whole.min()), float(found.halves.min()))
-    for axes, matrix in ((whole, found.whole), (halves, found.halves)):
+    figure, (whole, halves) = grid(title, 2, 2, (min(width, 11), min(width, 11)))
+    low = min(float(similarity.whole.min()), float(similarity.halves.min()))
+    for axes, matrix in ((whole, similarity.whole), (halves, similarity.halves)):
         image = axes.imshow(matrix[np.ix_(order, order)], cmap=SHARES, vmin=low, vmax=1)
         write_values(axes, image)
         name_rows_and_columns(axes, [names[place].replace("_", " ") for place in order])
         axes.tick_params(labelsize=6)
         figure.colorbar(image, ax=axes, label="correlation (dimensionless)", shrink=0.7)
     whole.set_title("means of all texts", fontsize=8)
-    halves.set_title("halves; diagonal: ceiling", fontsize=8)
+    halves.set_title("halves; diagonal: noise ceiling", fontsize=8)
     branches = whole.inset_axes((0, 1.12, 1, 0.25))
     for across, up in zip(tree["icoord"], tree["dcoord"], strict=True):
         # SciPy puts leaves at 5, 15, 25, …
@@ -49,11 +49,11 @@ def similarity_map(said: str, found: Similarity, names: Sequence[str]) -> Figure
     return figure
 
 
-def accuracy_bars(said: str, rows: Sequence[dict[str, Any]]) -> Figure:
-    """Draw how often the nearest mean is right, a panel a part, beside permuted labels."""
+def accuracy_bars(title: str, rows: Sequence[dict[str, Any]]) -> Figure:
+    """Draw the accuracy of the nearest mean against permuted labels, one panel per part."""
     parts = list(dict.fromkeys(row["part"] for row in rows))
-    figure, every = grid(said, len(parts), 2, (4.4, 3.0))
-    for axes, part in zip(every, parts, strict=True):
+    figure, panels = grid(title, len(parts), 2, (4.4, 3.0))
+    for axes, part in zip(panels, parts, strict=True):
         of_part = [row for row in rows if row["part"] == part]
         place = np.arange(len(of_part))
         mean = np.array([row["accuracy"] for row in of_part])
@@ -68,20 +68,20 @@ def accuracy_bars(said: str, rows: Sequence[dict[str, Any]]) -> Figure:
         axes.tick_params(labelsize=7)
         axes.set_title(f"{part}; dotted: 95 % of permuted labels", fontsize=8)
         axes.set(ylim=(0, 1))
-        axes.set_ylabel("share of subjects guessed right", fontsize=8)
+        axes.set_ylabel("accuracy (share of texts)", fontsize=8)
     return figure
 
 
-def sweep_curves(said: str, rows: Sequence[dict[str, Any]], unit: str) -> Figure:
-    """Draw each effect against the value, chosen neurons in colour, controls in grey."""
+def sweep_curves(title: str, rows: Sequence[dict[str, Any]], unit: str) -> Figure:
+    """Draw each effect against the value; chosen neurons in colour, controls in grey."""
     effects = {
         "kl": "KL divergence of the next token (nats)",
         "changed_top": "share of texts with another top token",
         "accuracy": "share of questions answered right",
     }
     present = {name: label for name, label in effects.items() if name in rows[0]}
-    figure, every = grid(said, len(present), 3, (3.6, 2.8))
-    for axes, (name, label) in zip(every, present.items(), strict=True):
+    figure, panels = grid(title, len(present), 3, (3.6, 2.8))
+    for axes, (name, label) in zip(panels, present.items(), strict=True):
         for neuron in dict.fromkeys(row["neuron"] for row in rows):
             curve = [row for row in rows if row["neuron"] == neuron]
             chosen = curve[0]["kind"] == "chosen"
@@ -97,5 +97,5 @@ def sweep_curves(said: str, rows: Sequence[dict[str, Any]], unit: str) -> Figure
         axes.set_xlabel(f"value ({unit})", fontsize=8)
         axes.set_ylabel(label, fontsize=8)
         axes.tick_params(labelsize=7)
-    every[0].legend(fontsize=6, frameon=False)
+    panels[0].legend(fontsize=6, frameon=False)
     return figure

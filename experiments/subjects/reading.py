@@ -1,4 +1,4 @@
-"""One pass over the texts: equally long pieces of each, standardised, and their tokens."""
+"""One pass over the texts: standardised series of equal length, and their tokens."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ EMBEDDING, BAG = "embeddings", "bag of tokens"
 
 @dataclass
 class Text:
-    """What is kept of one text.
+    """One text: its document, tokens and series.
 
     Attributes
     ----------
     name, subject, group : str
-        Its document's name, subject, and what it shares with others of its group.
+        Its document's name, subject and group.
     answer : int, optional
         The right choice, from 0.
     choices : int
-        Number of choices, 0 where it is no question.
+        Number of choices; 0 if it is not a question.
     tokens : ndarray of int64
         All token ids of the prompt.
     counted : dict of str to ndarray of int64
-        Token ids that count, by part: those of the prompt, those of the question.
+        Token ids in the correlation, by part: those of the prompt, those of the question.
     series : dict of (str, str) to Tensor, each of shape (n_tokens, n_neurons)
-        Series of unit length, by what was read and the part.
+        Series of unit length, by layer (or embeddings) and part.
     """
 
     name: str
@@ -54,18 +54,18 @@ class Text:
 
 
 def read(config: Config, settings: Subjects, skip_first: int) -> list[Text]:
-    """Read every text that is long enough, and keep equally many of each subject.
+    """Read every text that is long enough, and keep the same number of each subject.
 
     Raises
     ------
     UserError
-        If there are not two subjects with enough texts, or model or data cannot be had.
+        If there are not two subjects with enough texts, or model or data cannot be loaded.
     """
     from probe.api.parts import load_tokenizer
 
     documents, tokenizer = Documents(config), load_tokenizer(config.model)
     embed = _embedding(config)
-    found: dict[str, list[tuple[int, Text]]] = defaultdict(list)
+    by_subject: dict[str, list[tuple[int, Text]]] = defaultdict(list)
     for example in iterate(config):
         document = documents[example.document]
         text = Text(
@@ -78,13 +78,16 @@ def read(config: Config, settings: Subjects, skip_first: int) -> list[Text]:
         )
         places = _places(document.text, len(text.tokens), tokenizer, config, settings, skip_first)
         if places is not None:
-            _keep(text, example, places, embed)
-            members = found[text.subject]
+            _add_series(text, example, places, embed)
+            members = by_subject[text.subject]
             insort(members, (example.example, text), key=lambda pair: pair[0])
             if settings.examples is not None:
-                del members[settings.examples :]  # they come by length; the first are wanted
+                del members[
+                    settings.examples :
+                ]  # examples come by length; the first by index are kept
     return _equally_many(
-        {subject: [text for _, text in members] for subject, members in found.items()}, settings
+        {subject: [text for _, text in members] for subject, members in by_subject.items()},
+        settings,
     )
 
 
@@ -97,8 +100,8 @@ def layers(texts: Sequence[Text]) -> list[str]:
 def _places(
     text: str, length: int, tokenizer: Any, config: Config, settings: Subjects, skip_first: int
 ) -> dict[str, Tensor] | None:
-    """Return the places of the tokens that count, by part, or None for too short a text."""
-    wanted = {PROMPT: (torch.arange(skip_first, length), settings.tokens)}
+    """Return the places of the tokens to correlate, by part; None if the text is too short."""
+    candidates = {PROMPT: (torch.arange(skip_first, length), settings.tokens)}
     span = question_span(text)
     if span is not None:
         encoded = tokenizer(
@@ -109,14 +112,14 @@ def _places(
             for place, (start, stop) in enumerate(encoded["offset_mapping"])
             if place >= skip_first and span[0] < stop and start < min(span[1], stop)
         ]
-        wanted[QUESTION] = (torch.tensor(inside, dtype=torch.long), settings.question_tokens)
-    if any(len(places) < number for places, number in wanted.values()):
+        candidates[QUESTION] = (torch.tensor(inside, dtype=torch.long), settings.question_tokens)
+    if any(len(places) < number for places, number in candidates.values()):
         return None
-    return {part: places[:number] for part, (places, number) in wanted.items()}
+    return {part: places[:number] for part, (places, number) in candidates.items()}
 
 
 def question_span(text: str) -> tuple[int, int] | None:
-    r"""Return where in a prompt the question itself begins and ends; None where there is none.
+    r"""Return the span of the question itself in a prompt; None if there is none.
 
     Examples
     --------
@@ -128,7 +131,7 @@ def question_span(text: str) -> tuple[int, int] | None:
     return (len(head), choices) if text.startswith(head) and choices > len(head) else None
 
 
-def _keep(
+def _add_series(
     text: Text,
     example: ExampleActivations,
     places: dict[str, Tensor],
@@ -143,7 +146,7 @@ def _keep(
 
 
 def unit_series(activations: Tensor) -> Tensor:
-    """Centre and scale every neuron's series to length 1; a constant one becomes zero."""
+    """Centre every neuron's series and scale it to length 1; a constant one becomes zero."""
     from probe.api.parts import standardise
 
     keep = torch.ones(1, len(activations), dtype=torch.bool)
@@ -151,7 +154,7 @@ def unit_series(activations: Tensor) -> Tensor:
 
 
 def _embedding(config: Config) -> Callable[[Tensor], Tensor]:
-    """Return the model's input embeddings of tokens, without positions."""
+    """Return a function that looks up the model's token embeddings, without positions."""
     from probe.api.parts import load_trunk
 
     trunk: Any = load_trunk(config.model, config.init, torch.device("cpu"))
@@ -160,25 +163,23 @@ def _embedding(config: Config) -> Callable[[Tensor], Tensor]:
 
 
 def _equally_many(by_subject: Mapping[str, list[Text]], settings: Subjects) -> list[Text]:
-    """Keep the first texts of each subject, as many as the least has or as are wanted."""
+    """Keep the first texts of each subject: `study.examples`, or as many as the smallest has."""
     counts = {subject: len(members) for subject, members in by_subject.items()}
     number = settings.examples or min(counts.values(), default=0)
-    kept = {subject: members for subject, members in by_subject.items() if len(members) >= number}
-    for subject in sorted(set(by_subject) - set(kept)):
+    large = {subject: members for subject, members in by_subject.items() if len(members) >= number}
+    for subject in sorted(set(by_subject) - set(large)):
         logger.warning(
-            "%s has %d texts that are long enough, and stays out", subject, counts[subject]
+            "%s has only %d texts that are long enough, and is left out", subject, counts[subject]
         )
-    if len(kept) < 2 or number < 4:
-        said = (
-            ", ".join(f"{subject} {count}" for subject, count in sorted(counts.items())) or "none"
-        )
+    if len(large) < 2 or number < 4:
+        listed = ", ".join(f"{subject} {count}" for subject, count in sorted(counts.items()))
         raise UserError(
-            f"two subjects with 4 texts each of {settings.tokens} tokens, of which "
-            f"{settings.question_tokens} the question's, are wanted, or study.examples of each; "
-            f"there are: {said}; give more texts or subjects, or a smaller study.tokens and "
+            f"two subjects need 4 texts each (or study.examples) of {settings.tokens} tokens, "
+            f"{settings.question_tokens} of them in the question, and there are: "
+            f"{listed or 'none'}; give more texts or subjects, or a smaller study.tokens and "
             "study.question_tokens"
         )
-    parts = {part for members in kept.values() for text in members for part in text.counted}
-    if len(parts) > 1 and any(len(t.counted) < 2 for members in kept.values() for t in members):
-        raise UserError("some texts are questions with choices and others are not; take one kind")
-    return [text for subject in sorted(kept) for text in kept[subject][:number]]
+    texts = [text for members in large.values() for text in members]
+    if len({len(text.counted) for text in texts}) > 1:
+        raise UserError("some texts are questions with choices and others are not; use one kind")
+    return [text for subject in sorted(large) for text in large[subject][:number]]

@@ -1,4 +1,4 @@
-"""Settings of the study, and the checks of them that need neither model nor texts."""
+"""Settings of the study, and checks that need neither model nor texts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Sweep(StrEnum):
 
 
 class Unit(StrEnum):
-    """What the values are counted in."""
+    """Unit of the values."""
 
     sd = "sd"
     raw = "raw"
@@ -27,29 +27,35 @@ class Unit(StrEnum):
 
 @dataclass
 class Subjects:
-    """What is compared, and how a neuron is swept."""
+    """The subjects to compare, and the sweep of a neuron."""
 
     subjects: list[str] = key(
-        [], "Options of the group subject, taken together (default: its own)."
+        [], "Options of the group subject to combine (default: that of subject=)."
     )
-    tokens: int = key(64, "Tokens of a prompt that count, the first ones; shorter ones stay out.")
-    question_tokens: int = key(24, "Tokens of a question alone that count, likewise.")
-    examples: int | None = key(None, "Texts of each subject (default: as many as the least has).")
-    splits: int = key(20, "Random halves of each subject, for the ceiling.")
-    test_share: float = key(0.3, "Share of a subject's texts whose subject is guessed.")
-    permutations: int = key(200, "Permutations of labels, as a null.")
-    repetitions: int = key(1000, "Draws of documents behind an interval.")
+    tokens: int = key(
+        64, "First tokens of a prompt that are correlated; shorter prompts are dropped."
+    )
+    question_tokens: int = key(
+        24, "First tokens of the question alone that are correlated, likewise."
+    )
+    examples: int | None = key(None, "Texts per subject (default: as many as the smallest has).")
+    splits: int = key(20, "Random splits of each subject, for the noise ceiling.")
+    test_share: float = key(
+        0.3, "Fraction of a subject's texts in the test set of the classification."
+    )
+    permutations: int = key(200, "Permutations of labels, a null model.")
+    repetitions: int = key(1000, "Bootstrap draws of documents for intervals.")
     seed: int = key(0, "Seed of halves, splits, permutations, draws and control neurons.")
-    sweep: Sweep = key(
-        Sweep.add, "add values to a neuron of the middle one of the layers, or set it."
-    )
-    neurons: list[int] = key([], "Neurons to sweep (default: that of the largest strength).")
-    controls: int = key(4, "Further neurons to sweep, drawn at random.")
+    sweep: Sweep = key(Sweep.add, "Add values to a neuron of the middle layer, or set it to them.")
+    neurons: list[int] = key([], "Neurons to sweep (default: the one of largest strength).")
+    controls: int = key(4, "Random control neurons to sweep.")
     values: list[float] = key(
         [-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0], "Values of the sweep (default: from -2 to 2)."
     )
-    unit: Unit = key(Unit.sd, "Values are in standard deviations of the neuron (sd), or as read.")
-    sweep_examples: int = key(100, "Texts of the sweep.")
+    unit: Unit = key(
+        Unit.sd, "Unit of the values: the neuron's standard deviation (sd), or raw activation."
+    )
+    sweep_examples: int = key(100, "Texts in the sweep.")
 
 
 @dataclass
@@ -60,7 +66,7 @@ class SubjectsConfig(Config):
 
 
 def check(config: SubjectsConfig) -> Config:
-    """Tell a mistake before any work, and return the configuration of the texts.
+    """Check the settings, and return the configuration of the texts.
 
     Raises
     ------
@@ -76,50 +82,52 @@ def check(config: SubjectsConfig) -> Config:
                 f"study.{name}={getattr(settings, name)} is too small; give {bound} or more"
             )
     if settings.examples is not None and settings.examples < 4:
-        raise UserError(f"study.examples={settings.examples} is too few; give 4 or more a subject")
+        raise UserError(
+            f"study.examples={settings.examples} is too small; give 4 or more per subject"
+        )
     if not 0 < settings.test_share < 1:
-        raise UserError(f"study.test_share={settings.test_share} is no share between 0 and 1")
+        raise UserError(f"study.test_share={settings.test_share} must be between 0 and 1")
     if not settings.values or not all(map(isfinite, settings.values)):
         raise UserError(
-            f"study.values={settings.values} are no finite numbers; give e.g. study.values=[-1,0,1]"
+            f"study.values={settings.values} must be finite numbers, e.g. study.values=[-1,0,1]"
         )
     if config.subject is None:
-        raise UserError("this data has no subjects; take data=mmlu, mmlu_pro or sample")
+        raise UserError("this data set has no subjects; use data=mmlu, mmlu_pro or sample")
     if data.cut.value != "whole" or config.model.chat:
         raise UserError(
-            "subjects are compared over whole prompts, of which the question is found by its place;"
-            " leave data.cut and model.chat out"
+            "subjects are compared by whole prompts, in which the question has a fixed position; "
+            "leave data.cut and model.chat out"
         )
     if config.layers.selection.value in ("cross", "full"):
         raise UserError(
-            f"layers={config.layers.selection.value} joins neurons of several layers; take "
+            f"layers={config.layers.selection.value} joins neurons of several layers; use "
             "layers=each, middle or numbers"
         )
     if config.init.kind.value == "random" and settings.sweep is not Sweep.none:
         raise UserError(
-            "init=random has no trained language-model head to sweep a neuron of; give "
+            "init=random has no trained language-model head, which the sweep needs; give "
             "study.sweep=none"
         )
     return _texts(config)
 
 
 def sources(config: SubjectsConfig) -> list[Config]:
-    """Check, and return the configurations whose model and texts are read."""
+    """Check the settings, and return the configurations whose model and texts are read."""
     return [check(config)]
 
 
 def _texts(config: SubjectsConfig) -> Config:
-    """Return the configuration with all subjects; first tokens come off later."""
+    """Return the configuration with all subjects; `skip_first` is applied later."""
     plain = deepcopy(
         Config(**{field.name: getattr(config, field.name) for field in fields(Config)})
     )
     plain.data = replace(plain.data, skip_first=0)
-    chosen = [compose(f"subject={name}").subject for name in config.study.subjects]
-    subjects = [subject for subject in chosen if subject is not None]
+    options = [compose(f"subject={name}").subject for name in config.study.subjects]
+    subjects = [subject for subject in options if subject is not None]
     if subjects and plain.subject is not None:
-        named = {
+        members = {
             name: list(dict.fromkeys(part for s in subjects for part in getattr(s, name)))
             for name in ("mmlu", "mmlu_pro", "sample")
         }
-        plain.subject = replace(plain.subject, name="+".join(config.study.subjects), **named)
+        plain.subject = replace(plain.subject, name="+".join(config.study.subjects), **members)
     return plain

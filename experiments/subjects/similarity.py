@@ -1,4 +1,4 @@
-"""How alike subjects are, beside how alike two halves of one subject are."""
+"""Similarity of subjects, against the similarity of two halves of one subject."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.statistics import permutation_p, split_by_group
-from experiments.subjects.likeness import Matrix
+from experiments.subjects.covariances import Matrix
 
-# Fewer subjects than this have too few pairs for a pattern.
+# Fewer subjects have too few pairs to compare patterns.
 LEAST_SUBJECTS = 4
 
 
@@ -24,9 +24,9 @@ class Similarity:
     whole : ndarray, shape (n_subjects, n_subjects)
         Correlations of the means of all texts, ones on the diagonal.
     halves : ndarray, shape (n_subjects, n_subjects)
-        Correlations of the mean of a half of one subject with that of a half of another, or with
-        the other half of its own on the diagonal, averaged over splits: equally noisy everywhere,
-        so that a difference from the diagonal is one between subjects.
+        Correlations between half of one subject and half of another, or the two halves of one on
+        the diagonal, averaged over splits. All are equally noisy, so that a difference from the
+        diagonal is a difference between subjects.
     """
 
     whole: Matrix
@@ -39,7 +39,7 @@ class Similarity:
 
     @property
     def ceiling(self) -> float:
-        """Mean correlation between the two halves of a subject."""
+        """Noise ceiling: mean correlation between the two halves of a subject."""
         return float(np.diagonal(self.halves).mean())
 
     @property
@@ -60,15 +60,15 @@ def similarity(
     subjects, groups : sequence of str
         Subject and group of every text; a group stays in one half.
     splits, seed : int
-        How many random halves, and their seed.
+        Number of random splits, and their seed.
     """
     weights = mean_weights(subjects, np.arange(len(subjects)))
     halves = []
     for split in range(splits):
         parts = subject_parts(subjects, groups, [0.5, 0.5], seed + split)
         first, second = (mean_weights(subjects, part) for part in parts)
-        found = correlations(covariances, first, second)
-        halves.append((found + found.T) / 2)
+        r = correlations(covariances, first, second)
+        halves.append((r + r.T) / 2)
     mean: Matrix = np.array(halves).mean(axis=0)
     return Similarity(correlations(covariances, weights, weights), mean)
 
@@ -76,7 +76,7 @@ def similarity(
 def subject_parts(
     subjects: Sequence[str], groups: Sequence[str], fractions: Sequence[float], seed: int
 ) -> list[NDArray[np.int64]]:
-    """Split the texts of each subject by group, in the same shares.
+    """Split the texts of each subject by group, in the same fractions.
 
     Raises
     ------
@@ -86,14 +86,14 @@ def subject_parts(
     parts: list[list[int]] = [[] for _ in fractions]
     for subject in sorted(set(subjects)):
         members = [text for text, name in enumerate(subjects) if name == subject]
-        found = split_by_group([groups[text] for text in members], fractions, seed)
-        for part, numbers in zip(parts, found, strict=True):
+        split = split_by_group([groups[text] for text in members], fractions, seed)
+        for part, numbers in zip(parts, split, strict=True):
             part += [members[number] for number in numbers]
     return [np.array(sorted(part), dtype=np.int64) for part in parts]
 
 
 def mean_weights(subjects: Sequence[str], texts: NDArray[np.int64]) -> Matrix:
-    """Return the weights that make a mean over some texts of each subject, a row a subject."""
+    """Return the weights of the mean over some texts of each subject, one row per subject."""
     names = sorted(set(subjects))
     weights = np.zeros((len(names), len(subjects)))
     for text in texts:
@@ -104,10 +104,10 @@ def mean_weights(subjects: Sequence[str], texts: NDArray[np.int64]) -> Matrix:
 
 def correlations(covariances: Matrix, first: Matrix, second: Matrix) -> Matrix:
     """Correlate weighted sums of topologies, shape (n_first, n_second)."""
-    found: Matrix = first @ covariances @ second.T
-    ours, theirs = (np.sqrt(((w @ covariances) * w).sum(axis=1)) for w in (first, second))
-    scale: Matrix = np.outer(ours, theirs)
-    return np.divide(found, scale, out=np.zeros_like(found), where=scale > 0)
+    between: Matrix = first @ covariances @ second.T
+    norms = [np.sqrt(((w @ covariances) * w).sum(axis=1)) for w in (first, second)]
+    scale: Matrix = np.outer(*norms)
+    return np.divide(between, scale, out=np.zeros_like(between), where=scale > 0)
 
 
 def off_diagonal(matrix: Matrix) -> NDArray[np.float64]:
@@ -119,10 +119,10 @@ def off_diagonal(matrix: Matrix) -> NDArray[np.float64]:
 def pattern(
     first: Matrix, second: Matrix, permutations: int, seed: int
 ) -> tuple[float, float] | None:
-    """Correlate which subjects are alike in two ways, and say how often relabelling does as well.
+    """Correlate two similarity matrices of subjects; return r and its p value.
 
-    Mantel (1967), The detection of disease clustering: subjects of one matrix are permuted. None
-    for too few subjects.
+    Mantel test (Mantel 1967, The detection of disease clustering): the subjects of one matrix are
+    permuted. None for too few subjects.
     """
     n = len(first)
     if n < LEAST_SUBJECTS:

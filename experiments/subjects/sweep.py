@@ -1,4 +1,4 @@
-"""One neuron of one block from low to high, and what the model says next."""
+"""Sweep of one neuron of a block, and its effect on the next token."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from experiments.subjects.reading import Text
 from experiments.subjects.settings import Subjects, Sweep, Unit
 from probe.api import Config, UserError
 
-# Logits of a batch, in numbers: some 0.25 GB.
+# Logits per batch, about 0.25 GB.
 _LOGITS = 1 << 26
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 @dataclass(frozen=True)
 class Change:
-    """What is done to the output of a block.
+    """A change of one neuron in the output of a block.
 
     Attributes
     ----------
     neuron : int
-        Which of its neurons.
+        The neuron.
     value : float
-        What is added to it at every token, or put in its place.
+        Added to it at every token, or put in its place.
     sweep : Sweep
         add or set.
     """
@@ -52,19 +52,19 @@ class Change:
 
 
 class Speaker:
-    """A language model that reads prompts, perhaps with a change in one block.
+    """A language model that reads prompts, optionally with a change in one block.
 
     Parameters
     ----------
     config : Config
         Its model.
     layer : int
-        The block of which the output is changed.
+        The block whose output is changed.
 
     Raises
     ------
     UserError
-        If the model cannot be had, or has no language-model head.
+        If the model cannot be loaded, or has no language-model head.
     """
 
     def __init__(self, config: Config, layer: int) -> None:
@@ -78,7 +78,7 @@ class Speaker:
 
     @contextmanager
     def changed(self, change: Change | None) -> Iterator[None]:
-        """Change what the block hands on."""
+        """Change the block's output meanwhile."""
 
         def alter(_: nn.Module, __: Any, output: Any) -> Any:
             if change is None:
@@ -106,10 +106,10 @@ class Speaker:
         with self.changed(change):
             for batch in form_batches(examples, budget):
                 tensors = batch.tensors(0, Side.right, 0).to(self.device)
-                found = self.model(**model_inputs(self.model, self.config.model, tensors)).logits
+                output = self.model(**model_inputs(self.model, self.config.model, tensors)).logits
                 last = tensors.attended.sum(dim=1) - 1
                 rows = torch.arange(len(last), device=self.device)
-                logits[batch.members] = found[rows, last][:, :vocabulary].float().cpu()
+                logits[batch.members] = output[rows, last][:, :vocabulary].float().cpu()
         return logits
 
     def deviations(self, prompts: Sequence[NDArray[np.int64]]) -> Tensor:
@@ -117,8 +117,8 @@ class Speaker:
         rows: list[Tensor] = []
 
         def keep(_: nn.Module, __: Any, output: Any) -> None:
-            seen = output[0] if isinstance(output, tuple) else output
-            rows.append(seen.reshape(-1, seen.shape[-1]).double().cpu())
+            activations = output[0] if isinstance(output, tuple) else output
+            rows.append(activations.reshape(-1, activations.shape[-1]).double().cpu())
 
         handle = self.block.register_forward_hook(keep)
         try:
@@ -130,34 +130,32 @@ class Speaker:
         return torch.cat(rows).std(dim=0, correction=0)
 
     def letters(self, number: int) -> list[int]:
-        """Return the tokens of the first letters, without a space before them."""
-        found = []
+        """Return the tokens of the first letters of the alphabet, without a leading space."""
+        tokens = []
         for letter in _LETTERS[:number]:
             token = self.tokenizer.convert_tokens_to_ids(letter)
             if token is None or token == self.tokenizer.unk_token_id:
                 token = self.tokenizer.encode(letter, add_special_tokens=False)[-1]
-            found.append(token)
-        return found
+            tokens.append(token)
+        return tokens
 
 
 def sweep_rows(
     config: Config, settings: Subjects, texts: Sequence[Text], layer: int, hub: int
 ) -> list[dict[str, Any]]:
-    """Sweep the chosen neurons and controls; a row for each value of each neuron.
+    """Sweep the chosen neurons and controls; return one row per neuron and value.
 
     Raises
     ------
     UserError
-        If a neuron is not there, or the model has no language-model head.
+        If a neuron does not exist, or the model has no language-model head.
     """
     speaker = Speaker(config, layer)
     prompts = [text.tokens for text in texts]
     deviation = speaker.deviations(prompts)
     chosen = settings.neurons or [hub]
     if not all(0 <= neuron < len(deviation) for neuron in chosen):
-        raise UserError(
-            f"study.neurons={chosen} has a neuron that is not among 0 to {len(deviation) - 1}"
-        )
+        raise UserError(f"study.neurons={chosen} must be between 0 and {len(deviation) - 1}")
     others = np.setdiff1d(np.arange(len(deviation)), chosen)
     controls = np.random.default_rng(settings.seed).permutation(others)[: settings.controls]
     neurons = [*((n, "chosen") for n in chosen), *((n, "control") for n in controls.tolist())]
@@ -176,17 +174,17 @@ def sweep_rows(
 def _effect(
     plain: Tensor, swept: Tensor, texts: Sequence[Text], speaker: Speaker, settings: Subjects
 ) -> dict[str, float]:
-    """Say how far the next token's distribution moved, and how many questions are right now."""
+    """Measure how the next token's distribution and the answers to questions change."""
     log_p, log_q = (logits.double().log_softmax(dim=1) for logits in (plain, swept))
     divergence = (log_p.exp() * (log_p - log_q)).sum(dim=1).numpy()
     measured = {"kl": divergence, "changed_top": _top_moved(plain, swept)}
     if all(text.choices and text.answer is not None for text in texts):
         measured["accuracy"] = right_answers(swept, texts, speaker)
-    found = {}
+    effect = {}
     for name, values in measured.items():
-        found[name] = float(values.mean())
-        found[f"{name}_low"], found[f"{name}_high"] = _interval(values, texts, settings)
-    return found
+        effect[name] = float(values.mean())
+        effect[f"{name}_low"], effect[f"{name}_high"] = _interval(values, texts, settings)
+    return effect
 
 
 def _top_moved(plain: Tensor, swept: Tensor) -> NDArray[np.float64]:
@@ -206,7 +204,7 @@ def _interval(
 
 
 def right_answers(logits: Tensor, texts: Sequence[Text], speaker: Speaker) -> NDArray[np.float64]:
-    """Return 1 where the largest logit among a question's letters is the right one's, else 0."""
+    """Return 1 where the right letter has the largest logit among the choices, else 0."""
     ids = speaker.letters(max(text.choices for text in texts))
     return np.array(
         [

@@ -1,4 +1,4 @@
-"""The study from beginning to end: read, correlate, guess, sweep, draw."""
+"""The study from start to finish: read, correlate, classify, sweep, draw."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from experiments.statistics import bootstrap, paired_difference
 from experiments.subjects.classification import Guesses, guess
+from experiments.subjects.covariances import covariances, mean_strengths
 from experiments.subjects.figures import accuracy_bars, similarity_map, sweep_curves
-from experiments.subjects.likeness import covariances, mean_strengths
 from experiments.subjects.reading import BAG, EMBEDDING, PROMPT, QUESTION, Text, layers, read
 from experiments.subjects.settings import Subjects, SubjectsConfig, Sweep, check
 from experiments.subjects.similarity import Similarity, pattern, similarity, subject_parts
@@ -26,7 +26,7 @@ Rows = list[dict[str, Any]]
 
 
 def run(config: SubjectsConfig, folder: Path) -> dict[str, Any]:
-    """Do the study and leave its tables and figures in a folder; return what the manifest says.
+    """Run the study, write its tables and figures, and return the facts for the manifest.
 
     Raises
     ------
@@ -36,28 +36,28 @@ def run(config: SubjectsConfig, folder: Path) -> dict[str, Any]:
     settings, of_texts = config.study, check(config)
     texts = read(of_texts, settings, config.data.skip_first)
     names = sorted({text.subject for text in texts})
-    said = f"{model_name(config.model)} ({config.init.kind}) on {data_name(config.data)}"
-    said += f", {len(texts) // len(names)} texts a subject"
-    # First, as it is the sweep that can meet a mistake in the settings.
+    source = f"{model_name(config.model)} ({config.init.kind}) on {data_name(config.data)}"
+    source += f", {len(texts) // len(names)} texts per subject"
+    # The sweep comes first, as it can still find a mistake in the settings.
     swept = _sweep(of_texts, settings, texts, folder)
     rows, matrices = Rows(), Rows()
     for part in [part for part in (PROMPT, QUESTION) if part in texts[0].counted]:
-        found, guesses = _compare(texts, part, settings)
-        rows += _rows(part, texts, found, guesses, settings)
-        for what, alike in found.items():
+        similarities, guesses = _compare(texts, part, settings)
+        rows += _rows(part, texts, similarities, guesses, settings)
+        for what, alike in similarities.items():
             matrices += _matrix_rows(part, what, names, alike)
             place = folder / f"figures/{f'{what} {part}'.replace(' ', '_')}.png"
             tokens = len(texts[0].counted[part])
-            title = f"{what}, {part}: {said}, {tokens} tokens a text"
+            title = f"{what}, {part}: {source}, {tokens} tokens per text"
             _save(place, similarity_map(title, alike, names))
-    _save(folder / "figures/classification.png", accuracy_bars(f"Nearest mean: {said}", rows))
+    _save(folder / "figures/classification.png", accuracy_bars(f"Nearest mean: {source}", rows))
     tables = {"subjects": rows, "similarity": matrices, "sweep": swept}
     for table, content in tables.items():
         if content:
             write_csv(folder / f"{table}.csv", content)
     with atomic_write(folder / "results.json") as unfinished:
         unfinished.write_text(json.dumps(tables, indent=1) + "\n")
-    _tell(rows, swept)
+    _log_tables(rows, swept)
     return {"subjects": names, "texts": len(texts)}
 
 
@@ -68,26 +68,26 @@ def _compare(
     subjects, groups = [text.subject for text in texts], [text.group for text in texts]
     shares = [1 - settings.test_share, settings.test_share]
     train, test = subject_parts(subjects, groups, shares, settings.seed)
-    found, guesses = {}, {}
+    similarities, guesses = {}, {}
     for what in [*layers(texts), EMBEDDING, BAG]:
         between = covariances(texts, what, part)
-        found[what] = similarity(between, subjects, groups, settings.splits, settings.seed)
+        similarities[what] = similarity(between, subjects, groups, settings.splits, settings.seed)
         permutations, seed = settings.permutations, settings.seed
         guesses[what] = guess(between, subjects, groups, train, test, permutations, seed)
-    return found, guesses
+    return similarities, guesses
 
 
 def _rows(
     part: str,
     texts: Sequence[Text],
-    found: dict[str, Similarity],
+    similarities: dict[str, Similarity],
     guesses: dict[str, Guesses],
     settings: Subjects,
 ) -> Rows:
-    """Make a row for everything that subjects are compared by."""
+    """Return one row per layer and control."""
     rows = Rows()
     groups = _test_groups(texts, settings)
-    for what, alike in found.items():
+    for what, alike in similarities.items():
         row: dict[str, Any] = {
             "part": part,
             "what": what,
@@ -99,7 +99,7 @@ def _rows(
         }
         for control in (EMBEDDING, BAG):
             same = pattern(
-                alike.halves, found[control].halves, settings.permutations, settings.seed
+                alike.halves, similarities[control].halves, settings.permutations, settings.seed
             )
             if control != what and same is not None:
                 row[f"pattern_{control.split()[0]}"], row[f"pattern_{control.split()[0]}_p"] = same
@@ -117,7 +117,7 @@ def _test_groups(texts: Sequence[Text], settings: Subjects) -> list[str]:
 def _accuracy(
     guesses: dict[str, Guesses], what: str, groups: list[str], settings: Subjects
 ) -> dict[str, float]:
-    """Sum up how often the nearest mean was right, beside permuted labels and bags of tokens."""
+    """Summarise the accuracy of the nearest mean, against permuted labels and the controls."""
 
     def mean(of: str, numbers: NDArray[np.int64]) -> float:
         return float(guesses[of].right[numbers].mean())
@@ -145,18 +145,18 @@ def _accuracy(
     return row
 
 
-def _matrix_rows(part: str, what: str, names: list[str], found: Similarity) -> Rows:
+def _matrix_rows(part: str, what: str, names: list[str], alike: Similarity) -> Rows:
     return [
         {
             "part": part, "what": what, "first": names[i], "second": names[j],
-            "whole": float(found.whole[i, j]), "halves": float(found.halves[i, j]),
+            "whole": float(alike.whole[i, j]), "halves": float(alike.halves[i, j]),
         }
         for i in range(len(names)) for j in range(i, len(names))
     ]  # fmt: skip
 
 
 def _sweep(config: Config, settings: Subjects, texts: Sequence[Text], folder: Path) -> Rows:
-    """Sweep a neuron of the middle one of the layers that were read."""
+    """Sweep a neuron of the middle one of the layers read."""
     if settings.sweep is Sweep.none:
         return []
     read_layers = layers(texts)
@@ -164,7 +164,7 @@ def _sweep(config: Config, settings: Subjects, texts: Sequence[Text], folder: Pa
     chosen = texts[:: max(1, len(texts) // settings.sweep_examples)][: settings.sweep_examples]
     hub = int(mean_strengths(texts, what, PROMPT).argmax())
     rows = sweep_rows(config, settings, chosen, int(what.split()[1]), hub)
-    unit = "standard deviations" if settings.unit.value == "sd" else "as read"
+    unit = "standard deviations" if settings.unit.value == "sd" else "raw activation"
     title = f"{settings.sweep.value.capitalize()} a value at one neuron, {what}: "
     title += f"{model_name(config.model)} on {data_name(config.data)}, {len(chosen)} texts"
     _save(folder / "figures/sweep.png", sweep_curves(title, rows, unit))
@@ -176,18 +176,18 @@ def _save(path: Path, figure: Any) -> None:
         figure.savefig(unfinished, format="png")
 
 
-def _tell(rows: Rows, swept: Rows) -> None:
+def _log_tables(rows: Rows, swept: Rows) -> None:
     """Log the headline tables."""
-    header = ["subjects", "between", "halves", "ceiling", "as embeddings", "as bags"]
+    header = ["subjects", "between", "of halves", "ceiling", "r with embeddings", "r with bags"]
     lines = []
     for row in rows:
-        said = [f"{row[name]:.3f}" for name in ("between", "between_halves", "ceiling")]
+        cells = [f"{row[name]:.3f}" for name in ("between", "between_halves", "ceiling")]
         for control in ("embeddings", "bag"):
-            same = row.get(f"pattern_{control}")
-            said.append("" if same is None else f"{same:.2f}")
-        said += [f"{row['accuracy']:.2f}", f"{row['accuracy_low']:.2f}-{row['accuracy_high']:.2f}"]
-        lines.append([f"{row['part']} {row['what']}", *said, f"{row['null_mean']:.2f}"])
-    for line in aligned([*header, "guessed right", "95 %", "permuted"], lines):
+            r = row.get(f"pattern_{control}")
+            cells.append("" if r is None else f"{r:.2f}")
+        cells += [f"{row['accuracy']:.2f}", f"{row['accuracy_low']:.2f}-{row['accuracy_high']:.2f}"]
+        lines.append([f"{row['part']} {row['what']}", *cells, f"{row['null_mean']:.2f}"])
+    for line in aligned([*header, "accuracy", "95 %", "permuted"], lines):
         logger.info(line)
     for row in swept:
         if abs(row["value"]) == max(abs(other["value"]) for other in swept):

@@ -31,7 +31,7 @@ import experiments.published_topologies.passes as passes_module
 import experiments.published_topologies.settings as settings_module
 import experiments.published_topologies.tree as tree_module
 from experiments.published_topologies.passes import Pass, passes
-from experiments.published_topologies.reference import compare, said_by_diagonal
+from experiments.published_topologies.reference import compare, infer_scheme
 from experiments.published_topologies.settings import (
     PublishedTopologies,
     PublishedTopologiesConfig,
@@ -458,7 +458,7 @@ def test_fewer_texts_than_asked_for_are_told(
     assert not caplog.records
     made = {view.name.split("/", 1)[1]: view for view in views(config, "openwebtext-many", 7)}
     assert caplog.messages == [
-        "OpenWebText has 7 pieces to choose from, not 8; files named after 8 are of 7"
+        "OpenWebText has only 7 suitable pieces; files named after 8 average over 7"
     ]
     last = made["openwebtext/layer1/partitioned_8/layer_1_avg_corr_part3.npy"]
     assert (last.start, last.stop) == (5, 7)
@@ -466,8 +466,8 @@ def test_fewer_texts_than_asked_for_are_told(
 
 def test_too_few_texts_for_the_parts_end_the_study(inputs: Inputs, tmp_path: Path) -> None:
     said = (
-        "OpenWebText has 2 pieces to choose from, which cannot be cut into 3 parts; give more with "
-        "study.openwebtext_path"
+        "OpenWebText has only 2 suitable pieces, which cannot be split into 3 parts; give more "
+        "with study.openwebtext_path"
     )
     with pytest.raises(UserError, match=f"^{re.escape(said)}$"):
         views(configured(inputs, tmp_path), "openwebtext", 2)
@@ -486,16 +486,16 @@ def test_a_layer_that_is_not_there_is_told_before_any_work(
 
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "unknown": ({"schemes": ["mean", "pooled"]},
-                "study.schemes=['mean', 'pooled'] is none of [mean], [fisher] and [mean,fisher]"),
+                "study.schemes=['mean', 'pooled'] must be [mean], [fisher] or [mean,fisher]"),
     "twice": ({"schemes": ["mean", "mean"]},
-              "study.schemes=['mean', 'mean'] is none of [mean], [fisher] and [mean,fisher]"),
+              "study.schemes=['mean', 'mean'] must be [mean], [fisher] or [mean,fisher]"),
     "no scheme": ({"schemes": []},
-                  "study.schemes=[] is none of [mean], [fisher] and [mean,fisher]"),
-    "texts": ({"texts": 2}, "study.texts=2 cannot be cut into 3 parts; give 3 or more"),
-    "many": ({"many": 5}, "study.many=5 is to be more than study.texts=5"),
+                  "study.schemes=[] must be [mean], [fisher] or [mean,fisher]"),
+    "texts": ({"texts": 2}, "study.texts=2 cannot be split into 3 parts; give 3 or more"),
+    "many": ({"many": 5}, "study.many=5 must be more than study.texts=5"),
     "percentiles": ({"perplexity": [99.0, 1.0]},
-                    "study.perplexity=[99.0, 1.0] is no pair of percentiles from 0 to 100, the "
-                    "lower first; give e.g. study.perplexity=[1,99]"),
+                    "study.perplexity=[99.0, 1.0] must be two percentiles from 0 to 100, the "
+                    "lower first, e.g. study.perplexity=[1,99]"),
     "mmlu": ({"mmlu_path": "nowhere"}, "study.mmlu_path=nowhere does not exist"),
     "openwebtext": ({"openwebtext_path": "nowhere"},
                     "study.openwebtext_path=nowhere does not exist"),
@@ -540,7 +540,9 @@ def test_the_seed_of_the_random_weights_can_be_given() -> None:
 
 def test_a_reference_that_is_none_is_told_before_any_work(inputs: Inputs, tmp_path: Path) -> None:
     config = replace(configured(inputs, tmp_path), reference="nowhere")
-    with pytest.raises(UserError, match=r"^reference=nowhere is no folder; give that of the publi"):
+    with pytest.raises(
+        UserError, match=r"^reference=nowhere is not a folder; give that of the publi"
+    ):
         tree_module.build(config, tmp_path / "tree")
     assert not (tmp_path / "tree").exists()
 
@@ -598,7 +600,7 @@ def test_a_reference_is_compared_file_by_file(
 ) -> None:
     assert compared.code == 0
     table = built.parent / f"{built.name}-comparison.csv"
-    assert compared.said[-1] == f"the comparison: {table}"
+    assert compared.said[-1] == f"comparison: {table}"
     with table.open(newline="") as stream:
         rows = {(row["scheme"], row["file"]): row for row in csv.DictReader(stream)}
     assert set(rows) == {(scheme, file) for scheme in ("mean", "fisher") for file in FILES}
@@ -617,7 +619,7 @@ def test_a_reference_is_compared_file_by_file(
     [line] = [line for line in compared.said if line.startswith(f"mean/{file}")]
     assert line == (
         f"mean/{file} differs by up to 0.5, {1.5 / (n * (n - 1)):.3g} on average, "
-        f"r = {correlation:.6f}; the published one averages mean"
+        f"r = {correlation:.6f}; the published scheme is mean"
     )
 
     row = rows["fisher", "mmlu/psychology/layer1/layer_1_avg_corr.npy"]
@@ -629,7 +631,7 @@ def test_a_reference_is_compared_file_by_file(
     row = rows["mean", "openwebtext/all_layers/average_5/all_layers_avg_corr.npy"]
     assert (row["published"], float(row["largest"])) == ("mean", 0)
     assert row["note"] == f"{2 * n - 1} of its entries are not finite"
-    assert "files of the reference that are not made here: 1" in compared.said
+    assert "files of the reference that are not built here: 1" in compared.said
 
 
 @pytest.mark.parametrize(
@@ -650,7 +652,7 @@ def test_a_folder_without_the_files_is_no_reference(
     inputs: Inputs, built: Path, tmp_path: Path
 ) -> None:
     config = replace(configured(inputs, tmp_path), reference=str(tmp_path))
-    said = f"reference={tmp_path} holds none of the files, e.g. {sorted(FILES)[0]}"
+    said = f"reference={tmp_path} has none of the files, e.g. {sorted(FILES)[0]}"
     with pytest.raises(UserError, match=f"^{re.escape(said)}$"):
         compare(config, built)
     assert list(tmp_path.iterdir()) == []
@@ -659,11 +661,11 @@ def test_a_folder_without_the_files_is_no_reference(
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_diagonal_says_how_a_matrix_was_averaged(dtype: type) -> None:
     z = np.arctanh(np.full((2, 3, 3), 1 - 1e-7)).mean(axis=0)
-    assert said_by_diagonal(np.tanh(z).astype(dtype)) == "fisher"
-    assert said_by_diagonal(np.ones((3, 3), dtype)) == "mean"
-    assert said_by_diagonal(np.diag([1, 1, 0]).astype(dtype)) == "mean", "one was never defined"
-    assert said_by_diagonal(np.zeros((3, 3), dtype)) == "unknown"
-    assert said_by_diagonal(np.full((3, 3), np.nan, dtype)) == "unknown"
+    assert infer_scheme(np.tanh(z).astype(dtype)) == "fisher"
+    assert infer_scheme(np.ones((3, 3), dtype)) == "mean"
+    assert infer_scheme(np.diag([1, 1, 0]).astype(dtype)) == "mean", "one was never defined"
+    assert infer_scheme(np.zeros((3, 3), dtype)) == "unknown"
+    assert infer_scheme(np.full((3, 3), np.nan, dtype)) == "unknown"
 
 
 @pytest.mark.processes

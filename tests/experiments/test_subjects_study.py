@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from experiments.subjects import likeness
+import experiments.subjects.covariances as covariances_module
 from experiments.subjects.classification import guess
-from experiments.subjects.likeness import bag_covariances, mean_strengths, topology_covariances
+from experiments.subjects.covariances import bag_covariances, mean_strengths, topology_covariances
 from experiments.subjects.reading import PROMPT, QUESTION, Text, question_span, read, unit_series
 from experiments.subjects.settings import Subjects, SubjectsConfig, Sweep, check
 from experiments.subjects.similarity import pattern, similarity, subject_parts
@@ -60,7 +60,7 @@ def dense(series: Tensor) -> NDArray[np.float64]:
 def test_covariances_are_those_of_dense_topologies(
     shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(likeness, "_BLOCK", 30)  # some rows of the topologies at a time
+    monkeypatch.setattr(covariances_module, "_BLOCK", 30)  # some rows of the topologies at a time
     series = drawn(*shape, coupled=1, seed=0)
     series[0, :, 2] = 0  # a constant neuron
     expected = np.cov(dense(series), bias=True)
@@ -201,14 +201,14 @@ def test_the_study_leaves_tables_and_figures(tmp_path: Path) -> None:
     ("words", "settings", "said"),
     [
         ((), {"tokens": 3}, "study.tokens=3 is too small; give 4 or more"),
-        ((), {"examples": 2}, "study.examples=2 is too few"),
-        ((), {"test_share": 1.0}, "study.test_share=1.0 is no share"),
-        ((), {"values": []}, r"study.values=\[\] are no finite numbers"),
-        ((), {"values": [0.0, float("nan")]}, r"study.values=\[0.0, nan\] are no finite numbers"),
+        ((), {"examples": 2}, "study.examples=2 is too small"),
+        ((), {"test_share": 1.0}, "study.test_share=1.0 must be between"),
+        ((), {"values": []}, r"study.values=\[\] must be finite numbers"),
+        ((), {"values": [0.0, float("nan")]}, r"study.values=\[0.0, nan\] must be finite numbers"),
         (("data.cut=tokens",), {}, "leave data.cut and model.chat out"),
         (("layers=cross",), {}, "layers=cross joins neurons of several layers"),
         (("init=random",), {}, "init=random has no trained language-model head"),
-        (("data=wikitext",), {}, "this data has no subjects"),
+        (("data=wikitext",), {}, "this data set has no subjects"),
     ],
 )
 def test_mistakes_are_told_before_any_work(
@@ -221,8 +221,8 @@ def test_mistakes_are_told_before_any_work(
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"tokens": 5000}, "two subjects with 4 texts each of 5000 tokens"),
-        ({"neurons": [128]}, r"study.neurons=\[128\] has a neuron that is not among 0 to 127"),
+        ({"tokens": 5000}, "two subjects need 4 texts each \\(or study.examples\\) of 5000 tokens"),
+        ({"neurons": [128]}, r"study.neurons=\[128\] must be between 0 and 127"),
     ],
 )
 def test_mistakes_that_the_model_shows(settings: dict[str, Any], said: str, tmp_path: Path) -> None:

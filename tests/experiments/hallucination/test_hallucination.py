@@ -22,7 +22,7 @@ from transformers import AutoModel, AutoTokenizer
 from experiments.hallucination.answers import Answers, answer_documents, split
 from experiments.hallucination.coupling import coupling_index, has_pairs
 from experiments.hallucination.figures import probes_figure
-from experiments.hallucination.findings import coupled, pairs_in_order, probed
+from experiments.hallucination.findings import couple_source, probe_source, ranking_accuracy
 from experiments.hallucination.probes import PENALTIES, auc, probe
 from experiments.hallucination.products import products_of_features, products_of_topologies
 from experiments.hallucination.report import report
@@ -111,17 +111,17 @@ def test_shuffled_labels_choose_a_penalty_of_their_own() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=25))
-def test_auc_is_the_share_of_pairs_in_order(entries: list[tuple[int, bool]]) -> None:
+def test_auc_is_the_share_of_ranking_accuracy(entries: list[tuple[int, bool]]) -> None:
     scores = np.array([float(score) for score, _ in entries])
     truth = np.array([true for _, true in entries])
     pairs = [(a > b) + (a == b) / 2 for a, b in product(scores[truth], scores[~truth])]
     np.testing.assert_allclose(auc(scores, truth), np.mean(pairs) if pairs else np.nan)
 
 
-def test_pairs_in_order_are_counted_within_questions() -> None:
+def test_ranking_accuracy_are_counted_within_questions() -> None:
     scores = np.array([0.9, 0.1, 0.5, 0.2, 0.7, 0.4])
     truth = np.array([True, False, True, False, True, True])
-    found = pairs_in_order(scores, truth, ["a", "b", "a", "a", "b", "c"])
+    found = ranking_accuracy(scores, truth, ["a", "b", "a", "a", "b", "c"])
     np.testing.assert_allclose(found, [1.0, 1.0, np.nan, np.nan, np.nan, np.nan])
 
 
@@ -156,13 +156,13 @@ def test_planted_answers_are_coupled_and_told_apart_and_shuffled_ones_are_not() 
     wanted = Hallucination(permutations=100, repetitions=50)
     parts = split_by_group(answers.questions, wanted.fractions, 0)
     shuffled = answers.shuffled(wanted.permutations, 1)
-    row = probed(source, answers, parts, shuffled, wanted).row
+    row = probe_source(source, answers, parts, shuffled, wanted).row
     assert row["auc"] > 0.98
     assert row["accuracy"] > 0.9
     assert row["auc_low"] <= row["auc"] <= row["auc_high"]
     assert abs(row["auc_shuffled"] - 0.5) < 0.05
     assert row["auc_p"] == pytest.approx(1 / 101)
-    index = coupled(source, answers, wanted).row
+    index = couple_source(source, answers, wanted).row
     assert index["value"] > 0.9
     assert index["mean_c"] > 0.2
     assert abs(index["mean_c_null"]) < 0.02
@@ -176,8 +176,10 @@ def test_answers_that_differ_in_nothing_are_at_chance() -> None:
     for seed in range(5):
         source, answers = planted(seed, 0.0)
         parts = split_by_group(answers.questions, wanted.fractions, seed)
-        areas.append(probed(source, answers, parts, answers.shuffled(2, 1), wanted).row["auc"])
-        index = coupled(source, answers, wanted).row
+        areas.append(
+            probe_source(source, answers, parts, answers.shuffled(2, 1), wanted).row["auc"]
+        )
+        index = couple_source(source, answers, wanted).row
         assert index["questions"] == 60
         shares.append(index["value"] - index["null"])
     # Five times 48 answers, and 300 questions: the standard errors are 0.04 and 0.03.
@@ -294,9 +296,9 @@ def test_the_coupling_indices_are_those_of_plain_transformers(
     ("words", "said"),
     [
         (["average=fisher"], "average has no effect on this study of single texts; leave it out"),
-        (["layers=cross"], "layers=cross joins layers, and this study takes them one by one"),
-        (["study.fractions=[0.5,0.5]"], "are not three shares above 0 that make 1"),
-        (["study.fractions=[0.5,0.4,0.3]"], "are not three shares above 0 that make 1"),
+        (["layers=cross"], "layers=cross joins layers, and this study reads them separately"),
+        (["study.fractions=[0.5,0.5]"], "must be three fractions above 0 that sum to 1"),
+        (["study.fractions=[0.5,0.4,0.3]"], "must be three fractions above 0 that sum to 1"),
         (["study.permutations=0"], "study.permutations=0 is too small; give 1 or more"),
         (["study.random_inits=-1"], "study.random_inits=-1 is too small; give 0 or more"),
     ],
@@ -312,7 +314,7 @@ def test_mistakes_are_told_before_any_work(
 def test_data_without_true_and_false_answers_are_refused(tmp_path: Path) -> None:
     config = compose_job(["data=sample", "runtime.device=cpu"], HallucinationConfig)
     assert isinstance(config, HallucinationConfig)
-    with pytest.raises(UserError, match="data=sample has not both true and false answers"):
+    with pytest.raises(UserError, match="data=sample does not have both true and false answers"):
         report(config, tmp_path)
 
 
@@ -332,5 +334,5 @@ def test_help_needs_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "Tell true answers from false ones" in done.stdout
+    assert "Detect false answers from topologies" in done.stdout
     assert "study.permutations" in done.stdout

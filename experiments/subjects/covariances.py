@@ -1,7 +1,7 @@
-"""Covariances between the topologies of single texts, some rows of all topologies at a time.
+"""Covariances between the topologies of single texts, computed from a few rows at a time.
 
-All that follows is linear in the topologies: means, halves, correlations of means and the nearest
-mean. So the covariances between texts are enough, however many means are made of them.
+Means, halves, correlations of means and the nearest mean are all linear in the topologies, so they
+need only the covariances between texts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 from experiments.subjects.reading import BAG, Text
 
 Matrix = NDArray[np.float64]
-# Correlations that are in memory at a time.
+# Correlations in memory at a time.
 _BLOCK = 1 << 26
 
 
@@ -50,7 +50,7 @@ def topology_covariances(series: Tensor) -> Matrix:
 
 
 def bag_covariances(tokens: Sequence[NDArray[np.int64]]) -> Matrix:
-    """Return the covariances of texts' token counts over the tokens that any of them has."""
+    """Return the covariances of texts' token counts over the tokens of all of them."""
     vocabulary, places = np.unique(np.concatenate(tokens), return_inverse=True)
     counts = np.zeros((len(tokens), len(vocabulary)))
     owner = np.repeat(np.arange(len(tokens)), [len(ids) for ids in tokens])
@@ -61,7 +61,7 @@ def bag_covariances(tokens: Sequence[NDArray[np.int64]]) -> Matrix:
 
 
 def covariances(texts: Sequence[Text], what: str, part: str) -> Matrix:
-    """Return the covariances between texts of a layer, of the embeddings, or of bags of tokens."""
+    """Return the covariances between texts by a layer, the embeddings, or bags of tokens."""
     if what == BAG:
         return bag_covariances([text.counted[part] for text in texts])
     return topology_covariances(torch.stack([text.series[what, part] for text in texts]))
