@@ -54,7 +54,7 @@ def test_a_matrix_that_is_not_finished_is_not_there(tmp_path: Path) -> None:
 def test_a_large_matrix_stays_on_disk_and_is_not_written_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("probe.topology._LARGE", 100)
+    monkeypatch.setattr("probe.topology.topology._LARGE", 100)
     file = tmp_path / "topology" / "full_avg_corr.npy"
     whole = symmetric(8)
     joined = join_blocks(blocks(whole, [0, 1]), file)

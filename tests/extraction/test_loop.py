@@ -300,7 +300,7 @@ def test_what_is_joined_is_found_again_with_measures_and_figures(
     between = api.load_topology(run, "cross_layer_0_2")
     assert (between.kind, between.layers, between.layer) == ("cross", (0, 2), None)
     assert api.run(*words, *plain, "layers=cross") == run  # found again
-    monkeypatch.setattr("probe.topology._LARGE", 100)
+    monkeypatch.setattr("probe.topology.topology._LARGE", 100)
     run = api.run(*words, *plain, "layers=full")
     full = api.load_topology(run)
     assert isinstance(full.matrix, np.memmap)
@@ -320,7 +320,7 @@ def test_memory_between_layers_is_said_before_the_run(
     said = "\n".join(caplog.messages)
     assert "sums between layers: 3 blocks × 16² × 8 bytes" in said
     assert "all 3 layers" in said
-    assert "average.halves=true does it, with twice the sums" in said
+    assert "average.halves=true does so, with twice the sums" in said
 
 
 def test_a_model_of_one_layer_has_nothing_to_join(tmp_path: Path) -> None:
