@@ -80,8 +80,8 @@ _CORRELATION = {
     ),
     "first_token_norm": Entry(
         "first token", "Correlation",
-        "Norm of the first token counted, divided by the median norm. Far above 1, it is an "
-        "attention sink that dominates the correlations; data.skip_first=1 leaves it out.",
+        "Norm of the first token counted, divided by the median norm. Far above 1, it is a norm "
+        "outlier (an attention sink) that dominates the correlations; data.skip_first=1 omits it.",
     ),
 }  # fmt: skip
 _STRENGTH = {

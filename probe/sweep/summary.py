@@ -20,10 +20,10 @@ logger = logging.getLogger(__name__)
 # Measures for the console, with their column heads.
 _COLUMNS = {
     "mean_abs_r": "mean |r|",
-    "chance_abs_r": "chance level",
+    "chance_abs_r": "chance",
     "split_half": "split-half r",
     "strength_gini": "Gini",
-    "participation_ratio": "effective dimension",
+    "participation_ratio": "eff. dim.",
     "modularity": "modularity",
 }
 _SHOWN = 40

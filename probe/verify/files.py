@@ -28,11 +28,11 @@ def check_files(run: Path, files: Mapping[str, str]) -> dict[str, str]:
             try:
                 actual = _sha256(run / name, bar)
             except OSError as error:
-                wrong[name] = f"{name}: wanted a file, found none that can be read ({error})"
+                wrong[name] = f"{name}: expected a file, found none that can be read ({error})"
                 continue
             if actual != expected:
                 size = (run / name).stat().st_size
-                wrong[name] = f"{name}: wanted sha256 {expected}, found {actual} ({size} bytes)"
+                wrong[name] = f"{name}: expected sha256 {expected}, found {actual} ({size} bytes)"
     return wrong
 
 

@@ -32,9 +32,9 @@ _RECORD: _Kinds = {
 def check_manifest(manifest: Mapping[str, Any]) -> list[str]:
     """Return the faults of the manifest; if there are none, its keys can be relied on."""
     if manifest.get("format") != FORMAT:
-        return [f"{MANIFEST}: wanted format {FORMAT}, found {manifest.get('format')!r}"]
+        return [f"{MANIFEST}: expected format {FORMAT}, found {manifest.get('format')!r}"]
     if "sha256" not in manifest:
-        return [f"{MANIFEST}: wanted a sha256 of its own, found none"]
+        return [f"{MANIFEST}: expected a sha256 of its own, found none"]
     keys = {**_ALWAYS, **(_OF_TOPOLOGIES if "topologies" in manifest else {})}
     return list(_kinds(manifest, keys, MANIFEST)) or list(_listed(manifest))
 
@@ -45,7 +45,7 @@ def _listed(manifest: Mapping[str, Any]) -> Iterator[str]:
     for number, record in enumerate(manifest.get("topologies", [])):
         where = f"{MANIFEST}, topology {number}"
         if not isinstance(record, dict):
-            yield f"{where}: wanted an object, found {type(record).__name__}"
+            yield f"{where}: expected an object, found {type(record).__name__}"
             return
         for fault in _kinds(record, _RECORD, where):
             faulty = True
@@ -55,7 +55,7 @@ def _listed(manifest: Mapping[str, Any]) -> Iterator[str]:
     for name in manifest["files"]:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts:
-            yield f"{MANIFEST}: wanted files in the run's folder, found {name}"
+            yield f"{MANIFEST}: expected files in the run's folder, found {name}"
     for record in manifest.get("topologies", []):
         yield from _files_of(record, manifest["files"])
 
@@ -65,15 +65,15 @@ def _files_of(record: Mapping[str, Any], files: Mapping[str, Any]) -> Iterator[s
     for key, suffix in keys.items():
         file, expected = record[key], matrix_file(record["name"], suffix)
         if file is not None and file != expected:
-            yield f"{MANIFEST}: wanted {expected} as {key} of {record['name']}, found {file}"
+            yield f"{MANIFEST}: expected {expected} as {key} of {record['name']}, found {file}"
         elif file is not None and file not in files:
-            yield f"{MANIFEST}: wanted a sha256 of {file}, found none"
+            yield f"{MANIFEST}: expected a sha256 of {file}, found none"
 
 
 def _kinds(content: Mapping[str, Any], keys: _Kinds, where: str) -> Iterator[str]:
     for key, kinds in keys.items():
         if key not in content:
-            yield f"{where}: wanted the key {key}, found none"
+            yield f"{where}: expected the key {key}, found none"
         elif not isinstance(content[key], kinds) or isinstance(content[key], bool):
             names = " or ".join("null" if kind is NoneType else kind.__name__ for kind in kinds)
-            yield f"{where}: wanted {names} as {key}, found {type(content[key]).__name__}"
+            yield f"{where}: expected {names} as {key}, found {type(content[key]).__name__}"

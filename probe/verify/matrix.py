@@ -53,19 +53,19 @@ class _Faults:
     first: dict[str, str] = field(default_factory=dict)
     count: Counter[str] = field(default_factory=Counter)
 
-    def note(self, wanted: str, bad: Mask, values: Matrix, corner: tuple[int, int]) -> None:
+    def note(self, expected: str, bad: Mask, values: Matrix, corner: tuple[int, int]) -> None:
         places = np.argwhere(bad)
         if len(places):
             i, j = (int(place) for place in places[0])
             row, column = corner[0] + i, corner[1] + j
-            self.first.setdefault(wanted, f"{values[i, j]!s} at row {row}, column {column}")
-            self.count[wanted] += len(places)
+            self.first.setdefault(expected, f"{values[i, j]!s} at row {row}, column {column}")
+            self.count[expected] += len(places)
 
     def lines(self) -> list[str]:
         return [
-            f"{self.name}: wanted {wanted}, found {first}"
-            + (f" and {self.count[wanted] - 1} more" if self.count[wanted] > 1 else "")
-            for wanted, first in self.first.items()
+            f"{self.name}: expected {expected}, found {first}"
+            + (f" and {self.count[expected] - 1} more" if self.count[expected] > 1 else "")
+            for expected, first in self.first.items()
         ]
 
 
@@ -87,19 +87,17 @@ def check_matrix(file: Path, record: Mapping[str, Any]) -> tuple[list[str], Sums
     undefined = np.zeros(rows + columns if cross else rows, dtype=bool)
     numbers = record["undefined"]
     if not all(type(number) is int and 0 <= number < len(undefined) for number in numbers):
-        wanted = f"undefined neurons from 0 to {len(undefined) - 1}"
-        return [f"{file.name}: wanted {wanted}, found {numbers}"], None
+        expected = f"undefined neurons from 0 to {len(undefined) - 1}"
+        return [f"{file.name}: expected {expected}, found {numbers}"], None
     undefined[numbers] = True
     faults, sums = _Faults(file.name), Sums((rows, columns))
     if cross:
         _cross(matrix, undefined, faults, sums)
         return faults.lines(), sums
     if rows != columns or (record["kind"] == "full" and rows % len(record["layers"])):
-        shape = f"found {rows} rows and {columns} columns"
-        wanted = "a square" + (
-            f" of {len(record['layers'])} layers" if record["kind"] == "full" else ""
-        )
-        return [f"{file.name}: wanted {wanted}, {shape}"], None
+        layers = f" of {len(record['layers'])} layers" if record["kind"] == "full" else ""
+        shape = f"{rows} rows and {columns} columns"
+        return [f"{file.name}: expected a square{layers}, found {shape}"], None
     _square(matrix, undefined, faults, sums)
     return faults.lines(), sums
 
@@ -110,7 +108,7 @@ def check_standard_error(file: Path, record: Mapping[str, Any]) -> list[str]:
     if matrix is None:
         return [fault]
     if matrix.shape[0] != matrix.shape[1]:
-        return [f"{file.name}: wanted a square, found shape {matrix.shape}"]
+        return [f"{file.name}: expected a square, found shape {matrix.shape}"]
     faults = _Faults(file.name)
     for corner, tile, mirrored in _tiles(matrix, file.name):
         faults.note("no negative or infinite error", (tile < 0) | np.isinf(tile), tile, corner)
@@ -123,12 +121,12 @@ def _open(file: Path) -> tuple[Matrix | None, str]:
     try:
         matrix = open_memmap(file, mode="r")  # which rejects objects and archives
     except (OSError, ValueError, EOFError, SyntaxError, TypeError, TokenError) as error:
-        return None, f"{file.name}: wanted a matrix, found a file that is not one ({error})"
+        return None, f"{file.name}: expected a matrix, found a file that is not one ({error})"
     if matrix.dtype != np.float32 or matrix.ndim != 2:
-        found = f"{matrix.dtype} of shape {matrix.shape}"
-        return None, f"{file.name}: wanted a matrix of float32, found {found}"
+        other = f"{matrix.dtype} of shape {matrix.shape}"
+        return None, f"{file.name}: expected a matrix of float32, found {other}"
     if not matrix.size:
-        return None, f"{file.name}: wanted a matrix, found an empty one, shape {matrix.shape}"
+        return None, f"{file.name}: expected a matrix, found an empty one, shape {matrix.shape}"
     return matrix, ""
 
 

@@ -27,10 +27,10 @@ def _mismatches(manifest: Mapping[str, Any]) -> Iterator[str]:
     records, config = manifest["topologies"], manifest["config"]
     names = [record["name"] for record in records]
     if len(set(names)) < len(names):
-        yield f"wanted topologies with unique names, found {', '.join(names)}"
+        yield f"expected topologies with unique names, found {', '.join(names)}"
     layers = sorted({layer for record in records for layer in record["layers"]})
     if layers != manifest["layers"]:
-        yield f"wanted topologies of layers {manifest['layers']}, found them of {layers}"
+        yield f"expected topologies of layers {manifest['layers']}, found them of {layers}"
     for record in records:
         yield from _of_config(record, config)
         if record["reliability"] is not None:
@@ -52,7 +52,7 @@ def _of_config(record: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator
     }
     for key, value in expected.items():
         if record[key] != value:
-            yield f"wanted {key} {value} of {record['name']}, as configured, found {record[key]}"
+            yield f"expected {key} {value} of {record['name']}, as configured, found {record[key]}"
 
 
 def _parts(
@@ -61,15 +61,15 @@ def _parts(
     """Check that the parts of a matrix are complete and add up to the run."""
     parts = [record["part"] for record in group]
     if parts != list(range(1, group[0]["parts"] + 1)):
-        yield f"wanted parts 1 to {group[0]['parts']} of {name}, found {parts}"
+        yield f"expected parts 1 to {group[0]['parts']} of {name}, found {parts}"
         return
     examples = sum(record["examples"] for record in group)
     if examples != manifest["examples"]:
-        yield f"wanted {manifest['examples']} examples behind {name}, found {examples}"
+        yield f"expected {manifest['examples']} examples behind {name}, found {examples}"
     reliabilities = [record["reliability"] for record in group if record["reliability"] is not None]
     tokens = sum(reliability.get("tokens", 0) for reliability in reliabilities)
     if reliabilities and tokens != manifest["tokens"]:
-        yield f"wanted {manifest['tokens']} tokens behind {name}, found {tokens}"
+        yield f"expected {manifest['tokens']} tokens behind {name}, found {tokens}"
 
 
 def _reliability(record: Mapping[str, Any]) -> Iterator[str]:
@@ -77,21 +77,21 @@ def _reliability(record: Mapping[str, Any]) -> Iterator[str]:
     name, reliability = record["name"], record["reliability"]
     half = reliability.get("split_half")
     if half is not None and not -1 <= half <= 1:
-        yield f"wanted split_half of {name} from -1 to 1, found {half}"
+        yield f"expected split_half of {name} from -1 to 1, found {half}"
     if len(reliability.get("halves", [])) not in (0, 2):
-        yield f"wanted two halves of {name}, or none, found {len(reliability['halves'])}"
+        yield f"expected two halves of {name}, or none, found {len(reliability['halves'])}"
     null = reliability.get("null")
     if null is None:
         return
     quantiles = list(null["quantiles"].values())
     if not 0 <= null["mean_abs_r"] <= 1 or quantiles != sorted(quantiles) or quantiles[-1] > 1:
-        yield f"wanted a null of {name} from 0 to 1, its quantiles in order, found {quantiles}"
+        yield f"expected a null of {name} from 0 to 1, its quantiles in order, found {quantiles}"
     # Each shift counts every pair of neurons once.
     count, bins = sum(null["counts"]), len(null["counts"])
     if bins != len(BINS) - 1 or count % null["shifts"]:
         yield (
-            f"wanted {len(BINS) - 1} bins of {null['shifts']} shifts' pairs in the null of {name}, "
-            f"found {count} in {bins}"
+            f"expected {len(BINS) - 1} bins of {null['shifts']} shifts' pairs in the null of "
+            f"{name}, found {count} in {bins}"
         )
 
 
@@ -119,12 +119,12 @@ def check_measures(
     try:
         measures, rows = read_measures(run), read_numbers(run)
     except UserError as error:
-        return [f"{MEASURES}, {TABLE}: wanted measures, found none that can be read ({error})"]
+        return [f"{MEASURES}, {TABLE}: expected measures, found none that can be read ({error})"]
     names = {record["name"] for record in records}
     for file, content in ((MEASURES, measures), (TABLE, rows)):
         if set(content) != names:
             expected, actual = (", ".join(sorted(each)) for each in (names, content))
-            return [f"{file}: wanted measures of {expected}, found {actual}"]
+            return [f"{file}: expected measures of {expected}, found {actual}"]
     faults: list[str] = []
     for record in records:
         name = record["name"]
@@ -167,4 +167,4 @@ def _differences(
         if not isinstance(other, int | float) or not math.isclose(
             value, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE
         ):
-            yield f"{where}: wanted {key} {value}, as the matrix has it, found {other}"
+            yield f"{where}: expected {key} {value}, as the matrix has it, found {other}"

@@ -22,7 +22,7 @@ class Findings:
     Attributes
     ----------
     faults : list of str
-        One line each: where, what was wanted, what was found.
+        One line each: where, what was expected, what was found.
     notes : list of str
         Remarks that are not faults.
     checked : str
@@ -81,7 +81,7 @@ def verify(run: Path) -> Findings:
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             # Its own sha256 matches, but the records are not those of a run.
             findings.faults.append(
-                f"{MANIFEST}: wanted the records of a run, found others ({error!r})"
+                f"{MANIFEST}: expected the records of a run, found others ({error!r})"
             )
     n_files = len(manifest["files"])
     findings.checked = f"{n_files} files match their sha256"

@@ -149,7 +149,7 @@ def test_a_truncated_matrix_is_found(run: Path, capsys: pytest.CaptureFixture[st
     (run / MATRIX).write_bytes(content[:-7])
     code, [line], _ = check(run, capsys=capsys)
     assert code == 1
-    assert line.startswith(f"{run}: {MATRIX}: wanted sha256 ")
+    assert line.startswith(f"{run}: {MATRIX}: expected sha256 ")
     assert line.endswith(f"({len(content) - 7} bytes)")
 
 
@@ -162,7 +162,7 @@ def test_any_flipped_bit_of_any_file_is_found(tmp_path: Path, seed: int) -> None
     content[place // 8] ^= 1 << place % 8
     (run / name).write_bytes(content)
     [fault] = verify(run).faults
-    assert fault.startswith(f"{name}: wanted sha256 ")
+    assert fault.startswith(f"{name}: expected sha256 ")
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -205,7 +205,7 @@ def test_a_missing_file_is_found(run: Path, capsys: pytest.CaptureFixture[str]) 
     (run / "measures.json").unlink()
     code, [line], _ = check(run, capsys=capsys)
     assert code == 1
-    assert line.startswith(f"{run}: measures.json: wanted a file, found none that can be read")
+    assert line.startswith(f"{run}: measures.json: expected a file, found none that can be read")
 
 
 def test_a_strange_file_is_a_note_and_known_ones_are_not(
@@ -251,7 +251,9 @@ def test_a_matrix_that_was_changed_with_its_hash_is_found(
     set_entries(run / name, *entries)
     forge(run)
     faults = verify(run).faults
-    assert any(f"{Path(name).name}: wanted" in fault and words in fault for fault in faults), faults
+    assert any(f"{Path(name).name}: expected" in fault and words in fault for fault in faults), (
+        faults
+    )
 
 
 def test_a_symmetric_change_within_bounds_is_found_by_the_measures(run: Path) -> None:
@@ -259,7 +261,7 @@ def test_a_symmetric_change_within_bounds_is_found_by_the_measures(run: Path) ->
     forge(run)
     faults = verify(run).faults
     assert any(
-        fault.startswith("measures.json, layer_3_part1: wanted mean_abs_r 0.") for fault in faults
+        fault.startswith("measures.json, layer_3_part1: expected mean_abs_r 0.") for fault in faults
     )
 
 
@@ -272,11 +274,11 @@ def test_another_matrix_in_the_place_of_one_is_found(run: Path) -> None:
 @pytest.mark.parametrize(
     ("array", "words"),
     [
-        (np.eye(N), "wanted a matrix of float32, found float64 of shape (12, 12)"),
-        (np.ones(3, np.float32), "wanted a matrix of float32, found float32 of shape (3,)"),
-        (np.ones((5, 6), np.float32), "wanted a square, found 5 rows and 6 columns"),
-        (np.ones((0, 0), np.float32), "wanted a matrix, found an empty one"),
-        (np.ones((3, 3), np.float32), "wanted undefined neurons from 0 to 2, found [4]"),
+        (np.eye(N), "expected a matrix of float32, found float64 of shape (12, 12)"),
+        (np.ones(3, np.float32), "expected a matrix of float32, found float32 of shape (3,)"),
+        (np.ones((5, 6), np.float32), "expected a square, found 5 rows and 6 columns"),
+        (np.ones((0, 0), np.float32), "expected a matrix, found an empty one"),
+        (np.ones((3, 3), np.float32), "expected undefined neurons from 0 to 2, found [4]"),
     ],
 )
 def test_a_file_of_another_shape_or_type_is_found(
@@ -294,7 +296,7 @@ def test_a_file_that_is_no_matrix_is_found(run: Path, content: bytes) -> None:
     (run / MATRIX).write_bytes(content)
     forge(run)
     [fault] = [f for f in verify(run).faults if f.startswith(Path(MATRIX).name)]
-    assert "wanted a matrix, found a file that is not one (" in fault
+    assert "expected a matrix, found a file that is not one (" in fault
     assert "\n" not in fault
 
 
@@ -309,7 +311,7 @@ def test_objects_in_a_matrix_are_not_unpickled(run: Path) -> None:
     (0, 0, np.nan, "from -1 to 1, found nan at row 0, column 0"),
     (2, 0, 0.5, "0 for undefined neurons, found 0.5 at row 2, column 0"),
     (0, 6, 0.5, "0 for undefined neurons, found 0.5 at row 0, column 6"),
-    (0, 1, 0.5, "wanted mean_r "),
+    (0, 1, 0.5, "expected mean_r "),
 ])  # fmt: skip
 @pytest.mark.parametrize("tile", [3, 2048])
 def test_a_changed_matrix_between_layers_is_found(
@@ -334,27 +336,27 @@ def first(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 FORGED: list[tuple[Callable[[dict[str, Any]], object], str]] = [
-    (lambda m: m.update(format=1), "wanted format 2, found 1"),
-    (lambda m: m.pop("seconds"), "wanted the key seconds, found none"),
-    (lambda m: m.update(examples="ten"), "wanted int as examples, found str"),
-    (lambda m: m.update(files={"../x": "0"}), "wanted files in the run's folder, found ../x"),
-    (lambda m: m.update(files={"/x": "0"}), "wanted files in the run's folder, found /x"),
-    (lambda m: m["files"].pop(MATRIX), f"wanted a sha256 of {MATRIX}, found none"),
-    (lambda m: m.update(topologies=[3]), "topology 0: wanted an object, found int"),
-    (lambda m: first(m).pop("kind"), "topology 0: wanted the key kind, found none"),
-    (lambda m: first(m).update(file="../x.npy"), f"wanted {MATRIX} as file of layer_3_part1"),
-    (lambda m: first(m).update(examples=6), "wanted 10 examples behind layer_3, found 11"),
-    (lambda m: m.update(tokens=99), "wanted 99 tokens behind layer_3, found 100"),
-    (lambda m: m.update(layers=[3, 5]), "wanted topologies of layers [3, 5], found them of [3]"),
-    (lambda m: m["topologies"].pop(), "wanted parts 1 to 2 of layer_3, found [1]"),
-    (lambda m: m["topologies"].append(first(m)), "wanted topologies with unique names"),
-    (lambda m: first(m).update(scheme="fisher"), "wanted scheme mean of layer_3_part1, as conf"),
-    (lambda m: first(m)["reliability"].update(split_half=2), "wanted split_half of layer_3_part1"),
-    (lambda m: first(m)["reliability"].update(halves=[{}]), "wanted two halves of layer_3_part1"),
-    (lambda m: first(m)["reliability"]["null"].update(mean_abs_r=3), "wanted a null of layer_3_p"),
-    (lambda m: first(m)["reliability"]["null"]["counts"].pop(), "wanted 200 bins of 2 shifts'"),
-    (lambda m: first(m)["reliability"].update(null={}), "wanted the records of a run, found"),
-    (lambda m: first(m).update(name="layer_4_part1", file=MATRIX), "wanted topology/layer_4"),
+    (lambda m: m.update(format=1), "expected format 2, found 1"),
+    (lambda m: m.pop("seconds"), "expected the key seconds, found none"),
+    (lambda m: m.update(examples="ten"), "expected int as examples, found str"),
+    (lambda m: m.update(files={"../x": "0"}), "expected files in the run's folder, found ../x"),
+    (lambda m: m.update(files={"/x": "0"}), "expected files in the run's folder, found /x"),
+    (lambda m: m["files"].pop(MATRIX), f"expected a sha256 of {MATRIX}, found none"),
+    (lambda m: m.update(topologies=[3]), "topology 0: expected an object, found int"),
+    (lambda m: first(m).pop("kind"), "topology 0: expected the key kind, found none"),
+    (lambda m: first(m).update(file="../x.npy"), f"expected {MATRIX} as file of layer_3_part1"),
+    (lambda m: first(m).update(examples=6), "expected 10 examples behind layer_3, found 11"),
+    (lambda m: m.update(tokens=99), "expected 99 tokens behind layer_3, found 100"),
+    (lambda m: m.update(layers=[3, 5]), "expected topologies of layers [3, 5], found them of [3]"),
+    (lambda m: m["topologies"].pop(), "expected parts 1 to 2 of layer_3, found [1]"),
+    (lambda m: m["topologies"].append(first(m)), "expected topologies with unique names"),
+    (lambda m: first(m).update(scheme="fisher"), "expected scheme mean of layer_3_part1, as conf"),
+    (lambda m: first(m)["reliability"].update(split_half=2), "expected split_half of layer_3"),
+    (lambda m: first(m)["reliability"].update(halves=[{}]), "expected two halves of layer_3_part1"),
+    (lambda m: first(m)["reliability"]["null"].update(mean_abs_r=3), "expected a null of layer_3"),
+    (lambda m: first(m)["reliability"]["null"]["counts"].pop(), "expected 200 bins of 2 shifts'"),
+    (lambda m: first(m)["reliability"].update(null={}), "expected the records of a run, found"),
+    (lambda m: first(m).update(name="layer_4_part1", file=MATRIX), "expected topology/layer_4"),
 ]  # fmt: skip
 
 
@@ -372,8 +374,10 @@ def test_measures_of_other_topologies_are_found(run: Path) -> None:
     measures["layer_9"] = measures.pop("layer_3_part1")
     (run / "measures.json").write_text(json.dumps(measures))
     forge(run)
-    wanted = "measures.json: wanted measures of layer_3_part1, layer_3_part2, found layer_3_part2"
-    assert verify(run).faults == [f"{wanted}, layer_9"]
+    expected = (
+        "measures.json: expected measures of layer_3_part1, layer_3_part2, found layer_3_part2"
+    )
+    assert verify(run).faults == [f"{expected}, layer_9"]
 
 
 def test_a_table_unlike_the_measures_is_found(run: Path) -> None:
@@ -382,7 +386,7 @@ def test_a_table_unlike_the_measures_is_found(run: Path) -> None:
     table.write_text(table.read_text().replace(str(mean), "0.5"))
     forge(run)
     assert verify(run).faults == [
-        f"measures_by_layer.csv, layer_3_part1: wanted mean_abs_r {mean}, as the matrix has it, "
+        f"measures_by_layer.csv, layer_3_part1: expected mean_abs_r {mean}, as the matrix has it, "
         "found 0.5"
     ]
 
