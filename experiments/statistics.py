@@ -12,7 +12,7 @@ from math import isclose
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.api import UserError
+from probe.api import UserError, plural
 
 # Called with indices of examples, in which an example may occur several times.
 Statistic = Callable[[NDArray[np.int64]], float]
@@ -52,8 +52,8 @@ def split_by_group(
     members = _members(groups)
     if len(members) < len(fractions):
         raise UserError(
-            f"{len(members)} documents cannot be split into {len(fractions)} parts without sharing "
-            "one; give more texts"
+            f"{plural(len(members), 'document')} cannot be split into {len(fractions)} parts "
+            "without sharing one; give more texts"
         )
     order = np.random.default_rng(seed).permutation(len(members))
     reached = np.cumsum([len(members[number]) for number in order])

@@ -11,14 +11,14 @@ from probe.api import study
 
 
 def probe_texts(config: GraphProbeConfig, folder: Path) -> dict[str, Any]:
-    """Do the study; imported here, so that --help does not wait."""
+    """Run the study; imported here so that --help is fast."""
     from experiments.graph_probe.run import run
 
     return run(config, folder)
 
 
 def show(_: GraphProbeConfig, folder: Path) -> None:
-    """Log the headline table, also of a study that is found again."""
+    """Log the headline table, also of a study that was finished before."""
     from experiments.graph_probe.report import log_headline
 
     log_headline(folder)

@@ -1,4 +1,4 @@
-"""Figures: how well each input predicts, over inputs, densities and layers."""
+"""Figures: the performance of probes by input, density and layer."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from experiments.graph_probe.scores import CLAIM, SHUFFLED
 from probe.api.drawing import BLUE, COLOURS, ORANGE, single
 
 Row = dict[str, Any]
-# A probe that fails may be far below chance; how far tells nothing.
+# A failed probe can be far below chance; how far is irrelevant.
 _LOWEST = -0.5
 _NAMES = {"r2": "R²", "auc": "area under ROC"}
 
 
 def metric(rows: Sequence[Row]) -> str:
-    """Return the name of what counts: `r2` of numbers, `auc` of classes."""
+    """Return the name of the main metric: `r2` for numbers, `auc` for classes."""
     return "r2" if "r2" in rows[0] else "auc"
 
 
 def by_input(rows: Sequence[Row], target: str, layer: int) -> Figure:
-    """Draw every input's prediction by each probe, with intervals; topologies at the top."""
+    """Draw the performance of every input and probe with intervals; topologies at the top."""
     whole = [one for one in rows if one["density"] == 1]
     name = metric(whole)
     best = {key: max(one[name] for one in whole if one["input"] == key) for key in _inputs(whole)}
@@ -43,23 +43,23 @@ def by_input(rows: Sequence[Row], target: str, layer: int) -> Figure:
     axes.axvline(_chance(name), color="0.6", linewidth=0.8, zorder=0)
     if name == "r2":
         axes.set_xlim(left=max(_LOWEST, axes.get_xlim()[0]), right=1)
-    axes.set_xlabel(f"{_NAMES[name]} on test texts (95 % over documents)")
-    # Beside the axes, where it hides no interval.
+    axes.set_xlabel(f"{_NAMES[name]} on the test set (95 % over documents)")
+    # Next to the axes, where it hides no interval.
     axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
 def by_density(rows: Sequence[Row], target: str, layer: int) -> Figure:
-    """Draw the topology's prediction over the share of its entries that stay."""
+    """Draw the performance of the topology over the fraction of entries kept."""
     name = metric(rows)
     figure, axes = single(f"{target} from the sparse topologies of layer {layer}", (5, 3.2))
     topologies = [one for one in rows if one["input"] == CLAIM]
     probes = list(dict.fromkeys(one["probe"] for one in topologies))
     for number, probe in enumerate(probes):
-        beside = 1.04 ** (number - (len(probes) - 1) / 2)  # so that intervals do not hide others
+        dodge = 1.04 ** (number - (len(probes) - 1) / 2)  # so that intervals do not overlap
         shown = sorted(
             (
-                {**one, "density": one["density"] * beside}
+                {**one, "density": one["density"] * dodge}
                 for one in topologies
                 if one["probe"] == probe
             ),
@@ -70,14 +70,14 @@ def by_density(rows: Sequence[Row], target: str, layer: int) -> Figure:
     densities = sorted({one["density"] for one in topologies})
     axes.set_xticks(densities, [f"{density:g}" for density in densities])
     axes.minorticks_off()
-    axes.set_xlabel("share of the entries that stay")
-    axes.set_ylabel(f"{_NAMES[name]} on test texts (95 %)")
+    axes.set_xlabel("fraction of entries kept")
+    axes.set_ylabel(f"{_NAMES[name]} on the test set (95 %)")
     axes.legend(fontsize=8)
     return figure
 
 
 def by_layer(rows: Sequence[Row], headline: Sequence[Row], target: str) -> Figure:
-    """Draw each layer's topology beside the best control."""
+    """Draw each layer's topology against the best control."""
     name = metric(rows)
     figure, axes = single(f"{target} from the topology of each layer", (5, 3.2))
     shown = []
@@ -94,7 +94,7 @@ def by_layer(rows: Sequence[Row], headline: Sequence[Row], target: str) -> Figur
         "s--", color=ORANGE, label="best control",
     )  # fmt: skip
     axes.set_xlabel("layer")
-    axes.set_ylabel(f"{_NAMES[name]} on test texts")
+    axes.set_ylabel(f"{_NAMES[name]} on the test set")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.legend(fontsize=8)
     return figure
@@ -114,7 +114,7 @@ def _inputs(rows: Sequence[Row]) -> list[str]:
 
 
 def _reach(rows: Sequence[Row], name: str) -> list[list[float]]:
-    """Return how far intervals reach to both sides."""
+    """Return the lengths of the error bars on both sides."""
     return [
         [max(0.0, one[name] - one[f"{name}_low"]) for one in rows],
         [max(0.0, one[f"{name}_high"] - one[name]) for one in rows],

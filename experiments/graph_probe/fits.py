@@ -1,4 +1,4 @@
-"""Fit every probe to every input of a pass, and keep what it predicts."""
+"""Fits of every probe to every input of a pass, and their predictions."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from experiments.graph_probe.training import train_reader
 from experiments.statistics import split_by_group
 from probe.api import atomic_write
 
-# Shares of the texts to train on, to choose by, and to test on; the paper's has two parts.
+# Fractions for training, validation and test; the paper has no validation set.
 _SHARES, _PAPERS_SHARES = (0.6, 0.2, 0.2), (0.8, 0.2)
 
 
 class Key(NamedTuple):
-    """What one fit is of."""
+    """What one fit predicts, from what and how."""
 
     target: str
     input: str
@@ -40,15 +40,15 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Parts:
-    """Numbers of the texts to train on, to choose by, and to test on."""
+    """Indices of training, validation and test set."""
 
     train: NDArray[np.int64]
-    chosen_on: NDArray[np.int64]
+    validation: NDArray[np.int64]
     test: NDArray[np.int64]
 
     @classmethod
     def of(cls, groups: Sequence[str], protocol: str, seed: int) -> Parts:
-        """Split by group; the paper splits rows, and chooses by the test part."""
+        """Split by group; the paper splits rows, and validates on the test set."""
         if protocol == "paper":
             rows = [str(row) for row in range(len(groups))]
             train, test = split_by_group(rows, _PAPERS_SHARES, seed)
@@ -56,7 +56,7 @@ class Parts:
         return cls(*split_by_group(groups, _SHARES, seed))
 
 
-# What is predicted of every text, (n_texts, n_outputs), by fit.
+# Predictions for every text, shape (n_texts, n_outputs), by fit.
 Fits = Mapping[Key, NDArray[np.float64]]
 
 
@@ -82,14 +82,14 @@ def fit_all(
     device : torch.device
         Where networks are trained.
     """
-    cells = list(_cells(inputs, targets, parts, settings.probes))
-    found = {}
-    for key, one, target in tqdm(cells, "probes", disable=None, leave=False, delay=2):
-        found[key] = _fit(key, one, target, parts[key.seed], settings, device)
-    return found
+    tasks = list(_tasks(inputs, targets, parts, settings.probes))
+    fits = {}
+    for key, one, target in tqdm(tasks, "probes", disable=None, leave=False, delay=2):
+        fits[key] = _fit(key, one, target, parts[key.seed], settings, device)
+    return fits
 
 
-def _cells(
+def _tasks(
     inputs: Iterable[Input], targets: Sequence[Target], seeds: Iterable[int], probes: Sequence[str]
 ) -> Iterator[tuple[Key, Input, Target]]:
     for one in inputs:
@@ -98,37 +98,37 @@ def _cells(
                 continue
             for target in targets:
                 for seed in seeds:
-                    wanted = target.shuffled(seed) if one.shuffled else target
-                    yield Key(target.name, one.name, one.density, probe, seed), one, wanted
+                    own = target.shuffled(seed) if one.shuffled else target
+                    yield Key(target.name, one.name, one.density, probe, seed), one, own
 
 
 def _fit(
     key: Key, one: Input, target: Target, parts: Parts, settings: GraphProbe, device: torch.device
 ) -> NDArray[np.float64]:
-    train, chosen_on = torch.from_numpy(parts.train), torch.from_numpy(parts.chosen_on)
-    wanted = torch.from_numpy(target.scaled(parts.train))
+    train, validation = torch.from_numpy(parts.train), torch.from_numpy(parts.validation)
+    values = torch.from_numpy(target.scaled(parts.train))
     if key.probe == "ridge":
-        return ridge(one.features, _columns(wanted, target), train, chosen_on).predicted.numpy()
+        return ridge(one.features, _columns(values, target), train, validation).predicted.numpy()
     with torch.random.fork_rng():
         torch.manual_seed(key.seed)
         reader = make_reader(key.probe, one, target.outputs, train, settings.gcn_layers)
         reader.to(device)
         rate = learning_rate(key.probe, one)
         fitted = train_reader(
-            reader, wanted, train, chosen_on, rate, settings.epochs, seed=key.seed
+            reader, values, train, validation, rate, settings.epochs, seed=key.seed
         )
     return fitted.predicted.numpy()
 
 
-def _columns(wanted: Tensor, target: Target) -> Tensor:
-    """Return numbers as a column, classes as a column of zeros and ones each."""
+def _columns(values: Tensor, target: Target) -> Tensor:
+    """Return numbers as one column, classes as one indicator column each."""
     return (
-        functional.one_hot(wanted, target.outputs).double() if target.classes else wanted[:, None]
+        functional.one_hot(values, target.outputs).double() if target.classes else values[:, None]
     )
 
 
 def save(file: Path, fits: Fits) -> None:
-    """Write predictions, each under its key in JSON."""
+    """Write predictions with their keys in JSON."""
     arrays: dict[str, Any] = {str(n): values for n, values in enumerate(fits.values())}
     arrays["keys"] = np.array([json.dumps(key) for key in fits])
     with atomic_write(file) as unfinished, unfinished.open("wb") as stream:
@@ -136,7 +136,7 @@ def save(file: Path, fits: Fits) -> None:
 
 
 def load(file: Path) -> dict[Key, NDArray[np.float64]]:
-    """Read predictions again."""
+    """Read predictions back."""
     with np.load(file, allow_pickle=False) as arrays:
         keys = [Key(*json.loads(str(key))) for key in arrays["keys"]]
         return {key: arrays[str(n)] for n, key in enumerate(keys)}

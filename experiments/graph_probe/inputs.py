@@ -1,4 +1,4 @@
-"""What a probe may read of a text: features of equal standing, topologies and their controls."""
+"""Inputs of probes: features, topologies and their controls."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from torch import Tensor
 from experiments.graph_probe.texts import Readings, Texts
 from probe.api import Factor, Graph, Sparse, sparsify
 
-# Numbers of features that are kept; what is more is formed for every batch.
+# Features kept in memory; beyond that, they are computed for every batch.
 _KEPT = 1 << 28
-# A token tells of texts in general where two of them or more have it.
+# A token is a feature if at least this many texts have it.
 _LEAST_TEXTS = 2
 
 
 class Features(Protocol):
-    """One input of all texts."""
+    """One input over all texts."""
 
     @property
     def n_texts(self) -> int:
@@ -29,7 +29,7 @@ class Features(Protocol):
 
     @property
     def width(self) -> int:
-        """Number of features of a text."""
+        """Number of features per text."""
 
     def rows(self, numbers: Tensor) -> Tensor:
         """Return the features of some texts, float32, shape (n_chosen, width)."""
@@ -37,7 +37,7 @@ class Features(Protocol):
 
 @dataclass(frozen=True)
 class Vectors:
-    """Features that are in memory, shape (n_texts, width)."""
+    """Features in memory, shape (n_texts, width)."""
 
     matrix: Tensor
 
@@ -48,7 +48,7 @@ class Vectors:
 
     @property
     def width(self) -> int:
-        """Number of features of a text."""
+        """Number of features per text."""
         return self.matrix.shape[1]
 
     def rows(self, numbers: Tensor) -> Tensor:
@@ -58,16 +58,16 @@ class Vectors:
 
 @dataclass(frozen=True)
 class Graphs:
-    """Every text's graph of neurons, formed from its series when it is wanted.
+    """Every text's graph of neurons, computed from its series on demand.
 
     Attributes
     ----------
     series : sequence of Tensor, each of shape (n_tokens, n_neurons)
         Series of length 1, whose products are correlations, or of another length.
     density : float
-        Share of the entries that stay, by the paper's rule.
+        Fraction of entries kept, by the paper's rule.
     diagonal : bool
-        Whether the diagonal tells anything; that of correlations is 1.
+        Whether the diagonal is informative; that of correlations is 1.
     """
 
     series: Sequence[Tensor]
@@ -81,7 +81,7 @@ class Graphs:
 
     @property
     def width(self) -> int:
-        """Number of features of a text."""
+        """Number of features per text."""
         neurons = self.series[0].shape[1]
         return neurons * (neurons + 1 if self.diagonal else neurons - 1) // 2
 
@@ -90,7 +90,7 @@ class Graphs:
         return torch.stack([self._graph(self.series[number]) for number in numbers.tolist()])
 
     def batch(self, numbers: Tensor, device: torch.device) -> Graph:
-        """Return the graphs of some texts, for a network on a device to send values along."""
+        """Return the graphs of some texts, for a network on a device."""
         if self.density < 1:
             stacked = Sparse.stack([self._sparse[number] for number in numbers.tolist()])
             return Sparse(stacked.matrix.to(device), stacked.n_neurons)
@@ -106,14 +106,14 @@ class Graphs:
 
     @cached_property
     def _sparse(self) -> list[Sparse]:
-        # Sorting the entries again for every batch would take longer than the training.
+        # Sorting the entries for every batch would take longer than the training.
         return [Sparse.of(Factor(series), self.density) for series in self.series]
 
     def _graph(self, series: Tensor) -> Tensor:
         dense = series.T @ series
         if self.density < 1:
-            kept = sparsify(dense.cpu().numpy(), self.density, "paper")
-            dense = torch.from_numpy(kept).to(dense.device)
+            sparse = sparsify(dense.cpu().numpy(), self.density, "paper")
+            dense = torch.from_numpy(sparse).to(dense.device)
         if not self.diagonal:
             dense.fill_diagonal_(1)
         return dense
@@ -121,22 +121,22 @@ class Graphs:
 
 @dataclass(frozen=True)
 class Input:
-    """Something to predict from.
+    """An input of a probe.
 
     Attributes
     ----------
     name : str
-        What it is.
+        Its name.
     features : Features
         As vectors.
     graphs : Graphs, optional
-        As graphs, where it is one.
+        As graphs, if it is one.
     density : float
-        Share of the graph's entries that stay.
+        Fraction of the graph's entries kept.
     claim : bool
-        Whether it is what a claim is about; otherwise it is a control.
+        Whether the claim is about it; otherwise it is a control.
     shuffled : bool
-        Whether targets of other texts are to be predicted.
+        Whether it predicts the targets of other texts.
     """
 
     name: str
@@ -153,14 +153,14 @@ class Input:
 
 
 def plain_inputs(texts: Texts) -> list[Input]:
-    """Return what is known without a model: the length, and how often each token comes."""
+    """Return the inputs that need no model: length and token frequencies."""
     length = torch.tensor([[float(len(tokens)), 0.0] for tokens in texts.tokens])
     length[:, 1] = length[:, 0].log()
     return [Input("length", Vectors(length)), Input("bag_of_tokens", Vectors(_bag(texts)))]
 
 
 def embedding_inputs(readings: Readings) -> list[Input]:
-    """Return the topology of the embeddings, which no block has touched."""
+    """Return the topology of the token embeddings."""
     return [_graph_input("embedding_topology", Graphs(readings.series))]
 
 
@@ -170,17 +170,17 @@ def random_inputs(readings: Readings) -> list[Input]:
 
 
 def layer_inputs(readings: Readings, densities: Sequence[float]) -> list[Input]:
-    """Return a layer's topologies and what else its activations tell."""
+    """Return a layer's topologies and the other features of its activations."""
     whole = _graph_input("topology", Graphs(readings.series), claim=True)
     sparse = [
         _graph_input("topology", Graphs(readings.series, density), claim=True)
         for density in densities
         if density < 1
     ]
-    # Z is centred and of length 1, so that with σ a covariance is r σ σ'. Its unit is each neuron's
-    # usual deviation, as few neurons vary many times more than the others.
-    usual = readings.deviation.square().mean(dim=0).sqrt()
-    sigmas = readings.deviation / usual.masked_fill(usual == 0, 1)
+    # Z is centred and of length 1, so a covariance is r σ σ'. σ is relative to the neuron's typical
+    # deviation, as a few neurons vary many times more than the others.
+    typical = readings.deviation.square().mean(dim=0).sqrt()
+    sigmas = readings.deviation / typical.masked_fill(typical == 0, 1)
     scaled = [z * sigma for z, sigma in zip(readings.series, sigmas, strict=True)]
     both = torch.cat([readings.mean, readings.deviation], dim=1)
     return [
@@ -195,7 +195,7 @@ def layer_inputs(readings: Readings, densities: Sequence[float]) -> list[Input]:
 
 
 def _graph_input(name: str, graphs: Graphs, claim: bool = False) -> Input:
-    """Keep the triangles in memory where they have room."""
+    """Return graphs as an input, with their triangles in memory if they fit."""
     features: Features = graphs
     if graphs.n_texts * graphs.width <= _KEPT:
         features = Vectors(graphs.rows(torch.arange(graphs.n_texts)))
@@ -203,7 +203,7 @@ def _graph_input(name: str, graphs: Graphs, claim: bool = False) -> Input:
 
 
 def _bag(texts: Texts) -> Tensor:
-    """Return the share of each token in each text, of the tokens that several texts have."""
+    """Return the relative frequency in each text of the tokens that several texts have."""
     vocabulary, codes = np.unique(np.concatenate(texts.tokens), return_inverse=True)
     ends = np.cumsum([len(tokens) for tokens in texts.tokens])[:-1]
     shares = np.stack(

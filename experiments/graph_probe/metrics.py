@@ -1,4 +1,4 @@
-"""How well a probe predicts: five metrics of numbers, three of classes."""
+"""Metrics of probes: five for numbers, three for classes."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def mae(truth: Floats, predicted: Floats) -> float:
 
 
 def r2(truth: Floats, predicted: Floats) -> float:
-    """Return the share of the variance that is predicted; below 0 where the mean predicts better.
+    """Return the fraction of variance explained; below 0 if the mean predicts better.
 
-    Not a number where the truth does not vary.
+    NaN if the truth does not vary.
 
     Examples
     --------
@@ -40,14 +40,14 @@ def r2(truth: Floats, predicted: Floats) -> float:
 
 
 def pearson(truth: Floats, predicted: Floats) -> float:
-    """Return Pearson's correlation; not a number where one of the two does not vary."""
+    """Return Pearson's correlation; NaN if one of the two does not vary."""
     x, y = truth - truth.mean(), predicted - predicted.mean()
     lengths = float(np.linalg.norm(x) * np.linalg.norm(y))
     return float(x @ y / lengths) if lengths > 0 else float("nan")
 
 
 def spearman(truth: Floats, predicted: Floats) -> float:
-    """Return the correlation of ranks; not a number where one of the two does not vary."""
+    """Return the correlation of ranks; NaN if one of the two does not vary."""
     return pearson(_ranks(truth, truth), _ranks(predicted, predicted))
 
 
@@ -60,33 +60,32 @@ def macro_f1(truth: NDArray[np.int64], scores: Floats) -> float:
     """Return F1, averaged over the classes that occur in truth or prediction."""
     predicted = scores.argmax(axis=1)
     hits, of_truth, of_predicted = (
-        np.bincount(found, minlength=scores.shape[1])
-        for found in (truth[truth == predicted], truth, predicted)
+        np.bincount(classes, minlength=scores.shape[1])
+        for classes in (truth[truth == predicted], truth, predicted)
     )
     occur = of_truth + of_predicted
     return float(np.mean(2 * hits[occur > 0] / occur[occur > 0]))
 
 
 def macro_auc(truth: NDArray[np.int64], scores: Floats) -> float:
-    """Return the area under ROC of each class against the others, averaged over those that occur.
+    """Return the one-against-rest area under the ROC curve, averaged over the classes that occur.
 
-    The share of pairs of texts, one of the class and one of others, that the score puts in order
-    (Hanley & McNeil 1982, doi:10.1148/radiology.143.1.7063747); not a number where only one class
-    occurs.
+    The share of pairs of a text of the class and another text that the score ranks correctly
+    (Hanley & McNeil 1982, doi:10.1148/radiology.143.1.7063747); NaN if only one class occurs.
     """
-    found = []
+    areas = []
     for one, count in enumerate(np.bincount(truth)):
         others = len(truth) - count
         if count and others:
             ranks = _ranks(scores[truth == one, one], scores[:, one]).sum()
-            found.append((ranks - count * (count + 1) / 2) / (count * others))
-    return float(np.mean(found)) if found else float("nan")
+            areas.append((ranks - count * (count + 1) / 2) / (count * others))
+    return float(np.mean(areas)) if areas else float("nan")
 
 
 def _ranks(values: Floats, among: Floats) -> Floats:
-    """Return the ranks of some values among all, from 1; those that tie share the mean of theirs.
+    """Return the ranks of some values among all, from 1; ties share their mean rank.
 
-    A bootstrap ranks a hundred thousand times, and this takes a fraction of `scipy.stats.rankdata`.
+    A bootstrap ranks a hundred thousand times, and this is much faster than `scipy.stats.rankdata`.
     """
     ordered = np.sort(among)
     below, up_to = (np.searchsorted(ordered, values, side) for side in ("left", "right"))

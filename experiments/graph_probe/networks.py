@@ -1,4 +1,4 @@
-"""The probes that are trained by gradient descent, with the paper's settings."""
+"""The probes trained by gradient descent, with the paper's settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RATE, LINEAR_RATE = 1e-3, 1e-5
 
 
 class Reader(nn.Module):
-    """A network and the way from numbers of texts to what it reads."""
+    """A network that looks its inputs up by the indices of texts."""
 
     network: nn.Module
 
@@ -24,16 +24,16 @@ class Reader(nn.Module):
 
 
 class VectorReader(Reader):
-    """Reads features; those that are no correlations are standardised over the training part.
+    """Reads features, which are standardised over the training set unless they are correlations.
 
     Parameters
     ----------
     network : nn.Module
         Maps (n_texts, width) to (n_texts, n_outputs).
     features : Features
-        What it reads.
+        Its inputs.
     train : Tensor of int64
-        Numbers of the texts of the training part, or None for correlations.
+        Indices of the training set, or None for correlations.
     """
 
     def __init__(self, network: nn.Module, features: Features, train: Tensor | None) -> None:
@@ -59,9 +59,9 @@ class GraphReader(Reader):
     Parameters
     ----------
     network : nn.Module
-        Maps a batch of graphs, which has `propagate`, to (n_texts, n_outputs).
+        Maps a batch of graphs to (n_texts, n_outputs).
     graphs : Graphs
-        What it reads.
+        Its inputs.
     """
 
     def __init__(self, network: nn.Module, graphs: Graphs) -> None:
@@ -78,7 +78,7 @@ class GraphReader(Reader):
 def make_reader(probe: str, one: Input, outputs: int, train: Tensor, gcn_layers: int) -> Reader:
     """Return an untrained probe of an input: linear, mlp or gcn."""
     if probe == "gcn":
-        assert one.graphs is not None, f"{one.name} is no graph"
+        assert one.graphs is not None, f"{one.name} is not a graph"
         neurons = one.graphs.series[0].shape[1]
         return GraphReader(Gcn(neurons, WIDTH, gcn_layers, outputs), one.graphs)
     width = one.features.width

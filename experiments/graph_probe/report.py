@@ -1,4 +1,4 @@
-"""Write tables and figures, and say the headline."""
+"""Tables, figures and the headline."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from experiments.graph_probe.settings import GraphProbeConfig
 from probe.api import aligned, atomic_write, write_csv
 
 logger = logging.getLogger(__name__)
-# What protocol=paper is worth.
-_OPTIMISTIC = "rows were split and the test part chose penalties and epochs: optimistic"
+# Caveat of protocol=paper.
+_OPTIMISTIC = "rows are split, and penalties and epochs are selected on the test set: optimistic"
 
 
 def write(
@@ -41,7 +41,7 @@ def write(
 def headline(added: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return for every target and layer the gain of its best topology.
 
-    Probe and density are chosen as epochs and penalties are: the test part has no say in it.
+    Probe and density are selected on the validation set, like epochs and penalties.
     """
     best: dict[tuple[str, int], dict[str, Any]] = {}
     for one in added:
@@ -52,7 +52,7 @@ def headline(added: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def log_headline(folder: Path) -> None:
-    """Log what the topologies of each layer add to the best control."""
+    """Log the gain of each layer's topologies over the best control."""
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     if results["protocol"] == "paper":
         logger.warning("study.protocol=paper: %s", _OPTIMISTIC)
@@ -76,20 +76,20 @@ def log_headline(folder: Path) -> None:
 def figures(
     rows: Sequence[dict[str, Any]], added: Sequence[dict[str, Any]], protocol: str
 ) -> dict[str, Figure]:
-    """Draw every target; what is optimistic says so in the figure itself."""
-    found: dict[str, Figure] = {}
+    """Draw every target; optimistic figures are marked as such."""
+    drawings: dict[str, Figure] = {}
     for target in dict.fromkeys(one["target"] for one in rows):
         of_target = [one for one in rows if one["target"] == target]
         layers = sorted({one["layer"] for one in of_target} - {None})
         for layer in layers:
             shown = [one for one in of_target if one["layer"] in (None, layer)]
-            found[f"{target}_layer_{layer}"] = by_input(shown, target, layer)
+            drawings[f"{target}_layer_{layer}"] = by_input(shown, target, layer)
             if len({one["density"] for one in shown}) > 1:
-                found[f"{target}_layer_{layer}_density"] = by_density(shown, target, layer)
+                drawings[f"{target}_layer_{layer}_density"] = by_density(shown, target, layer)
         if len(layers) > 1:
             of_gain = [one for one in headline(added) if one["target"] == target]
-            found[f"{target}_by_layer"] = by_layer(of_target, of_gain, target)
+            drawings[f"{target}_by_layer"] = by_layer(of_target, of_gain, target)
     if protocol == "paper":
-        for figure in found.values():
+        for figure in drawings.values():
             figure.supxlabel(_OPTIMISTIC, fontsize=7)
-    return found
+    return drawings

@@ -1,4 +1,4 @@
-"""Ridge regression in its dual form: quick where features are many and texts are few."""
+"""Ridge regression in its dual form, which is fast with many features and few texts."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from experiments.graph_probe.inputs import Features
 
 # Penalties, in units of the mean squared length of a training text's features.
 PENALTIES = tuple(10.0**power for power in range(-6, 3))
-# Numbers of a block of features, some 256 MB.
+# Entries of a block of features, about 256 MB.
 _BLOCK = 1 << 26
 
 
 class Fitted(NamedTuple):
-    """What a probe predicts of every text, and its mean squared error where it was chosen."""
+    """A probe's predictions for every text, and its error on the validation set."""
 
     predicted: Tensor
-    chosen_error: float
+    validation_error: float
 
 
-def ridge(features: Features, target: Tensor, train: Tensor, chosen_on: Tensor) -> Fitted:
-    """Predict all texts by the ridge regression of the training part.
+def ridge(features: Features, target: Tensor, train: Tensor, validation: Tensor) -> Fitted:
+    """Predict all texts by ridge regression on the training set.
 
     With `K` the inner products of the centred features, weights on the training texts are
     `(K + λ)⁻¹ (y − ȳ)` (Saunders et al. 1998). The penalty λ, and whether features are divided by
-    their standard deviation, are those with the least mean squared error on `chosen_on`.
+    their standard deviation, minimise the mean squared error on the validation set.
 
     Parameters
     ----------
     features : Features
         Of all texts.
     target : Tensor of float64, shape (n_texts, n_outputs)
-        What is to be predicted.
-    train, chosen_on : Tensor of int64
-        Numbers of the texts to fit, and to choose by.
+        What to predict.
+    train, validation : Tensor of int64
+        Indices of training and validation set.
     """
     mean = target[train].mean(dim=0)
     best: Fitted | None = None
@@ -47,17 +47,17 @@ def ridge(features: Features, target: Tensor, train: Tensor, chosen_on: Tensor) 
             ridged = fitted + (penalty * unit + 1e-12) * torch.eye(len(train), dtype=torch.float64)
             weights = torch.linalg.solve(ridged, target[train] - mean, left=True)
             predicted = products[:, train] @ weights + mean
-            error = float((predicted - target)[chosen_on].square().mean())
-            if best is None or error < best.chosen_error:
+            error = float((predicted - target)[validation].square().mean())
+            if best is None or error < best.validation_error:
                 best = Fitted(predicted, error)
     assert best is not None
     return best
 
 
 def inner_products(features: Features, train: Tensor, scaled: bool) -> Tensor:
-    """Return the products of all texts' features, centred over the training part.
+    """Return the products of all texts' features, centred on the training set.
 
-    Blocks of texts are formed again for every other block, so that never all of them are in memory.
+    Blocks of texts are recomputed for every other block, so only two are in memory at a time.
 
     Returns
     -------
@@ -81,11 +81,11 @@ def inner_products(features: Features, train: Tensor, scaled: bool) -> Tensor:
 
 
 def moments(features: Features, train: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation (1 where there is none) of each feature, float64."""
+    """Return mean and standard deviation (1 for a constant) of each feature, float64."""
     blocks = torch.split(train, max(1, _BLOCK // features.width))
     mean = sum(features.rows(part).double().sum(dim=0) for part in blocks) / len(train)
     assert isinstance(mean, Tensor)
     squares = [(features.rows(part).double() - mean).square_().sum(dim=0) for part in blocks]
     deviation = torch.stack(squares).sum(dim=0).div_(len(train)).sqrt_()
-    # What is constant but for rounding is not blown up.
+    # Features that are constant up to rounding are not scaled up.
     return mean, deviation.masked_fill_(deviation <= 1e-6 * mean.abs() + 1e-12, 1)

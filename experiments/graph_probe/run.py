@@ -1,4 +1,4 @@
-"""The study from its beginning to its end."""
+"""The study from start to finish."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ _FEW_TEXTS = 200
 
 
 def run(config: GraphProbeConfig, folder: Path) -> dict[str, Any]:
-    """Read every layer, fit, score and write; a layer that was fitted before is not read again.
+    """Read, fit and score every layer, and write the results; fitted layers are not read again.
 
     Returns
     -------
     dict
-        What the manifest is told.
+        Facts for the manifest.
 
     Raises
     ------
     UserError
-        If a setting, the model or the texts do not do, or an earlier try was of others.
+        If a setting, the model or the texts cannot work, or have changed since an earlier attempt.
     """
     check(config)
     settings = config.study
@@ -49,9 +49,7 @@ def run(config: GraphProbeConfig, folder: Path) -> dict[str, Any]:
     examples, embedded = texts.read(embeddings(config))
     groups = examples.groups
     if len(groups) < _FEW_TEXTS:
-        logger.warning(
-            "%d texts are few: a probe of a topology has thousands of weights", len(groups)
-        )
+        logger.warning("only %d texts: a probe of a topology has thousands of weights", len(groups))
     targets = targets_of(config, examples)
     parts = {seed: Parts.of(groups, settings.protocol, seed) for seed in range(settings.seeds)}
     _refuse_constant(targets, parts.values())
@@ -60,9 +58,9 @@ def run(config: GraphProbeConfig, folder: Path) -> dict[str, Any]:
     def fitted(name: str, inputs: Callable[[], list[Input]], seeds: range) -> Fits:
         file = folder / "predictions" / f"{name}.npz"
         if not file.is_file():
-            chosen = {seed: parts[seed] for seed in seeds}
-            save(file, fit_all(inputs(), targets, chosen, settings, _device(config)))
-            logger.info("%s is fitted", name)
+            splits = {seed: parts[seed] for seed in seeds}
+            save(file, fit_all(inputs(), targets, splits, settings, _device(config)))
+            logger.info("fitted %s", name)
         return load(file)
 
     scorer, every = Scorer(groups, targets, parts, settings.bootstrap), range(settings.seeds)
@@ -82,12 +80,12 @@ def run(config: GraphProbeConfig, folder: Path) -> dict[str, Any]:
 
 
 def targets_of(config: GraphProbeConfig, examples: texts.Texts) -> list[Target]:
-    """Collect what is to be predicted.
+    """Collect the targets.
 
     Raises
     ------
     UserError
-        If a text lacks it.
+        If a text lacks one.
     """
     names = config.study.targets
     scored = perplexities(config) if set(names) & set(SCORES) else None
@@ -100,7 +98,7 @@ def targets_of(config: GraphProbeConfig, examples: texts.Texts) -> list[Target]:
 
 
 def _refuse_others(config: GraphProbeConfig, folder: Path) -> None:
-    """Keep what an earlier try has predicted only where model and texts are still the same."""
+    """Reuse earlier predictions only if model and texts are still the same."""
     file, now = folder / "predictions" / "made_of.json", fingerprints(config)
     if not file.is_file():
         with atomic_write(file) as unfinished:
@@ -109,19 +107,19 @@ def _refuse_others(config: GraphProbeConfig, folder: Path) -> None:
     changed = [name for name, content in now.items() if before.get(name) != content]
     if changed:
         raise UserError(
-            f"{folder} was begun with another {' and '.join(changed)}; overwrite=true starts afresh"
+            f"{folder} was started with another {' and '.join(changed)}; overwrite=true starts over"
         )
 
 
 def _refuse_constant(targets: Iterable[Target], every: Iterable[Parts]) -> None:
-    """Refuse a split with a part in which there is nothing to tell apart."""
+    """Refuse a split with a part in which a target is constant."""
     for parts in every:
         for target in targets:
-            for part in (parts.train, parts.chosen_on, parts.test):
+            for part in (parts.train, parts.validation, parts.test):
                 if np.ptp(target.values[part]) == 0:
                     raise UserError(
-                        f"study.targets: '{target.name}' is the same in all texts of a part of the "
-                        f"split, which has {len(part)}; give more texts or documents"
+                        f"study.targets: '{target.name}' is the same in all {len(part)} texts of a "
+                        "part of the split; give more texts or documents"
                     )
 
 

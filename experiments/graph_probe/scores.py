@@ -1,4 +1,4 @@
-"""From predictions to metrics, their intervals, and what topologies add to the best control."""
+"""Metrics of the predictions, their intervals, and the gain over the best control."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class Score:
     Attributes
     ----------
     layer : int or None
-        The layer; None for inputs that no layer has part in.
+        The layer; None for inputs that depend on no layer.
     target, input, density, probe
-        What was fitted.
+        The fit.
     metrics : dict of str to ndarray, shape (1 + n_draws,)
-        The mean over repetitions, of all test texts and of each draw of them, by name; what counts
-        first.
+        The mean over repetitions, on all test texts and on each draw of them, by name; the main
+        metric first.
     by_seed : list of float
-        What counts, of each repetition.
-    chosen_on : float
-        What counts, where epochs and penalties were chosen; mean over repetitions.
+        The main metric of each repetition.
+    validation : float
+        The main metric on the validation set, mean over repetitions.
     """
 
     layer: int | None
@@ -42,16 +42,16 @@ class Score:
     probe: str
     metrics: dict[str, NDArray[np.float64]]
     by_seed: list[float]
-    chosen_on: float
+    validation: float
 
     @property
     def headline(self) -> NDArray[np.float64]:
-        """What counts: R² of numbers, AUC of classes."""
+        """The main metric: R² of numbers, AUC of classes."""
         return next(iter(self.metrics.values()))
 
 
 class Scorer:
-    """Scores predictions over the same draws of test texts.
+    """Scores predictions on the same draws of test texts.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class Scorer:
     parts : mapping of int to Parts
         The split of each repetition.
     repetitions : int
-        Draws.
+        Number of draws.
     """
 
     def __init__(
@@ -74,66 +74,66 @@ class Scorer:
     ) -> None:
         self.targets = {target.name: target for target in targets}
         self.parts = parts
-        drawn = [np.arange(len(groups)), *draws(groups, seed=0, repetitions=repetitions)]
-        # A text counts in the repetitions that test on it.
+        resamples = [np.arange(len(groups)), *draws(groups, seed=0, repetitions=repetitions)]
+        # A text counts in the repetitions whose test set has it.
         self.tested = {}
         for seed, part in parts.items():
             tests = np.isin(np.arange(len(groups)), part.test)
-            self.tested[seed] = [numbers[tests[numbers]] for numbers in drawn]
+            self.tested[seed] = [numbers[tests[numbers]] for numbers in resamples]
 
     def scores(self, layer: int | None, fits: Fits) -> list[Score]:
         """Score all fits of a layer, repetitions together."""
         by_seed: dict[Key, dict[int, NDArray[np.float64]]] = {}
         for key, predicted in fits.items():
             by_seed.setdefault(key._replace(seed=-1), {})[key.seed] = predicted
-        return [self._score(layer, what, found) for what, found in by_seed.items()]
+        return [self._score(layer, key, predicted) for key, predicted in by_seed.items()]
 
     def _score(
         self, layer: int | None, key: Key, predicted: Mapping[int, NDArray[np.float64]]
     ) -> Score:
         target = self.targets[key.target]
-        found: dict[str, list[list[float]]] = {name: [] for name in target.metrics}
-        chosen_on = []
+        by_metric: dict[str, list[list[float]]] = {name: [] for name in target.metrics}
+        validation = []
         for seed, values in predicted.items():
-            of = target.shuffled(seed) if key.input == SHUFFLED else target
-            truth = of.scaled(self.parts[seed].train)
+            own = target.shuffled(seed) if key.input == SHUFFLED else target
+            truth = own.scaled(self.parts[seed].train)
             columns = values if target.classes else values[:, 0]
-            chosen = self.parts[seed].chosen_on
-            chosen_on.append(next(iter(target.metrics.values()))(truth[chosen], columns[chosen]))
+            part = self.parts[seed].validation
+            validation.append(next(iter(target.metrics.values()))(truth[part], columns[part]))
             for name, metric in target.metrics.items():
-                found[name].append(
+                by_metric[name].append(
                     [
                         metric(truth[numbers], columns[numbers]) if len(numbers) > 1 else np.nan
                         for numbers in self.tested[seed]
                     ]
                 )
-        means = {name: np.mean(values, axis=0) for name, values in found.items()}
-        first = next(iter(found.values()))
+        means = {name: np.mean(values, axis=0) for name, values in by_metric.items()}
+        first = next(iter(by_metric.values()))
         return Score(
-            layer, *key[:4], means, [values[0] for values in first], float(np.mean(chosen_on))
+            layer, *key[:4], means, [values[0] for values in first], float(np.mean(validation))
         )
 
 
 def row(score: Score) -> dict[str, Any]:
     """Return a score as a row of a table."""
-    found: dict[str, Any] = {
+    cells: dict[str, Any] = {
         "layer": score.layer, "target": score.target, "input": score.input,
         "density": score.density, "probe": score.probe,
     }  # fmt: skip
     for name, values in score.metrics.items():
         low, high = interval(values[1:].tolist())
-        found |= {name: float(values[0]), f"{name}_low": low, f"{name}_high": high}
+        cells |= {name: float(values[0]), f"{name}_low": low, f"{name}_high": high}
     deviation = float(np.std(score.by_seed, ddof=1)) if len(score.by_seed) > 1 else None
-    return found | {"deviation_over_seeds": deviation, "where_chosen": score.chosen_on}
+    return cells | {"deviation_over_seeds": deviation, "where_chosen": score.validation}
 
 
 def gains(scores: Sequence[Score]) -> list[dict[str, Any]]:
-    """Return what every topology adds to the best control, with a paired interval.
+    """Return the gain of every topology over the best control, with a paired interval.
 
-    The best control is the one, of any input but topologies and of any probe, that does best on
-    the test texts themselves, which is in its favour.
+    The best control is the input (other than topologies) and probe with the highest metric on the
+    test set itself, which favours the control.
     """
-    found = []
+    rows = []
     for claim in (score for score in scores if score.input == CLAIM):
         controls = [
             score
@@ -145,14 +145,14 @@ def gains(scores: Sequence[Score]) -> list[dict[str, Any]]:
         best = max(controls, key=lambda score: score.headline[0])
         difference = claim.headline - best.headline
         low, high = interval(difference[1:].tolist())
-        found.append(
+        rows.append(
             {
                 "layer": claim.layer, "target": claim.target, "density": claim.density,
                 "probe": claim.probe, "metric": next(iter(claim.metrics)),
-                "topology": float(claim.headline[0]), "where_chosen": claim.chosen_on,
+                "topology": float(claim.headline[0]), "where_chosen": claim.validation,
                 "best_control": best.input, "its_probe": best.probe,
                 "control": float(best.headline[0]),
                 "gain": float(difference[0]), "gain_low": low, "gain_high": high,
             }
         )  # fmt: skip
-    return found
+    return rows

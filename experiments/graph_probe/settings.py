@@ -10,34 +10,34 @@ from probe.api import Config, UserError, compose, key
 
 PROBES = ("ridge", "linear", "mlp", "gcn")
 PROTOCOLS = ("validation", "paper")
-# The study chooses layers and averages nothing.
+# The study has its own selection of layers, and averages nothing.
 _FIXED = ("layers", "average", "null")
 
 
 @dataclass
 class GraphProbe:
-    """What is predicted, from where, and how."""
+    """Targets, layers, probes and protocol."""
 
     targets: list[str] = key(
         ["perplexity"],
-        "What to predict: perplexity, loss, subject, or a label of the data, as a table's column "
-        "(default: perplexity).",
+        "What to predict: perplexity, loss, subject, or a label of the data, such as a column of a "
+        "table (default: perplexity).",
     )
-    layers: Any = key("middle", "middle, each, a layer's number from 0, or a list of numbers.")
+    layers: Any = key("middle", "middle, each, a layer number from 0, or a list of numbers.")
     probes: list[str] = key(
         list(PROBES), "ridge, linear, mlp, gcn (default: all); gcn reads topologies only."
     )
     densities: list[float] = key(
-        [1.0], "Shares of the strongest entries that stay in a topology, by the paper's rule."
+        [1.0], "Fractions of the strongest entries kept in a topology, by the paper's rule."
     )
     protocol: str = key(
-        "validation", "validation, or paper: rows are split and the test part chooses; optimistic."
+        "validation", "validation, or paper: rows are split, selection on the test set; optimistic."
     )
-    seeds: int = key(3, "Repetitions, each with a split and a training of its own.")
-    random_inits: int = key(3, "Randomly initialised models; the repetitions take turns.")
-    epochs: int = key(100, "Most epochs of linear, mlp and gcn.")
+    seeds: int = key(3, "Repetitions, each with its own split and training.")
+    random_inits: int = key(3, "Randomly initialised models, used by the repetitions in turn.")
+    epochs: int = key(100, "Maximum number of epochs of linear, mlp and gcn.")
     gcn_layers: int = key(2, "Layers of the graph network.")
-    bootstrap: int = key(1000, "Draws of test documents behind every interval.")
+    bootstrap: int = key(1000, "Bootstrap draws of test documents for intervals.")
 
 
 @dataclass
@@ -48,7 +48,7 @@ class GraphProbeConfig(Config):
 
 
 def check(config: GraphProbeConfig) -> None:
-    """Tell a mistake before the work.
+    """Check the settings before any work.
 
     Raises
     ------
@@ -59,27 +59,25 @@ def check(config: GraphProbeConfig) -> None:
     for name in _FIXED:
         if attrgetter(name)(config) != attrgetter(name)(usual):
             raise UserError(
-                f"{name} has no meaning for this study; leave it out, and choose layers with "
+                f"{name} has no effect on this study; leave it out, and select layers with "
                 "study.layers"
             )
     if not settings.targets or len(set(settings.targets)) < len(settings.targets):
         raise UserError(
-            f"study.targets={settings.targets} is to name one target or more, each once"
+            f"study.targets={settings.targets} must name at least one target, each once"
         )
     unknown = [probe for probe in settings.probes if probe not in PROBES]
     if unknown or not settings.probes or len(set(settings.probes)) < len(settings.probes):
         raise UserError(
-            f"study.probes={settings.probes} is to name some of {', '.join(PROBES)}, each once"
+            f"study.probes={settings.probes} must name some of {', '.join(PROBES)}, each once"
         )
     if settings.protocol not in PROTOCOLS:
-        raise UserError(
-            f"study.protocol={settings.protocol} is not known; give validation or paper"
-        )
+        raise UserError(f"study.protocol={settings.protocol} must be validation or paper")
     densities = settings.densities
     if 1.0 not in densities or not all(0 < density <= 1 for density in densities):
         raise UserError(
-            f"study.densities={densities} are to be shares above 0 and up to 1, 1 among them, with "
-            "which the others are compared; give e.g. study.densities=[1,0.1,0.01]"
+            f"study.densities={densities} must be fractions above 0 and up to 1, including 1 for "
+            "comparison, e.g. study.densities=[1,0.1,0.01]"
         )
     layer_words(settings.layers)
     for name in ("seeds", "random_inits", "epochs", "gcn_layers"):
@@ -90,7 +88,7 @@ def check(config: GraphProbeConfig) -> None:
 
 
 def sources(config: GraphProbeConfig) -> list[GraphProbeConfig]:
-    """Check, and return the configurations whose model and texts are read."""
+    """Check the settings, and return the configurations whose model and texts are read."""
     check(config)
     return [config]
 
@@ -101,15 +99,14 @@ def layer_words(layers: Any) -> str | list[int]:
     Raises
     ------
     UserError
-        If it is none of them.
+        If it is anything else.
     """
     if layers in ("middle", "each"):
         return str(layers)
     numbers = list(layers) if isinstance(layers, list | tuple) else [layers]
     if not numbers or not all(type(number) is int and number >= 0 for number in numbers):
         raise UserError(
-            f"study.layers={layers} is not known; give middle, each, a number from 0 or a list "
-            "of them"
+            f"study.layers={layers} must be middle, each, a number from 0 up or a list of them"
         )
     if len(set(numbers)) < len(numbers):
         raise UserError(f"study.layers={layers} names a layer twice; name each once")

@@ -1,4 +1,4 @@
-"""What is to be predicted of every text: a number or a class."""
+"""Targets of the prediction: a number or a class for every text."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 from experiments.graph_probe.metrics import CLASSES, NUMBERS, Metric
 from probe.api import Document, UserError
 
-# Targets that the model gives, not the data.
+# Targets computed by the model, not given by the data.
 SCORES = ("perplexity", "loss")
 
 
 @dataclass(frozen=True)
 class Target:
-    """What is known of every text.
+    """A target of the prediction.
 
     Attributes
     ----------
     name : str
         Its name.
     values : ndarray, shape (n_texts,)
-        Numbers (float64, in their own unit), or numbers of classes (int64).
+        Numbers (float64, in their own unit), or indices of classes (int64).
     classes : tuple of str
         Names of the classes; empty for numbers.
     """
@@ -36,21 +36,21 @@ class Target:
 
     @property
     def metrics(self) -> dict[str, Metric]:
-        """Return the metrics by name, the one that counts first."""
+        """Return the metrics by name, the main metric first."""
         return CLASSES if self.classes else NUMBERS
 
     @property
     def outputs(self) -> int:
-        """Return the number of outputs that a probe of it has."""
+        """Return the number of outputs of a probe."""
         return len(self.classes) or 1
 
     def shuffled(self, seed: int) -> Target:
-        """Return the target of other texts."""
+        """Return the target permuted over texts."""
         order = np.random.default_rng(seed).permutation(len(self.values))
         return Target(self.name, self.values[order], self.classes)
 
     def scaled(self, train: NDArray[np.int64]) -> NDArray[np.float64] | NDArray[np.int64]:
-        """Return classes as they are, and numbers so that the training part goes from 0 to 1."""
+        """Return classes unchanged, and numbers scaled to 0 to 1 on the training set."""
         if self.classes:
             return self.values
         low, high = self.values[train].min(), self.values[train].max()
@@ -59,44 +59,44 @@ class Target:
 
 
 def score_target(name: str, perplexity: NDArray[np.float64]) -> Target:
-    """Return perplexity (dimensionless) or its logarithm, the loss (nats a token)."""
+    """Return perplexity (dimensionless) or its logarithm, the loss (nats per token)."""
     return Target(name, perplexity if name == "perplexity" else np.log(perplexity))
 
 
 def label_target(name: str, documents: Sequence[Document]) -> Target:
-    """Return a label of the documents: `subject`, or one that the data brings.
+    """Return a label of the documents: `subject`, or a label of the data.
 
-    Texts and truth values are classes. What reads as a number in every document is a number, as
-    the cells of a csv are texts.
+    Strings and booleans are classes; strings that are numbers in every document, as in the cells of
+    a csv, are numbers.
 
     Raises
     ------
     UserError
         If a document lacks it, or it does not vary, or a class has fewer than three documents.
     """
-    found = [_label(name, document) for document in documents]
-    numbers = _numbers(found)
+    labels = [_label(name, document) for document in documents]
+    numbers = _numbers(labels)
     if numbers is not None:
         if not np.isfinite(numbers).all() or np.ptp(numbers) == 0:
-            raise UserError(f"study.targets: '{name}' is to be finite and to vary over the texts")
+            raise UserError(f"study.targets: '{name}' must be finite and vary over the texts")
         return Target(name, numbers)
-    words = [str(value) for value in found]
+    words = [str(value) for value in labels]
     counts = Counter(words)
     if len(counts) < 2 or min(counts.values()) < 3:
         rare = min(counts, key=lambda word: counts[word])
         raise UserError(
-            f"study.targets: '{name}' is to have two classes or more of three texts or more, and "
+            f"study.targets: '{name}' must have at least two classes of at least three texts, and "
             f"has {len(counts)}, of which '{rare}' has {counts[rare]}"
         )
     classes = tuple(sorted(counts))
     return Target(name, np.array([classes.index(word) for word in words]), classes)
 
 
-def _numbers(found: Sequence[str | float | bool]) -> NDArray[np.float64] | None:
-    if any(isinstance(value, bool) for value in found):
+def _numbers(labels: Sequence[str | float | bool]) -> NDArray[np.float64] | None:
+    if any(isinstance(value, bool) for value in labels):
         return None
     try:
-        return np.array([float(value) for value in found])
+        return np.array([float(value) for value in labels])
     except ValueError:
         return None
 
@@ -105,8 +105,8 @@ def _label(name: str, document: Document) -> str | float | bool:
     if name == "subject" and document.subject is not None:
         return document.subject
     if name not in document.labels:
-        known = [*SCORES, *(["subject"] if document.subject else []), *document.labels]
+        names = [*SCORES, *(["subject"] if document.subject else []), *document.labels]
         raise UserError(
-            f"study.targets: the text {document.name} has no '{name}'; it has {', '.join(known)}"
+            f"study.targets: the text {document.name} has no '{name}'; it has {', '.join(names)}"
         )
     return document.labels[name]

@@ -1,4 +1,4 @@
-"""The texts and what the model's neurons do over them."""
+"""The texts and the activations of the model's neurons over them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Texts:
     Attributes
     ----------
     documents : list of Document
-        The document that each was cut from.
+        The document of each example.
     tokens : list of ndarray of int64
         Their token ids.
     """
@@ -41,13 +41,13 @@ class Texts:
 
     @property
     def groups(self) -> list[str]:
-        """Return what each shares with others: its question, or its document."""
+        """Return the group of each: its question, or its document."""
         return [document.group or document.name for document in self.documents]
 
 
 @dataclass(frozen=True)
 class Readings:
-    """What one layer's neurons do over every text.
+    """The activations of one layer over every text.
 
     Attributes
     ----------
@@ -64,27 +64,27 @@ class Readings:
 
 
 def layer_numbers(config: GraphProbeConfig) -> list[int]:
-    """Say which layers are meant; one batch is read to count the model's.
+    """Return the selected layers; one batch is read to count those of the model.
 
     Raises
     ------
     UserError
-        If one is not in the model.
+        If the model lacks one.
     """
-    wanted = layer_words(config.study.layers)
+    selection = layer_words(config.study.layers)
     [first] = islice(iterate(overlay(config, ["layers=each"])), 1)
-    known = sorted(first.layers)
-    if wanted == "each":
-        return known
-    if wanted == "middle":
-        return [len(known) // 2]
-    assert isinstance(wanted, list)
-    for layer in wanted:
-        if layer not in known:
+    available = sorted(first.layers)
+    if selection == "each":
+        return available
+    if selection == "middle":
+        return [len(available) // 2]
+    assert isinstance(selection, list)
+    for layer in selection:
+        if layer not in available:
             raise UserError(
-                f"study.layers={layer} is not in the model, whose layers are 0 to {known[-1]}"
+                f"study.layers={layer} is not in the model, whose layers are 0 to {available[-1]}"
             )
-    return sorted(wanted)
+    return sorted(selection)
 
 
 def of_layer(config: Config, layer: int) -> Config:
@@ -93,19 +93,19 @@ def of_layer(config: Config, layer: int) -> Config:
 
 
 def read(config: Config) -> tuple[Texts, Readings]:
-    """Read the single layer that a configuration names, over all examples."""
+    """Read the single layer of a configuration over all examples."""
     documents = Documents(config)
-    examples = sorted(_small(iterate(config)), key=lambda one: one[0])
+    examples = sorted(_condense(iterate(config)), key=lambda one: one[0])
     _, names, tokens, last, mean, deviation, series = zip(*examples, strict=True)
     texts = Texts([documents[name] for name in names], list(tokens))
     stacked = torch.stack(last), torch.stack(mean), torch.stack(deviation)
     return texts, Readings(*stacked, list(series))
 
 
-def _small(
+def _condense(
     examples: Iterator[ExampleActivations],
 ) -> Iterator[tuple[int, str, NDArray[np.int64], Tensor, Tensor, Tensor, Tensor]]:
-    """Yield what is kept of an example, on the CPU."""
+    """Yield what is needed of each example, on the CPU."""
     for one in examples:
         [activations] = (layer.float() for layer in one.layers.values())
         if activations.device.type == "mps":  # has no float64

@@ -1,4 +1,4 @@
-"""Train a probe as the paper does, and stop by a part of the texts that it has not seen."""
+"""Training of a probe as in the paper, with early stopping on a validation set."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from torch.nn import functional
 from experiments.graph_probe.networks import Reader
 from experiments.graph_probe.ridge import Fitted
 
-# Zheng et al. 2025: Adam's weight decay, texts of a batch, epochs without gain before the learning
-# rate falls to a tenth, and before the training ends.
+# Zheng et al. 2025: Adam's weight decay, texts per batch, epochs without gain before the learning
+# rate is divided by ten, and before training stops.
 WEIGHT_DECAY, BATCH, PATIENCE, STOP = 1e-5, 16, 5, 20
-_TOGETHER = 256  # texts read at a time where nothing is learned
+_TOGETHER = 256  # texts per batch of predictions
 
 
 def train_reader(
     reader: Reader,
     target: Tensor,
     train: Tensor,
-    chosen_on: Tensor,
+    validation: Tensor,
     rate: float,
     epochs: int,
     seed: int,
 ) -> Fitted:
-    """Train, and predict all texts by the epoch with the least loss on `chosen_on`.
+    """Train, and predict all texts with the weights of lowest validation loss.
 
     Parameters
     ----------
@@ -34,22 +34,22 @@ def train_reader(
         The probe, untrained.
     target : Tensor, shape (n_texts,)
         Numbers (float: squared error) or classes (int64: cross-entropy).
-    train, chosen_on : Tensor of int64
-        Numbers of the texts to learn from, and to schedule, stop and choose by.
+    train, validation : Tensor of int64
+        Indices of training and validation set.
     rate : float
-        Adam's first learning rate.
+        Adam's initial learning rate.
     epochs : int
-        Most passes over the training part.
+        Maximum number of passes over the training set.
     seed : int
         Of the order of the texts.
 
     Returns
     -------
     Fitted
-        Of classes the logarithms of their probabilities, up to a constant.
+        For classes, their log-probabilities up to a constant.
     """
     device = next(reader.parameters()).device
-    # Not in float64, which MPS has not.
+    # MPS has no float64.
     target = (target.float() if target.is_floating_point() else target).to(device)
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(reader.parameters(), lr=rate, weight_decay=WEIGHT_DECAY)
@@ -61,7 +61,7 @@ def train_reader(
             optimiser.zero_grad()
             _loss(reader(numbers), target[numbers]).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
-        error = float(_loss(_predict(reader, chosen_on), target[chosen_on]))
+        error = float(_loss(_predict(reader, validation), target[validation]))
         schedule.step(error)
         since += 1
         if error < best:

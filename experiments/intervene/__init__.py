@@ -1,15 +1,14 @@
 """
-Ablate chosen neurons, and see what becomes of the model's predictions.
+Ablate selected neurons, and measure the effect on the model's predictions.
 
-Question: does the model use the hubs of its topology more than other neurons? A choice of neurons
-says something only beside as many neurons drawn at random, and beside neurons that hold as much of
-the activations' norm.
+Question: does the model depend on the hubs of its topology more than on other neurons? Controls
+are equally many random neurons, and random neurons of the same activation norm.
 
-How: the texts are cut into two halves that share no document. The first gives every neuron's mean
-and deviation, and the average topology. In the second the chosen neurons of `study.layers` are
-treated at all tokens: set to their mean or to zero, or given noise of their own size. Perplexity,
-the divergence of the next-token distribution from the untouched model's, and the accuracy on
-questions are compared with the untouched model's, with intervals over documents.
+How: the texts are split into two halves that share no document. The first gives every neuron's mean
+and deviation, and the average topology. In the second half the selected neurons of `study.layers`
+are treated at all tokens: set to their mean or to zero, or perturbed by noise of their own standard
+deviation. Perplexity, the divergence of the next-token distribution from the untouched model's, and
+the accuracy on questions are compared with the untouched model, with intervals over documents.
 
 Commands:
   `{program} data=openwebtext data.cut=tokens data.window=128 data.min_tokens=128`

@@ -11,7 +11,7 @@ from probe.api import study
 
 
 def intervene(config: InterveneConfig, folder: Path) -> dict[str, Any]:
-    """Do the study; imported here, so that --help does not wait."""
+    """Run the study; imported here so that --help is fast."""
     from experiments.intervene.intervention import intervene
 
     return intervene(config, folder)

@@ -1,4 +1,4 @@
-"""The pruning curve: effect against how many neurons, and against how much norm."""
+"""The pruning curve: effect against the share of neurons, and of norm."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ from probe.api.drawing import COLOURS, grid
 _SIZE = (5.2, 3.4)
 _LABELS = {
     "perplexity": "perplexity",
-    "kl": "KL from the untouched model, nats a token",
+    "kl": "KL from the untouched model, nats per token",
     "accuracy": "accuracy, share of questions",
 }
-# Multiples of powers of ten that are labelled where an axis spans no more than a factor.
+# Labelled multiples of powers of ten, by the factor that an axis spans at most.
 _TICKS = {100.0: (1, 1.5, 2, 3, 4, 6, 8), 1000.0: (1, 2, 5), float("inf"): (1,)}
-# Nulls are grey and broken.
+# Null models are grey and dashed.
 _NULLS = ("random", "random_norm")
-# The two degrees often lie on each other.
+# The two degrees often overlap.
 _LINES = {"random": "--", "random_norm": ":", "degree_no_first": "-."}
 
 
-def pruning_curve(rows: Sequence[Row], said: str) -> Figure:
-    """Draw the effects of one treatment and order, a row of panels for each measure.
+def pruning_curve(rows: Sequence[Row], title: str) -> Figure:
+    """Draw the effects of one treatment and order, one row of panels per measure.
 
-    Left against the share of the neurons, right against the share of the squared norm that was
-    moved: neurons that only hold more norm lie on one line with random ones there. Bars are 95 %
+    Left against the share of neurons, right against the share of the squared norm that was moved:
+    there, neurons that merely have a larger norm lie on the line of random ones. Bars are 95 %
     intervals of the change over documents.
     """
     measures = list(dict.fromkeys(row.measure for row in rows))
-    figure, axes = grid(said, 2 * len(measures), 2, _SIZE)
+    figure, axes = grid(title, 2 * len(measures), 2, _SIZE)
     for place, measure in enumerate(measures):
-        chosen = [row for row in rows if row.measure == measure]
+        selected = [row for row in rows if row.measure == measure]
         left, right = axes[2 * place : 2 * place + 2]
-        _draw(left, chosen, "fraction")
-        _draw(right, chosen, "moved")
+        _draw(left, selected, "fraction")
+        _draw(right, selected, "moved")
         left.set_ylabel(_LABELS[measure], fontsize=8)
         left.set_xlabel("share of neurons treated", fontsize=8)
         right.set_xlabel("share of squared norm moved", fontsize=8)
-        _relative(right, chosen[0])
+        _relative(right, selected[0])
     axes[0].legend(fontsize=7, frameon=False)
     return figure
 
@@ -54,7 +54,7 @@ def pruning_curve(rows: Sequence[Row], said: str) -> Figure:
 def _draw(axes: Axes, rows: Sequence[Row], across: str) -> None:
     measure = rows[0].measure
     for name in dict.fromkeys(row.select for row in rows):
-        # What moved nothing has no place on a logarithmic axis, nor has a divergence of zero.
+        # Logarithmic axes cannot show zero norm moved or zero divergence.
         points = sorted(
             (row for row in rows if row.select == name and getattr(row, across) > 0),
             key=attrgetter(across),
@@ -83,7 +83,7 @@ def _draw(axes: Axes, rows: Sequence[Row], across: str) -> None:
 
 
 def _label(axis: Axis) -> None:
-    """Label a logarithmic axis, which may span less than a decade or many."""
+    """Label a logarithmic axis that may span less than a decade, or many."""
     low, high = axis.get_view_interval()
     ticks = next(ticks for most, ticks in _TICKS.items() if high / low <= most)
     axis.set_major_locator(LogLocator(subs=ticks))
@@ -92,7 +92,7 @@ def _label(axis: Axis) -> None:
 
 
 def _relative(axes: Axes, row: Row) -> None:
-    """Give the relative change beside the absolute one."""
+    """Add an axis of the relative change."""
     if row.measure == "accuracy" and row.untouched > 0:
         base = row.untouched
 
@@ -108,5 +108,5 @@ def _relative(axes: Axes, row: Row) -> None:
 
 
 def _colour(name: str) -> str:
-    drawn = [known for known in SELECTIONS if known not in _NULLS]
-    return COLOURS[drawn.index(name)]
+    coloured = [selection for selection in SELECTIONS if selection not in _NULLS]
+    return COLOURS[coloured.index(name)]

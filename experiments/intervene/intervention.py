@@ -1,4 +1,4 @@
-"""The study from beginning to end: texts, survey, measurement, table, figures."""
+"""The study from start to finish: texts, survey, measurement, table, figures."""
 
 from __future__ import annotations
 
@@ -33,55 +33,59 @@ from probe.api.parts import (
 )
 
 logger = logging.getLogger(__name__)
-# Logits of a batch, in numbers; log probabilities with and without treatment are held together.
+# Logits per batch; log probabilities with and without treatment are in memory together.
 _LOGITS = 1 << 27
-# What figures call the treatments.
-_DONE = {"mean": "set to their mean", "zero": "set to zero", "noise": "noise of their SD added"}
+# Names of the treatments in figures.
+_TREATMENTS = {
+    "mean": "set to their mean",
+    "zero": "set to zero",
+    "noise": "noise of their SD added",
+}
 
 
 @dataclass(frozen=True)
 class Question:
-    """The right answer, from 0, and how many there are."""
+    """The right answer of a question, from 0, and its number of choices."""
 
     answer: int
     choices: int
 
 
 def intervene(config: InterveneConfig, folder: Path) -> dict[str, Any]:
-    """Do the study, leave its files in the folder, and return what is known of it.
+    """Run the study, write its files, and return the facts for the manifest.
 
     Raises
     ------
     UserError
-        If a setting cannot work, or model or texts cannot be had.
+        If a setting cannot work, or model or texts cannot be loaded.
     """
     check(config)
     facts = check_model(config)
-    where = f"layer{'s' if len(facts.layers) > 1 else ''} {', '.join(map(str, facts.layers))}"
-    # A study's own keys are no part of what a rank loads.
+    layers = f"layer{'s' if len(facts.layers) > 1 else ''} {', '.join(map(str, facts.layers))}"
+    # Ranks do not load a study's own keys.
     plain = Config(**{field.name: getattr(config, field.name) for field in fields(Config)})
     texts = documents(plain)
     questions = _questions(texts) if "accuracy" in config.study.measure else {}
     letters = answer_tokens(config, max((q.choices for q in questions.values()), default=0))
-    chosen = plan_extraction(plain, texts, score=perplexities)[1].chosen
-    halves = split_by_group([one.group for one in chosen], [0.5, 0.5], config.study.seed)
-    first, second = ([chosen[number] for number in half] for half in halves)
+    examples = plan_extraction(plain, texts, score=perplexities)[1].chosen
+    halves = split_by_group([one.group for one in examples], [0.5, 0.5], config.study.seed)
+    first, second = ([examples[number] for number in half] for half in halves)
     logger.info(
-        "%d texts give means, deviations and averages, %d others are measured",
+        "%d texts for means, deviations and averages, %d others for the measurement",
         len(first),
         len(second),
     )
-    known = _run("survey", _plan(config, plain, facts, first), config)
-    plan = _plan(config, plain, facts, second, letters, questions, known)
+    statistics = _run("survey", _plan(config, plain, facts, first), config)
+    plan = _plan(config, plain, facts, second, letters, questions, statistics)
     logger.info(
         "%s: %d conditions of up to %d of %d neurons",
-        where, len(plan.conditions), max(one.count for one in plan.conditions), facts.n_neurons,
+        layers, len(plan.conditions), max(one.count for one in plan.conditions), facts.n_neurons,
     )  # fmt: skip
     effects = _effects(plan, _run("measurement", plan, config), second)
-    found = rows(effects, config.study.measure, config.study.seed)
-    scope = {"input": "for every text", "average": "once, from other texts"}[config.study.scope]
-    about = f"{model_name(config.model)} on {data_name(config.data)}: {where}, chosen {scope}"
-    _write(found, folder, about)
+    effect_rows = rows(effects, config.study.measure, config.study.seed)
+    scope = {"input": "for every text", "average": "once, on other texts"}[config.study.scope]
+    about = f"{model_name(config.model)} on {data_name(config.data)}: {layers}, chosen {scope}"
+    _write(effect_rows, folder, about)
     return {
         "layers": facts.layers,
         "neurons": facts.n_neurons,
@@ -99,13 +103,13 @@ def _questions(documents: Sequence[Document]) -> dict[str, Question]:
     Raises
     ------
     UserError
-        If a text is no question with choices.
+        If a text is not a question with choices.
     """
     for document in documents:
         if document.answer is None or "choices" not in document.labels:
             raise UserError(
                 f"study.measure=accuracy needs questions with choices, which {document.name} is "
-                "not; take data=mmlu or another measure"
+                "not; use data=mmlu or another measure"
             )
     return {
         document.name: Question(int(document.answer or 0), int(document.labels["choices"]))
@@ -120,7 +124,7 @@ def _plan(
     examples: Sequence[Example],
     letters: Sequence[int] = (),
     questions: dict[str, Question] | None = None,
-    known: dict[str, Tensor] | None = None,
+    statistics: dict[str, Tensor] | None = None,
 ) -> Plan:
     budget = max(1, min(config.runtime.token_budget, _LOGITS // facts.vocabulary))
     request = Request(
@@ -131,11 +135,11 @@ def _plan(
         run=f"intervene-{time.monotonic_ns()}",
         matrices=[],
     )
-    asked = [questions[example.document] for example in examples] if questions else []
+    own = [questions[example.document] for example in examples] if questions else []
     return Plan(
         request, config.study, facts.n_neurons, facts.n_heads, list(letters),
-        [question.answer for question in asked], [question.choices for question in asked],
-        known or {},
+        [question.answer for question in own], [question.choices for question in own],
+        statistics or {},
     )  # fmt: skip
 
 
@@ -146,7 +150,7 @@ def _run(module: str, plan: Plan, config: InterveneConfig) -> dict[str, Tensor]:
 
 
 def _effects(plan: Plan, result: dict[str, Tensor], examples: Sequence[Example]) -> Effects:
-    """Gather what was measured.
+    """Collect the measurements.
 
     Raises
     ------
@@ -154,12 +158,12 @@ def _effects(plan: Plan, result: dict[str, Tensor], examples: Sequence[Example])
         If a model's predictions are not finite.
     """
     untouched, treated = result["untouched"].numpy(), result["treated"].numpy()
-    for said, values in (("", untouched), (" when neurons are treated", treated)):
-        wrong = np.argwhere(~np.isfinite(values[..., : len(OUTCOMES)]))
-        if len(wrong):
+    for when, values in (("", untouched), (" when neurons are treated", treated)):
+        invalid = np.argwhere(~np.isfinite(values[..., : len(OUTCOMES)]))
+        if len(invalid):
             raise UserError(
-                f"the model's predictions for {examples[int(wrong[0][-2])].document} are not "
-                f"finite{said}; leave it out, or take model.dtype=float32"
+                f"the model's predictions for {examples[int(invalid[0][-2])].document} are not "
+                f"finite{when}; leave it out, or use model.dtype=float32"
             )
     chance = {"accuracy": float(np.mean([1 / n for n in plan.choices]))} if plan.choices else {}
     return Effects(
@@ -173,19 +177,19 @@ def _effects(plan: Plan, result: dict[str, Tensor], examples: Sequence[Example])
     )
 
 
-def _write(found: Sequence[Row], folder: Path, about: str) -> None:
-    for line in headline(found):
+def _write(effect_rows: Sequence[Row], folder: Path, about: str) -> None:
+    for line in headline(effect_rows):
         logger.info("%s", line)
-    write(found, folder / "effects.csv")
+    write(effect_rows, folder / "effects.csv")
     with atomic_write(folder / "effects.json") as unfinished:
-        unfinished.write_text(json.dumps([asdict(row) for row in found], indent=1) + "\n")
-    kinds = [{getattr(row, name): None for row in found} for name in ("treatment", "order")]
+        unfinished.write_text(json.dumps([asdict(row) for row in effect_rows], indent=1) + "\n")
+    kinds = [{getattr(row, name): None for row in effect_rows} for name in ("treatment", "order")]
     for treatment, order in product(*kinds):
-        chosen = [
+        selected = [
             row
-            for row in found
+            for row in effect_rows
             if row.treatment == treatment and (row.order == order or row.select == "random")
         ]
-        figure = pruning_curve(chosen, f"{about} by {order} score; {_DONE[treatment]}")
+        figure = pruning_curve(selected, f"{about} by {order} score; {_TREATMENTS[treatment]}")
         with atomic_write(folder / "figures" / f"curve_{treatment}_{order}.png") as unfinished:
             figure.savefig(unfinished, format="png")

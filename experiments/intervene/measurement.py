@@ -1,4 +1,4 @@
-"""Run the second half of the texts with and without treatment, on every rank."""
+"""The measurement: the second half of the texts with and without treatment, on every rank."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ from probe.api.parts import (
     share,
 )
 
-# Names the scores of one text in one layer.
+# Looks up the scores of one text in one layer, by name.
 Scores = Callable[[str], Tensor]
 SHARES = ("held", "moved")
-# Choices and noise are drawn from streams of their own.
+# Selections and noise are drawn from separate random streams.
 _CHOICE, _NOISE = 0, 1
 
 
 def fetch(payload: bytes) -> None:
-    """Fetch the model that `measure` is going to load; called once on every machine."""
+    """Fetch the model that `measure` will load; called once on every machine."""
     config = Request.config_of(Plan.request_of(payload))
     fetch_model(config.model, InitConfig(), AutoModelForCausalLM)
 
 
 def measure(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
-    """Return on rank 0 what every text gives, untouched and under every condition.
+    """Return on rank 0 the outcomes of every text, untouched and under every condition.
 
     Returns
     -------
@@ -58,11 +58,11 @@ def measure(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     for batch, tensors in share(plan.request, ranks, model):
         for _ in in_halves(batch, tensors, measurement.read):
             continue
-    found = {"untouched": measurement.untouched, "treated": measurement.treated}
-    for state in ranks.collect(found):
-        for name, values in found.items():
+    outcomes = {"untouched": measurement.untouched, "treated": measurement.treated}
+    for state in ranks.collect(outcomes):
+        for name, values in outcomes.items():
             values += state[name]
-    return found if ranks.main else {}
+    return outcomes if ranks.main else {}
 
 
 class Measurement:
@@ -80,8 +80,8 @@ class Measurement:
         self.plan, self.model = plan, model
         self.layers = Layers(model, plan.request.config.model, plan.request.layers)
         self.conditions = plan.conditions
-        wanted = "weighted" in plan.settings.select and plan.settings.scope == "input"
-        self.weights = weights_by_layer(self.layers.blocks, plan) if wanted else {}
+        weighted = "weighted" in plan.settings.select and plan.settings.scope == "input"
+        self.weights = weights_by_layer(self.layers.blocks, plan) if weighted else {}
         n_examples = plan.request.n_examples
         self.untouched = torch.zeros(n_examples, len(OUTCOMES), dtype=torch.float64)
         self.treated = torch.zeros(
@@ -90,25 +90,25 @@ class Measurement:
 
     @torch.inference_mode()
     def read(self, batch: Batch, tensors: Tensors) -> None:
-        """Fill in what the texts of a batch give, under all conditions."""
-        found: dict[int, Tensor] = {}
+        """Fill in the outcomes of a batch under all conditions."""
+        untouched: dict[int, Tensor] = {}
 
         def keep(layer: int, activations: Tensor) -> Tensor:
-            found[layer] = activations
+            untouched[layer] = activations
             return activations
 
         edits: dict[int, Edit] = {layer: partial(keep, layer) for layer in self.layers.layers}
-        reference = self._said(tensors, edits)
+        reference = self._predict(tensors, edits)
         self.untouched[batch.members] = self._outcomes(batch, tensors, reference, reference)
-        choices = _Choices(self.plan, batch, tensors, found, self.weights)
+        selections = _Selections(self.plan, batch, tensors, untouched, self.weights)
         for number, condition in enumerate(self.conditions):
             shares: list[Tensor] = []
             edits = {
-                layer: partial(self._treat, condition, layer, choices, tensors, shares)
+                layer: partial(self._treat, condition, layer, selections, tensors, shares)
                 for layer in self.layers.layers
             }
-            said = self._said(tensors, edits)
-            outcomes = self._outcomes(batch, tensors, reference, said)
+            treated = self._predict(tensors, edits)
+            outcomes = self._outcomes(batch, tensors, reference, treated)
             mean = torch.stack(shares).double().mean(dim=0)
             self.treated[number, batch.members] = torch.cat([outcomes, mean], dim=1)
 
@@ -116,31 +116,31 @@ class Measurement:
         self,
         condition: Condition,
         layer: int,
-        choices: _Choices,
+        selections: _Selections,
         tensors: Tensors,
         shares: list[Tensor],
         activations: Tensor,
     ) -> Tensor:
-        chosen = choices.of(condition, layer).to(activations.device)
-        noise = choices.noise(condition.draw, layer) if condition.treatment == "noise" else None
-        mean = self.plan.known[f"{layer}/mean"]
+        chosen = selections.of(condition, layer).to(activations.device)
+        noise = selections.noise(condition.draw, layer) if condition.treatment == "noise" else None
+        mean = self.plan.statistics[f"{layer}/mean"]
         after = treat(activations, chosen, condition.treatment, mean, noise)
         attended = tensors.attended.to(activations.device)
         shares.append(torch.stack(norm_shares(activations, after, chosen, attended), dim=1).cpu())
         return after
 
-    def _said(self, tensors: Tensors, edits: Mapping[int, Edit]) -> list[Tensor]:
+    def _predict(self, tensors: Tensors, edits: Mapping[int, Edit]) -> list[Tensor]:
         """Return each text's log probabilities of the next token, (n_tokens, n_vocabulary)."""
         inputs = model_inputs(self.model, self.plan.request.config.model, tensors)
         with self.layers.edited(edits):
             logits = self.model(**inputs).logits
         return [
-            row[real].float().log_softmax(-1)
-            for row, real in zip(logits, tensors.attended, strict=True)
+            row[attended].float().log_softmax(-1)
+            for row, attended in zip(logits, tensors.attended, strict=True)
         ]
 
     def _outcomes(
-        self, batch: Batch, tensors: Tensors, reference: list[Tensor], said: list[Tensor]
+        self, batch: Batch, tensors: Tensors, reference: list[Tensor], treated: list[Tensor]
     ) -> Tensor:
         plan = self.plan
         rows = []
@@ -148,12 +148,12 @@ class Measurement:
             ids = tensors.tokens[row][tensors.attended[row]]
             letters = plan.letters[: plan.choices[member]] if plan.letters else []
             answer = plan.answers[member] if plan.letters else 0
-            rows.append(outcome(said[row], reference[row], ids, letters, answer))
+            rows.append(outcome(treated[row], reference[row], ids, letters, answer))
         return torch.stack(rows)
 
 
-class _Choices:
-    """The neurons that every condition takes in the texts of one batch."""
+class _Selections:
+    """The neurons that every condition selects in the texts of one batch."""
 
     def __init__(
         self,
@@ -168,30 +168,30 @@ class _Choices:
             layer: list(self._by_text(layer, activations[layer], weights.get(layer)))
             for layer in plan.request.layers
         }
-        self._known: dict[tuple[str, str, int, int, int], Tensor] = {}
+        self._cache: dict[tuple[str, str, int, int, int], Tensor] = {}
         self._noise: dict[tuple[int, int], Tensor] = {}
 
     def _by_text(self, layer: int, activations: Tensor, weights: Tensor | None) -> Iterator[Scores]:
         for row, keep in zip(activations, self.tensors.keep, strict=True):
             if self.plan.settings.scope == "average":
-                yield lambda name: self.plan.known[f"{layer}/{name}"]
+                yield lambda name: self.plan.statistics[f"{layer}/{name}"]
             else:
-                kept = row[keep.to(row.device)].float()
-                yield cache(partial(_score, activations=kept, weights=weights))
+                counted = row[keep.to(row.device)].float()
+                yield cache(partial(_score, activations=counted, weights=weights))
 
     def of(self, condition: Condition, layer: int) -> Tensor:
-        """Return the chosen neurons, shape (n_examples, n_neurons)."""
+        """Return the selected neurons, shape (n_examples, n_neurons)."""
         one = condition
         draw = one.draw if one.select in DRAWN else 0
         place = (one.select, one.order, one.count, draw, layer)
-        if place not in self._known:
-            # Chosen once for all texts, neurons are drawn once, too.
-            alone = self.plan.settings.scope == "average"
-            texts = list(enumerate([0] if alone else self.batch.members))
+        if place not in self._cache:
+            # With scope=average, neurons are selected and drawn once for all texts.
+            once = self.plan.settings.scope == "average"
+            texts = list(enumerate([0] if once else self.batch.members))
             rows = [self._choose(one, layer, draw, row, text) for row, text in texts]
             chosen = torch.stack(rows)
-            self._known[place] = chosen.expand(len(self.batch.members), -1) if alone else chosen
-        return self._known[place]
+            self._cache[place] = chosen.expand(len(self.batch.members), -1) if once else chosen
+        return self._cache[place]
 
     def _choose(self, one: Condition, layer: int, number: int, row: int, text: int) -> Tensor:
         scores = self.scores[layer][row]
@@ -204,17 +204,17 @@ class _Choices:
         return choose(scores(one.select), one.count, one.order).cpu()
 
     def noise(self, draw: int, layer: int) -> Tensor:
-        """Return noise of every neuron's deviation, (n_examples, n_tokens, n_neurons)."""
+        """Return noise of every neuron's standard deviation, (n_examples, n_tokens, n_neurons)."""
         if (draw, layer) not in self._noise:
-            sd = self.plan.known[f"{layer}/sd"].float()
+            sd = self.plan.statistics[f"{layer}/sd"].float()
             attended = self.tensors.attended.cpu()
             noise = torch.zeros(*attended.shape, len(sd))
             for row, text in enumerate(self.batch.members):
-                # Drawn for the real tokens, it does not depend on the padding.
+                # Drawn for attended tokens only, so that it does not depend on the padding.
                 shape = (int(attended[row].sum()), len(sd))
                 stream = self._stream(_NOISE, draw, layer, text)
-                drawn = stream.standard_normal(shape, dtype=np.float32)
-                noise[row, attended[row]] = torch.from_numpy(drawn) * sd
+                normal = stream.standard_normal(shape, dtype=np.float32)
+                noise[row, attended[row]] = torch.from_numpy(normal) * sd
             self._noise[draw, layer] = noise
         return self._noise[draw, layer]
 

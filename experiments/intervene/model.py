@@ -1,4 +1,4 @@
-"""What is known of the model from its configuration alone, so that mistakes are told at once."""
+"""Facts of the model from its configuration alone, so that mistakes are found at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from transformers import AutoModel
 
 from experiments.intervene.selection import counts
 from experiments.intervene.settings import InterveneConfig, layer_list
-from experiments.intervene.values import value_weights
+from experiments.intervene.value_projection import value_weights
 from probe.api import UserError, model_name
 from probe.api.parts import find_blocks, load_config, load_tokenizer
 
@@ -28,12 +28,12 @@ class ModelFacts:
 
 
 def check_model(config: InterveneConfig) -> ModelFacts:
-    """Return what is known of the model.
+    """Check the layers and selections against the model, and return its sizes.
 
     Raises
     ------
     UserError
-        If it lacks a layer, or the value projection that a choice needs.
+        If it lacks a layer, or the value projection that a selection needs.
     """
     whole = load_config(config.model)
     text = whole.get_text_config()
@@ -65,14 +65,14 @@ def check_model(config: InterveneConfig) -> ModelFacts:
 
 
 def answer_tokens(config: InterveneConfig, choices: int) -> list[int]:
-    """Return the tokens of the letters A, B, C, … without a space before them.
+    """Return the tokens of the letters A, B, C, … without a leading space.
 
-    They are looked up in the vocabulary: some tokenizers put a space before any text.
+    They are looked up in the vocabulary, as some tokenizers put a space before any text.
 
     Raises
     ------
     UserError
-        If a letter is no token.
+        If a letter is not a token.
     """
     if not choices:
         return []
@@ -80,8 +80,8 @@ def answer_tokens(config: InterveneConfig, choices: int) -> list[int]:
     for letter in string.ascii_uppercase[:choices]:
         if letter not in vocabulary:
             raise UserError(
-                f"study.measure=accuracy compares the tokens A, B, C, …, and {letter} is none of "
-                f"{model_name(config.model)}; take another measure or model"
+                f"study.measure=accuracy compares the tokens A, B, C, …, and {letter} is not a "
+                f"token of {model_name(config.model)}; use another measure or model"
             )
     return [vocabulary[letter] for letter in string.ascii_uppercase[:choices]]
 

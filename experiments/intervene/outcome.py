@@ -1,4 +1,4 @@
-"""What a model says of a text: likelihood, divergence from the untouched model, the answer."""
+"""A model's outcome on a text: likelihood, divergence from the untouched model, answer."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ OUTCOMES = ("nll", "kl", "correct")
 
 
 def outcome(
-    said: Tensor, reference: Tensor, ids: Tensor, letters: Sequence[int], answer: int
+    treated: Tensor, reference: Tensor, ids: Tensor, letters: Sequence[int], answer: int
 ) -> Tensor:
-    """Sum up one text.
+    """Summarise one text.
 
     Parameters
     ----------
-    said, reference : Tensor of float32, shape (n_tokens, n_vocabulary)
+    treated, reference : Tensor of float32, shape (n_tokens, n_vocabulary)
         Log probabilities of the next token, of the treated and of the untouched model.
     ids : Tensor of int64, shape (n_tokens,)
         The text's tokens.
     letters : sequence of int
-        Tokens of the answers, none where there is no question.
+        Tokens of the answers; none if the text is not a question.
     answer : int
-        Which of them is right.
+        Index of the right one.
 
     Returns
     -------
     Tensor of float64, shape (3,)
-        In the order of `OUTCOMES`, sums over the tokens; `KL(untouched || treated)`. The answer is
-        the letter of the largest logit behind the last token.
+        In the order of `OUTCOMES`, summed over the tokens; `KL(untouched || treated)`. The answer
+        is the letter with the largest logit after the last token.
     """
-    nll = -said[:-1].gather(1, ids[1:, None]).sum()
-    kl = (reference.exp() * (reference - said)).sum(dim=1).sum()
-    correct = said.new_tensor(0.0)
+    nll = -treated[:-1].gather(1, ids[1:, None]).sum()
+    kl = (reference.exp() * (reference - treated)).sum(dim=1).sum()
+    correct = treated.new_tensor(0.0)
     if letters:
-        correct = (said[-1, list(letters)].argmax() == answer).to(said)
+        correct = (treated[-1, list(letters)].argmax() == answer).to(treated)
     return torch.stack([nll, kl, correct]).double().cpu()

@@ -1,4 +1,4 @@
-"""What the ranks are asked to do: texts, layers, choices and treatments, as bytes."""
+"""The work of the ranks: texts, layers, selections and treatments, as bytes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from probe.api.parts import Request
 
 @dataclass(frozen=True)
 class Condition:
-    """A choice of neurons and what is done to them.
+    """A selection of neurons and its treatment.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class Condition:
     count : int
         Neurons to treat in each layer.
     draw : int
-        Number of the draw of neurons, or of noise.
+        Index of the draw of neurons, or of noise.
     """
 
     treatment: str
@@ -40,8 +40,8 @@ class Condition:
 
 
 def conditions(settings: Intervene, n_neurons: int) -> list[Condition]:
-    """List all conditions; what nothing is drawn for has one draw, chance knows one order."""
-    found = []
+    """List all conditions; without randomness there is one draw, and `random` has one order."""
+    listed = []
     for treatment, select, order, count, draw in product(
         settings.treatment,
         settings.select,
@@ -52,8 +52,8 @@ def conditions(settings: Intervene, n_neurons: int) -> list[Condition]:
         same_draw = draw > 0 and select not in DRAWN and treatment != "noise"
         same_order = select == "random" and order != settings.order[0]
         if not (same_draw or same_order):
-            found.append(Condition(treatment, select, order, count, draw))
-    return found
+            listed.append(Condition(treatment, select, order, count, draw))
+    return listed
 
 
 @dataclass(frozen=True)
@@ -65,15 +65,15 @@ class Plan:
     request : Request
         Model, layers and batches.
     settings : Intervene
-        What is done.
+        Selections, treatments and measures.
     n_neurons, n_heads : int
         Neurons of a layer, and attention heads.
     letters : list of int
-        Tokens of the answers A, B, C, …; none where no accuracy is measured.
+        Tokens of the answers A, B, C, …; none if accuracy is not measured.
     answers, choices : list of int
-        Right answer of every example, from 0, and the number of its answers.
-    known : mapping of str to Tensor
-        What the survey found, `<layer>/<name>`, each of shape (n_neurons,).
+        Right answer of every example, from 0, and its number of choices.
+    statistics : mapping of str to Tensor
+        Results of the survey, `<layer>/<name>`, each of shape (n_neurons,).
     """
 
     request: Request
@@ -83,7 +83,7 @@ class Plan:
     letters: list[int] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
     choices: list[int] = field(default_factory=list)
-    known: Mapping[str, Tensor] = field(default_factory=dict)
+    statistics: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def conditions(self) -> list[Condition]:
@@ -99,7 +99,7 @@ class Plan:
         rest["settings"] = asdict(self.settings)
         packed = {"request": self.request.to_bytes(), "rest": json.dumps(rest).encode()}
         stream = io.BytesIO()
-        arrays: dict[str, Any] = {name: tensor.numpy() for name, tensor in self.known.items()}
+        arrays: dict[str, Any] = {name: tensor.numpy() for name, tensor in self.statistics.items()}
         arrays |= {name: np.frombuffer(part, dtype=np.uint8) for name, part in packed.items()}
         np.savez(stream, **arrays)
         return stream.getvalue()
@@ -115,11 +115,11 @@ class Plan:
         """Unpack a plan."""
         with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
             rest = json.loads(arrays["rest"].tobytes())
-            known = {
+            statistics = {
                 name: torch.from_numpy(arrays[name])
                 for name in arrays.files
                 if name not in ("request", "rest")
             }
         settings = Intervene(**rest.pop("settings"))
         request = Request.from_bytes(cls.request_of(packed))
-        return cls(request=request, settings=settings, known=known, **rest)
+        return cls(request=request, settings=settings, statistics=statistics, **rest)

@@ -1,4 +1,4 @@
-"""Which neurons: their scores over the tokens of a text, and the choice by scores or by chance."""
+"""Selection of neurons: by scores over the tokens of a text, or at random."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from torch import Tensor
 
 from probe.api.parts import standardise
 
-# A neuron to match in norm takes one of so many nearest, so that draws differ.
+# A neuron is matched in norm with one of this many nearest, so that draws differ.
 _NEAREST = 3
 
 
 def degrees(matrix: Tensor) -> Tensor:
-    """Sum |r| of every neuron with the others, shape (n_neurons,), dimensionless."""
+    """Return Σ|r| of every neuron with the others, shape (n_neurons,), dimensionless."""
     return matrix.abs().sum(dim=1) - matrix.diagonal().abs()
 
 
 def counts(fractions: Sequence[float], n_neurons: int) -> list[int]:
-    """Return the numbers of neurons that shares mean, each once, ascending; at least one.
+    """Return the numbers of neurons for some fractions, ascending and unique; at least one.
 
     Examples
     --------
     >>> counts([0.001, 0.01, 0.1], 64)
     [1, 6]
     """
-    return sorted({max(1, round(share * n_neurons)) for share in fractions})
+    return sorted({max(1, round(fraction * n_neurons)) for fraction in fractions})
 
 
 def score(name: str, activations: Tensor, value_weights: Tensor | None) -> Tensor:
@@ -37,9 +37,9 @@ def score(name: str, activations: Tensor, value_weights: Tensor | None) -> Tenso
     ----------
     name : str
         `degree`, `degree_no_first`, `activation` (|last token|), `weighted` (L2 norm over the
-        tokens times what the next block's values take), `rms` or `sd`.
+        tokens times the next block's value weights), `rms` or `sd`.
     activations : Tensor, shape (n_tokens, n_neurons)
-        The tokens that count.
+        The tokens in the correlation.
     value_weights : Tensor, shape (n_neurons,), optional
         See `value_weights`, for `weighted`.
 
@@ -70,7 +70,7 @@ def score(name: str, activations: Tensor, value_weights: Tensor | None) -> Tenso
 
 
 def choose(scores: Tensor, count: int, order: str) -> Tensor:
-    """Choose so many neurons by their scores; of equals, those of the lower number.
+    """Choose neurons by their scores; ties go to the lower index.
 
     Returns
     -------
@@ -83,36 +83,36 @@ def choose(scores: Tensor, count: int, order: str) -> Tensor:
 
 
 def draw(n_neurons: int, count: int, generator: np.random.Generator) -> Tensor:
-    """Choose so many neurons at random; of the same draw, more neurons hold the fewer."""
+    """Choose neurons at random; larger selections of one draw contain the smaller ones."""
     chosen = torch.zeros(n_neurons, dtype=torch.bool)
     chosen[torch.from_numpy(generator.permutation(n_neurons)[:count])] = True
     return chosen
 
 
 def draw_alike(like: Tensor, rms: Tensor, generator: np.random.Generator) -> Tensor:
-    """Draw for every chosen neuron another one of about its activation norm.
+    """Draw for every chosen neuron another one with a similar activation norm.
 
-    Chosen neurons are gone through in random order; each takes one of the three nearest in
-    logarithm of the norm that are neither chosen nor taken. Where the chosen ones have the largest
-    norms of all, the others' fall short of them.
+    In random order, each chosen neuron is matched with one of the three nearest in log norm that
+    are neither chosen nor matched. If the chosen ones have the largest norms of all, their matches
+    are smaller.
 
     Parameters
     ----------
     like : Tensor of bool, shape (n_neurons,)
         The chosen neurons, at most half of all.
     rms : Tensor, shape (n_neurons,)
-        Norms, up to a factor that is the same for all.
+        Norms, up to a common factor.
 
     Returns
     -------
     Tensor of bool, shape (n_neurons,)
-        As many neurons, none of them among the chosen.
+        Equally many neurons, none of them chosen.
     """
     size = rms.double().clamp(min=torch.finfo(torch.float32).tiny).log().cpu().numpy()
     chosen = like.cpu().numpy()
     free = ~chosen
     for neuron in generator.permutation(np.flatnonzero(chosen)):
-        left = np.flatnonzero(free)
-        near = np.argsort(np.abs(size[left] - size[neuron]), kind="stable")[:_NEAREST]
-        free[left[generator.choice(near)]] = False
+        candidates = np.flatnonzero(free)
+        near = np.argsort(np.abs(size[candidates] - size[neuron]), kind="stable")[:_NEAREST]
+        free[candidates[generator.choice(near)]] = False
     return torch.from_numpy(~free & ~chosen)

@@ -9,7 +9,7 @@ from typing import Any
 
 from probe.api import Config, UserError, key
 
-# What neurons are chosen by, and what the figures call it.
+# Criteria of selection, and their names in figures.
 SELECTIONS = {
     "degree": "degree",
     "degree_no_first": "degree without first token",
@@ -20,44 +20,42 @@ SELECTIONS = {
     "random": "random",
     "random_norm": "random, norm of degree's",
 }
-# Of these every draw is another choice.
+# Random selections, of which every draw is another one.
 DRAWN = ("random", "random_norm")
 TREATMENTS = ("mean", "zero", "noise")
 ORDERS = ("highest", "lowest")
 MEASURES = ("perplexity", "kl", "accuracy")
 SCOPES = ("input", "average")
-# What the study sets itself; given by the user, it would have no effect.
+# Set by the study itself; setting these would have no effect.
 _FIXED = {
     "layers": "give study.layers=12 or study.layers=[3,7]",
-    "average": "study.scope says whose topology is taken",
-    "null": "study.select=[…,random] is the null",
+    "average": "study.scope selects the topology",
+    "null": "study.select=[…,random] is the null model",
     "site": "neurons of the residual stream are treated",
-    "init.kind": "a model without training has no predictions to lose",
+    "init.kind": "an untrained model has no predictions to lose",
 }
 
 
 @dataclass
 class Intervene:
-    """What is done to which neurons."""
+    """Selections, treatments and measures."""
 
     select: list[str] = key(
-        list(SELECTIONS), f"What neurons are chosen by; of {', '.join(SELECTIONS)} (default: all)."
+        list(SELECTIONS), f"Criteria of selection; of {', '.join(SELECTIONS)} (default: all)."
     )
-    treatment: list[str] = key(["mean"], f"What is done to them; of {', '.join(TREATMENTS)}.")
-    order: list[str] = key(["highest"], "Choose from the highest, or from the lowest.")
+    treatment: list[str] = key(["mean"], f"Treatments of the neurons; of {', '.join(TREATMENTS)}.")
+    order: list[str] = key(["highest"], "Select the highest, or the lowest, scores.")
     fractions: list[float] = key(
         [0.01, 0.05, 0.1, 0.25, 0.5],
-        "Shares of the neurons to treat, at least one neuron (default: [0.01,0.05,0.1,0.25,0.5]).",
+        "Fractions of neurons to treat, at least one neuron (default: [0.01,0.05,0.1,0.25,0.5]).",
     )
-    layers: Any = key(
-        None, "Layer, or list of layers that are treated together (default: the middle one)."
-    )
+    layers: Any = key(None, "Layer, or list of layers to treat together (default: the middle one).")
     measure: list[str] = key(
-        ["perplexity", "kl"], f"Effects to measure; of {', '.join(MEASURES)} (of questions)."
+        ["perplexity", "kl"], f"Effects to measure; of {', '.join(MEASURES)} (on questions)."
     )
-    scope: str = key("input", "Choose anew for every text (input), or once for all (average).")
-    seeds: int = key(3, "Draws of random neurons, and of noise.")
-    seed: int = key(0, "Seed of the halves of the texts, of the draws and of the intervals.")
+    scope: str = key("input", "Select for every text (input), or once for all (average).")
+    seeds: int = key(3, "Draws of random neurons and of noise.")
+    seed: int = key(0, "Seed of the halves of the texts, the draws and the intervals.")
 
 
 @dataclass
@@ -68,7 +66,7 @@ class InterveneConfig(Config):
 
 
 def check(config: InterveneConfig) -> None:
-    """Tell a mistake before any work.
+    """Check the settings before any work.
 
     Raises
     ------
@@ -80,22 +78,22 @@ def check(config: InterveneConfig) -> None:
 
 
 def sources(config: InterveneConfig) -> list[InterveneConfig]:
-    """Check, and return the configurations whose model and texts are read."""
+    """Check the settings, and return the configurations whose model and texts are read."""
     check(config)
     return [config]
 
 
 def layer_list(settings: Intervene) -> list[int] | None:
-    """Return the layers that are asked for, as given; None asks for the middle one."""
-    given = settings.layers
-    return given if given is None or isinstance(given, list) else [given]
+    """Return the layers of the settings as a list; None stands for the middle layer."""
+    layers = settings.layers
+    return layers if layers is None or isinstance(layers, list) else [layers]
 
 
 def _mistakes(config: InterveneConfig) -> Iterator[str]:
     settings, usual = config.study, Config()
     for name, instead in _FIXED.items():
         if attrgetter(name)(config) != attrgetter(name)(usual):
-            yield f"{name} has no meaning here: {instead}, and leave {name} out"
+            yield f"{name} has no effect here: {instead}; leave {name} out"
     yield from _not_among("select", settings.select, tuple(SELECTIONS))
     yield from _not_among("treatment", settings.treatment, TREATMENTS)
     yield from _not_among("order", settings.order, ORDERS)
@@ -104,13 +102,13 @@ def _mistakes(config: InterveneConfig) -> Iterator[str]:
     shares = settings.fractions
     if not shares or len(set(shares)) < len(shares) or not all(0 < s <= 1 for s in shares):
         yield (
-            f"study.fractions={shares} are no different shares above 0 and up to 1; give e.g. "
+            f"study.fractions={shares} must be different fractions above 0 and up to 1, e.g. "
             "study.fractions=[0.01,0.1]"
         )
     if "random_norm" in settings.select and max(shares) > 0.5:
         yield (
-            f"study.select=random_norm takes other neurons than the {settings.order[0]} degrees, "
-            f"so that study.fractions={shares} cannot go beyond 0.5; leave one of the two out"
+            f"study.select=random_norm selects neurons other than the {settings.order[0]} degrees, "
+            f"so study.fractions={shares} cannot exceed 0.5; leave one of the two out"
         )
     layers = layer_list(settings)
     if layers is not None and (
@@ -119,8 +117,8 @@ def _mistakes(config: InterveneConfig) -> Iterator[str]:
         or len(set(layers)) < len(layers)
     ):
         yield (
-            f"study.layers={settings.layers} is no layer number or list of different numbers from "
-            "0 up, e.g. study.layers=12 or study.layers=[3,7]"
+            f"study.layers={settings.layers} must be a layer number from 0 up or a list of "
+            "different ones, e.g. study.layers=12 or study.layers=[3,7]"
         )
     if settings.seeds < 1:
         yield f"study.seeds={settings.seeds} is too small; give 1 or more"
@@ -133,8 +131,8 @@ def _mistakes(config: InterveneConfig) -> Iterator[str]:
         )
 
 
-def _not_among(name: str, given: Sequence[str], known: Sequence[str]) -> Iterator[str]:
-    if not given or len(set(given)) < len(given) or not set(given) <= set(known):
-        said = f"[{','.join(given)}]" if name != "scope" else given[0]
-        each = "one" if name == "scope" else "a list, each once,"
-        yield f"study.{name}={said} is not {each} of {', '.join(known)}"
+def _not_among(name: str, values: Sequence[str], options: Sequence[str]) -> Iterator[str]:
+    if not values or len(set(values)) < len(values) or not set(values) <= set(options):
+        written = f"[{','.join(values)}]" if name != "scope" else values[0]
+        kind = "one" if name == "scope" else "a list, each once,"
+        yield f"study.{name}={written} must be {kind} of {', '.join(options)}"

@@ -1,4 +1,4 @@
-"""One pass over the first half of the texts: means, deviations and average scores of neurons."""
+"""The survey of the first half of the texts: means, deviations and average scores of neurons."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from torch import Tensor
 from experiments.intervene.plan import Plan
 from experiments.intervene.selection import degrees, score
 from experiments.intervene.settings import DRAWN
-from experiments.intervene.values import value_weights
+from experiments.intervene.value_projection import value_weights
 from probe.api import UserError
 from probe.api.parts import Batch, Loop, MeanSums, Ranks, Request, Tensors, fetch_model
 
-# Scores that are means over texts of what each text gives; the others come from pooled sums.
+# Scores averaged over texts; the others come from pooled sums.
 _BY_TEXT = ("activation", "weighted")
 _TOPOLOGIES = {"degree": 0, "degree_no_first": 1}
 
 
 class LayerSums:
-    """Sums over the texts that become one layer's statistics.
+    """Sums over the texts for one layer's statistics.
 
     Parameters
     ----------
     n_neurons : int
         Number of neurons.
     names : sequence of str
-        Scores that are wanted, see `score`.
+        Requested scores, see `score`.
     value_weights : Tensor or None
         See `value_weights`.
     device : torch.device
-        Where the sums live; it must have float64.
+        Device of the sums; it must support float64.
     """
 
     def __init__(
@@ -56,14 +56,14 @@ class LayerSums:
             If an activation is not finite.
         """
         activations, keep = activations.to(self.device), keep.to(self.device)
-        for x, kept in zip(activations, keep, strict=True):
-            series = x[kept].double()
+        for x, counted in zip(activations, keep, strict=True):
+            series = x[counted].double()
             self.sums["total"] += series.sum(dim=0)
             self.sums["squares"] += series.square().sum(dim=0)
             for name in self.sums.keys() & {*_BY_TEXT}:
-                self.sums[name] += score(name, x[kept].float(), self.weights)
+                self.sums[name] += score(name, x[counted].float(), self.weights)
         if not self.sums["squares"].isfinite().all():
-            raise UserError("an activation is not finite; take model.dtype=float32")
+            raise UserError("an activation is not finite; use model.dtype=float32")
         self.counts += torch.tensor([len(keep), int(keep.sum())])
         weight = torch.ones(len(keep), dtype=torch.float64)
         for name, topology in self.topologies.items():
@@ -87,18 +87,18 @@ class LayerSums:
             topology.merge(own)
 
     def finish(self) -> dict[str, Tensor]:
-        """Return mean, sd, rms and the wanted scores, each of shape (n_neurons,) and float64."""
+        """Return mean, sd, rms and the requested scores, float64, shape (n_neurons,) each."""
         texts, tokens = self.counts.tolist()
         mean, square = self.sums["total"] / tokens, self.sums["squares"] / tokens
-        found = {"mean": mean, "sd": (square - mean.square()).clamp(min=0).sqrt()}
-        found["rms"] = square.sqrt()
-        found |= {name: self.sums[name] / texts for name in _BY_TEXT if name in self.sums}
-        found |= {name: degrees(one.finish().matrix) for name, one in self.topologies.items()}
-        return found
+        statistics = {"mean": mean, "sd": (square - mean.square()).clamp(min=0).sqrt()}
+        statistics["rms"] = square.sqrt()
+        statistics |= {name: self.sums[name] / texts for name in _BY_TEXT if name in self.sums}
+        statistics |= {name: degrees(one.finish().matrix) for name, one in self.topologies.items()}
+        return statistics
 
 
 def fetch(payload: bytes) -> None:
-    """Fetch the model that `survey` is going to load; called once on every machine."""
+    """Fetch the model that `survey` will load; called once on every machine."""
     config = Request.config_of(Plan.request_of(payload))
     fetch_model(config.model, config.init)
 
@@ -108,21 +108,21 @@ def survey(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     plan = Plan.from_bytes(payload)
     loop = Loop(plan.request, ranks)
     device = ranks.device if ranks.device.type != "mps" else torch.device("cpu")  # no float64 there
-    names = _wanted(plan)
+    names = _requested(plan)
     weights = weights_by_layer(loop.reader.blocks, plan) if "weighted" in names else {}
     sums = {
         layer: LayerSums(plan.n_neurons, names, weights.get(layer), device)
         for layer in plan.request.layers
     }
-    held: dict[int, Tensor] = {}
+    current: dict[int, Tensor] = {}
 
     def hold(_: Batch, __: Tensors, layer: int, activations: Tensor) -> None:
-        held[layer] = activations.clone()
+        current[layer] = activations.clone()
 
     for _, tensors in loop.batches(hold):
-        for layer, activations in held.items():
+        for layer, activations in current.items():
             sums[layer].add(activations, tensors.keep)
-        held.clear()
+        current.clear()
     state = {f"{layer}/{k}": v for layer, one in sums.items() for k, v in one.state().items()}
     for other in ranks.collect(state):
         for layer, one in sums.items():
@@ -134,15 +134,15 @@ def survey(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
 
 
 def weights_by_layer(blocks: torch.nn.ModuleList, plan: Plan) -> dict[int, Tensor]:
-    """Return for each layer what the next block's values take of it, see `value_weights`."""
+    """Return the next block's value weights of each layer, see `value_weights`."""
     return {
         layer: value_weights(blocks[layer + 1], plan.n_heads).float()
         for layer in plan.request.layers
     }
 
 
-def _wanted(plan: Plan) -> list[str]:
-    """Scores that the average is asked for; chosen for every text, they come from that text."""
+def _requested(plan: Plan) -> list[str]:
+    """Return the scores to average; with scope=input, they come from each text instead."""
     settings = plan.settings
     if settings.scope == "input":
         return []
@@ -151,5 +151,5 @@ def _wanted(plan: Plan) -> list[str]:
 
 
 def _without_first(keep: Tensor, n_tokens: int) -> Tensor:
-    """Leave out the first tokens that count, on whichever side the padding is."""
+    """Leave out the first counted tokens, whichever side the padding is on."""
     return keep & (keep.cumsum(dim=1) > n_tokens)

@@ -1,4 +1,4 @@
-"""The effect of every condition: absolute, relative, with intervals, and beside chance."""
+"""The effect of every condition: absolute, relative, against random neurons, with intervals."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from experiments.statistics import Resamples, interval
 from probe.api import aligned, atomic_write
 
 Vector = NDArray[np.float64]
-# Adds up the examples' values, over all of them or in every draw of a bootstrap.
+# Sums the examples' values, over all of them or in every bootstrap draw.
 Sum = Callable[[Vector], Vector]
 Beyond = tuple[float | None, float | None, float | None]
 
 
 @dataclass(frozen=True)
 class Row:
-    """The effect of a choice of neurons, over all draws of it.
+    """The effect of a selection of neurons, over all its draws.
 
     Attributes
     ----------
@@ -34,10 +34,10 @@ class Row:
     fraction : float
         Their share in the layer.
     held, moved : float
-        Shares of the activations' squared norm that these neurons hold, and that the treatment
-        moves; means over texts and layers.
+        Shares of the activations' squared norm in these neurons, and moved by the treatment; means
+        over texts and layers.
     measure : str
-        What is measured: `perplexity`, `kl` (nats a token) or `accuracy` (share of questions).
+        `perplexity`, `kl` (nats per token) or `accuracy` (share of questions).
     untouched, treated, change : float
         The measure without and with the treatment, and the difference.
     low, high : float
@@ -47,9 +47,9 @@ class Row:
     relative : float or None
         The change as a share of the untouched measure.
     chance : float or None
-        The measure of guessing.
+        Chance level of the measure.
     beyond, beyond_low, beyond_high : float or None
-        Change less that of as many random neurons, and its interval; None where none were drawn.
+        Change less that of equally many random neurons, and its interval; None without them.
     """
 
     treatment: str
@@ -76,7 +76,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Effects:
-    """What was measured, per example.
+    """The measurements, per example.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ class Effects:
     groups : list of str
         Group of every example.
     chance : dict of str to float
-        What guessing gives, by measure.
+        Chance levels, by measure.
     """
 
     conditions: list[Condition]
@@ -105,15 +105,15 @@ class Effects:
     chance: dict[str, float]
 
     def value(self, measure: str, outcomes: Vector, add: Sum) -> Vector:
-        """Work a measure out, from outcomes of shape (n_examples, 3 or 5)."""
+        """Compute a measure from outcomes of shape (n_examples, 3 or 5)."""
         if measure == "perplexity":
             return np.exp(add(outcomes[:, 0]) / add(self.tokens - 1))
         if measure == "kl":
             return add(outcomes[:, 1]) / add(self.tokens)
         return add(outcomes[:, 2]) / add(np.ones(len(outcomes)))
 
-    def drawn(self, select: str, like: Condition) -> list[int]:
-        """Return the numbers of the conditions that differ from another in choice and draw."""
+    def draws_of(self, select: str, like: Condition) -> list[int]:
+        """Return the indices of a selection's draws, otherwise like a condition."""
         return [
             number
             for number, one in enumerate(self.conditions)
@@ -123,9 +123,9 @@ class Effects:
 
 
 def rows(effects: Effects, measures: Sequence[str], seed: int) -> list[Row]:
-    """Work out the effects.
+    """Compute the effects.
 
-    Several draws of a condition are averaged in every text before texts are.
+    The draws of a condition are averaged within every text before texts are averaged.
     """
     draws = Resamples(effects.groups, seed)
     return [
@@ -138,19 +138,19 @@ def rows(effects: Effects, measures: Sequence[str], seed: int) -> list[Row]:
 
 def _row(effects: Effects, one: Condition, measure: str, draws: Resamples) -> Row:
     def values(outcomes: Vector) -> tuple[float, Vector]:
-        """Return the measure over all texts, and in every draw of them."""
+        """Return the measure over all texts, and in every bootstrap draw."""
         over_all = effects.value(measure, outcomes, np.sum)
         return float(over_all), effects.value(measure, outcomes, draws.sums)
 
-    numbers = effects.drawn(one.select, one)
+    numbers = effects.draws_of(one.select, one)
     mean = effects.treated[numbers].mean(axis=0)
-    (untouched, base), (treated, values_drawn) = values(effects.untouched), values(mean)
+    (untouched, base), (treated, resampled) = values(effects.untouched), values(mean)
     by_draw = [values(effects.treated[number])[0] - untouched for number in numbers]
     beyond: Beyond = (None, None, None)
-    if one.select != "random" and (null := effects.drawn("random", one)):
-        other, other_drawn = values(effects.treated[null].mean(axis=0))
-        beyond = treated - other, *interval(values_drawn - other_drawn)
-    low, high = interval(values_drawn - base)
+    if one.select != "random" and (null := effects.draws_of("random", one)):
+        other, other_resampled = values(effects.treated[null].mean(axis=0))
+        beyond = treated - other, *interval(resampled - other_resampled)
+    low, high = interval(resampled - base)
     held, moved = mean[:, len(OUTCOMES) :].mean(axis=0)
     return Row(
         treatment=one.treatment,
@@ -176,27 +176,27 @@ def _row(effects: Effects, one: Condition, measure: str, draws: Resamples) -> Ro
     )
 
 
-def write(found: Sequence[Row], path: Path) -> None:
+def write(effect_rows: Sequence[Row], path: Path) -> None:
     """Write the rows as a table."""
     with atomic_write(path) as unfinished, unfinished.open("w", newline="") as stream:
         columns = [field.name for field in fields(Row)]
         writer = csv.DictWriter(stream, columns, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(asdict(row) for row in found)
+        writer.writerows(asdict(row) for row in effect_rows)
 
 
-def headline(found: Sequence[Row]) -> list[str]:
-    """Lay out the effects of the smallest choice of every kind, a table for each measure."""
-    least = min(row.neurons for row in found)
-    said: list[str] = []
-    for measure in dict.fromkeys(row.measure for row in found):
-        chosen = [row for row in found if (row.measure, row.neurons) == (measure, least)]
-        untouched, chance = chosen[0].untouched, chosen[0].chance
-        guessed = "" if chance is None else f", chance {chance:.4g}"
-        title = f"{measure} ({least} treated a layer; untouched {untouched:.4g}{guessed})"
+def headline(effect_rows: Sequence[Row]) -> list[str]:
+    """Format the effects of the smallest selection of every kind, one table per measure."""
+    least = min(row.neurons for row in effect_rows)
+    lines: list[str] = []
+    for measure in dict.fromkeys(row.measure for row in effect_rows):
+        smallest = [row for row in effect_rows if (row.measure, row.neurons) == (measure, least)]
+        untouched, chance = smallest[0].untouched, smallest[0].chance
+        level = "" if chance is None else f", chance level {chance:.4g}"
+        title = f"{measure} ({least} treated per layer; untouched {untouched:.4g}{level})"
         header = [title, "treated", "change", "95 %", "beyond random", "95 %", "norm moved"]
-        said += aligned(header, [_cells(row) for row in chosen])
-    return said
+        lines += aligned(header, [_cells(row) for row in smallest])
+    return lines
 
 
 def _cells(row: Row) -> list[str]:

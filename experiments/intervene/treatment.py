@@ -1,4 +1,4 @@
-"""Change neurons of a layer while the model runs."""
+"""Treatment of neurons of a layer while the model runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from probe.api import ModelConfig, UserError
 from probe.api.parts import find_blocks
 
-# Given a layer's activations (n_examples, n_tokens, n_neurons), returns those to go on with.
+# Maps a layer's activations (n_examples, n_tokens, n_neurons) to those the model continues with.
 Edit = Callable[[Tensor], Tensor]
 
 
@@ -20,7 +20,7 @@ class Layers:
     """The places in a language model where layers are read and changed.
 
     They are those of `probe.extraction.activations.Reader`: a block's output and, for the last
-    block, what is behind the final norm, which is what the head reads.
+    block, the output of the final norm, which the head reads.
 
     Parameters
     ----------
@@ -44,13 +44,13 @@ class Layers:
         self.head: nn.Module | None = model.get_output_embeddings()  # type: ignore[operator]
         if self.head is None and len(self.blocks) - 1 in layers:
             raise UserError(
-                f"{type(model).__name__} does not say which is its head, before which the last "
-                "layer is read; give earlier ones with study.layers="
+                f"{type(model).__name__} does not name its head, before which the last layer is "
+                "read; give earlier layers with study.layers="
             )
 
     @contextmanager
     def edited(self, edits: Mapping[int, Edit]) -> Iterator[None]:
-        """Let edits act on the model's layers in every pass within."""
+        """Apply edits to the model's layers in every forward pass within."""
         handles = [self._hook(layer, edit) for layer, edit in edits.items()]
         try:
             yield
@@ -103,14 +103,14 @@ def treat(
     if treatment == "mean":
         return torch.where(here, mean.to(activations), activations)
     assert treatment == "noise", treatment
-    assert noise is not None, "noise is to be drawn before"
+    assert noise is not None, "noise must be drawn before"
     return torch.where(here, activations + noise.to(activations), activations)
 
 
 def norm_shares(
     before: Tensor, after: Tensor, chosen: Tensor, attended: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Say how much of the activations' squared norm the chosen neurons hold, and how much moved.
+    """Return the shares of the squared norm in the chosen neurons, and moved by the treatment.
 
     Parameters
     ----------
@@ -124,8 +124,8 @@ def norm_shares(
     Returns
     -------
     held, moved : Tensor of float32, shape (n_examples,)
-        `Σ_chosen x² / Σ x²` and `Σ (x' - x)² / Σ x²` over all tokens; the same where the treatment
-        is zero.
+        `Σ_chosen x² / Σ x²` and `Σ (x' - x)² / Σ x²` over all tokens; equal for the treatment
+        zero.
     """
     tokens = attended.unsqueeze(-1)
     squares = before.float().square() * tokens

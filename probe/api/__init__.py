@@ -44,6 +44,7 @@ from probe.runs.facts import Facts
 from probe.runs.load import load_topologies, load_topology
 from probe.runs.manifest import read_manifest
 from probe.system.files import atomic_write
+from probe.system.logs import plural
 from probe.system.tables import aligned, write_csv
 from probe.topology import Topology
 from probe.topology.sparsify import sparsify
@@ -99,6 +100,7 @@ __all__ = [
     "open_factors",
     "overlay",
     "perplexities",
+    "plural",
     "quickest",
     "read_manifest",
     "run",

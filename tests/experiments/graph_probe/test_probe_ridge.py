@@ -25,7 +25,7 @@ def test_it_is_the_best_of_scikit_learns(seed: int, width: int, outputs: int) ->
     x = x.astype(np.float32).astype(np.float64)
     y = x @ generator.normal(size=(width, outputs)) + generator.normal(size=(TEXTS, outputs))
     order = generator.permutation(TEXTS)
-    train, chosen_on = order[:30], order[30:40]
+    train, validation = order[:30], order[30:40]
     fits = []
     for scaled in (False, True):
         scaler = StandardScaler(with_std=scaled).fit(x[train])
@@ -34,13 +34,13 @@ def test_it_is_the_best_of_scikit_learns(seed: int, width: int, outputs: int) ->
         for penalty in PENALTIES:
             model = Ridge(alpha=penalty * unit, solver="svd").fit(z[train], y[train])
             predicted = model.predict(z).reshape(TEXTS, outputs)
-            fits.append((np.mean((predicted - y)[chosen_on] ** 2), predicted))
+            fits.append((np.mean((predicted - y)[validation] ** 2), predicted))
     error, predicted = min(fits, key=lambda fit: fit[0])
     found = ridge(
         Vectors(torch.from_numpy(x).float()), torch.from_numpy(y),
-        torch.from_numpy(train), torch.from_numpy(chosen_on),
+        torch.from_numpy(train), torch.from_numpy(validation),
     )  # fmt: skip
-    assert found.chosen_error == pytest.approx(error, rel=1e-4)
+    assert found.validation_error == pytest.approx(error, rel=1e-4)
     np.testing.assert_allclose(found.predicted, predicted, atol=1e-3 * np.abs(y).max())
 
 

@@ -16,7 +16,7 @@ from transformers import AutoModel
 from experiments.intervene.plan import conditions
 from experiments.intervene.selection import choose, counts, draw, draw_alike
 from experiments.intervene.settings import SELECTIONS, Intervene
-from experiments.intervene.values import value_weights
+from experiments.intervene.value_projection import value_weights
 from experiments.statistics import Resamples, interval, split_by_group
 from probe.api import UserError
 from tests.tiny_models import WIDTH, save_tiny
@@ -61,7 +61,7 @@ def test_value_weights_are_what_the_values_take(architecture: str, tmp_path: Pat
 
 def test_a_block_without_a_value_projection_is_refused() -> None:
     block = nn.ModuleDict({"qkv_proj": nn.Linear(WIDTH, 3 * WIDTH)})
-    with pytest.raises(UserError, match="none is found in ModuleDict; leave weighted out"):
+    with pytest.raises(UserError, match="none was found in ModuleDict; leave weighted out"):
         value_weights(block, HEADS)
 
 
@@ -141,7 +141,7 @@ def test_conditions_are_drawn_where_there_is_something_to_draw() -> None:
 )
 def test_halves_share_no_group(groups: list[str], seed: int) -> None:
     if len(set(groups)) < 2:
-        with pytest.raises(UserError, match="1 documents cannot be split into 2 parts"):
+        with pytest.raises(UserError, match="1 document cannot be split into 2 parts"):
             split_by_group(groups, [0.5, 0.5], seed)
         return
     first, second = split_by_group(groups, [0.5, 0.5], seed)

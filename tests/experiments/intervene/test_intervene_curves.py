@@ -107,11 +107,11 @@ def test_the_headline_tells_both_changes_chance_and_the_null() -> None:
     lines = headline([ROW, MORE, RANDOM, norm, KL])
     columns = "treated change 95 % beyond random 95 % norm moved"
     assert [" ".join(line.split()) for line in lines] == [
-        f"accuracy (8 treated a layer; untouched 0.5, chance 0.25) {columns}",
+        f"accuracy (8 treated per layer; untouched 0.5, chance level 0.25) {columns}",
         "mean, highest degree 0.4 -0.1 (-20.0%) -0.15 to -0.08 -0.09 -0.14 to -0.05 5.00%",
         "mean, random 0.49 -0.01 (-2.0%) -0.02 to +0.01 1.00%",
         "mean, random_norm (of highest degrees) 0.4 -0.1 (-20.0%) -0.15 to -0.08 "
         "-0.01 -0.02 to +0.01 5.00%",
-        f"kl (8 treated a layer; untouched 0) {columns}",
+        f"kl (8 treated per layer; untouched 0) {columns}",
         "mean, highest degree 0.2 +0.2 +0.1 to +0.3 -0.09 -0.14 to -0.05 5.00%",
     ]
