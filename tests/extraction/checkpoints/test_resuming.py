@@ -302,7 +302,7 @@ def test_checkpoints_are_rare_where_they_take_long(
     monkeypatch.setattr(keep, "_RARE", 100)
     monkeypatch.setattr(keep, "time", SimpleNamespace(monotonic=clock))
     monkeypatch.setattr(keep, "write", slow)
-    monkeypatch.setattr(Keeper, "_tell", lambda *_: True)
+    monkeypatch.setattr(Keeper, "_log_cost", lambda *_: None)
     session = Session(texts, request, tmp_path)
     with session.keepers[0]:
         for batch, pause, number in zip(
