@@ -1,4 +1,4 @@
-"""Everything that a run sums up, fed layer by layer, and the counts beside it."""
+"""All sums and counts of a run, fed layer by layer."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from probe.extraction.out_of_memory import Journal
 from probe.extraction.sums import LayerSums, PairSums, Place, placed
 from probe.topology.reliability import correlate_entries
 
-# Neurons over which every layer is compared with the mean over layers: a matrix a layer would
-# cost more memory than the answer is worth.
+# Neurons over which every layer is compared with the mean over layers: a whole matrix per layer
+# would cost more memory than the answer is worth.
 SAMPLE = 48
 
 
@@ -39,7 +39,7 @@ class Accumulator:
     device : torch.device
         Where the sums live; it must have float64.
     place : callable, optional
-        Says where else the sums of some layers live, given these and the sums' bytes.
+        Returns where else the sums of some layers live, given these and the sums' bytes.
     """
 
     def __init__(
@@ -48,21 +48,21 @@ class Accumulator:
         self.request, self.device, self._n_neurons = request, device, n_neurons
         self._place = place or (lambda _layers, _size: device)
         self._journal = Journal()
-        alone = [matrix for matrix in request.matrices if not matrix.pairs]
+        within = [matrix for matrix in request.matrices if not matrix.pairs]
         std = request.config.average.std
-        self.matrices = self._layer_sums("matrices", alone, n_neurons, std)
+        self.matrices = self._layer_sums("matrices", within, n_neurons, std)
         self.pairs = PairSums(request.matrices, n_neurons, self._place, self._journal, self._matmul)
         self.nulls = [
-            self._layer_sums(f"null{repetition}", alone, n_neurons)
+            self._layer_sums(f"null{repetition}", within, n_neurons)
             for repetition in range(request.config.null.shifts)
         ]
         sample = np.random.default_rng(0).permutation(n_neurons)[:SAMPLE]
         self.sampled = torch.from_numpy(np.sort(sample)).to(device)
-        layers = [layer for matrix in alone for layer in _layers(matrix)]
+        layers = [layer for matrix in within for layer in _layers(matrix)]
         self.layers = self._layer_sums("layers", layers, len(sample))
         self.first_token = FirstTokenNorm(request.layers, device)
         self._finite: dict[int, Tensor] = {}
-        # Examples, tokens, and batches that ran out of memory.
+        # Examples, tokens, batches that ran out of memory.
         self.counts = torch.zeros(3, dtype=torch.long)
 
     @property
@@ -80,9 +80,9 @@ class Accumulator:
         return LayerSums(name, matrices, make, self._journal)
 
     def consume(self, batch: Batch, tensors: Tensors, layer: int, activations: Tensor) -> None:
-        """Add one layer's activations of a batch, but where they have been added already.
+        """Add one layer's activations of a batch to the sums that do not have them yet.
 
-        Where memory runs out every sum has them whole or not at all; `halve` is to be called then.
+        If memory runs out, every sum has them whole or not at all; call `halve` then.
 
         Raises
         ------
@@ -91,11 +91,11 @@ class Accumulator:
         """
         config, keep = self.request.config, tensors.keep
         if activations.device.type == "mps":
-            # The formula needs float64, which the model's device does not have.
+            # The formula needs float64, which MPS does not have.
             activations = activations.to(self.device)
         # A model can be spread over several devices.
         keep = keep.to(activations.device)
-        # Not from `keep`, which may be on a GPU that would have to be waited for.
+        # Not from `keep`, which may be on a GPU: the CPU would wait for it.
         tokens = torch.tensor([len(ids) - config.data.skip_first for ids in batch.ids])
         by_token = config.average.weight is Weight.token
         weight = tokens.double() if by_token else torch.ones(len(tokens), dtype=torch.float64)
@@ -120,13 +120,13 @@ class Accumulator:
             self._journal.go_on()
 
     def halve(self, batch: Batch, rows: int) -> None:
-        """Prepare for a batch to come again in two parts, the first of `rows` examples."""
+        """Prepare for the batch to be repeated in two parts, the first of `rows` examples."""
         self._refuse_non_finite(batch)
         self._journal.halve(rows)
 
     def _refuse_non_finite(self, batch: Batch) -> None:
-        """Look at all layers at once: a GPU stands still while the CPU waits for its answer."""
-        if not self._finite:  # no matrix needs a text between the views of a study
+        """Check all layers at once: a GPU stands still while the CPU waits for its answer."""
+        if not self._finite:  # no matrix needs these examples
             return
         layers = list(self._finite)
         finite = torch.stack([self._finite[layer].to(self.device) for layer in layers])
@@ -162,9 +162,9 @@ class Accumulator:
             sums.merge(state)
 
     def finish(self) -> Extracted:
-        """Turn the sums into averages, once every example has been counted.
+        """Return the averages, once every example has been counted.
 
-        Sums between layers are given up meanwhile.
+        Sums between layers are freed on the way.
         """
         examples, tokens, out_of_memory = self.counts.tolist()
         assert examples == self.request.n_examples, (
@@ -204,7 +204,7 @@ class Accumulator:
         )
 
     def _finish_pairs(self, matrix: MatrixSpec) -> ExtractedMatrix:
-        """Average a matrix between layers, or each block of the matrix of several."""
+        """Average a matrix between two layers, or each block of the matrix of several."""
         averages = {
             pair: [_in_single(average) for average in self.pairs.take(matrix, pair)]
             for pair in matrix.pairs
@@ -218,7 +218,7 @@ class Accumulator:
 
 
 def _layers(matrix: MatrixSpec) -> list[MatrixSpec]:
-    """Take apart a mean over several layers."""
+    """Return the single layers of a mean over several."""
     return [replace(matrix, layers=[layer]) for layer in matrix.layers if len(matrix.layers) > 1]
 
 
@@ -227,7 +227,7 @@ def _in_single(average: Correlation | Between) -> Averaged:
 
 
 def _agreement(layer: Tensor, mean: Tensor) -> float:
-    """Correlate a layer's entries with the mean's; not a number where either is constant."""
+    """Correlate a layer's entries with the mean's; NaN if either is constant."""
     upper = np.triu_indices(len(mean), k=1)
     r = correlate_entries(layer.cpu().numpy()[upper], mean.cpu().numpy()[upper])
     return float("nan") if r is None else r

@@ -1,4 +1,4 @@
-"""Forward the trunk and hand over each layer's activations as they are computed."""
+"""Run the trunk and pass on each layer's activations as they are computed."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from probe.examples.batches import Tensors
 from probe.models import find_attention, find_blocks, find_mlp_output
 
 # Called with a layer's number and its activations, (n_examples, n_tokens, n_neurons), padding
-# included. The tensor is the model's own: read it, do not change or keep it.
+# included. The tensor belongs to the model: do not change or keep it.
 Consumer = Callable[[int, Tensor], None]
 
 
 class _LastLayerReadError(Exception):
-    """Ends a forward pass when nothing later is wanted."""
+    """Ends a forward pass after the last layer that is read."""
 
 
 class Reader:
@@ -30,9 +30,9 @@ class Reader:
     trunk : nn.Module
         Model without its language-model head.
     model : ModelConfig
-        Padding side, and where the blocks are if they are not found.
+        Padding side, and where the blocks are if they cannot be located automatically.
     layers : sequence of int
-        Layers to read; the forward pass ends after the last of them.
+        Layers to read; the forward pass ends after the last one.
     site : Site
         Where in the block: `residual` is the block's output, for the last block after the final
         norm (the trunk's `last_hidden_state`); `mlp` the input of the MLP's output projection;
@@ -42,7 +42,7 @@ class Reader:
     Raises
     ------
     UserError
-        If the blocks, or the site in them, are not found.
+        If the blocks, or the site in them, cannot be located.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Reader:
 
     @torch.inference_mode()
     def read(self, batch: Tensors, consume: Consumer) -> None:
-        """Forward a batch and call `consume(layer, activations)` layer by layer, in order."""
+        """Run a batch and call `consume(layer, activations)` layer by layer, in order."""
         shape = batch.tokens.shape
         handles = [self._hook(layer, place, consume, shape) for layer, place in self.hooked.items()]
         try:
@@ -86,7 +86,7 @@ class Reader:
 
         def take(value: Any) -> None:
             value = value[0] if isinstance(value, tuple) else value
-            # OPT's MLP sees the tokens of all examples in one row.
+            # OPT's MLP gets the tokens of all examples in one row.
             consume(layer, value.reshape(*shape, -1))
             if last:
                 raise _LastLayerReadError
@@ -100,25 +100,25 @@ class Reader:
         return self.one_token()[self.layers[0]].shape[-1]
 
     def one_token(self) -> dict[int, Tensor]:
-        """Read one token: how many neurons the layers have, and where, is seen in their tensors."""
-        found: dict[int, Tensor] = {}
+        """Read one token, whose activations show the layers' sizes and devices."""
+        activations: dict[int, Tensor] = {}
         device = next(self.trunk.parameters()).device
-        # Weights that wait in host memory are on no device; their hooks move what comes in.
+        # Offloaded weights are on `meta`; their hooks move the inputs.
         device = torch.device("cpu") if device.type == "meta" else device
         one = torch.ones(1, 1, dtype=torch.bool, device=device)
         token = torch.zeros(1, 1, dtype=torch.long, device=device)
-        self.read(Tensors(token, one, one), lambda layer, x: found.update({layer: x}))
-        return found
+        self.read(Tensors(token, one, one), lambda layer, x: activations.update({layer: x}))
+        return activations
 
 
 def model_inputs(module: nn.Module, model: ModelConfig, batch: Tensors) -> dict[str, Any]:
-    """Word a batch as a trunk, or a whole language model, wants to be called."""
+    """Return the arguments with which a trunk or a language model is called on a batch."""
     accepts = inspect.signature(module.forward).parameters
     inputs: dict[str, Any] = {"input_ids": batch.tokens}
     if not batch.attended.all():
         inputs["attention_mask"] = batch.attended.long()
         if model.padding_side is Side.left and "position_ids" in accepts:
-            # The first real token is at position 0, whatever the padding before it.
+            # The first real token is at position 0, however much padding is before it.
             inputs["position_ids"] = (inputs["attention_mask"].cumsum(-1) - 1).clamp(min=0)
     if "use_cache" in accepts:
         inputs["use_cache"] = False

@@ -24,10 +24,10 @@ def join_blocks(blocks: Blocks, file: Path | None = None) -> NDArray[np.float32]
     Parameters
     ----------
     blocks : mapping of (int, int) to Tensor of float32, shape (n_neurons, n_neurons)
-        By the two layers; layers stand in the matrix by their numbers.
+        By the two layers, which are ordered by their numbers in the matrix.
     file : Path, optional
-        Where to write the matrix, so that it is in memory no second time; a large one is read
-        from there when it is looked at.
+        Where to write the matrix, so that it is not in memory twice; a large one is mapped from
+        there.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def join_blocks(blocks: Blocks, file: Path | None = None) -> NDArray[np.float32]
     with atomic_write(file) as unfinished:
         mapped = open_memmap(unfinished, mode="w+", dtype=np.float32, shape=(size, size))
         if hasattr(os, "posix_fallocate"):
-            # A full disk would end the process with a signal where the pages are written.
+            # On a full disk writing to mapped pages would end the process with a signal.
             with unfinished.open("rb+") as stream:
                 os.posix_fallocate(stream.fileno(), 0, unfinished.stat().st_size)
         _fill(mapped, blocks, layers)

@@ -1,4 +1,4 @@
-"""Circular shifts: the same series, but no longer at the same time as each other."""
+"""The null model: every neuron's series is shifted circularly, each by another distance."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from probe.correlation import BatchShape, MostBytes
 def draw_shifts(
     seed: int, repetition: int, examples: Sequence[int], lengths: Tensor, n_neurons: int
 ) -> Tensor:
-    """Draw how far every neuron's series is shifted in every example.
+    """Draw the distance by which every neuron's series is shifted in every example.
 
-    The draw depends on the numbers of the examples alone, not on batches or ranks, and is the same
-    for all layers, so that what a neuron has in common with itself across layers stays.
+    The draw depends only on the numbers of the examples, not on batches or ranks, and is the same
+    for all layers, so that a neuron's series in different layers stay aligned.
 
     Parameters
     ----------
     seed, repetition : int
-        Of the run, and of the null topology.
+        Seed of the run and number of the null topology.
     examples : sequence of int
         Numbers of the batch's examples.
     lengths : Tensor of int64, shape (n_examples,)
@@ -33,13 +33,13 @@ def draw_shifts(
     Returns
     -------
     Tensor of int64, shape (n_examples, n_neurons)
-        From 1 to one less than the example's tokens.
+        Tokens, from 1 to one less than the example's.
     """
-    drawn = [
+    shifts = [
         np.random.default_rng([seed, repetition, example]).integers(1, length, n_neurons)
         for example, length in zip(examples, lengths.tolist(), strict=True)
     ]
-    return torch.from_numpy(np.stack(drawn))
+    return torch.from_numpy(np.stack(shifts))
 
 
 def shift(activations: Tensor, keep: Tensor, shifts: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ def shift(activations: Tensor, keep: Tensor, shifts: Tensor) -> Tensor:
     keep : Tensor of bool, shape (n_examples, n_tokens)
         Tokens that count, without a gap in any row.
     shifts : Tensor of int64, shape (n_examples, n_neurons)
-        How far, in tokens.
+        Distances in tokens.
 
     Examples
     --------

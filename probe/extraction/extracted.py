@@ -1,4 +1,4 @@
-"""What an extraction returns: averaged matrices and counts, also as tensors between processes."""
+"""What an extraction returns: averaged matrices and counts, as tensors between processes."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ class Averaged(NamedTuple):
 
 @dataclass(frozen=True)
 class ExtractedMatrix:
-    """One of the matrices that were asked for, and what its noise is worked out from.
+    """One of the requested matrices, and what its noise is estimated from.
 
     Attributes
     ----------
     average : Averaged or None
-        The matrix; None where it is to be joined from blocks.
+        The matrix; None if it is to be joined from blocks.
     blocks : dict of (int, int) to Averaged
         The blocks of a matrix of several layers' neurons, by the two layers.
     standard_error : Tensor of float32, shape (n_neurons, n_neurons), or None
         Standard error of every entry.
     halves : list of Averaged
-        The same over each of two halves of the examples; perhaps none.
+        The same over each of two halves of the examples, or empty.
     nulls : list of Tensor of float32, shape (n_neurons, n_neurons)
-        The same of series shifted circularly, one for each repetition.
+        The same of circularly shifted series, one for each repetition.
     agreement : Tensor of float32, shape (n_layers,), or None
-        Of a mean over layers each layer's correlation with it, over a sample of neurons.
+        Correlation of each layer with the mean over layers, over a sample of neurons.
     """
 
     average: Averaged | None
@@ -56,7 +56,7 @@ class ExtractedMatrix:
     agreement: Tensor | None = None
 
     def to_tensors(self) -> Iterator[tuple[str, Tensor]]:
-        """Give every tensor a name."""
+        """Yield every tensor with a name."""
         averages = {"": self.average} if self.average is not None else {}
         averages |= {f"block:{i}:{j}:": block for (i, j), block in self.blocks.items()}
         averages |= {f"half:{number}:": half for number, half in enumerate(self.halves)}
@@ -71,7 +71,7 @@ class ExtractedMatrix:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> ExtractedMatrix:
-        """Rebuild from what `to_tensors` named."""
+        """Rebuild from the tensors of `to_tensors`."""
 
         def average(prefix: str) -> Averaged:
             return Averaged(tensors[f"{prefix}matrix"], tensors[f"{prefix}undefined"])
@@ -97,7 +97,7 @@ class Extracted:
     Attributes
     ----------
     examples, tokens : int
-        What was counted.
+        What was summed.
     out_of_memory : int
         Batches that ran out of memory and were read again in parts.
     matrices : dict of str to ExtractedMatrix
@@ -113,7 +113,7 @@ class Extracted:
     first_token_norm: Tensor | None = None
 
     def to_tensors(self) -> dict[str, Tensor]:
-        """Give every tensor and count a name, so that another process can be handed them."""
+        """Return all tensors and counts by name, to pass them to another process."""
         tensors = {"counts": torch.tensor([self.examples, self.tokens, self.out_of_memory])}
         if self.first_token_norm is not None:
             tensors["first_token_norm"] = self.first_token_norm
@@ -124,7 +124,7 @@ class Extracted:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Extracted:
-        """Rebuild from what `to_tensors` named."""
+        """Rebuild from the tensors of `to_tensors`."""
         parts: defaultdict[str, dict[str, Tensor]] = defaultdict(dict)
         for key, tensor in tensors.items():
             part, slash, name = key.partition("/")

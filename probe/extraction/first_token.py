@@ -1,16 +1,17 @@
-"""Attention sinks: how much larger the first token's activations are than the others'."""
+"""Norm outliers: how much larger the first token's activations are than the others'."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-# A first token this many times as long as the median one rules the correlations.
+# A first token whose norm is this many times the median dominates the correlations (often an
+# attention sink).
 LARGE = 5.0
 
 
 class FirstTokenNorm:
-    """Norm of the first token that counts over the median norm, averaged over examples.
+    """Norm of the first counted token over the median norm, averaged over examples.
 
     Parameters
     ----------
@@ -25,12 +26,12 @@ class FirstTokenNorm:
         self.total = torch.zeros(len(layers), dtype=torch.float64, device=device)
 
     def update(self, layer: int, activations: Tensor, keep: Tensor) -> None:
-        """Add a batch: `activations` (n_examples, n_tokens, n_neurons), `keep` the real tokens."""
+        """Add a batch: `activations` see `probe.correlation.Sums.update`."""
         norms = torch.linalg.vector_norm(activations, dim=-1, dtype=torch.float32)
         first = norms.gather(1, keep.int().argmax(dim=1, keepdim=True)).squeeze(1)
         median = norms.masked_fill(~keep, torch.nan).nanmedian(dim=1).values
         self.total[self._row[layer]] += (first / median).sum().to(self.total.device)
 
     def merge(self, total: Tensor) -> None:
-        """Add the `total` of another rank, which has come through the host."""
+        """Add the `total` of another rank."""
         self.total += total.to(self.total.device)

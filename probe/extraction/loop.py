@@ -1,4 +1,4 @@
-"""The one loop: every batch through the model, every layer's activations to a consumer."""
+"""The loop: every batch through the model, every layer's activations to a consumer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from probe.models import fetch_model, load_trunk
 logger = logging.getLogger(__name__)
 # Called with a batch, its tensors, a layer and its activations, as `activations.Consumer`.
 BatchConsumer = Callable[[Batch, Tensors, int, Tensor], None]
-# Called with a batch that is done and the number of its parts; says whether to go on.
+# Called with a finished batch and the number of its parts; returns whether to go on.
 Done = Callable[[Batch, int], bool]
 
 
@@ -42,14 +42,14 @@ class Loop:
     Attributes
     ----------
     devices : list of torch.device
-        What the model may take.
+        Devices that the model may use.
     free : int or None
-        Bytes that they had free before the model was loaded.
+        Their free bytes before the model was loaded.
 
     Raises
     ------
     UserError
-        If the model cannot be loaded, or is larger than the memory there is.
+        If the model cannot be loaded or exceeds the devices' memory.
     """
 
     def __init__(self, request: Request, ranks: Ranks) -> None:
@@ -58,7 +58,7 @@ class Loop:
         model, init = request.config.model, request.config.init
         if model.device_map is not None and ranks.size > 1:
             raise UserError(
-                f"model.device_map=auto spreads one model over all devices, and {ranks.size} "
+                f"model.device_map=auto spreads one model over all devices, but {ranks.size} "
                 "processes were started; start one"
             )
         self.devices = memory.devices(ranks.device, model.device_map is not None)
@@ -72,11 +72,11 @@ class Loop:
     def batches(
         self, consume: BatchConsumer, halve: Halve | None = None, done: Done | None = None
     ) -> Iterator[tuple[Batch, Tensors]]:
-        """Forward the batches one by one, yielding each when all its layers are consumed.
+        """Run the batches one by one and yield each when all its layers are consumed.
 
-        One that runs out of memory is read again, and yielded, in parts. `halve` is called before;
-        the consumer is then given all layers of each part, also those that it has consumed. `done`
-        is asked after every batch whether to go on.
+        A batch that runs out of memory is read again, and yielded, in parts: `halve` is called
+        first, then the consumer gets all layers of each part, also those it has consumed before.
+        `done` decides after every batch whether to go on.
         """
 
         def read(batch: Batch, tensors: Tensors) -> None:
@@ -88,28 +88,28 @@ class Loop:
                 parts += 1
                 yield part
             if parts > 1:
-                self._tell_halved(parts, tensors)
+                self._warn_of_parts(parts, tensors)
             if done is not None and not done(batch, parts):
                 return
 
-    def _tell_halved(self, parts: int, tensors: Tensors) -> None:
+    def _warn_of_parts(self, parts: int, tensors: Tensors) -> None:
         if not self._warned:
             self._warned = True
             logger.warning(
                 "a batch of %d × %d tokens ran out of memory and was read in %d parts, as others "
-                "will be; the matrices stay the same, a smaller runtime.token_budget is quicker",
+                "will be; the matrices are unaffected, a smaller runtime.token_budget is faster",
                 *tensors.tokens.shape, parts,
             )  # fmt: skip
 
 
 def fetch(payload: bytes) -> None:
-    """Fetch the model that `extract` is going to load; called once on every machine."""
+    """Download the model that `extract` will load; called once per machine."""
     config = Request.config_of(payload)
     fetch_model(config.model, config.init)
 
 
 def extract(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
-    """Extract the topologies that a request asks for.
+    """Extract the matrices of a request.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def extract(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     Returns
     -------
     dict of str to Tensor
-        On rank 0 an `Extracted`, as tensors; nothing on the other ranks.
+        An `Extracted` as tensors on rank 0, nothing on the other ranks.
 
     Raises
     ------
@@ -141,7 +141,7 @@ def extract(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     accumulator = Accumulator(request, neurons, device, place)
     place.log_on_host()
     logger.info(
-        "%s on %d rank%s; %d neurons a layer, %d matri%s",
+        "%s on %d rank%s; %d neurons per layer, %d matri%s",
         ranks.device, ranks.size, "s" if ranks.size > 1 else "", neurons, len(request.matrices),
         "ces" if len(request.matrices) > 1 else "x",
     )  # fmt: skip

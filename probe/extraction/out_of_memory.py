@@ -1,4 +1,4 @@
-"""A batch that runs out of memory is read again in halves, at its own padded length."""
+"""A batch that runs out of memory is read again in halves, padded as before."""
 
 from __future__ import annotations
 
@@ -13,47 +13,47 @@ from probe.examples.batches import Batch, Tensors
 from probe.system.device_memory import release_cached
 
 Read = Callable[[Batch, Tensors], None]
-# Called with a batch and the number of examples that make its first half.
+# Called with a batch and the number of examples in its first half.
 Halve = Callable[[Batch, int], None]
-# How allocators other than CUDA's say it; torch.OutOfMemoryError is CUDA's.
+# Messages of allocators other than CUDA's, whose error is torch.OutOfMemoryError.
 _MESSAGES = ("can't allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 def in_halves(
     batch: Batch, tensors: Tensors, read: Read, halve: Halve | None = None
 ) -> Iterator[tuple[Batch, Tensors]]:
-    """Read a batch, as a whole or in as many parts as memory asks for.
+    """Read a batch whole or, if memory runs out, in as few parts as fit.
 
     Parameters
     ----------
     batch, tensors
         The batch, padded.
     read : callable
-        Reads a batch. Where memory runs out it is called again with each half of the rows, which
-        stay as long as they are: how an example is padded may show in its last digits.
+        Reads a batch. If memory runs out, it is called again with each half of the rows, at the
+        same padded length, which can show in an example's last digits.
     halve : callable, optional
-        Told before a batch is read again, so that nothing is counted twice.
+        Called before a batch is read again, so that nothing is counted twice.
 
     Yields
     ------
     tuple of Batch and Tensors
-        What was read together, when it has been read.
+        Each part, once it has been read.
 
     Raises
     ------
     UserError
-        If one example alone does not fit.
+        If a single example does not fit.
     """
     if _fits(read, batch, tensors):
         yield batch, tensors
         return
-    # Not where the error was caught: its traceback holds all that the forward pass had made.
+    # Not where the error was caught, as its traceback keeps the forward pass's tensors alive.
     release_cached(tensors.tokens.device)
     n_examples, length = tensors.tokens.shape
     if n_examples == 1:
         raise UserError(
             f"example {batch.members[0]}, alone in a batch of {length} tokens, runs out of memory "
-            f"on {tensors.tokens.device}; leave long examples out with data.max_tokens=, or take "
+            f"on {tensors.tokens.device}; leave out long examples with data.max_tokens=, or use "
             "fewer layers, model.dtype=bfloat16 or model.device_map=auto"
         )
     rows = (n_examples + 1) // 2
@@ -74,7 +74,7 @@ def _fits(read: Read, batch: Batch, tensors: Tensors) -> bool:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Tell an allocation that failed from other errors.
+    """Return whether an error is a failed allocation.
 
     Examples
     --------
@@ -88,15 +88,15 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 class Journal:
-    """What is done of the batch in work, so that nothing is done twice where it comes in halves.
+    """The finished steps of the current batch, so that none is repeated if it comes in halves.
 
     Attributes
     ----------
     carry : dict
-        What sums keep of the batch from one layer to the next, by their key: tensors by name, each
-        with a row for every example, which are cut where the batch is.
+        What sums carry from one layer of the batch to the next, by their key: tensors by name,
+        with a row per example, which are split with the batch.
     series : dict
-        What is made anew where the batch, or a half of it, comes again.
+        The batch's series by layer, made again for a half of it.
 
     Examples
     --------
@@ -118,25 +118,25 @@ class Journal:
         self._done: set[Hashable] = set()
         self.carry: dict[Hashable, dict[str, Tensor]] = {}
         self.series: dict[int, Any] = {}
-        # One for every half that waits, the next last: halves are read depth first.
+        # One entry per waiting half, the next one last: halves are read depth first.
         self._waiting: list[tuple[set[Hashable], dict[Hashable, dict[str, Tensor]]]] = []
 
     def todo(self, step: Hashable) -> bool:
-        """Whether a step is still to be done."""
+        """Return whether a step is still to be done."""
         return step not in self._done
 
     def note(self, step: Hashable) -> None:
-        """Note that a step is done."""
+        """Mark a step as done."""
         self._done.add(step)
 
     def halve(self, rows: int) -> None:
-        """Let the first `rows` examples, then the others, go on with what the whole has done."""
+        """Let the first `rows` examples, then the others, continue from what the whole has done."""
         self._waiting.append((set(self._done), _part(self.carry, slice(rows, None))))
         self.carry = _part(self.carry, slice(rows))
-        self.series.clear()  # it may be what was too much
+        self.series.clear()  # they may be what did not fit
 
     def go_on(self) -> None:
-        """Go on with the half that waits, or with a new batch."""
+        """Continue with the half that waits, or with a new batch."""
         self._done, self.carry = self._waiting.pop() if self._waiting else (set(), {})
         self.series.clear()
 

@@ -41,8 +41,7 @@ def perplexities(examples: Sequence[Example], config: Config) -> NDArray[np.floa
     """Return the pretrained model's perplexity of every example, dimensionless.
 
     The first token is not scored. A run with random weights chooses its examples by the pretrained
-    model, too, so that both are made of the same texts. Perplexities are kept in the output folder
-    and found again.
+    model, too, so that both use the same texts. Perplexities are cached in the output folder.
 
     Parameters
     ----------
@@ -54,14 +53,14 @@ def perplexities(examples: Sequence[Example], config: Config) -> NDArray[np.floa
     Raises
     ------
     UserError
-        If the model cannot be had or has no language-model head.
+        If the model cannot be loaded or has no language-model head.
     """
     model = model_fingerprint(config.model, InitConfig())
     key = _key(examples, config.model, model)
     file = Path(config.output) / ".perplexity" / f"{key}.npy"
 
     def wait() -> None:
-        logger.info("another process scores the same examples; this one waits for it")
+        logger.info("another process is scoring the same examples; waiting for it")
 
     with one_process(config.output, key, wait):
         if not file.is_file():
@@ -70,20 +69,20 @@ def perplexities(examples: Sequence[Example], config: Config) -> NDArray[np.floa
             with atomic_write(file) as unfinished, unfinished.open("wb") as stream:
                 np.save(stream, np.exp(loss), allow_pickle=False)
             shutil.rmtree(checkpoints)
-        found: NDArray[np.float64] = np.load(file, allow_pickle=False)
-    return found
+        perplexity: NDArray[np.float64] = np.load(file, allow_pickle=False)
+    return perplexity
 
 
 def _losses(
     examples: Sequence[Example], config: Config, model: str, checkpoints: Path
 ) -> NDArray[np.float64]:
-    """Score what no session before has scored, and return the losses of all."""
+    """Score the examples that no earlier session has scored, and return all losses."""
     logger.info("scoring the perplexity of %d examples", len(examples))
     vocabulary = load_config(config.model).get_text_config().vocab_size
     budget = min(config.runtime.token_budget, max(1, _LOGITS // vocabulary))
     runtime = replace(config.runtime, token_budget=budget, matmul=RuntimeConfig().matmul)
     request = Request(
-        # Nothing else matters to a score: runs that differ in it go on from each other's.
+        # Scores depend on nothing else: runs that differ otherwise share checkpoints.
         Config(config.model, DataConfig("text"), runtime=runtime, launch=config.launch),
         layers=[],
         batches=form_batches(examples, budget),
@@ -91,7 +90,7 @@ def _losses(
         run=f"perplexity-{time.monotonic_ns()}",
         matrices=[],
     )
-    # Other budgets make other batches.
+    # Another budget makes other batches.
     request = replace(request, checkpoints=find(checkpoints / str(budget), request, model))
     payload, device = request.to_bytes(), config.runtime.device
     result = run_ranks("probe.extraction.perplexity:score", payload, request.processes, device)
@@ -100,18 +99,18 @@ def _losses(
     if wrong.size:
         raise UserError(
             f"example {wrong[0]} ({examples[wrong[0]].document}) has no finite perplexity; "
-            "leave it out, or take model.dtype=float32"
+            "leave it out or use model.dtype=float32"
         )
     return loss
 
 
 def fetch(payload: bytes) -> None:
-    """Fetch the model that `score` is going to load; called once on every machine."""
+    """Download the model that `score` will load; called once per machine."""
     fetch_model(Request.config_of(payload).model, InitConfig(), AutoModelForCausalLM)
 
 
 def score(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
-    """Return on rank 0 every example's mean negative log likelihood, in nats a token."""
+    """Return on rank 0 every example's mean negative log likelihood, in nats per token."""
     request = Request.from_bytes(payload)
     model = load_language_model(request.config.model, ranks.device)
     losses = Losses(request.n_examples)
@@ -138,7 +137,7 @@ def score(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
 
 
 class Losses:
-    """Mean negative log likelihoods of examples, in nats a token; 0 for those that others read.
+    """Mean negative log likelihoods in nats per token; 0 for examples of other ranks.
 
     Attributes
     ----------
@@ -153,19 +152,19 @@ class Losses:
         self.counts = torch.zeros(1, dtype=torch.long)
 
     def state(self) -> dict[str, Tensor]:
-        """Return both by name."""
+        """Return losses and counts by name."""
         return {"loss": self.loss, "counts": self.counts}
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
-        """Add what others have read."""
+        """Add the `state()` of another rank."""
         self.loss += state["loss"]
         self.counts += state["counts"]
 
 
 def _key(examples: Sequence[Example], model: ModelConfig, fingerprint: str) -> str:
-    """Hash all that the perplexities depend on."""
+    """Hash everything that the perplexities depend on."""
     plain = asdict(model) | {"at": fingerprint}
-    del plain["device_map"]  # where a model is changes nothing
+    del plain["device_map"]  # the device changes nothing
     digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode())
     for example in examples:
         digest.update(np.array([len(example.ids), *example.ids], dtype=np.int64).tobytes())

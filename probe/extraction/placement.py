@@ -1,4 +1,4 @@
-"""On which device sums live."""
+"""The device on which sums live."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from probe.system.device_memory import format_bytes, free_memory
 
 logger = logging.getLogger(__name__)
 HOST = torch.device("cpu")
-# MPS has no float64, and the host's memory.
+# MPS has no float64, and shares the host's memory.
 HOSTED = ("cpu", "mps")
 
 

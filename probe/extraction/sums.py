@@ -1,7 +1,7 @@
-"""The sums of one pass: one set for every cell of the examples, of which matrices are put together.
+"""The sums of one pass: one set for every cell of the examples, merged into matrices.
 
-Matrices of one layer, or of the mean over some, need correlations of a layer's neurons with each
-other (`LayerSums`), `layers=cross` and `full` those between two layers (`PairSums`).
+A matrix of one layer, or of the mean over several, correlates a layer's neurons with each other
+(`LayerSums`); `layers=cross` and `full` correlate those of two layers (`PairSums`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from probe.correlation import (
 from probe.examples.partition import MatrixSpec
 from probe.extraction.out_of_memory import Journal
 
-# Says where the sums of some layers live, given these and the sums' bytes.
+# Returns where the sums of some layers live, given these and the sums' bytes.
 Place = Callable[[Sequence[int], int], torch.device]
 META = torch.device("meta")
 
@@ -61,12 +61,12 @@ def _bytes(state: Mapping[str, Tensor]) -> int:
 
 
 class KeyedSums(Generic[Key, Member]):
-    """Sums by what they are of.
+    """Sums by key: layers and cell.
 
     Attributes
     ----------
     name : str
-        Unlike that of other sums that share a journal.
+        Unique among the sums that share a journal.
     sums : dict
         Sums by key.
     """
@@ -121,7 +121,7 @@ class LayerSums(KeyedSums[_LayerKey, Sums]):
     make : callable
         Returns empty sums, given the scheme and the layers averaged together.
     journal : Journal
-        What is done of the batch in work.
+        Finished steps of the current batch.
     """
 
     def __init__(
@@ -142,9 +142,9 @@ class LayerSums(KeyedSums[_LayerKey, Sums]):
     def update(
         self, layer: int, cell: int, activations: Tensor, keep: Tensor, weight: Tensor
     ) -> list[Tensor]:
-        """Add one layer's activations of a batch to every sum that needs and does not have them.
+        """Add one layer's activations of a batch to every sum that still needs them.
 
-        Returns which examples are finite, once for every sum that was added to.
+        Returns which examples are finite, once for every sum that was updated.
         """
         finite = []
         for key, sums in self.sums.items():
@@ -179,19 +179,19 @@ class _PairKey(NamedTuple):
 class PairSums(KeyedSums[_PairKey, BetweenSums]):
     """One `BetweenSums` for each pair of layers and cell that some matrix needs.
 
-    Memory is that of the sums, 8 bytes for each of a pair's n² entries (twice that for a pair of
-    whose neurons any is constant in some example), and of one batch's series of all layers.
+    They take 8 bytes for each of a pair's n² entries, twice that if any of its neurons is constant
+    in some example, and one batch's series of all layers.
 
     Parameters
     ----------
     matrices : iterable of MatrixSpec
-        Matrices to make, all by one scheme; those that join no layers are passed over.
+        Matrices to make, all of one scheme; those of single layers are ignored.
     n_neurons : int
         Neurons of a layer.
     place : callable
-        Says where a pair's sums live; the device must have float64.
+        Returns where a pair's sums live; the device must have float64.
     journal : Journal
-        What is done of the batch in work.
+        Finished steps of the current batch.
     matmul : {"fp32", "tf32", "bf16x3"}
         Precision of the products.
     """
@@ -226,8 +226,8 @@ class PairSums(KeyedSums[_PairKey, BetweenSums]):
     ) -> list[Tensor]:
         """Add one layer's activations of a batch, whose layers come in order.
 
-        Sums that have them already are left alone. Returns which examples are finite; nothing
-        where no matrix needs the layer.
+        Sums that have them already are not changed. Returns which examples are finite, nothing if
+        no matrix needs the layer.
         """
         if layer not in self.layers:
             return []
@@ -251,9 +251,9 @@ class PairSums(KeyedSums[_PairKey, BetweenSums]):
         )
 
     def take(self, matrix: MatrixSpec, pair: tuple[int, int]) -> list[Between]:
-        """Return the average over a matrix's cells, then each half's if it has such.
+        """Return the average over a matrix's cells, then that of each half if there are halves.
 
-        The sums are given up, so that sums and averages are not in memory together.
+        The sums are freed, so that sums and averages are not in memory together.
         """
         cells = [self.sums.pop(_PairKey(pair, cell)) for cell in matrix.cells]
         halves = [sums.finish() for sums in cells] if matrix.halves else []
@@ -265,11 +265,11 @@ class PairSums(KeyedSums[_PairKey, BetweenSums]):
 
 
 def _with_itself(average: Between) -> Between:
-    """Make the average of one layer with itself exactly what a correlation matrix is."""
+    """Make the average of a layer with itself symmetric with a unit diagonal."""
     undefined = average.undefined[: len(average.matrix)]
     return Between(finish(average.matrix, undefined).matrix, average.undefined)
 
 
 def within(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return what stands under a prefix, without it."""
+    """Return the entries under a prefix, without it."""
     return {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}

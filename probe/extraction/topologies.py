@@ -1,4 +1,4 @@
-"""From what the ranks return to topologies, with what is known of their noise."""
+"""From extracted matrices to topologies with their reliability."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from probe.measures import basic, cross_basic, cross_part
 from probe.topology import Topology, matrix_file
 from probe.topology.reliability import Null, Reliability, correlate_entries, white_noise
 
-# Degrees of freedom of a correlation that its tokens do not give: of r, and of Fisher's z.
+# Degrees of freedom that a correlation loses, of r and of Fisher's z.
 _LOST = {"mean": 1, "fisher": 3, "pooled": 0}
 
 
 def build_topologies(
     request: Request, extracted: Extracted, run: Path | None = None
 ) -> list[Topology]:
-    """Make the topologies that were asked for.
+    """Make the topologies of a request.
 
     Parameters
     ----------
     request : Request
         What was extracted.
     extracted : Extracted
-        What came of it.
+        Its averages.
     run : Path, optional
-        Folder into which the matrix of several layers' neurons is written, block by block.
+        Folder into which a matrix of several layers' neurons is written, block by block.
     """
     return [
         _topology(request, matrix, extracted.matrices[matrix.name], run)
@@ -84,7 +84,7 @@ def _topology(
 def _joined(
     matrix: MatrixSpec, blocks: dict[tuple[int, int], Averaged], run: Path | None
 ) -> tuple[NDArray[np.float32], list[int]]:
-    """Join the blocks between layers, and number the undefined neurons on from layer to layer."""
+    """Join the blocks between layers, numbering undefined neurons across the layers."""
     file = None if run is None else run / matrix_file(matrix.name)
     joined = join_blocks({pair: block.matrix for pair, block in blocks.items()}, file)
     own = [blocks[layer, layer].undefined.chunk(2)[0] for layer in sorted(matrix.layers)]
@@ -117,11 +117,11 @@ def _reliability(
 
 
 def _halves(halves: list[Averaged], kind: str) -> tuple[float | None, list[dict[str, float]]]:
-    """Correlate the two halves' entries, and sum up each half."""
+    """Correlate the two halves' entries, and summarise each half."""
     if not halves:
         return None, []
     undefined = [_numbers(half.undefined) for half in halves]
-    # Neurons that are constant in one half have nothing to be compared with there.
+    # A neuron that is constant in one half cannot be compared.
     either = sorted({*undefined[0], *undefined[1]})
     if kind == "cross":
         first, second = (
@@ -129,12 +129,12 @@ def _halves(halves: list[Averaged], kind: str) -> tuple[float | None, list[dict[
         )
     else:
         first, second = (_entries(half.matrix, either) for half in halves)
-    sum_up = cross_basic if kind == "cross" else basic
-    numbers = [
-        sum_up(_array(half.matrix), numbers)
-        for half, numbers in zip(halves, undefined, strict=True)
+    summary = cross_basic if kind == "cross" else basic
+    summaries = [
+        summary(_array(half.matrix), neurons)
+        for half, neurons in zip(halves, undefined, strict=True)
     ]
-    return correlate_entries(first, second), numbers
+    return correlate_entries(first, second), summaries
 
 
 def _array(tensor: Tensor) -> NDArray[np.float32]:
@@ -148,8 +148,8 @@ def _numbers(undefined: Tensor) -> list[int]:
 
 
 def _entries(matrix: Tensor, left_out: list[int]) -> NDArray[np.float64]:
-    """Return r of every pair of different neurons, but for those that are left out."""
-    kept = np.delete(np.arange(len(matrix)), left_out)
-    square = _array(matrix)[np.ix_(kept, kept)]
-    pairs: NDArray[np.float64] = square[np.tri(len(kept), k=-1, dtype=bool)].astype(np.float64)
+    """Return r of every pair of neurons, without those that are left out."""
+    rest = np.delete(np.arange(len(matrix)), left_out)
+    square = _array(matrix)[np.ix_(rest, rest)]
+    pairs: NDArray[np.float64] = square[np.tri(len(rest), k=-1, dtype=bool)].astype(np.float64)
     return pairs

@@ -127,7 +127,7 @@ def test_two_processes_do_not_score_the_same_examples(
         found = list(pool.map(lambda _: perplexities(texts, config), range(2)))
     np.testing.assert_array_equal(*found)
     assert caplog.text.count("scoring the perplexity") == 1
-    assert caplog.text.count("another process scores the same examples; this one waits") == 1
+    assert caplog.text.count("another process is scoring the same examples; waiting for it") == 1
 
 
 def test_a_model_without_a_head_has_no_perplexity(

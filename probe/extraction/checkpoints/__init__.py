@@ -1,7 +1,7 @@
-"""Checkpoints: every rank keeps its own sums, and the same command goes on from whatever is there.
+"""Checkpoints: every rank saves its own sums, and the same command resumes from them.
 
-`file` is one file, `find` what earlier sessions have left, `keep` what a rank does while it works,
-`interruption` how a signal is put off until the sums are kept.
+`file` is one file, `find` chooses among those of earlier sessions, `keep` saves them during a run,
+`interruption` defers a signal until the sums are saved.
 """
 
 from __future__ import annotations

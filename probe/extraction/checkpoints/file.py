@@ -1,4 +1,4 @@
-"""One checkpoint: a safetensors file whose last tensor is the sha256 of all that is before it."""
+"""One checkpoint: a safetensors file whose last tensor is the sha256 of everything before it."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ _PIECE = 1 << 20
 
 @dataclass(frozen=True)
 class Header:
-    """What a checkpoint says of its sums.
+    """What the sums of a checkpoint are.
 
     Attributes
     ----------
     of : dict
-        What they are sums of, see `find.identity`.
+        What they depend on, see `find.identity`.
     batches : list of int
-        Numbers of the batches that they contain.
+        Numbers of the batches they contain.
     seconds : float
-        Seconds that this and the earlier sessions took to get there.
+        Seconds that this and the earlier sessions took.
     """
 
     of: dict[str, Any]
@@ -48,18 +48,18 @@ class Header:
 
 
 class DamagedError(Exception):
-    """A file is not what was once written."""
+    """A file is not what was written."""
 
 
 def write(path: Path, header: Header, state: Mapping[str, Tensor]) -> None:
-    """Write a checkpoint, whole or not at all, and onto the disk before it takes its name.
+    """Write a checkpoint atomically, synced to the disk before it gets its name.
 
-    `safetensors` itself would hold all sums in memory a second time; here it is one tensor of them.
+    `safetensors` itself would need memory for a second copy of all sums; this needs one tensor.
 
     Raises
     ------
     OSError
-        If it cannot be written; what was there before is as it was.
+        If it cannot be written; an earlier file is unchanged.
     """
     digest = hashlib.sha256()
     with atomic_write(path) as unfinished, unfinished.open("wb") as stream:
@@ -76,14 +76,14 @@ def write(path: Path, header: Header, state: Mapping[str, Tensor]) -> None:
 
 
 def check(path: Path) -> tuple[Header, str]:
-    """Read what a checkpoint says of itself, and its seal, once all its bytes agree with that.
+    """Return a checkpoint's header and seal after checking all its bytes.
 
     Raises
     ------
     DamagedError
-        If they do not, with the reason.
+        If it is damaged, with the reason.
     UserError
-        If another version of the program has written it.
+        If another version of the program wrote it.
     """
     try:
         digest = hashlib.sha256()
@@ -95,24 +95,24 @@ def check(path: Path) -> tuple[Header, str]:
                 left -= len(piece) or left
             seal = stream.read()
         if seal != digest.digest():
-            raise DamagedError("its content is not what its sha256 says")
+            raise DamagedError("its content does not match its sha256")
         with safe_open(path, "pt") as tensors:
             content = json.loads(tensors.metadata()["checkpoint"])
-        found = content.pop("format")
+        version = content.pop("format")
     except OSError as error:
         raise DamagedError(f"it cannot be read: {error.strerror}") from None
     except (SafetensorError, ValueError, TypeError, KeyError):
-        raise DamagedError("it is no checkpoint") from None
-    if found != FORMAT:
+        raise DamagedError("it is not a checkpoint") from None
+    if version != FORMAT:
         raise UserError(
-            f"{path} is a checkpoint of format {found}, and this version of probe reads format "
-            f"{FORMAT}; go on with the version that wrote it, or start afresh with overwrite=true"
+            f"{path} is a checkpoint of format {version}, but this version of probe reads format "
+            f"{FORMAT}; resume with the version that wrote it, or start afresh with overwrite=true"
         )
     return Header(**content), seal.hex()
 
 
 def load(path: Path, seal: str) -> dict[str, Tensor]:
-    """Load the sums of a checkpoint that has been checked; they are read where they are looked at.
+    """Map the sums of a checked checkpoint; they are read on use.
 
     Raises
     ------
@@ -125,14 +125,14 @@ def load(path: Path, seal: str) -> dict[str, Tensor]:
         state = {}
     if _SEAL not in state or _bytes(state.pop(_SEAL)).tobytes().hex() != seal:
         raise UserError(
-            f"{path} has changed since it was looked at, so that another process is at this run; "
-            "end that, and give the same command again"
+            f"{path} has changed since it was checked: another process is working on this run; "
+            "stop it, then repeat the command"
         )
     return state
 
 
 def _preamble(header: Header, state: Mapping[str, Tensor]) -> bytes:
-    """Write what stands before the tensors (github.com/huggingface/safetensors, `Format`)."""
+    """Return the bytes before the tensors (github.com/huggingface/safetensors, `Format`)."""
     content = json.dumps({"format": FORMAT, **asdict(header)})
     layout: dict[str, Any] = {"__metadata__": {"checkpoint": content}}
     for name, dtype, shape, place in _places(state):
@@ -156,7 +156,7 @@ def _bytes(tensor: Tensor) -> memoryview:
 
 
 def _sync(folder: Path) -> None:
-    """Have the new name on the disk, too, where a folder can be asked for that."""
+    """Sync the new name to the disk, where folders can be synced."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""What earlier sessions of an extraction have left: which files to add, and what they are of."""
+"""Which checkpoints of earlier sessions to add, and whether they are of the same extraction."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ logger = logging.getLogger(__name__)
 
 
 def find(folder: Path, request: Request, model: str) -> Checkpoints:
-    """Look at all checkpoints in a folder, and choose those that are to be added.
+    """Check all checkpoints in a folder, and choose those to add.
 
     Parameters
     ----------
     folder : Path
-        Where they are, and others will be.
+        Folder of the checkpoints.
     request : Request
-        The extraction that is to go on.
+        The extraction to resume.
     model : str
         Fingerprint of its model.
 
     Returns
     -------
     Checkpoints
-        Files no two of which have a batch in common, and what they contain together.
+        Files without a batch in common, and what they contain together.
 
     Raises
     ------
     UserError
         If there are sums of another configuration, model, text or matrix, or the folder cannot be
-        made.
+        created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -52,20 +52,20 @@ def find(folder: Path, request: Request, model: str) -> Checkpoints:
     now = identity(request, model)
     files = sorted(folder.glob(f"*{SUFFIX}"))
     checked: dict[str, tuple[Header, str]] = {}
-    lost = []
-    # By their names, which even those have that cannot be read: none may come a second time.
-    named = [re.match(r"session(\d+)-", file.name) for file in files]
-    sessions = [int(name[1]) for name in named if name is not None]
+    ignored = []
+    # By their names, as a file may be unreadable: no session number may be used twice.
+    names = [re.match(r"session(\d+)-", file.name) for file in files]
+    sessions = [int(name[1]) for name in names if name is not None]
     for file in files:
         try:
             checked[file.name] = check(file)
         except DamagedError as error:
-            lost.append(f"{file} is left out: {error}")
+            ignored.append(f"{file} is ignored: {error}")
     for header, _ in checked.values():
         _refuse_others(folder, header.of, now)
     chosen, overlapping = _choose({name: header for name, (header, _) in checked.items()})
-    lost += [f"{folder / name} is left out: others have batches of it" for name in overlapping]
-    kept = Checkpoints(
+    ignored += [f"{folder / name} is ignored: others have batches of it" for name in overlapping]
+    checkpoints = Checkpoints(
         folder=str(folder.resolve()),
         of=now,
         files={name: checked[name][1] for name in chosen},
@@ -74,12 +74,12 @@ def find(folder: Path, request: Request, model: str) -> Checkpoints:
         sessions=max(sessions, default=0),
         seconds=max((header.seconds for header, _ in checked.values()), default=0.0),
     )
-    _tell(kept, request, lost)
-    return kept
+    _log(checkpoints, request, ignored)
+    return checkpoints
 
 
 def identity(request: Request, model: str) -> dict[str, Any]:
-    """Say what the sums of an extraction depend on."""
+    """Return what the sums of an extraction depend on."""
     digest = hashlib.sha256()
     for batch in request.batches:
         digest.update(np.array([batch.cell, *batch.members], dtype=np.int64).tobytes())
@@ -112,29 +112,27 @@ def _refuse_others(folder: Path, then: dict[str, Any], now: dict[str, Any]) -> N
 
 
 def _choose(headers: Mapping[str, Header]) -> tuple[list[str], list[str]]:
-    """Return files without a batch in common, the fullest first, and those that are in their way.
+    """Return files without a batch in common, the fullest first, and those that overlap with them.
 
-    Files all of whose batches are in the chosen ones are neither: rank 0's has taken them up.
+    Files all of whose batches are in the chosen ones are neither: rank 0's file contains them.
     """
-    chosen, others, taken = [], [], set[int]()
+    chosen, overlapping, covered = [], [], set[int]()
     for name in sorted(headers, key=lambda name: (-len(headers[name].batches), name)):
         batches = headers[name].batches
-        if taken.isdisjoint(batches):
+        if covered.isdisjoint(batches):
             chosen.append(name)
-            taken.update(batches)
-        elif not taken.issuperset(batches):
-            others.append(name)
-    return chosen, others
+            covered.update(batches)
+        elif not covered.issuperset(batches):
+            overlapping.append(name)
+    return chosen, overlapping
 
 
-def _tell(kept: Checkpoints, request: Request, lost: list[str]) -> None:
-    there = sum(len(request.batches[number].members) for number in kept.batches)
-    for file in lost:
+def _log(checkpoints: Checkpoints, request: Request, ignored: list[str]) -> None:
+    done = sum(len(request.batches[number].members) for number in checkpoints.batches)
+    for file in ignored:
         logger.warning(
             "%s; %d of %d examples are still to be done",
-            file, request.n_examples - there, request.n_examples,
+            file, request.n_examples - done, request.n_examples,
         )  # fmt: skip
-    if kept.files:
-        logger.info(
-            "%d of %d examples are there from before; the run goes on", there, request.n_examples
-        )
+    if checkpoints.files:
+        logger.info("resuming: %d of %d examples are already done", done, request.n_examples)

@@ -1,4 +1,4 @@
-"""A signal that asks the program to end, put off until the sums are kept."""
+"""A signal that ends the program, deferred until the sums are saved."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from types import FrameType, TracebackType
 from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# A terminal and a launcher between it and this process pass the same Ctrl-C on.
+# A terminal and a launcher may both pass on the same Ctrl-C.
 _SAME = 1.0  # seconds
-_SAID = b"\nprobe: interrupted; the sums are kept after this batch (Ctrl-C again ends at once)\n"
+_MESSAGE = b"\nprobe: interrupted; saving the sums after the current batch (Ctrl-C again to quit)\n"
 
 
 class Interruption:
-    """Waits for SIGTERM and Ctrl-C, so that they end nothing in the middle; a second one does.
+    """Defers SIGTERM and Ctrl-C, so that they end nothing halfway; a second one is not deferred.
 
-    Signals that the process ignores stay ignored. Only the main thread hears any.
+    Ignored signals stay ignored. Only the main thread receives signals.
 
     Attributes
     ----------
     received : int or None
-        The signal, once there was one.
+        The signal, if there was one.
     """
 
     def __init__(self) -> None:
@@ -44,17 +44,17 @@ class Interruption:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Go back to what a signal meant before, and let one that was put off mean that now."""
+        """Restore the earlier handlers, and raise a deferred signal again."""
         self._restore()
         if kind is None and self.received is not None:
             signal.raise_signal(self.received)
-            raise KeyboardInterrupt  # whatever that did not end
+            raise KeyboardInterrupt  # if that did not end the process
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.received is None:
             self.received, self._when = number, time.monotonic()
             if number == signal.SIGINT:
-                os.write(2, _SAID)  # a log or a stream may be in the middle of a line
+                os.write(2, _MESSAGE)  # a log or a stream may be in the middle of a line
         elif time.monotonic() - self._when > _SAME:
             self._restore()
             signal.raise_signal(number)

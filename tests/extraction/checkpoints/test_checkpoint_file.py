@@ -63,11 +63,11 @@ def test_every_flipped_bit_and_every_truncation_is_noticed(kept: Path) -> None:
         kept.write_bytes(
             whole[:place] + bytes([whole[place] ^ (1 << place % 8)]) + whole[place + 1 :]
         )
-        with pytest.raises(DamagedError, match="not what its sha256 says"):
+        with pytest.raises(DamagedError, match="does not match its sha256"):
             check(kept)
     for length in range(0, len(whole), 7):
         kept.write_bytes(whole[:length])
-        with pytest.raises(DamagedError, match="not what its sha256 says"):
+        with pytest.raises(DamagedError, match="does not match its sha256"):
             check(kept)
     kept.write_bytes(whole)
     assert check(kept)[0] == HEADER
@@ -86,7 +86,7 @@ def test_what_is_no_checkpoint_is_damaged(tmp_path: Path) -> None:
     # Sealed, but with nothing in it.
     content = (2).to_bytes(8, "little") + b"{}"
     other.write_bytes(content + checkpoint_file.hashlib.sha256(content).digest())
-    with pytest.raises(DamagedError, match="it is no checkpoint"):
+    with pytest.raises(DamagedError, match="it is not a checkpoint"):
         check(other)
 
 
@@ -102,10 +102,10 @@ def test_another_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_file_that_has_changed_since_is_not_added(kept: Path) -> None:
     _, seal = check(kept)
     write(kept, HEADER, {**STATE, "counts": torch.tensor([4, 0, 0])})
-    with pytest.raises(UserError, match="another process is at this run"):
+    with pytest.raises(UserError, match="another process is working on this run"):
         load(kept, seal)
     kept.unlink()
-    with pytest.raises(UserError, match="another process is at this run"):
+    with pytest.raises(UserError, match="another process is working on this run"):
         load(kept, seal)
 
 

@@ -99,7 +99,7 @@ def test_the_same_command_goes_on(
     assert manifest_of(expected)["sessions"] == 1
     interrupt(2)
     interrupted(job)
-    said = "interrupted; the sums are kept after this batch (Ctrl-C again ends at once)"
+    said = "interrupted; saving the sums after the current batch (Ctrl-C again to quit)"
     assert said in capfd.readouterr().err
     folder = RunFolder(job)
     [file] = (folder.work / CHECKPOINTS).iterdir()
@@ -109,7 +109,7 @@ def test_the_same_command_goes_on(
     (folder.work / "topology" / "stale.npy").write_text("of an earlier end")
     caplog.set_level(logging.INFO, logger="probe")
     run = pipeline.run(job)
-    assert "2 of 9 examples are there from before; the run goes on" in caplog.messages
+    assert "resuming: 2 of 9 examples are already done" in caplog.messages
     assert manifest_of(run)["sessions"] == 2
     assert manifest_of(run)["examples"] == 9
     assert list(run.parent.iterdir()) == [run]
@@ -159,7 +159,7 @@ def test_overwrite_starts_afresh(
     interrupted(job)
     caplog.set_level(logging.INFO, logger="probe")
     run = pipeline.run(replace(job, overwrite=True))
-    assert not [message for message in caplog.messages if "from before" in message]
+    assert not [message for message in caplog.messages if "already done" in message]
     assert manifest_of(run)["sessions"] == 1
 
 

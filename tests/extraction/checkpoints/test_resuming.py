@@ -210,7 +210,7 @@ def test_files_that_overlap_are_not_added_twice(
     assert set(check(kept / other.name)[0].batches) & {0, 1, 2}
     caplog.clear()
     same(Session(texts, request, kept, 2).end(), expected)
-    said = f"{kept / 'session1-rank0.safetensors'} is left out: others have batches of it"
+    said = f"{kept / 'session1-rank0.safetensors'} is ignored: others have batches of it"
     assert f"{said}; 9 of 13 examples are still to be done" in caplog.messages
 
 
@@ -230,9 +230,9 @@ def test_a_damaged_file_is_left_out_by_name(
     caplog.set_level(logging.INFO, logger="probe")
     session = Session(texts, request, folder)
     assert caplog.messages == [
-        f"{damaged} is left out: its content is not what its sha256 says; 11 of 13 examples are "
+        f"{damaged} is ignored: its content does not match its sha256; 11 of 13 examples are "
         "still to be done",
-        "2 of 13 examples are there from before; the run goes on",
+        "resuming: 2 of 13 examples are already done",
     ]
     same(session.end(), expected)
     assert [file.name for file in folder.iterdir()] == ["session2-rank0.safetensors"]
@@ -302,7 +302,7 @@ def test_checkpoints_are_rare_where_they_take_long(
     monkeypatch.setattr(keep, "_RARE", 100)
     monkeypatch.setattr(keep, "time", SimpleNamespace(monotonic=clock))
     monkeypatch.setattr(keep, "write", slow)
-    monkeypatch.setattr(Keeper, "_tell", lambda *_: True)
+    monkeypatch.setattr(Keeper, "_log_cost", lambda *_: None)
     session = Session(texts, request, tmp_path)
     with session.keepers[0]:
         for batch, pause, number in zip(
@@ -332,8 +332,8 @@ def test_a_full_disk_costs_a_warning_and_is_tried_again(
     assert list(folder.iterdir()) == []
     warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert warned == [
-        f"rank 0 cannot keep its sums in {folder / 'session1-rank0.safetensors'} (No space left "
-        "on device); the run goes on and tries again later"
+        f"rank 0 cannot save its sums in {folder / 'session1-rank0.safetensors'} (No space left "
+        "on device); the run continues and retries later"
     ]
     for batch in session.request.batches[3:]:
         session.read(0, batch)
@@ -349,7 +349,7 @@ def test_a_rank_that_does_not_see_the_folder_makes_none(
     (tmp_path / "kept").rmdir()
     session.go([0, 1])
     assert not (tmp_path / "kept").exists()
-    assert "rank 1 cannot keep its sums" in caplog.text
+    assert "rank 1 cannot save its sums" in caplog.text
     assert "the folder is not there" in caplog.text
 
 
