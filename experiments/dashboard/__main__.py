@@ -1,8 +1,8 @@
 """`python -m experiments.dashboard tracking.entity=TEAM`: make a W&B workspace and a report.
 
-A dashboard is no run: it computes nothing, has no folder to claim, and is meant to be made again
-whenever runs have been added. So it composes a configuration for the keys that say where runs are
-and were tracked (`output`, `tracking.*`), and leaves Hydra's jobs and the run folder alone.
+A dashboard is not a run: it computes nothing, has no folder, and is rebuilt whenever runs have been
+added. So it only composes a configuration for the keys that locate the runs (`output`,
+`tracking.*`), without Hydra's jobs and run folders.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from probe.api import UserError, compose
 
 _KEYS = """
 Keys
-  tracking.entity    W&B user or team; must be given
+  tracking.entity    W&B user or team; required
   tracking.project   W&B project (probe)
-  tracking.mode      auto saves where there is a login, online saves, offline only checks (auto)
+  tracking.mode      auto saves if you are logged in, online saves, offline only checks (auto)
   output             folder with the project's runs (outputs)
 """
 
 
 def main(words: Sequence[str]) -> int:
-    """Make the dashboard that the command line asks for, and return the exit code: 0, or 1."""
+    """Build the dashboard for a command line, and return the exit code: 0 or 1."""
     if {"-h", "--help"} & set(words):
         sys.stdout.write(f"{(experiments.dashboard.__doc__ or '').lstrip()}{_KEYS}")
         return 0
@@ -32,10 +32,10 @@ def main(words: Sequence[str]) -> int:
     try:
         flags = [word for word in words if word.startswith("-")]
         if flags:
-            raise UserError(f"{flags[0]} means nothing here; give key=value, --help lists the keys")
+            raise UserError(f"{flags[0]} has no effect here; give key=value, --help lists the keys")
         config = compose(*words)
 
-        from experiments.dashboard.saving import make_dashboard  # brings W&B, which takes a second
+        from experiments.dashboard.saving import make_dashboard  # imports W&B, which takes a second
 
         make_dashboard(config)
     except UserError as error:

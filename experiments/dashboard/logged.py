@@ -1,24 +1,23 @@
-"""What W&B was told of a project's runs, by the names under which it was logged."""
+"""The names under which a project's runs have logged to W&B."""
 
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from probe.api import Config, UserError
+from probe.api import Config, UserError, read_manifest
 
-# Columns of measures_by_layer.csv that are no measure.
+# Columns of measures_by_layer.csv that are not measures.
 _NO_MEASURE = {"topology", "layer", "part", "first_token_norm"}
 _FIGURES, _PNG = "figures/", ".png"
 
 
 @dataclass(frozen=True)
 class Logged:
-    """Names of what a project's runs have logged, each once.
+    """Names that a project's runs have logged, each once.
 
     Attributes
     ----------
@@ -29,7 +28,7 @@ class Logged:
     numbers : list of str
         Summary numbers of runs that have a single topology.
     figures : dict of str to list of str
-        Images, by what they show: `heatmap` of every topology, or `hub_overlap` of a run.
+        Images by kind, e.g. `heatmap` of every topology or `hub_overlap` of a run.
     """
 
     runs: int
@@ -38,7 +37,7 @@ class Logged:
     figures: dict[str, list[str]] = field(default_factory=dict)
 
 
-def what_was_logged(config: Config) -> Logged:
+def logged_names(config: Config) -> Logged:
     """Collect the names that the project's runs under `output` have logged.
 
     Raises
@@ -69,7 +68,7 @@ def what_was_logged(config: Config) -> Logged:
 
 def _tracked_runs(config: Config) -> Iterator[tuple[Path, dict[str, Any]]]:
     for file in sorted(Path(config.output).glob("*/*/*/manifest.json")):
-        manifest = json.loads(file.read_text(encoding="utf-8"))
+        manifest = read_manifest(file.parent, "config")
         tracking = manifest["config"]["tracking"]
         same_project = tracking["project"] == config.tracking.project
         if manifest.get("topologies") and tracking["enabled"] and same_project:
@@ -82,7 +81,7 @@ def _measures(run: Path) -> list[str]:
 
 
 def _figures(manifest: dict[str, Any], topologies: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield what each figure shows and the key that it was logged under."""
+    """Yield the kind of each figure and the key under which it was logged."""
     for file in manifest["files"]:
         if file.startswith(_FIGURES) and file.endswith(_PNG):
             stem = file.removeprefix(_FIGURES).removesuffix(_PNG)

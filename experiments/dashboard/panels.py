@@ -10,12 +10,12 @@ import wandb_workspaces.reports.v2 as wr
 
 from experiments.dashboard.logged import Logged
 
-# Measures that say little alone stand in one panel with what they must be compared with.
+# Measures that share a panel with their chance levels or null models.
 TOGETHER = {
     "mean_abs_r": ("chance_abs_r", "null_mean_abs_r"),
     "modularity": ("modularity_null",),
 }
-# Numbers by which runs of a single topology are compared.
+# Numbers to compare runs of a single topology by.
 COMPARED = ("mean_abs_r", "debiased_r2", "split_half", "strength_gini", "participation_ratio")
 HISTOGRAMS = ("histogram", "strength", "spectrum")
 
@@ -30,24 +30,24 @@ class Section:
 
 
 def sections(logged: Logged) -> list[Section]:
-    """Lay out what was logged; a section without panels is left out.
+    """Return the sections of what was logged, without empty ones.
 
-    W&B draws `wandb.Histogram` on the page of a single run only, so that histograms are shown
-    here as the figures that were logged beside them.
+    W&B draws `wandb.Histogram` only on the page of a single run, so histograms are shown as figures
+    here.
     """
     single = set(HISTOGRAMS) | {"heatmap"}
     whole = [kind for kind in logged.figures if kind not in single]
-    found = [
+    every = [
         Section(
             "Curves by layer",
-            "A measure over the model's layers, a line for each run. mean |r| stands beside its "
-            "chance level (white noise, and series shifted circularly where there are such), "
-            "modularity beside that of rewired graphs: only the distance between them counts.",
+            "A measure over the model's layers, one line per run. Compare mean |r| with its chance "
+            "level (white noise, and circularly shifted series if computed), and modularity with "
+            "that of rewired graphs: only the difference is meaningful.",
             _curves(logged),
         ),
         Section(
-            "Layers beside each other",
-            "Figures of whole runs: all measures by layer, and which layers share their hubs.",
+            "Layers side by side",
+            "Figures of whole runs: all measures by layer, and the overlap of hubs between layers.",
             _media(logged, whole),
         ),
         Section(
@@ -57,31 +57,31 @@ def sections(logged: Logged) -> list[Section]:
         ),
         Section(
             "Histograms",
-            "How often each correlation occurs, how strength spreads over the neurons, and the "
-            "matrices' eigenvalues.",
+            "Distributions of correlations and of strength over neurons, and the eigenvalues of "
+            "the matrices.",
             _media(logged, HISTOGRAMS),
         ),
         Section(
             "Hubs",
-            "The neurons of greatest strength in every topology, the strongest first.",
+            "The neurons of largest strength in every topology, the strongest first.",
             [wr.WeavePanelSummaryTable(table_name="hubs", layout=wr.Layout(w=24, h=12))],
         ),
         Section(
             "Comparison of runs",
-            "Single numbers of runs that have one topology, and how configurations and results "
-            "differ. Compare runs of like length and number of texts only.",
+            "Single numbers of runs with one topology, and differences of configurations and "
+            "results. Compare only runs with a similar number and length of texts.",
             [*_bars(logged), wr.RunComparer(diff_only="split", layout=wr.Layout(w=24, h=12))],
         ),
     ]
-    return [section for section in found if section.panels]
+    return [section for section in every if section.panels]
 
 
 def _curves(logged: Logged) -> list[Any]:
     panels = []
-    beside = {other for others in TOGETHER.values() for other in others}
+    partners = {other for others in TOGETHER.values() for other in others}
     for measure in logged.curves:
         stem, at, density = measure.partition("_at_")
-        if stem in beside:
+        if stem in partners:
             continue
         names = [measure, *(other + at + density for other in TOGETHER.get(stem, ()))]
         metrics = [metric for name in names for metric in logged.curves.get(name, [])]
@@ -112,5 +112,5 @@ def _bars(logged: Logged) -> list[Any]:
 
 
 def _natural(key: str) -> list[tuple[int, str]]:
-    """Sort key that puts layer 2 before layer 10."""
+    """Return a sort key that puts layer 2 before layer 10."""
     return [(int(word or 0), rest) for rest, word in re.findall(r"(\D+)(\d*)", key)]

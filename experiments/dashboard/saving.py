@@ -1,4 +1,4 @@
-"""Build the workspace and the report, and save them where there is a login."""
+"""Build the workspace and the report, and save them if there is a login."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import logging
 import os
 from typing import Any
 
-from experiments.dashboard.logged import Logged, what_was_logged
-from probe.api import Config, UserError
+from experiments.dashboard.logged import Logged, logged_names
+from probe.api import Config, UserError, plural
 
 logger = logging.getLogger(__name__)
 NAME = "Neural topologies"
-# Seconds; W&B's own limit would hold the program up for minutes.
+# Seconds; W&B's own limit would block for minutes.
 _TIMEOUT = 15
 
 
@@ -27,21 +27,20 @@ def make_dashboard(config: Config) -> None:
         import wandb_workspaces  # noqa: F401
     except ImportError:
         raise UserError(
-            "a dashboard needs wandb-workspaces; pip install '.[dashboard]' brings it"
+            "a dashboard needs wandb-workspaces; install it with pip install '.[dashboard]'"
         ) from None
     if not config.tracking.entity:
         raise UserError("tracking.entity is missing; give the W&B user or team of the project")
-    logged = what_was_logged(config)
+    logged = logged_names(config)
     workspace, report = build(config.tracking.entity, config.tracking.project, logged)
     panels = sum(len(section.panels) for section in workspace.sections)
     logger.info(
-        "a workspace and a report of %d sections and %d panels on %d run%s are built; their "
-        "panels and settings are valid",
-        len(workspace.sections), panels, logged.runs, "s" if logged.runs > 1 else "",
+        "built a workspace and a report of %d sections and %d panels on %s; their panels and "
+        "settings are valid", len(workspace.sections), panels, plural(logged.runs, "run"),
     )  # fmt: skip
     reason = _why_not_saved(config)
     if reason is not None:
-        logger.info("nothing is saved: %s", reason)
+        logger.info("not saved: %s", reason)
         return
     _save(workspace, report)
 
@@ -75,7 +74,7 @@ def build(entity: str, project: str, logged: Logged) -> tuple[Any, Any]:
 
 
 def _why_not_saved(config: Config) -> str | None:
-    """Say why nothing can be saved; None if it can. Never a question, never a long wait."""
+    """Return why saving is impossible, or None; without prompts or long waits."""
     import wandb
 
     mode = config.tracking.mode.value
@@ -84,19 +83,19 @@ def _why_not_saved(config: Config) -> str | None:
     if mode == "online":
         return None
     try:
-        there = wandb.login(prompt=False, timeout=_TIMEOUT)
+        logged_in = wandb.login(prompt=False, timeout=_TIMEOUT)
     except Exception as error:  # noqa: BLE001 - no network and a bad key raise many kinds
         return f"W&B cannot be reached ({error})"
-    return None if there else "there is no W&B login (wandb login)"
+    return None if logged_in else "there is no W&B login (wandb login)"
 
 
 def _save(workspace: Any, report: Any) -> None:
-    for name, made in (("workspace", workspace), ("report", report)):
+    for name, document in (("workspace", workspace), ("report", report)):
         try:
-            made.save()
+            document.save()
         except Exception as error:
             raise UserError(
-                f"W&B did not take the {name} ({error}); check the login, tracking.entity and "
+                f"W&B did not accept the {name} ({error}); check the login, tracking.entity and "
                 "tracking.project"
             ) from error
-        logger.info("%s: %s", name, made.url)
+        logger.info("%s: %s", name, document.url)

@@ -1,4 +1,4 @@
-"""`python -m experiments.train_tiny study.steps=3000`: train the bundled model anew."""
+"""`python -m experiments.train_tiny study.steps=3000`: retrain the bundled model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class TrainTinyConfig(Config):
 
 
 def train_tiny(config: TrainTinyConfig, folder: Path) -> dict[str, Any]:
-    """Train; imported here, so that --help does not wait for torch."""
+    """Train; imported here so that --help does not import torch."""
     from experiments.train_tiny.training import train
 
     return train(config.study, folder)

@@ -1,4 +1,4 @@
-"""The model card that is stored beside the weights."""
+"""The model card stored with the weights."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def write_card(settings: TrainTiny, report: dict[str, Any], path: Path) -> None:
     settings
         Settings of the training.
     report
-        What the training measured.
+        Results of the training.
     path
         File to write.
     """

@@ -1,4 +1,4 @@
-"""The text that every Python carries: its language reference topics and its docstrings."""
+"""The text that comes with every Python: language reference topics and docstrings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SKIPPED_MODULES = frozenset(
 )
 SKIPPED_FOLDERS = frozenset({"test", "tests", "idle_test", "site-packages", "__pycache__"})
 
-# Shorter paragraphs ("See also:", "Return True.") repeat by nature and are no copies.
+# Shorter paragraphs ("See also:", "Return True.") repeat naturally and do not count as copies.
 SHORTEST_COPY = 80
 
 
@@ -32,7 +32,7 @@ class Document:
     name
         `topics/<topic>` or `modules/<dotted module name>`.
     text
-        The text, which ends with one line break.
+        The text, ending with one line break.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Document:
 @dataclass(frozen=True)
 class Corpus:
     """
-    The documents in their two parts.
+    The documents, split into two sets.
 
     Parameters
     ----------
@@ -66,16 +66,16 @@ def load_corpus(held_out: float) -> Corpus:
     Parameters
     ----------
     held_out
-        Expected share of the documents to hold out.
+        Expected fraction of the documents to hold out.
 
     Returns
     -------
     Corpus
-        The same for the same Python version.
+        Identical for the same Python version.
     """
     documents = sorted([*_topics(), *_modules()], key=lambda document: document.name)
     seen: set[str] = set()
-    # Held-out documents come first: of two copies, the one in the training part must go.
+    # Held-out documents come first: of two copies, the one in the training set is dropped.
     measured = _without_copies((d for d in documents if _share(d.name) < held_out), seen)
     trained = _without_copies((d for d in documents if _share(d.name) >= held_out), seen)
     return Corpus(train=tuple(trained), held_out=tuple(measured))
@@ -94,7 +94,7 @@ def _topics() -> Iterator[Document]:
 
 
 def _modules() -> Iterator[Document]:
-    # Sources are parsed, not imported: no side effects, and the same result on each machine.
+    # Sources are parsed, not imported: no side effects, and the same result on every machine.
     root = Path(sysconfig.get_path("stdlib"))
     for name in sorted(sys.stdlib_module_names - SKIPPED_MODULES):
         for path in sorted([root / f"{name}.py", *(root / name).rglob("*.py")]):
@@ -113,17 +113,17 @@ def _docstrings(path: Path) -> list[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tree = ast.parse(source)
-    found: list[tuple[int, str]] = []
+    by_line: list[tuple[int, str]] = []
     for node in _statements(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             docstring = ast.get_docstring(node)
             if docstring:
-                found.append((node.body[0].lineno, docstring.strip()))
-    return [docstring for _, docstring in sorted(found)]
+                by_line.append((node.body[0].lineno, docstring.strip()))
+    return [docstring for _, docstring in sorted(by_line)]
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield a node and the statements in it; expressions, most of a source, define nothing."""
+    """Yield a node and its statements; expressions, most of a source, define nothing."""
     yield node
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
@@ -132,15 +132,15 @@ def _statements(node: ast.AST) -> Iterator[ast.AST]:
 
 def _without_copies(documents: Iterable[Document], seen: set[str]) -> Iterator[Document]:
     for document in documents:
-        kept: list[str] = []
+        paragraphs: list[str] = []
         for paragraph in document.text.strip().split("\n\n"):
             if len(paragraph) >= SHORTEST_COPY:
                 if paragraph in seen:
                     continue
                 seen.add(paragraph)
-            kept.append(paragraph)
-        if kept:
-            yield Document(document.name, "\n\n".join(kept) + "\n")
+            paragraphs.append(paragraph)
+        if paragraphs:
+            yield Document(document.name, "\n\n".join(paragraphs) + "\n")
 
 
 def _share(name: str) -> float:

@@ -1,4 +1,4 @@
-"""Bits per byte of a model on a row of tokens."""
+"""Bits per byte of a model on a stream of tokens."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ def bits_per_byte(
     """
     Measure a model over fixed windows.
 
-    Each window begins with the last token of the one before it, so that every token but the
-    row's first is predicted once, from what its own window holds before it. The end-of-text
-    tokens are paid for, but add no bytes.
+    Each window begins with the last token of the previous one, so that every token but the first
+    is predicted once, from the preceding tokens of its window. End-of-text tokens cost bits but add
+    no bytes.
 
     Parameters
     ----------
     model
         Model to measure.
     tokens
-        Row of tokens that begins with the end-of-text token.
+        Stream of tokens, starting with the end-of-text token.
     text_bytes
-        UTF-8 bytes of the texts in the row.
+        UTF-8 bytes of the texts in the stream.
     window
         Tokens in one window.
 
     Returns
     -------
     float
-        Bits of the whole row, divided by `text_bytes`.
+        Bits of the whole stream, divided by `text_bytes`.
     """
     was_training = model.training
     model.train(False)

@@ -1,4 +1,4 @@
-"""The tiny model: how it is built and how it is stored."""
+"""The tiny model: building and storing it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ def build_model(settings: TrainTiny, end_of_text: int) -> Qwen2ForCausalLM:
     """
     Build the untrained model in float32.
 
-    The same settings give the same weights; the caller's random state is left as it was.
+    The same settings give the same weights; the caller's random state is not changed.
 
     Parameters
     ----------
     settings
         Sizes and seed.
     end_of_text
-        Token that separates texts and that stands for padding.
+        Token that separates texts and serves as padding.
 
     Returns
     -------
     Qwen2ForCausalLM
-        Model with its initial weights.
+        Model with initial weights.
     """
     config = Qwen2Config(
         vocab_size=settings.vocabulary,
@@ -50,25 +50,25 @@ def store_model(model: Qwen2ForCausalLM, tokenizer: Qwen2Tokenizer, folder: Path
     """
     Store the model with float16 weights, and its tokenizer.
 
-    The configuration keeps saying float32, so that loading gives float32 unless asked otherwise.
+    The configuration still says float32, so that loading gives float32 by default.
 
     Parameters
     ----------
     model
-        Model in float32, which is left unchanged.
+        Model in float32, which is not changed.
     tokenizer
         Tokenizer of the model.
     folder
-        Where to write; made if it does not exist.
+        Where to write; created if it does not exist.
     """
     weights = {
         name: weight.half()
         for name, weight in model.state_dict().items()
-        # Tied to the embedding: halved on its own it would be stored a second time.
+        # Tied to the embedding: converted separately, it would be stored twice.
         if name != "lm_head.weight"
     }
     model.save_pretrained(folder, state_dict=weights)
-    (folder / "model.safetensors").chmod(0o644)  # it is written for its owner alone
+    (folder / "model.safetensors").chmod(0o644)  # by default only its owner can read it
     tokenizer.save_pretrained(folder)
 
 

@@ -1,4 +1,4 @@
-"""Settings of the tiny language model, free of heavy imports."""
+"""Settings of the tiny language model, without heavy imports."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from math import inf
 
 from probe.api import UserError, key
 
-# The 256 bytes and the end of a text are tokens in any case.
+# The 256 bytes and the end of text are always tokens.
 _LEAST = {
     "steps": 0, "batch_size": 1, "window": 2, "warmup_steps": 0, "seed": 0, "vocabulary": 257,
     "hidden_size": 1, "num_layers": 1, "num_heads": 1, "num_key_value_heads": 1,
@@ -20,39 +20,35 @@ class TrainTiny:
     """
     Settings of one training of the tiny language model.
 
-    The defaults give the model that is bundled with the tool: about 1.4 million parameters,
-    trained in about a quarter of an hour on two processor cores.
+    The defaults give the model that is bundled with probe: about 1.4 million parameters, trained in
+    about a quarter of an hour on two processor cores.
     """
 
     steps: int = key(3000, "Number of optimiser steps; 0 stores the untrained model.")
 
-    batch_size: int = key(2, "Number of windows in one optimiser step.")
+    batch_size: int = key(2, "Windows per optimiser step.")
 
     window: int = key(
-        1024, "Tokens in one window, for training and evaluation, and the model's longest input."
+        1024, "Tokens per window in training and evaluation, and the model's context length."
     )
 
-    learning_rate: float = key(3e-3, "Highest learning rate, reached at the end of the warm-up.")
+    learning_rate: float = key(3e-3, "Peak learning rate, reached at the end of the warm-up.")
 
-    warmup_steps: int = key(
-        100, "Steps over which the learning rate rises linearly before its cosine decay to zero."
-    )
+    warmup_steps: int = key(100, "Steps of linear warm-up before the cosine decay to zero.")
 
     weight_decay: float = key(
         0.1, "AdamW weight decay of the matrices; norms and biases have none."
     )
 
-    gradient_clip: float = key(1.0, "Largest norm of the whole gradient.")
+    gradient_clip: float = key(1.0, "Maximum norm of the gradient.")
 
     seed: int = key(0, "Seed of the initial weights and of the order of the windows.")
 
     held_out: float = key(
-        0.05, "Expected share of documents kept out of training, chosen by a hash of their names."
+        0.05, "Expected fraction of documents held out, selected by a hash of their names."
     )
 
-    vocabulary: int = key(
-        2048, "Number of tokens, of which 256 are the bytes and one is the end of a text."
-    )
+    vocabulary: int = key(2048, "Number of tokens, including the 256 bytes and the end of text.")
 
     hidden_size: int = key(128, "Width of the residual stream.")
 
@@ -61,16 +57,14 @@ class TrainTiny:
     num_heads: int = key(4, "Number of attention heads in each layer.")
 
     num_key_value_heads: int = key(
-        2, "Number of key and value heads in each layer, shared between the attention heads."
+        2, "Number of key-value heads in each layer, shared by the attention heads."
     )
 
-    intermediate_size: int = key(384, "Width inside each feed-forward block.")
+    intermediate_size: int = key(384, "Width of the feed-forward blocks.")
 
-    threads: int = key(
-        2, "Processor threads that PyTorch uses; another number changes the last digits."
-    )
+    threads: int = key(2, "Processor threads of PyTorch; another number changes the last digits.")
 
-    log_every: int = key(50, "Steps between two log lines of the training loss.")
+    log_every: int = key(50, "Steps between log lines of the training loss.")
 
     checkpoints: bool = key(
         False, "Whether to store the model at steps 0, 1, 2, 4, 8, ... as `checkpoints/step-N`."
@@ -79,7 +73,7 @@ class TrainTiny:
 
 def check(settings: TrainTiny) -> None:
     """
-    Tell a mistake before any work.
+    Check the settings before any work.
 
     Parameters
     ----------
@@ -98,15 +92,15 @@ def check(settings: TrainTiny) -> None:
     for name in ("learning_rate", "gradient_clip"):
         value = getattr(settings, name)
         if not 0 < value < inf:
-            raise UserError(f"study.{name}={value} is no number above 0")
+            raise UserError(f"study.{name}={value} must be above 0")
     if not 0 <= settings.weight_decay < inf:
-        raise UserError(f"study.weight_decay={settings.weight_decay} is no number from 0 up")
+        raise UserError(f"study.weight_decay={settings.weight_decay} must be 0 or more")
     if not 0 < settings.held_out < 1:
-        raise UserError(f"study.held_out={settings.held_out} is no share between 0 and 1")
+        raise UserError(f"study.held_out={settings.held_out} must be between 0 and 1")
     heads, shared = settings.num_heads, settings.num_key_value_heads
-    # Positions turn pairs of a head's numbers.
+    # Rotary positions rotate pairs of coordinates in a head.
     if settings.hidden_size % (2 * heads) or heads % shared:
         raise UserError(
-            f"study.hidden_size={settings.hidden_size} is to be a multiple of twice "
+            f"study.hidden_size={settings.hidden_size} must be a multiple of twice "
             f"study.num_heads={heads}, and that a multiple of study.num_key_value_heads={shared}"
         )

@@ -1,4 +1,4 @@
-"""A byte-level BPE tokenizer learned from the training documents."""
+"""A byte-level BPE tokenizer trained on the training documents."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ def learn_tokenizer(documents: Iterable[Document], vocabulary: int, window: int)
     """
     Learn the tokenizer.
 
-    All 256 bytes are tokens, so that every text can be encoded; it comes back in Unicode's
-    composed form (NFC), otherwise unchanged.
+    All 256 bytes are tokens, so that every text can be encoded; it is decoded in Unicode's composed
+    form (NFC), otherwise unchanged.
 
     Parameters
     ----------
     documents
-        Documents to learn the merges from.
+        Training documents.
     vocabulary
         Number of tokens.
     window
-        Longest input of the model, stored with the tokenizer.
+        Context length of the model, stored with the tokenizer.
 
     Returns
     -------
     Qwen2Tokenizer
         Tokenizer that adds no special tokens to a text.
     """
-    # AutoTokenizer cuts words as Qwen2 does for every Qwen2 model, whatever the stored tokenizer
-    # says: only with Qwen2's cuts does the loaded tokenizer agree with the learned one.
+    # AutoTokenizer uses Qwen2's pre-tokenizer for every Qwen2 model, whatever is stored: only with
+    # it does the loaded tokenizer agree with the trained one.
     tokenizer = Qwen2Tokenizer(
         eos_token=END_OF_TEXT,
         pad_token=END_OF_TEXT,
@@ -56,24 +56,24 @@ def learn_tokenizer(documents: Iterable[Document], vocabulary: int, window: int)
 
 def encode_stream(tokenizer: Qwen2Tokenizer, documents: Iterable[Document]) -> torch.Tensor:
     """
-    Encode the documents as one row of tokens, with the end-of-text token around each.
+    Encode the documents as one stream of tokens, with the end-of-text token around each.
 
     Parameters
     ----------
     tokenizer
         Tokenizer of the model.
     documents
-        Documents in the order of the row.
+        Documents in the order of the stream.
 
     Returns
     -------
     torch.Tensor
-        Token numbers, of one dimension.
+        Token ids, of one dimension.
     """
     end: int = tokenizer.eos_token_id
     tokens = [end]
     for document in documents:
-        # The inner tokenizer does not warn about documents longer than the model's input.
+        # The backend does not warn about documents longer than the context.
         tokens += tokenizer.backend_tokenizer.encode(document.text).ids
         tokens.append(end)
     return torch.tensor(tokens, dtype=torch.long)

@@ -1,4 +1,4 @@
-"""Train the tiny model, measure it and store it."""
+"""Training, evaluation and storage of the tiny model."""
 
 from __future__ import annotations
 
@@ -35,14 +35,13 @@ def train(settings: TrainTiny, folder: Path) -> dict[str, Any]:
     settings
         Sizes, schedule and seed.
     folder
-        Where to write; made if it does not exist.
+        Where to write; created if it does not exist.
 
     Returns
     -------
     dict of str to Any
-        What was measured: sizes of the corpus and the model, tokens seen, seconds, and held-out
-        bits per byte before training, after it, and of the stored float16 model loaded in
-        float32.
+        Sizes of corpus and model, tokens seen, seconds, and held-out bits per byte before training,
+        after it, and of the stored float16 model loaded in float32.
 
     Raises
     ------
@@ -53,22 +52,22 @@ def train(settings: TrainTiny, folder: Path) -> dict[str, Any]:
     torch.set_num_threads(settings.threads)
     corpus = load_corpus(settings.held_out)
     if not corpus.train or not corpus.held_out:
-        raise UserError(f"study.held_out={settings.held_out} leaves one of the two parts empty")
+        raise UserError(f"study.held_out={settings.held_out} leaves one of the two sets empty")
     tokenizer = learn_tokenizer(corpus.train, settings.vocabulary, settings.window)
     tokens = encode_stream(tokenizer, corpus.train)
-    # Windows begin anywhere in the first one.
+    # The first window starts at a random place.
     if len(tokens) < 2 * settings.window:
         raise UserError(
-            f"study.window={settings.window} is too large for the {len(tokens)} tokens to train on"
+            f"study.window={settings.window} is too large for the {len(tokens)} training tokens"
         )
-    measured = encode_stream(tokenizer, corpus.held_out)
-    measured_bytes = count_bytes(corpus.held_out)
+    held_out = encode_stream(tokenizer, corpus.held_out)
+    held_out_bytes = count_bytes(corpus.held_out)
     model = build_model(settings, tokenizer.eos_token_id)
-    report = _sizes(corpus, len(tokens), len(measured), count_parameters(model))
+    report = _sizes(corpus, len(tokens), len(held_out), count_parameters(model))
     logger.info("corpus and model: %s", report)
 
     def measure(candidate: Qwen2ForCausalLM) -> float:
-        return bits_per_byte(candidate, measured, measured_bytes, settings.window)
+        return bits_per_byte(candidate, held_out, held_out_bytes, settings.window)
 
     report["untrained_bits_per_byte"] = measure(model)
     started = time.perf_counter()
@@ -84,7 +83,7 @@ def train(settings: TrainTiny, folder: Path) -> dict[str, Any]:
     return report
 
 
-def _sizes(corpus: Corpus, tokens: int, measured: int, parameters: int) -> dict[str, Any]:
+def _sizes(corpus: Corpus, tokens: int, held_out: int, parameters: int) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "train_documents": len(corpus.train),
@@ -92,7 +91,7 @@ def _sizes(corpus: Corpus, tokens: int, measured: int, parameters: int) -> dict[
         "train_tokens": tokens,
         "held_out_documents": len(corpus.held_out),
         "held_out_bytes": count_bytes(corpus.held_out),
-        "held_out_tokens": measured,
+        "held_out_tokens": held_out,
         "parameters": parameters,
     }
 
@@ -122,13 +121,13 @@ def _fit(
         optimizer.zero_grad()
         if step % settings.log_every == 0 or step == settings.steps:
             logger.info("step %d: loss %.3f, learning rate %.2e", step, loss.item(), rate)
-        # A power of two shares no bit with the number before it.
+        # A power of two has no bit in common with its predecessor.
         if settings.checkpoints and step & (step - 1) == 0:
             store_model(model, tokenizer, folder / "checkpoints" / f"step-{step}")
 
 
 def learning_rate_factor(step: int, settings: TrainTiny) -> float:
-    """Give the share of the highest learning rate at a step, counted from 1."""
+    """Return the fraction of the peak learning rate at a step, counted from 1."""
     if step <= settings.warmup_steps:
         return step / settings.warmup_steps
     decay_steps = max(1, settings.steps - settings.warmup_steps)
@@ -147,10 +146,10 @@ def _optimizer(model: Qwen2ForCausalLM, settings: TrainTiny) -> torch.optim.Adam
 
 def _windows(tokens: torch.Tensor, settings: TrainTiny) -> Iterator[torch.Tensor]:
     generator = torch.Generator().manual_seed(settings.seed)
-    # One token more than the window: the inputs and, one further, the targets.
+    # One token more than the window: targets are the inputs shifted by one.
     span = settings.window + 1
     while True:
-        # Each pass cuts at other places, so that each token is seen at other positions.
+        # Each pass cuts at other places, so that tokens are seen at different positions.
         phase = int(torch.randint(settings.window, (1,), generator=generator))
         starts = torch.arange(phase, len(tokens) - span + 1, settings.window)
         for index in torch.randperm(len(starts), generator=generator).tolist():

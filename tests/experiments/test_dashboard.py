@@ -19,14 +19,14 @@ import wandb_workspaces.workspaces as ws
 from matplotlib.figure import Figure
 
 from experiments.dashboard.__main__ import main
-from experiments.dashboard.logged import Logged, what_was_logged
+from experiments.dashboard.logged import Logged, logged_names
 from experiments.dashboard.saving import build, make_dashboard
 from probe import api
 from tests.wandb_reader import read_offline_run
 
 SECTIONS = [
     "Curves by layer",
-    "Layers beside each other",
+    "Layers side by side",
     "Heat maps",
     "Histograms",
     "Hubs",
@@ -97,7 +97,7 @@ def test_every_panel_shows_what_a_tracked_run_has_logged(output: Path, words: li
     assert len(runs) == 2
     logged = {key for run in runs for row in run.history for key in row}
     summary = {key for run in runs for key in run.summary}
-    workspace, _ = build("team", "rivers", what_was_logged(api.compose(*words)))
+    workspace, _ = build("team", "rivers", logged_names(api.compose(*words)))
     assert [section.name for section in workspace.sections] == SECTIONS
     panels = panels_of(workspace)
     curves = [panel["config"] for panel in panels if panel["viewType"] == "Run History Line Plot"]
@@ -118,7 +118,7 @@ def test_every_panel_shows_what_a_tracked_run_has_logged(output: Path, words: li
 
 
 def test_measures_stand_beside_what_they_must_be_compared_with(words: list[str]) -> None:
-    workspace, _ = build("team", "rivers", what_was_logged(api.compose(*words)))
+    workspace, _ = build("team", "rivers", logged_names(api.compose(*words)))
     curves = {panel.title: panel.y for panel in workspace.sections[0].panels}
     parts = ("part1/", "part2/")
     assert sorted(curves["mean abs r"]) == sorted(
@@ -141,7 +141,7 @@ def test_layers_stand_in_their_order() -> None:
 
 
 def test_the_report_has_the_same_panels_each_explained(words: list[str]) -> None:
-    workspace, report = build("team", "rivers", what_was_logged(api.compose(*words)))
+    workspace, report = build("team", "rivers", logged_names(api.compose(*words)))
     assert (report.entity, report.project, report.title) == ("team", "rivers", "Neural topologies")
     heads = [block.text for block in report.blocks if isinstance(block, wr.H1)]
     grids = [block for block in report.blocks if isinstance(block, wr.PanelGrid)]
@@ -161,8 +161,8 @@ def test_without_a_login_it_is_checked_and_nothing_is_saved(
     monkeypatch.setattr(ws.Workspace, "save", lambda _: pytest.fail("saved"))
     make_dashboard(api.compose(*words))
     assert "of 6 sections and" in caplog.text
-    assert "on 2 runs are built; their panels and settings are valid" in caplog.text
-    assert "nothing is saved: there is no W&B login (wandb login)" in caplog.text
+    assert "on 2 runs; their panels and settings are valid" in caplog.text
+    assert "not saved: there is no W&B login (wandb login)" in caplog.text
 
 
 def test_it_can_be_told_to_stay_offline_and_waits_for_no_network(
@@ -171,14 +171,14 @@ def test_it_can_be_told_to_stay_offline_and_waits_for_no_network(
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(wandb, "login", lambda **_: pytest.fail("asked for a login"))
     make_dashboard(api.compose(*words, "tracking.mode=offline"))
-    assert "nothing is saved: W&B is offline by tracking.mode" in caplog.text
+    assert "not saved: W&B is offline by tracking.mode" in caplog.text
 
     def refuse(**_: object) -> bool:
         raise OSError("no route")
 
     monkeypatch.setattr(wandb, "login", refuse)
     make_dashboard(api.compose(*words))
-    assert "nothing is saved: W&B cannot be reached (no route)" in caplog.text
+    assert "not saved: W&B cannot be reached (no route)" in caplog.text
 
 
 def test_with_a_login_both_are_saved_and_their_addresses_told(
@@ -205,7 +205,7 @@ def test_a_refusal_of_w_and_b_is_one_line(
     monkeypatch.setattr(ws.Workspace, "save", refuse)
     assert main([*words, "tracking.mode=online"]) == 1
     assert capsys.readouterr().err.splitlines()[-1] == (
-        "probe: W&B did not take the workspace (no such entity); check the login, "
+        "probe: W&B did not accept the workspace (no such entity); check the login, "
         "tracking.entity and tracking.project"
     )
 
@@ -227,7 +227,7 @@ def test_mistakes_cost_one_line(
     )
     assert "project lakes" in said_of([*words, "tracking.project=lakes"], capsys)
     assert "did you mean 'tracking.entity'" in said_of(["tracking.entitty=x"], capsys)
-    assert said_of(["-m"], capsys).startswith("probe: -m means nothing here; give key=value")
+    assert said_of(["-m"], capsys).startswith("probe: -m has no effect here; give key=value")
 
 
 def test_a_missing_extra_is_named(
@@ -235,7 +235,7 @@ def test_a_missing_extra_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
     assert said_of(words, capsys) == (
-        "probe: a dashboard needs wandb-workspaces; pip install '.[dashboard]' brings it\n"
+        "probe: a dashboard needs wandb-workspaces; install it with pip install '.[dashboard]'\n"
     )
 
 
