@@ -1,34 +1,34 @@
-"""Raw texts with their labels: one module for every data set, one registry."""
+"""Raw texts with their labels: one module per data set, one registry."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from probe.config import Config, data_name
-from probe.data import mmlu, mmlu_pro, sample, table, text, texts, truthfulqa, wikitext
+from probe.data import file_text, hub_text, mmlu, mmlu_pro, sample, table, truthfulqa, wikitext
 from probe.data.document import Document, Documents, Stream, fingerprint
 from probe.errors import UserError, nearest
 
 __all__ = ["SOURCES", "Document", "Documents", "Stream", "fingerprint", "load_documents"]
 
-# A new reader: a module with `load(config)`, a line here, a YAML in conf/data. What has a text in
-# every row needs the YAML only, with `source: hub`.
+# A new reader: a module with `load(config)`, a line here, a YAML in conf/data. Data sets with text
+# in every row need only the YAML, with `source: hub`.
 SOURCES: dict[str, Callable[[Config], Documents]] = {
-    "hub": texts.load,
-    "mbpp": texts.load,
+    "hub": hub_text.load,
+    "mbpp": hub_text.load,
     "mmlu": mmlu.load,
     "mmlu_pro": mmlu_pro.load,
-    "openwebtext": texts.load,
+    "openwebtext": hub_text.load,
     "sample": sample.load,
     "table": table.load,
-    "text": text.load,
+    "text": file_text.load,
     "truthfulqa": truthfulqa.load,
     "wikitext": wikitext.load,
 }
 
 
 def load_documents(config: Config) -> Documents:
-    """Load the documents of a data set; with `data.streaming` they are read when asked for.
+    """Load the documents of a data set; with `data.streaming` they are read lazily.
 
     Raises
     ------
@@ -37,16 +37,16 @@ def load_documents(config: Config) -> Documents:
     """
     source = config.data.source
     if source not in SOURCES:
-        hint = nearest(source, SOURCES) or f"; there are {', '.join(SOURCES)}"
+        hint = nearest(source, SOURCES) or f"; choose from {', '.join(SOURCES)}"
         raise UserError(f"data.source={source} is unknown{hint}")
     documents = SOURCES[source](config)
-    # Whether a stream is empty would cost a second look at its first file.
+    # To know whether a stream is empty, its first file would be read twice.
     empty = not isinstance(documents, Stream) and not documents
     if empty and config.subject is not None:
         raise UserError(
             f"subject={config.subject.name} has no texts in data={data_name(config.data)}; "
-            "take another subject or subject=all"
+            "use another subject or subject=all"
         )
     if empty:
-        raise UserError(f"data={data_name(config.data)} has no text that is not empty")
+        raise UserError(f"data={data_name(config.data)} has no non-empty text")
     return documents

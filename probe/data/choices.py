@@ -11,7 +11,7 @@ _SYSTEM = "You are a helpful assistant."
 
 
 def prompt(question: str, choices: Sequence[str]) -> str:
-    """Write a question with its choices as Zheng et al. 2025 do (arXiv:2506.01042).
+    """Format a question with its choices as in Zheng et al. 2025 (arXiv:2506.01042).
 
     Examples
     --------
@@ -36,24 +36,23 @@ def question_document(
     subject: str,
     labels: Mapping[str, Label] | None = None,
 ) -> Document:
-    """Make a document of a question, for base models and, as turns, for instruct models.
+    """Make a document of a question: as text for base models, as turns for instruct models.
 
     Parameters
     ----------
     name : str
-        Where it comes from.
+        Name of the document.
     question : str
         The question.
     choices : sequence of str
         At most 26 choices.
     answer : int
-        Number of the right one, from 0.
+        Index of the correct choice, from 0.
     subject : str
         Its subject.
     labels : mapping, optional
-        What to keep beside the letter of the answer and the number of choices, which is what
-        guessing is judged by.
+        Labels besides the answer's letter and the number of choices, which gives the chance level.
     """
     text = prompt(question, choices)
-    known = {"letter": string.ascii_uppercase[answer], "choices": len(choices), **(labels or {})}
-    return Document(name, text, subject, answer, (("system", _SYSTEM), ("user", text)), known)
+    labels = {"letter": string.ascii_uppercase[answer], "choices": len(choices), **(labels or {})}
+    return Document(name, text, subject, answer, (("system", _SYSTEM), ("user", text)), labels)

@@ -9,7 +9,7 @@ from probe.errors import UserError, nearest
 
 
 def column_texts(rows: Iterable[Row], column: str, where: str) -> Iterator[str]:
-    """Yield one column's text of every row, empty where a row has none.
+    """Yield a column's text of every row, empty if a row has none.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def column_texts(rows: Iterable[Row], column: str, where: str) -> Iterator[str]:
     Raises
     ------
     UserError
-        If a row has no such column, or it does not hold text.
+        If a row lacks the column, or has no text in it.
 
     Examples
     --------
@@ -36,18 +36,18 @@ def column_texts(rows: Iterable[Row], column: str, where: str) -> Iterator[str]:
             raise UserError(f"{where} has no column '{column}' in row {number}{hint}")
         if not isinstance(row[column], str | None):
             raise UserError(
-                f"{where} holds {type(row[column]).__name__}, not text, in column '{column}' of "
+                f"{where} has {type(row[column]).__name__}, not text, in column '{column}' of "
                 f"row {number}{_text_columns(row)}"
             )
         text = row[column] or ""
         if not text.isascii() and any("\ud800" <= sign <= "\udfff" for sign in text):
             raise UserError(
-                f"{where} holds half of a surrogate pair, which is no text, in column '{column}' "
-                f"of row {number}; leave it out"
+                f"{where} has half of a surrogate pair, which is not text, in column '{column}' "
+                f"of row {number}; remove it"
             )
         yield text
 
 
 def _text_columns(row: Row) -> str:
     names = [name for name, value in row.items() if isinstance(value, str)]
-    return f"; text is in {', '.join(names)}" if names else "; no column of it holds text"
+    return f"; text is in {', '.join(names)}" if names else "; none of its columns has text"

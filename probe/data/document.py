@@ -1,4 +1,4 @@
-"""A raw text with its labels, before any tokenizer has seen it."""
+"""A raw text with its labels, before tokenization."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ class Document:
     Attributes
     ----------
     name : str
-        Where it comes from, e.g. `high_school_psychology/17`; said when something is wrong in it.
+        Where it comes from, e.g. `high_school_psychology/17`; used in error messages.
     text : str
         The text.
     subject : str, optional
         Its subject.
     answer : int, optional
-        Number of the right choice of a question, from 0.
+        Index of a question's correct choice, from 0.
     turns : tuple of (str, str)
-        Role and content of each turn, in the place of the text where a chat template is wanted;
-        empty where the text is no conversation.
+        Role and content of each turn, used instead of the text with a chat template; empty if the
+        text is not a conversation.
     labels : mapping
-        What else is known of it, e.g. whether an answer is correct, or the columns of a table.
+        Other properties, e.g. whether an answer is correct, or the columns of a table.
     group : str, optional
-        What it has in common with texts that must share its half, as a question with its answers;
-        its own name where there is none.
+        What texts that must be in the same half share, such as the question of several answers;
+        by default the document's own name.
     """
 
     name: str
@@ -44,14 +44,14 @@ class Document:
 
 @dataclass(frozen=True)
 class Stream:
-    """Documents that are read while they are asked for, afresh at each iteration.
+    """Documents that are read lazily, from the beginning at each iteration.
 
     Attributes
     ----------
     read : callable
-        Starts to read.
+        Starts reading.
     content : str
-        Stands for the content, of which a part at most is ever read, e.g. the Hub's commit.
+        Identifies the content, which is never read completely, e.g. the Hub's commit.
     """
 
     read: Callable[[], Iterator[Document]]
@@ -66,9 +66,9 @@ Documents = list[Document] | Stream
 
 
 def fingerprint(documents: Iterable[Document]) -> str:
-    """Hash names, texts and labels, so that a changed data set is noticed (sha256, hex).
+    """Hash names, texts and labels (sha256, hex), to detect a changed data set.
 
-    What is streamed is known by the commit that it is read from.
+    A stream is identified by its commit.
     """
     if isinstance(documents, Stream):
         return documents.content

@@ -1,4 +1,4 @@
-"""Rows of a file of the user's: .txt, .jsonl, .csv or .parquet."""
+"""Rows of a user's file: .txt, .jsonl, .csv or .parquet."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def read_rows(path: Path) -> list[Row]:
     Raises
     ------
     UserError
-        If there is no such file, its kind is unknown, it is not text in UTF-8, or a line of it is
-        not what it should be.
+        If the file does not exist, its kind is unknown, it is not UTF-8 text, or a line is invalid.
     """
     if not path.is_file():  # a named pipe would be waited for
-        what = "a folder" if path.is_dir() else "not there" if not path.exists() else "no file"
-        raise UserError(f"{path} is {what}; give a .txt, .jsonl, .csv or .parquet file")
+        what = "is a folder" if path.is_dir() else "is not a regular file"
+        what = what if path.exists() else "does not exist"
+        raise UserError(f"{path} {what}; give a .txt, .jsonl, .csv or .parquet file")
     readers = {".txt": _txt, ".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise UserError(
-            f"{path} is none of {', '.join(readers)}; convert it, or give the file with its ending"
+            f"{path} is not one of {', '.join(readers)}; convert it or correct its extension"
         )
     try:
         return list(reader(path))
@@ -48,11 +48,11 @@ def split_files(path: Path, split: str, config: str | None) -> list[Path]:
     Parameters
     ----------
     path : Path
-        A file, which is taken whole, or a folder laid out as on the Hub.
+        A file, used as a whole, or a folder laid out as on the Hub.
     split : str
-        The split, with which a file's name begins.
+        The split, with which the files' names begin.
     config : str, optional
-        Configuration, the folder that such a file may lie in.
+        Configuration, the folder that the files may be in.
 
     Raises
     ------
@@ -68,12 +68,12 @@ def split_files(path: Path, split: str, config: str | None) -> list[Path]:
             return files
     raise UserError(
         f"data.path={path} has no {' or '.join(patterns)} for data.split={split}; "
-        "give a file, or a folder laid out so"
+        "give a file, or a folder with that layout"
     )
 
 
 def matching(folder: Path, pattern: str) -> list[Path]:
-    """List the files that match a pattern; none where it is no pattern."""
+    """List the files that match a pattern; none if the pattern is invalid."""
     try:
         return sorted(folder.glob(pattern))
     except (NotImplementedError, ValueError, OSError):  # absolute, or malformed
@@ -81,10 +81,10 @@ def matching(folder: Path, pattern: str) -> list[Path]:
 
 
 def _text(path: Path) -> str:
-    """Whole, so that a wrong byte is counted from the file's start; without a byte-order mark."""
+    """Decode a whole file, so that errors count from its start, without a byte-order mark."""
     content = path.read_bytes()
-    if (place := content.find(b"\0")) >= 0:  # UTF-16 of English is valid UTF-8, with every other 0
-        raise UserError(f"{path} is not UTF-8 text (a byte of zero at byte {place})")
+    if (place := content.find(b"\0")) >= 0:  # UTF-16 of English is valid UTF-8 with zeros
+        raise UserError(f"{path} is not UTF-8 text (zero byte at byte {place})")
     return content.decode("utf-8-sig")
 
 
@@ -99,13 +99,13 @@ def _jsonl(path: Path) -> Iterator[Row]:
                 row = json.loads(line)
             except json.JSONDecodeError as error:
                 raise UserError(
-                    f"{path} line {number} is no JSON: {error.msg.removesuffix(' at')} "
+                    f"{path} line {number} is not JSON: {error.msg.removesuffix(' at')} "
                     f"at column {error.colno}"
                 ) from None
             except (RecursionError, ValueError):  # too deep, or a number of too many digits
-                raise UserError(f"{path} line {number} holds JSON that cannot be read") from None
+                raise UserError(f"{path} line {number} has JSON that cannot be read") from None
             if not isinstance(row, dict):
-                raise UserError(f"{path} line {number} is no JSON object")
+                raise UserError(f"{path} line {number} is not a JSON object")
             yield row
 
 
@@ -115,19 +115,19 @@ def _csv(path: Path) -> Iterator[Row]:
         reader = csv.reader(lines, strict=True)
         try:
             header = next(reader, [])
-            twice = [name for name in header if name and header.count(name) > 1]
-            if twice:
-                raise UserError(f"{path} has the column '{twice[0]}' twice; rename one")
+            duplicates = [name for name in header if name and header.count(name) > 1]
+            if duplicates:
+                raise UserError(f"{path} has the column '{duplicates[0]}' twice; rename one")
             for cells in reader:
                 if any(cells[len(header) :]) or 0 < len(cells) < len(header):
                     raise UserError(
                         f"{path} line {reader.line_num} has {len(cells)} cells and the header "
-                        f"{len(header)}; put cells with commas in quotes"
+                        f"{len(header)}; quote cells that contain commas"
                     )
                 if cells:
                     yield dict(zip(header, cells, strict=False))
         except csv.Error as error:
-            raise UserError(f"{path} line {reader.line_num} is no csv: {error}") from None
+            raise UserError(f"{path} line {reader.line_num} is not valid csv: {error}") from None
 
 
 def _parquet(path: Path) -> Iterator[Row]:
@@ -139,5 +139,5 @@ def _parquet(path: Path) -> Iterator[Row]:
         rows = table.to_pylist()
     except (pyarrow.ArrowException, OSError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"{path} is no parquet file: {reason}") from None
+        raise UserError(f"{path} is not a parquet file: {reason}") from None
     yield from rows

@@ -23,9 +23,9 @@ class HubRows:
     data : DataConfig
         The data set.
     rows : datasets.Dataset or datasets.IterableDataset
-        The rows; only as many are fetched as are asked for if `data.streaming`.
+        The rows; with `data.streaming` only as many are downloaded as needed.
     commit : str
-        The commit that they are read from, even if the branch moves on meanwhile.
+        The commit that they are read from, even if the branch changes meanwhile.
     """
 
     data: DataConfig
@@ -33,27 +33,27 @@ class HubRows:
     commit: str
 
     def __iter__(self) -> Iterator[Row]:
-        """Read; what goes wrong on the way is a `UserError`."""
-        with _told(self.data):
+        """Read; failures are raised as `UserError`."""
+        with _as_user_error(self.data):
             yield from self.rows
 
 
 def read_hub(data: DataConfig) -> HubRows:
-    """Open a split, without fetching what belongs to other splits.
+    """Open a split without downloading other splits.
 
     Raises
     ------
     UserError
-        If the repository, the configuration or the split cannot be had.
+        If the repository, the configuration or the split cannot be loaded.
     """
     import datasets
 
     datasets.disable_progress_bars()
-    with _told(data):
+    with _as_user_error(data):
         builder = datasets.load_dataset_builder(
             data.id, data.config, revision=data.revision, cache_dir=str(_cache(data))
         )
-        files = builder.config.data_files  # none where it comes from the cache, without the Hub
+        files = builder.config.data_files  # None if it comes from the cache, without the Hub
         if files is not None and data.split not in files:
             splits = [str(split) for split in files]
             hint = nearest(data.split, splits) or f"; its splits are {', '.join(splits)}"
@@ -64,27 +64,27 @@ def read_hub(data: DataConfig) -> HubRows:
             rows = builder.as_streaming_dataset(split=data.split)
         else:
             if files is not None:
-                kept = {data.split: files[data.split]}
-                builder.config.data_files = datasets.data_files.DataFilesDict(kept)
-            # The numbers of rows that the card promises are those of all splits.
+                only = {data.split: files[data.split]}
+                builder.config.data_files = datasets.data_files.DataFilesDict(only)
+            # The card's numbers of rows are those of all splits.
             builder.download_and_prepare(verification_mode="no_checks")
             rows = builder.as_dataset(split=data.split)
     return HubRows(data, rows, str(builder.hash))
 
 
 def download(data: DataConfig, patterns: list[str]) -> Path:
-    """Fetch the files of a data set that match any of the patterns; return their folder.
+    """Download the files of a data set that match any of the patterns; return their folder.
 
     Raises
     ------
     UserError
-        If the repository cannot be had.
+        If the repository cannot be loaded.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     disable_progress_bars()
-    with _told(data):
+    with _as_user_error(data):
         folder = snapshot_download(
             str(data.id), repo_type="dataset", revision=data.revision, allow_patterns=patterns
         )
@@ -92,10 +92,10 @@ def download(data: DataConfig, patterns: list[str]) -> Path:
 
 
 def _cache(data: DataConfig) -> Path:
-    """Folder in which a split is the whole data set.
+    """Return a cache folder for one split of one revision.
 
-    `datasets` takes a prepared data set for complete, and without the Hub takes the latest one
-    whatever the revision: splits and revisions must not meet there.
+    `datasets` assumes that a cached data set is complete, and offline uses the latest one whatever
+    its revision, so splits and revisions must not share a folder.
     """
     import datasets
 
@@ -104,8 +104,8 @@ def _cache(data: DataConfig) -> Path:
 
 
 @contextmanager
-def _told(data: DataConfig) -> Iterator[None]:
-    """Word what the libraries raise."""
+def _as_user_error(data: DataConfig) -> Iterator[None]:
+    """Turn the libraries' errors into one that tells the user what to do."""
     from datasets.exceptions import DatasetsError
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -120,5 +120,5 @@ def _told(data: DataConfig) -> Iterator[None]:
         part = f" {data.config}," if data.config else ""
         raise UserError(
             f"data {data.id}{at},{part} split {data.split}, could not be loaded from the Hub "
-            f"({reason}); check name and network, or give a local copy with data.path="
+            f"({reason}); check the name and the network, or give a local copy with data.path="
         ) from error

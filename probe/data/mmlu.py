@@ -34,13 +34,13 @@ def load(config: Config) -> list[Document]:
 
 
 def _files(folder: Path, where: str, subject: str, split: str) -> list[Path]:
-    """Files of a subject: the Hub's parquet files, or a csv."""
+    """Return the files of a subject: the Hub's parquet files, or a csv."""
     files = matching(folder, f"{subject}/{split}-*.parquet")
     files = files or [file for file in [folder / f"{subject}_{split}.csv"] if file.is_file()]
     if not files:
         raise UserError(
             f"{where} has neither {subject}/{split}-*.parquet nor {subject}_{split}.csv for the "
-            f"subject {subject}; take another subject=, or check data.path and data.split"
+            f"subject {subject}; use another subject=, or check data.path and data.split"
         )
     return files
 
@@ -53,6 +53,6 @@ def _document(name: str, subject: str, row: dict[str, Any]) -> Document:
         return question_document(name, row["question"], choices, int(row["answer"]), subject)
     except (KeyError, TypeError, ValueError):
         raise UserError(
-            f"{name} of MMLU has the columns {', '.join(map(str, row))}; wanted are question, "
+            f"{name} of MMLU has the columns {', '.join(map(str, row))}; expected are question, "
             "choices (or choice0 to choice3) and answer (0 to 3)"
         ) from None

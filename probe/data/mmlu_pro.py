@@ -12,20 +12,20 @@ from probe.data.files import Row
 from probe.data.rows import documents_of, origin
 from probe.errors import UserError
 
-# What fills a question up to ten choices in some versions; the authors' own scripts drop it.
+# Pads a question to ten choices in some versions; the authors' own scripts drop it.
 _NO_CHOICE = "N/A"
 
 
 def load(config: Config) -> Documents:
     """Load the questions of the chosen categories, in the order of the rows."""
-    wanted = config.subject.mmlu_pro if config.subject else []
-    if not wanted:
+    categories = config.subject.mmlu_pro if config.subject else []
+    if not categories:
         return []
 
     def documents(rows: Iterable[Row]) -> Iterator[Document]:
-        missing = dict.fromkeys(wanted)
+        missing = dict.fromkeys(categories)
         for number, row in enumerate(rows):
-            if row.get("category", wanted[0]) in wanted:
+            if row.get("category", categories[0]) in categories:
                 yield _document(number, row, origin(config.data))
                 missing.pop(row["category"], None)
         if missing:
@@ -36,15 +36,15 @@ def load(config: Config) -> Documents:
 
 def _document(number: int, row: Row, where: str) -> Document:
     try:
-        listed = row["options"]
-        listed = json.loads(listed) if isinstance(listed, str) else listed
+        options = row["options"]
+        options = json.loads(options) if isinstance(options, str) else options
         answer = int(row["answer_index"])
-        if not all(isinstance(text, str) for text in [row["question"], *listed]):
+        if not all(isinstance(text, str) for text in [row["question"], *options]):
             raise TypeError
-        if answer not in range(len(listed)) or listed[answer] == _NO_CHOICE:
+        if answer not in range(len(options)) or options[answer] == _NO_CHOICE:
             raise ValueError
-        choices = [choice for choice in listed if choice != _NO_CHOICE]
-        answer -= listed[:answer].count(_NO_CHOICE)
+        choices = [choice for choice in options if choice != _NO_CHOICE]
+        answer -= options[:answer].count(_NO_CHOICE)
         identity = str(row.get("question_id", number))
         return question_document(
             f"{row['category'].replace(' ', '_')}/{identity}",
@@ -56,7 +56,7 @@ def _document(number: int, row: Row, where: str) -> Document:
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         raise UserError(
-            f"{where} is no MMLU-Pro in row {number + 1}, with the columns "
-            f"{', '.join(map(str, row))}; wanted are question, options (in a csv as a JSON list), "
+            f"{where} is not MMLU-Pro in row {number + 1}, with the columns "
+            f"{', '.join(map(str, row))}; expected are question, options (in a csv a JSON list), "
             "answer_index (from 0) and category"
         ) from None

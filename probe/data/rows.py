@@ -1,4 +1,4 @@
-"""From the rows of a data set to its documents, wherever the rows are."""
+"""From rows, in a file or on the Hub, to documents."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from probe.data.hub import read_hub
 
 
 def origin(data: DataConfig) -> str:
-    """Say where the rows come from.
+    """Name the origin of the rows.
 
     Examples
     --------
@@ -27,24 +27,24 @@ def origin(data: DataConfig) -> str:
 def documents_of(
     data: DataConfig, make: Callable[[Iterable[Row]], Iterator[Document]]
 ) -> Documents:
-    """Make documents of the rows in `data.path`, or of those on the Hub.
+    """Make documents of the rows in `data.path` or on the Hub.
 
     Parameters
     ----------
     data : DataConfig
         The data set.
     make : callable
-        Makes documents of rows, one after the other.
+        Makes documents of rows.
 
     Returns
     -------
     list of Document or Stream
-        A stream if `data.streaming`; then no row is read that is not asked for.
+        A stream if `data.streaming`; its rows are read only as needed.
 
     Raises
     ------
     UserError
-        If the rows cannot be had or are not what they should be.
+        If the rows cannot be loaded or are invalid.
     """
     if data.path is not None:
         files = split_files(Path(data.path), data.split, data.config)

@@ -1,4 +1,4 @@
-"""The bundled text: passages and questions written for probe, on eight subjects."""
+"""The bundled text: passages and questions on eight subjects, written for probe."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def load(config: Config) -> list[Document]:
     """Load the passages or the questions (`data.split`) of the chosen subjects."""
     split = config.data.split
     if split not in KINDS:
-        hint = nearest(split, KINDS) or f"; take {' or '.join(KINDS)}"
-        raise UserError(f"data.split={split} is no part of the sample text{hint}")
+        hint = nearest(split, KINDS) or f"; use {' or '.join(KINDS)}"
+        raise UserError(f"data.split={split} is not a part of the sample text{hint}")
     subjects = config.subject.sample if config.subject else []
     documents = []
     for number, row in enumerate(read_rows(FILE)):

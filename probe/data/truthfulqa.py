@@ -38,8 +38,8 @@ def _answers(number: int, row: Row, where: str) -> Iterator[Document]:
         ]
     except (AttributeError, KeyError, TypeError):
         raise UserError(
-            f"{where} is no TruthfulQA in row {number + 1}, with the columns "
-            f"{', '.join(map(str, row))}; wanted are question, correct_answers and "
+            f"{where} is not TruthfulQA in row {number + 1}, with the columns "
+            f"{', '.join(map(str, row))}; expected are question, correct_answers and "
             "incorrect_answers (lists, or texts with semicolons between the answers)"
         ) from None
     for place, (answer, true) in enumerate(answers):
@@ -54,8 +54,8 @@ def _answers(number: int, row: Row, where: str) -> Iterator[Document]:
 
 
 def _listed(answers: Any) -> list[str]:
-    """List the answers, which a cell of the authors' csv separates by semicolons."""
+    """List the answers, which the authors' csv separates by semicolons."""
     if isinstance(answers, str) and answers.startswith("["):
-        raise TypeError  # a list that became one text; it has no semicolons to go by
+        raise TypeError  # a list written as one text, without semicolons
     parts = answers.split(";") if isinstance(answers, str) else answers
     return [part.strip() for part in parts if part.strip()]

@@ -29,10 +29,10 @@ def load(config: Config) -> Documents:
 
 
 def articles(lines: Iterable[str]) -> Iterator[str]:
-    r"""Put articles together, a blank line between the paragraphs.
+    r"""Join lines into articles, with a blank line between paragraphs.
 
-    A title is a line like ` = Robert Boulter = ` alone between blank lines; a formula that is set
-    the same way stands among other lines, and a section's heading has more signs.
+    A title is a line like ` = Robert Boulter = ` between blank lines; formulas of the same form are
+    among other lines, and headings of sections have more signs.
 
     Parameters
     ----------

@@ -147,7 +147,7 @@ def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path, ending: str) -
     assert [document.text for document in load(path)] == ["hello"]
 
 
-@pytest.mark.parametrize(("line", "what"), [("{'text': 1}", "no JSON"), ("[1]", "no JSON object")])
+@pytest.mark.parametrize(("line", "what"), [("{'text': 1}", "not JSON"), ("[1]", "a JSON object")])
 def test_a_bad_json_line_is_numbered(tmp_path: Path, line: str, what: str) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_text('{"text": "a"}\n\n' + line + "\n")
@@ -159,7 +159,7 @@ def test_a_bad_json_line_is_numbered(tmp_path: Path, line: str, what: str) -> No
 def test_a_column_that_holds_no_text_is_refused(tmp_path: Path, value: Any, kind: str) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_text(json.dumps({"text": "a"}) + "\n" + json.dumps({"text": value}) + "\n")
-    with pytest.raises(UserError, match=f"holds {kind}, not text, in column 'text' of row 2"):
+    with pytest.raises(UserError, match=f"has {kind}, not text, in column 'text' of row 2"):
         load(path)
 
 
@@ -175,20 +175,20 @@ def test_text_that_no_tokenizer_takes_is_numbered(tmp_path: Path) -> None:
 def test_a_file_without_text_is_an_error(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"mine{ending}"
     path.write_text(" \n")
-    with pytest.raises(UserError, match="data=mine has no text that is not empty"):
+    with pytest.raises(UserError, match="data=mine has no non-empty text"):
         load(path, column=" ")
 
 
 def test_a_file_that_only_calls_itself_parquet_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.parquet"
     path.write_text("no parquet at all")
-    with pytest.raises(UserError, match=r"mine\.parquet is no parquet file"):
+    with pytest.raises(UserError, match=r"mine\.parquet is not a parquet file"):
         load(path)
 
 
 @pytest.mark.parametrize(
     ("source", "hint"),
-    [("openwebtxt", "did you mean 'openwebtext'?"), ("zzz", "there are hub, mbpp, mmlu,")],
+    [("openwebtxt", "did you mean 'openwebtext'?"), ("zzz", "choose from hub, mbpp, mmlu,")],
 )
 def test_an_unknown_source_is_answered_with_those_there_are(source: str, hint: str) -> None:
     with pytest.raises(UserError, match=re.escape(f"data.source={source} is unknown; {hint}")):
@@ -290,8 +290,8 @@ def test_columns_that_do_hold_text_are_named(tmp_path: Path) -> None:
     path = tmp_path / "chats.jsonl"
     turns = [{"role": "user", "content": "hello"}]
     path.write_text(json.dumps({"text": turns, "prompt": "a", "answer": "b"}) + "\n")
-    with pytest.raises(UserError, match=r"holds list, .* of row 1; text is in prompt, answer$"):
+    with pytest.raises(UserError, match=r"has list, .* of row 1; text is in prompt, answer$"):
         load(path)
     path.write_text('{"text": 3}\n')
-    with pytest.raises(UserError, match=r"no column of it holds text$"):
+    with pytest.raises(UserError, match=r"none of its columns has text$"):
         load(path)

@@ -145,7 +145,7 @@ def test_what_is_no_question_is_placed_with_the_columns_wanted(
     tmp_path: Path, change: dict[str, Any]
 ) -> None:
     path = write(tmp_path / "pro.jsonl", [ROWS[0], ROWS[1] | change])
-    with pytest.raises(UserError, match=r"no MMLU-Pro in row 2, .* wanted are question, options"):
+    with pytest.raises(UserError, match=r"not MMLU-Pro in row 2, .* expected are question, opt"):
         load(path, "business", "computer science")
 
 
@@ -164,5 +164,5 @@ def test_a_subject_that_mmlu_pro_has_not_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError) as raised:
         load_documents(config)
     assert str(raised.value) == (
-        "subject=geography has no texts in data=mmlu_pro; take another subject or subject=all"
+        "subject=geography has no texts in data=mmlu_pro; use another subject or subject=all"
     )

@@ -85,7 +85,7 @@ def test_a_subject_selects_its_own_texts_and_no_others(split: str) -> None:
 
 
 def test_an_unknown_split_is_answered_with_the_parts_there_are() -> None:
-    with pytest.raises(UserError, match=r"data\.split=test .*; take passages or questions"):
+    with pytest.raises(UserError, match=r"data\.split=test .*; use passages or questions"):
         sample("test")
     with pytest.raises(UserError, match=r"data\.split=question .*did you mean 'questions'"):
         sample("question")

@@ -83,19 +83,19 @@ def test_rows_with_an_empty_cell_in_the_template_are_left_out_and_counted(
 @pytest.mark.parametrize(
     ("template", "said"),
     [
-        ("{creater}?", "a column 'creater' that .* has not; did you mean 'creator'"),
-        ("{zzz}?", "a column 'zzz' that .* has not; its columns are title, creator"),
-        ("{title.__class__}", r"a column 'title.__class__' that .* has not"),
-        ("{title[0]}", r"a column 'title\[0\]' that .* has not"),
+        ("{creater}?", "a column 'creater' that .* lacks; did you mean 'creator'"),
+        ("{zzz}?", "a column 'zzz' that .* lacks; its columns are title, creator"),
+        ("{title.__class__}", r"a column 'title.__class__' that .* lacks"),
+        ("{title[0]}", r"a column 'title\[0\]' that .* lacks"),
         (
             "{}",
-            r"braces around something else than a column's plain name \(''\); write e.g. {title}",
+            r"braces around something other than a column's plain name \(''\); write e.g. {title}",
         ),
         ("{0}", r"plain name \('0'\)"),
         ("{title!r}", r"plain name \('title', formatted\)"),
         ("{title:>99999999999}", r"plain name \('title', formatted\)"),
-        ("{title", "is no template: expected '}'"),
-        ("title}", "is no template: Single '}'"),
+        ("{title", "is not a template: expected '}'"),
+        ("title}", "is not a template: Single '}'"),
         ("What is it?", "names no column"),
         ("", "names no column"),
     ],
@@ -112,12 +112,12 @@ def test_a_bad_template_is_refused_in_a_line(tmp_path: Path, template: str, said
 def test_a_cell_that_is_no_text_is_placed(tmp_path: Path, value: Any) -> None:
     path = table(tmp_path, {"a": "x"}, {"a": value})
     kind = type(value).__name__
-    with pytest.raises(UserError, match=f"holds {kind} in column 'a' of row 2"):
+    with pytest.raises(UserError, match=f"has {kind} in column 'a' of row 2"):
         load(path, "{a}")
 
 
 def test_a_table_without_rows_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "art.csv"
     path.write_text("title,creator\n")
-    with pytest.raises(UserError, match="data=art has no text that is not empty"):
+    with pytest.raises(UserError, match="data=art has no non-empty text"):
         load(path, "{title}")

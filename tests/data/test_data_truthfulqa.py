@@ -106,5 +106,5 @@ def test_what_is_no_truthfulqa_is_placed_with_the_columns_wanted(
 def test_the_multiple_choice_part_is_answered_with_its_columns(tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_text('{"question": "Is it legal?", "mc1_targets": {}}\n')
-    with pytest.raises(UserError, match="with the columns question, mc1_targets; wanted are"):
+    with pytest.raises(UserError, match="with the columns question, mc1_targets; expected are"):
         load(path)

@@ -54,26 +54,30 @@ def refused(call: Callable[[], object], pattern: str) -> None:
 
 # Files: name, content, what is said. `None` for what is read after all.
 FILES: list[tuple[str, bytes, str | None]] = [
-    ("a.txt", b"", "data=a has no text that is not empty"),
-    ("a.txt", " \n\t\u00a0\u2003\n".encode(), "data=a has no text that is not empty"),
-    ("a.txt", TEXT.encode("utf-16"), r"is not UTF-8 text \(a byte of zero at byte 3\)"),
-    ("a.txt", TEXT.encode("utf-16-le"), r"is not UTF-8 text \(a byte of zero at byte 1\)"),
-    ("a.txt", b"\x7fELF\x02\x01\0\0", r"is not UTF-8 text \(a byte of zero at byte 6\)"),
+    ("a.txt", b"", "data=a has no non-empty text"),
+    ("a.txt", " \n\t\u00a0\u2003\n".encode(), "data=a has no non-empty text"),
+    ("a.txt", TEXT.encode("utf-16"), r"is not UTF-8 text \(zero byte at byte 3\)"),
+    ("a.txt", TEXT.encode("utf-16-le"), r"is not UTF-8 text \(zero byte at byte 1\)"),
+    ("a.txt", b"\x7fELF\x02\x01\0\0", r"is not UTF-8 text \(zero byte at byte 6\)"),
     ("a.txt", b"caf\xe9 au lait", r"is not UTF-8 text \(invalid continuation byte at byte 3\)"),
     ("a.csv", b"PK\x03\x04\xff\xfe", "is not UTF-8 text"),
-    ("a.parquet", b"", "is no parquet file: .*size is 0 bytes"),
-    ("a.parquet", b"PAR1" + b"\7" * 500 + b"PAR1", "is no parquet file"),
-    ("a.jsonl", b'{"text": "a"}\n{"text": "b\n', "line 2 is no JSON: Unterminated .* at column 10"),
-    ("a.jsonl", b'[\n {"text": "a"}\n]', "line 1 is no JSON: Expecting value at column 2"),
-    ("a.jsonl", b'{"text": ' + b"[" * 9**5 + b"}", "line 1 holds JSON that cannot be read"),
-    ("a.jsonl", b'{"text": ' + b"9" * 5000 + b"}", "line 1 holds JSON that cannot be read"),
-    ("a.jsonl", b'{"text": NaN}', "holds float, not text, in column 'text' of row 1"),
+    ("a.parquet", b"", "is not a parquet file: .*size is 0 bytes"),
+    ("a.parquet", b"PAR1" + b"\7" * 500 + b"PAR1", "is not a parquet file"),
+    (
+        "a.jsonl",
+        b'{"text": "a"}\n{"text": "b\n',
+        "line 2 is not JSON: Untermin.* at column 10",
+    ),
+    ("a.jsonl", b'[\n {"text": "a"}\n]', "line 1 is not JSON: Expecting value at column 2"),
+    ("a.jsonl", b'{"text": ' + b"[" * 9**5 + b"}", "line 1 has JSON that cannot be read"),
+    ("a.jsonl", b'{"text": ' + b"9" * 5000 + b"}", "line 1 has JSON that cannot be read"),
+    ("a.jsonl", b'{"text": NaN}', "has float, not text, in column 'text' of row 1"),
     ("a.csv", b"text,text\none,two\n", "has the column 'text' twice; rename one"),
-    ("a.csv", b"id,text\n1,one, two\n", "line 2 has 3 cells and the header 2; put cells with comm"),
+    ("a.csv", b"id,text\n1,one, two\n", "line 2 has 3 cells and the header 2; quote cells that"),
     ("a.csv", b"id,text\n1,one\n2\n", "line 3 has 1 cells and the header 2"),
-    ("a.csv", b'id,text\n1,"one\n2,two\n', "line 3 is no csv: unexpected end of data"),
+    ("a.csv", b'id,text\n1,"one\n2,two\n', "line 3 is not valid csv: unexpected end of data"),
     ("a.csv", b"id;text\n1;one\n", r"no column 'text' in row 1; did you mean 'id;text'\?"),
-    ("a.csv", b"text\n", "data=a has no text that is not empty"),
+    ("a.csv", b"text\n", "data=a has no non-empty text"),
     ("a.csv", b"text,\r\none,\r\n\r\ntwo,,\r\n", None),
     ("a.csv", b"\xef\xbb\xbftext\rone\rtwo\r", None),
     ("a.jsonl", b'\xef\xbb\xbf{"text": "one"}\r\n\r\n{"text": null}\r\n{"text": "two"}\r\n', None),
@@ -101,8 +105,8 @@ def _link_to_memory(file: Path) -> None:
     ("make", "says"),
     [
         (Path.mkdir, r"a\.txt is a folder; give a \.txt, \.jsonl"),
-        (os.mkfifo, r"a\.txt is no file"),
-        (lambda file: None, r"a\.txt is not there"),
+        (os.mkfifo, r"a\.txt is not a regular file"),
+        (lambda file: None, r"a\.txt does not exist"),
         (_link_to_memory, r"a\.txt cannot be read \(Input/output error\)"),
     ],
     ids=["folder", "pipe", "nothing", "unreadable"],
@@ -132,7 +136,7 @@ def test_a_page_of_parquet_that_does_not_fit_its_checksum_is_refused(tmp_path: P
     content = file.read_bytes()
     file.write_bytes(content.replace(b"quick", b"quack", 1))
     config = Config(data=DataConfig(source="text", path=str(file)))
-    refused(lambda: load_documents(config), "is no parquet file: .*CRC")
+    refused(lambda: load_documents(config), "is not a parquet file: .*CRC")
 
 
 def test_texts_that_the_model_cannot_read_whole_are_counted_and_the_cure_is_named() -> None:

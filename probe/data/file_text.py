@@ -1,4 +1,4 @@
-"""Text of the user's own, from a file."""
+"""A user's texts, from a file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from probe.data.files import read_rows
 
 
 def load(config: Config) -> list[Document]:
-    """Load a document from every row that is not empty."""
+    """Load a document from every non-empty row."""
     path = Path(str(config.data.path))
     column = "text" if path.suffix.lower() == ".txt" else config.data.column
     return [

@@ -12,7 +12,7 @@ from probe.data.rows import documents_of, origin
 
 
 def load(config: Config) -> Documents:
-    """Load a document from the column `data.column` of every row that is not empty there."""
+    """Load a document from the column `data.column` of every row where it is not empty."""
     data = config.data
     place = data.id.rpartition("/")[2] if data.source == "hub" and data.id else data.source
 
