@@ -1,4 +1,4 @@
-"""Find the decoder blocks of any trunk, and in each the places where neurons are read."""
+"""Locate a trunk's decoder blocks, and in each the modules whose neurons are read."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch import nn
 from probe.config import ModelConfig, Site
 from probe.errors import UserError
 
-# Names under which the architectures of transformers keep a block's MLP output projection and
-# its attention module, most particular first.
+# Names of a block's MLP output projection and attention module in the architectures of
+# transformers, most specific first.
 MLP_OUTPUTS = (
     "mlp.down_proj",  # Llama, Qwen, Mistral, Gemma, OLMo
     "mlp.c_proj",  # GPT-2
@@ -45,27 +45,27 @@ def find_blocks(trunk: nn.Module, model: ModelConfig) -> nn.ModuleList:
     Raises
     ------
     UserError
-        If none or several are found, naming the key that says where they are.
+        If there is no such list or several, naming the key to set.
     """
     if model.blocks is not None:
         blocks = _get(trunk, model.blocks)
         if not isinstance(blocks, nn.ModuleList):
             raise UserError(
-                f"model.blocks={model.blocks} is no list of blocks; it can be one of "
+                f"model.blocks={model.blocks} is not a list of blocks; choose from "
                 f"{', '.join(_lists(trunk)) or 'none'}"
             )
         return blocks
     layers = getattr(text_config(trunk), "num_hidden_layers", None)
-    found = {path: blocks for path, blocks in _lists(trunk).items() if len(blocks) == layers}
-    depth = min((path.count(".") for path in found), default=0)
-    outermost = [path for path in found if path.count(".") == depth]
+    lists = {path: blocks for path, blocks in _lists(trunk).items() if len(blocks) == layers}
+    depth = min((path.count(".") for path in lists), default=0)
+    outermost = [path for path in lists if path.count(".") == depth]
     if len(outermost) != 1:
         what = "several lists" if outermost else "no list"
         raise UserError(
             f"{type(trunk).__name__} has {what} of {layers} blocks; say which with model.blocks=, "
             f"one of {', '.join(outermost or _lists(trunk)) or 'none'}"
         )
-    return found[outermost[0]]
+    return lists[outermost[0]]
 
 
 def find_mlp_output(block: nn.Module, model: ModelConfig) -> nn.Module:
@@ -79,16 +79,16 @@ def find_attention(block: nn.Module, model: ModelConfig) -> nn.Module:
 
 
 def _member(
-    block: nn.Module, given: str | None, known: tuple[str, ...], key: str, site: Site
+    block: nn.Module, path: str | None, candidates: tuple[str, ...], key: str, site: Site
 ) -> nn.Module:
-    for path in [given] if given is not None else known:
-        member = _get(block, path)
+    for candidate in [path] if path is not None else candidates:
+        member = _get(block, candidate)
         if member is not None:
             return member
     children = ", ".join(name for name, _ in block.named_modules() if name)
-    wanted = f"{key}={given}" if given is not None else f"site={site.value}"
+    setting = f"{key}={path}" if path is not None else f"site={site.value}"
     raise UserError(
-        f"{wanted} finds no such part in {type(block).__name__}; give {key}=, one of {children}"
+        f"{setting} finds no such part in {type(block).__name__}; give {key}=, one of {children}"
     )
 
 

@@ -1,4 +1,4 @@
-"""What a user is told where a model's files cannot be had."""
+"""Error messages for a model whose files cannot be loaded."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _OR_LOCAL = "or give a local copy with model.path="
 
 
 def failure(where: str, revision: str | None, error: BaseException) -> str:
-    """Say in one line why a model's files could not be had, and what to do.
+    """Explain in one line why a model's files could not be loaded, and what to do.
 
-    The Hub's answer is looked for behind the error: transformers' own first line leaves it out.
+    The Hub's answer is among the causes of the error; transformers' own first line omits it.
 
     Examples
     --------
@@ -49,9 +49,11 @@ def failure(where: str, revision: str | None, error: BaseException) -> str:
         )
     if status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return f"the Hub answers {status} for {where}; try again later, {_OR_LOCAL}"
-    # transformers takes a file that broke off for one that is not there.
-    broke_off = _broken_off(error) if text.startswith("Can't load") else None
-    reason = (str(broke_off or error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    # transformers reports an interrupted download as a missing file.
+    interruption = _interruption(error) if text.startswith("Can't load") else None
+    reason = (
+        (str(interruption or error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    )
     at = f" at {revision}" if revision is not None else ""
     return (
         f"{where}{at} could not be loaded ({reason}); check the name and the network, {_OR_LOCAL}"
@@ -59,18 +61,18 @@ def failure(where: str, revision: str | None, error: BaseException) -> str:
 
 
 def _answer(error: BaseException | None) -> tuple[HfHubHTTPError | None, int | None]:
-    """Find what the Hub answered, and its status, among the causes of an error."""
+    """Return the Hub's answer and its status from among the causes of an error."""
     while error is not None:
         response = getattr(error, "response", None)
-        # A file that is neither at the Hub nor in the cache is an HTTP error without a response.
+        # A file that is neither on the Hub nor in the cache is an HTTP error without a response.
         if isinstance(error, HfHubHTTPError) and response is not None:
             return error, response.status_code
         error = error.__cause__ or error.__context__
     return None, None
 
 
-def _broken_off(error: BaseException | None) -> BaseException | None:
-    """Find what ended a connection, among the causes of an error."""
+def _interruption(error: BaseException | None) -> BaseException | None:
+    """Return the error that ended a connection from among the causes of an error."""
     while error is not None:
         if type(error).__module__.startswith("httpx"):
             return error

@@ -1,4 +1,4 @@
-"""The whole model, with its language-model head, for what needs logits."""
+"""The whole model with its language-model head, where logits are needed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def load_language_model(model: ModelConfig, device: torch.device) -> nn.Module:
     Raises
     ------
     UserError
-        If the model cannot be had, or has no language-model head.
+        If the model cannot be loaded or has no language-model head.
     """
     place = Place.of(model)
     dtype = getattr(torch, model.dtype.value)
@@ -28,6 +28,6 @@ def load_language_model(model: ModelConfig, device: torch.device) -> nn.Module:
         raise UserError(
             f"model={place.name}: the checkpoint has no language-model head "
             f"({min(report['missing_keys'])} is missing), which perplexities need; "
-            "take a causal language model, or leave data.perplexity out"
+            "use a causal language model, or leave out data.perplexity"
         )
     return settle(whole, device)

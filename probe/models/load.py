@@ -1,4 +1,4 @@
-"""Load a model's trunk and its tokenizer, trained or randomly initialised."""
+"""Load a model's trunk, pretrained or randomly initialised, and its tokenizer."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from probe.models.spread import settle, spread_options
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 BUNDLED = "bundled/"
-# What transformers, and the code of a model, raise for files that are not what they should be.
+# What transformers, and a model's own code, raise for invalid files.
 _BROKEN: tuple[type[Exception], ...] = (
     OSError, ValueError, LookupError, ImportError, TypeError, AttributeError, ArithmeticError,
     AssertionError, RuntimeError, SafetensorError,
     getattr(errors, "StrictDataclassError", OSError),  # older versions check no configuration
 )  # fmt: skip
-# A bar for every model that is read from the disk says nothing; downloads have their own. What its
-# report of missing and unused weights would tell is checked below.
+# A progress bar for reading a model from the disk is of no use, and downloads have their own; the
+# report of missing and unused weights is replaced by the checks below.
 transformers_logging.disable_progress_bar()
 transformers_logging.set_verbosity_error()
-# Where a repository has no safetensors, as some checkpoints of Pythia's training, transformers
-# would have a pull request opened in it that adds them.
+# Otherwise transformers would open a pull request that adds safetensors to repositories without
+# them, such as some training checkpoints of Pythia.
 os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "true")
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a model's files are, as transformers wants to be told."""
+    """Where a model's files are, and the options with which transformers loads them."""
 
     name: str
     where: str
@@ -50,32 +50,32 @@ class Place:
 
     @classmethod
     def of(cls, model: ModelConfig) -> Place:
-        """Find the local folder, the bundled one, or the Hub's repository."""
+        """Return the local folder, the bundled one or the Hub's repository."""
         where = model.path or str(model.id)
         if model.path is None and where.startswith(BUNDLED):
             where = str(ASSETS / where.removeprefix(BUNDLED))
             if not Path(where).is_dir():
-                raise UserError(f"model.id={model.id} does not come with probe; take bundled/tiny")
+                raise UserError(f"model.id={model.id} does not come with probe; use bundled/tiny")
         options: dict[str, Any] = {"trust_remote_code": model.trust_remote_code}
         if model.revision is not None:
             options["revision"] = model.revision
         return cls(model_name(model), where, options, model.pickle)
 
     def open(self, kind: Any, **more: Any) -> Any:
-        """Call `kind.from_pretrained`, wording what goes wrong for a user."""
-        with self.told():
+        """Call `kind.from_pretrained`, turning its errors into `UserError`."""
+        with self.as_user_error():
             return kind.from_pretrained(self.where, **self.options, **more)
 
     def make(self, config: Any, **more: Any) -> nn.Module:
-        """Make a trunk of a configuration, its weights drawn at random."""
+        """Make a trunk with random weights from a configuration."""
         trust = self.options["trust_remote_code"]
-        with self.told():
+        with self.as_user_error():
             trunk: nn.Module = AutoModel.from_config(config, trust_remote_code=trust, **more)
         return trunk
 
     @contextmanager
-    def told(self) -> Iterator[None]:
-        """Word what goes wrong for a user, whatever transformers makes of a broken file."""
+    def as_user_error(self) -> Iterator[None]:
+        """Turn whatever transformers raises for invalid files into a `UserError`."""
         try:
             yield
         except _BROKEN as error:
@@ -83,7 +83,7 @@ class Place:
             raise UserError(f"model={self.name}: {why}") from error
 
     def open_weights(self, kind: Any, **more: Any) -> Any:
-        """Load weights, from safetensors alone unless pickled ones were asked for."""
+        """Load weights, only from safetensors unless `model.pickle` is set."""
         return self.open(kind, use_safetensors=None if self.pickle else True, **more)
 
 
@@ -93,7 +93,7 @@ def load_config(model: ModelConfig) -> Any:
 
 
 def load_tokenizer(model: ModelConfig) -> Any:
-    """Load the tokenizer; it pads with the end-of-sequence token where it has no other."""
+    """Load the tokenizer; without a padding token it pads with the end-of-sequence token."""
     place = Place.of(model)
     tokenizer = place.open(AutoTokenizer)
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
@@ -115,15 +115,15 @@ def load_trunk(model: ModelConfig, init: InitConfig, device: torch.device) -> nn
         Which model, and its precision.
     init : InitConfig
         `pretrained` weights, or `random` ones of the same architecture, drawn on the CPU so that
-        a seed means the same on every device.
+        they do not depend on the device.
     device : torch.device
-        Where the model will run; with `model.device_map` random weights stay on the CPU, from where
-        `probe.distributed.spread` takes them.
+        Where the model will run; with `model.device_map` random weights stay on the CPU until
+        `probe.distributed.spread` moves them.
 
     Raises
     ------
     UserError
-        If the model cannot be had, or its checkpoint lacks weights of the trunk.
+        If the model cannot be loaded, or its checkpoint lacks weights of the trunk.
     """
     place = Place.of(model)
     dtype = getattr(torch, model.dtype.value)
@@ -149,36 +149,36 @@ def weights_bytes(model: ModelConfig) -> int:
 
 
 def _pretrained(place: Place, dtype: torch.dtype, spread: dict[str, Any]) -> Any:
-    """Load the trunk's weights, and refuse a checkpoint that is not whole."""
+    """Load the trunk's weights, and refuse an incomplete checkpoint."""
     options = {
         "dtype": dtype, "output_loading_info": True, "ignore_mismatched_sizes": True, **spread
     }  # fmt: skip
     trunk, report = place.open_weights(AutoModel, **options)
     if set(trunk.state_dict()) <= set(report["missing_keys"]):
-        # Before transformers 5 the trunk of Gemma 3 does not know the name that it has in a
+        # Before transformers 5 the trunk of Gemma 3 does not map the names of its weights in a
         # language model's checkpoint.
         trunk, report = place.open(AutoModel, key_mapping={r"^model\.": ""}, **options)
     if report["mismatched_keys"]:
         first = min(report["mismatched_keys"])
         name = first if isinstance(first, str) else first[0]  # transformers 5 adds the shapes
-        wanted = tuple(trunk.state_dict()[name].shape)
+        shape = tuple(trunk.state_dict()[name].shape)
         raise UserError(
-            f"model={place.name}: the checkpoint's {name} has not the shape {wanted} that "
-            "config.json wants; take the config.json that belongs to it"
+            f"model={place.name}: the checkpoint's {name} does not have the shape {shape} of "
+            "config.json; use the config.json that belongs to the checkpoint"
         )
     missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
     if missing:
         raise UserError(
             f"model={place.name}: the checkpoint lacks {len(missing)} weights of the model "
-            f"({missing[0]} first); take a whole checkpoint or init=random"
+            f"(the first is {missing[0]}); use a complete checkpoint or init=random"
         )
     return trunk
 
 
 def model_fingerprint(model: ModelConfig, init: InitConfig) -> str:
-    """Say which weights a run used: the Hub's commit, or a hash over a local folder's files.
+    """Identify a run's weights: the Hub's commit, or a hash over a local folder's files.
 
-    Weights that are drawn at random depend on the configuration alone, so only it is hashed.
+    Random weights depend only on the configuration, so only it is hashed.
     """
     place = Place.of(model)
     if not Path(place.where).is_dir():
@@ -192,7 +192,7 @@ def model_fingerprint(model: ModelConfig, init: InitConfig) -> str:
     digest = hashlib.sha256()
     for file in sorted({file for p in patterns for file in Path(place.where).glob(p)}):
         if not file.is_file():
-            raise UserError(f"model={place.name}: {file} is no file; put the model's own there")
+            raise UserError(f"model={place.name}: {file} is not a file; put the model's there")
         digest.update(file.name.encode())
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())

@@ -1,4 +1,4 @@
-"""How transformers is told to spread a model over devices, and what becomes of that."""
+"""Spreading a model over several devices with transformers' `device_map`."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ logger = logging.getLogger(__name__)
 
 
 def spread_options(model: ModelConfig, device: torch.device) -> dict[str, Any]:
-    """Return what `from_pretrained` is told of devices; nothing where there is one."""
+    """Return the options of `from_pretrained` for devices, none if there is one device."""
     if model.device_map is None:
         return {}
-    # A CPU that was asked for on a machine with GPUs.
-    alone = device.type == "cpu" and torch.accelerator.is_available()
-    return {"device_map": {"": "cpu"} if alone else model.device_map}
+    # The CPU was requested on a machine with GPUs.
+    cpu_only = device.type == "cpu" and torch.accelerator.is_available()
+    return {"device_map": {"": "cpu"} if cpu_only else model.device_map}
 
 
 def settle(module: nn.Module, device: torch.device) -> nn.Module:
-    """Make a model ready to run: on its device, or where it was spread to."""
+    """Return a model ready to run, on its device or spread over several."""
     device_map: Mapping[str, Any] | None = getattr(module, "hf_device_map", None)
     if device_map is None:
         module = module.to(device)
     else:
         refuse_disk(device_map)
-        tell(device_map)
+        log_spread(device_map)
     return module.eval().requires_grad_(False)
 
 
 def refuse_disk(device_map: Mapping[str, Any]) -> None:
-    """Refuse a model of which a part would be read from the disk again for every batch.
+    """Refuse a model part of which would be read from the disk for every batch.
 
     Raises
     ------
@@ -48,13 +48,13 @@ def refuse_disk(device_map: Mapping[str, Any]) -> None:
     if on_disk:
         raise UserError(
             f"model.device_map=auto would leave {len(on_disk)} parts of the model on the disk "
-            f"({on_disk[0]} first), to be read for every batch; take model.dtype=bfloat16, a "
+            f"({on_disk[0]} first), to be read for every batch; use model.dtype=bfloat16, a "
             "smaller model or a machine with more memory"
         )
 
 
-def tell(device_map: Mapping[str, Any]) -> None:
-    """Say where the parts of a model are."""
+def log_spread(device_map: Mapping[str, Any]) -> None:
+    """Report on which devices the parts of a model are."""
     parts = Counter(_name(device) for device in device_map.values())
     logger.info(
         "the model is spread: %s",

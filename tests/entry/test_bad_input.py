@@ -327,7 +327,7 @@ def test_a_model_that_cannot_be_read_is_answered_in_one_line(case: str, tmp_path
 def test_a_folder_in_the_place_of_the_weights_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").mkdir()
     model = ModelConfig(path=str(tmp_path), name="m")
-    refused(lambda: model_fingerprint(model, InitConfig()), "model=m: .*safetensors is no file")
+    refused(lambda: model_fingerprint(model, InitConfig()), "model=m: .*safetensors is not a file")
 
 
 def test_earlier_results_outlive_a_later_mistake(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_model_blocks_says_which_list(path: str) -> None:
 @pytest.mark.parametrize("path", ["nowhere", "core", "blocks.0"])
 def test_model_blocks_that_is_no_list_is_refused(path: str) -> None:
     trunk = Odd(blocks=2, core__inner=5)
-    with pytest.raises(UserError, match=rf"model\.blocks={path} is no list of blocks") as raised:
+    with pytest.raises(UserError, match=rf"model\.blocks={path} is not a list of blocks") as raised:
         find_blocks(trunk, ModelConfig(path="given", blocks=path))
     assert "blocks, core.inner" in str(raised.value)
 

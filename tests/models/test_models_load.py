@@ -155,7 +155,7 @@ def test_a_checkpoint_of_fewer_layers_is_refused(own: Path) -> None:
 def test_a_checkpoint_of_another_size_is_refused_in_a_line(own: Path) -> None:
     edit_config(own, intermediate_size=44)
     with pytest.raises(
-        UserError, match=r"=own: .*mlp\.\w+\.weight has not the shape \(\d+, \d+\) that"
+        UserError, match=r"=own: .*mlp\.\w+\.weight does not have the shape \(\d+, \d+\) of"
     ):
         load_trunk(ModelConfig(path=str(own)), PRETRAINED, CPU)
 
@@ -193,7 +193,7 @@ def test_a_folder_that_is_not_there_is_refused_with_what_to_check(tmp_path: Path
 
 
 def test_a_bundled_model_that_does_not_exist_is_answered_with_the_one_that_does() -> None:
-    with pytest.raises(UserError, match=r"bundled/huge .*take bundled/tiny"):
+    with pytest.raises(UserError, match=r"bundled/huge .*use bundled/tiny"):
         load_config(ModelConfig(id="bundled/huge"))
 
 
