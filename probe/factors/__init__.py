@@ -1,4 +1,4 @@
-"""Topologies of single examples, kept as their factors: tokens × neurons, not neurons²."""
+"""Topologies of single examples, stored as factors: tokens × neurons, not neurons²."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The topology of one example as its factor: standardised series, never neurons × neurons."""
+"""The topology of one example as a factor: its standardised series."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from probe.correlation import standardise
 class Factor:
     r"""Standardised activation series `Z`, whose topology is `A = Zᵀ Z`.
 
-    A product with the topology needs no topology: `A V = Zᵀ (Z V)`, in `4 T n d` operations for
+    A product with the topology needs no matrix: `A V = Zᵀ (Z V)`, in `4 T n d` operations for
     `n` neurons over `T` tokens and `V` of width `d`, instead of `2 n² d` and the `2 T n²` that make
     `A`. A neuron that is constant over the example has no correlations: its column of `Z`, and so
     its row, column and diagonal of `A`, are zero. The other diagonal entries are the squared
@@ -49,7 +49,7 @@ class Factor:
 
     @classmethod
     def stack(cls, factors: Sequence[Factor]) -> Factor:
-        """Put examples together; shorter ones get rows of zeros, which add nothing to `A`."""
+        """Stack examples, padding with rows of zeros, which add nothing to `A`."""
         series = [factor.series for factor in factors]
         return cls(torch.nn.utils.rnn.pad_sequence(series, batch_first=True))
 

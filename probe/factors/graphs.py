@@ -1,4 +1,4 @@
-"""Graphs that a network can send values along: a factor, the whole matrix, its strongest edges."""
+"""Graphs for message passing: a factor, the dense matrix, its strongest edges."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Graph(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Dense:
-    """Topologies as they are, shape (..., n_neurons, n_neurons)."""
+    """Dense topologies, shape (..., n_neurons, n_neurons)."""
 
     matrix: Tensor
 
@@ -34,10 +34,10 @@ class Dense:
 
 @dataclass(frozen=True, eq=False)
 class Sparse:
-    """The strongest edges of the topologies of some examples, side by side in one sparse matrix.
+    """The strongest edges of several examples' topologies, in one block-diagonal sparse matrix.
 
-    Its products cost `2 d` operations an edge, which are slower ones than those of a dense
-    product: it is worth it for a few hundredths of the edges, not for a tenth.
+    Its products cost `2 d` operations per edge, slower ones than those of a dense product: it pays
+    off for a few hundredths of the edges, not for a tenth.
 
     Attributes
     ----------
@@ -59,30 +59,30 @@ class Sparse:
         factor : Factor
             One example, `series` of shape (n_tokens, n_neurons). Its matrix is formed once.
         density, rule
-            As in `probe.topology.sparsify`; by the paper's rule entries stay whose |r| reaches the
+            As in `probe.topology.sparsify`; the paper's rule keeps entries whose |r| reaches the
             (100 - 100 density)th percentile of all n² entries (Zheng et al. 2025).
 
         Raises
         ------
         UserError
-            If there is no such rule or density.
+            If the rule or the density is invalid.
         """
-        kept = sparsify(factor.dense().cpu().numpy(), density, rule)
-        np.fill_diagonal(kept, factor.defined.cpu().numpy())
-        index = np.stack(kept.nonzero())
+        edges = sparsify(factor.dense().cpu().numpy(), density, rule)
+        np.fill_diagonal(edges, factor.defined.cpu().numpy())
+        index = np.stack(edges.nonzero())
         matrix = torch.sparse_coo_tensor(
             torch.from_numpy(index),
-            torch.from_numpy(kept[*index]),
-            kept.shape,
+            torch.from_numpy(edges[*index]),
+            edges.shape,
             device=factor.series.device,
             is_coalesced=True,
             check_invariants=False,
         )
-        return cls(matrix, len(kept))
+        return cls(matrix, len(edges))
 
     @classmethod
     def stack(cls, graphs: Sequence[Sparse]) -> Sparse:
-        """Put examples together."""
+        """Stack examples."""
         n, ends = graphs[0].n_neurons, np.cumsum([len(graph.matrix) for graph in graphs]).tolist()
         parts = zip([0, *ends], graphs, strict=False)
         index = torch.cat([graph.matrix.indices() + start for start, graph in parts], dim=1)
@@ -100,20 +100,20 @@ class Sparse:
 
 
 def quickest(graph: Graph, width: int, products: int) -> Graph:
-    """Replace factors by their matrices, formed now, where all products together cost less so.
+    """Replace factors by their matrices if all products together cost less.
 
     With `T` tokens, `n` neurons and `k` products of width `d` the factor takes `4 T n d k`
-    operations, the matrix `2 T n²` to be formed and `2 n² d k` to be used. It is the matrix where
-    `n (T + d k) < 2 T d k`, which is never where `n` is `2 d k` or more.
+    operations, the matrix `2 T n²` to form and `2 n² d k` to use. So the matrix is cheaper if
+    `n (T + d k) < 2 T d k`, and never if `n` is `2 d k` or more.
 
     Parameters
     ----------
     graph : Graph
-        What to send values along; anything but a `Factor` stays what it is.
+        Graph to use; only a `Factor` is replaced.
     width : int
         Columns of the values.
     products : int
-        Products to come, those of the backward pass included.
+        Number of products, including those of the backward pass.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Shards: files of a bounded size, each with the series of some examples in every layer."""
+"""Shards: files of bounded size, each with some examples' series in every layer."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from torch import Tensor
 from probe.factors.store import TOKENS
 from probe.system.files import atomic_write
 
-# Bytes of series after which a shard is written; it may be one example larger.
+# Bytes of series after which a shard is written; it can be one example larger.
 SHARD = 1 << 27
 
 
 class ShardWriter:
-    """Writes the examples of one rank, shard by shard, each whole or not at all.
+    """Writes the examples of one rank, shard by shard, each atomically.
 
     Parameters
     ----------
     folder : Path
         Where the shards go.
     rank : int
-        The rank, whose shards no other rank writes.
+        The rank that writes these shards.
     limit : int
         Bytes of series after which a shard is written.
 
@@ -37,12 +37,12 @@ class ShardWriter:
         self.folder, self.rank, self.limit = folder, rank, limit
         self.rows: list[tuple[int, int, int, int, int]] = []
         self._shard = self._start = self._bytes = 0
-        self._held: list[dict[str, Tensor]] = []
+        self._pending: list[dict[str, Tensor]] = []
 
     def add(self, example: int, tokens: Tensor, layers: dict[int, Tensor]) -> None:
         """Add an example: token ids and, by layer, series (n_tokens, n_neurons) as of `pack`."""
         series = {f"layer_{layer}": series.cpu() for layer, series in layers.items()}
-        self._held.append({TOKENS: tokens.int().cpu(), **series})
+        self._pending.append({TOKENS: tokens.int().cpu(), **series})
         self.rows.append((example, self.rank, self._shard, self._start, len(tokens)))
         self._start += len(tokens)
         self._bytes += sum(one.nbytes for one in series.values())
@@ -50,17 +50,17 @@ class ShardWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is held."""
-        if not self._held:
+        """Write the pending examples."""
+        if not self._pending:
             return
-        whole = {name: torch.cat([one[name] for one in self._held]) for name in self._held[0]}
+        whole = {name: torch.cat([one[name] for one in self._pending]) for name in self._pending[0]}
         with atomic_write(self.folder / shard_name(self.rank, self._shard)) as unfinished:
             save_file(whole, unfinished)
-        self._shard, self._start, self._bytes, self._held = self._shard + 1, 0, 0, []
+        self._shard, self._start, self._bytes, self._pending = self._shard + 1, 0, 0, []
 
 
 def shard_name(rank: int, shard: int) -> str:
-    """Name a file.
+    """Return the name of a shard's file.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def shard_name(rank: int, shard: int) -> str:
 
 
 def remove_shards(folder: Path) -> None:
-    """Remove what an interrupted run has left."""
+    """Remove the shards of an interrupted run."""
     for pattern in ("factors-*.safetensors", ".factors-*.part"):
         for file in folder.glob(pattern):
             file.unlink()

@@ -20,7 +20,7 @@ from probe.factors.factor import Factor
 
 INDEX = "factors.json"
 TOKENS = "tokens"
-# Over 64 to 512 tokens r errs by less than 3e-4; in bfloat16, of the same size, by 8 times as much.
+# Over 64 to 512 tokens the error of r is below 3e-4; in bfloat16, as large a type, 8 times that.
 STORED = torch.float16
 
 
@@ -33,15 +33,15 @@ class StoredExample:
     example : int
         Its number among the chosen examples, from 0.
     document, group : str
-        The document that it was cut from, and what that must share a side of a split with.
+        Its document, and the group that must be on one side of a split.
     subject, answer, labels
-        What is known of the document, see `probe.data.Document`.
+        Those of the document, see `probe.data.Document`.
     n_tokens : int
         Tokens of its series.
     shard : str
         File with its series.
     start : int
-        Number of its first token in the shard.
+        Index of its first token in the shard.
     """
 
     example: int
@@ -57,12 +57,12 @@ class StoredExample:
 
 @dataclass(frozen=True, eq=False)
 class FactorStore:
-    """Factors of every example and layer, which stay on disk until they are asked for.
+    """Factors of every example and layer, read from disk on demand.
 
     Attributes
     ----------
     folder : Path
-        Where they lie.
+        Folder of the factors.
     layers : tuple of int
         Layers stored.
     n_neurons : int
@@ -72,7 +72,7 @@ class FactorStore:
     computed : mapping
         The part of the configuration that the factors depend on.
     fingerprints : mapping
-        Which weights and which texts they were made of.
+        Fingerprints of the weights and the texts.
     """
 
     folder: Path
@@ -117,7 +117,7 @@ class FactorStore:
         size: int,
         device: torch.device | None = None,
     ) -> Iterator[tuple[list[int], Factor]]:
-        """Yield examples in the order given, `size` at a time, with their factors."""
+        """Yield examples in the given order, `size` at a time, with their factors."""
         for start in range(0, len(examples), size):
             some = list(examples[start : start + size])
             yield some, self.batch(some, layer, device)
@@ -140,17 +140,17 @@ class FactorStore:
         # Mapped into memory: only these rows are read.
         rows = slice(record.start, record.start + record.n_tokens)
         with safe_open(self.folder / record.shard, "pt") as shard:
-            found: Tensor = shard.get_slice(name)[rows]
-            return found
+            values: Tensor = shard.get_slice(name)[rows]
+            return values
 
 
 def open_factors(folder: str | os.PathLike[str]) -> FactorStore:
-    """Open what `write_factors` has written; nothing but the index is read.
+    """Open the factors that `write_factors` wrote; only the index is read.
 
     Raises
     ------
     UserError
-        If there are no factors, or a file of them is missing or cut short.
+        If there are no factors, or a file is missing or truncated.
     """
     place = Path(folder)
     if not (place / INDEX).is_file():
@@ -160,11 +160,11 @@ def open_factors(folder: str | os.PathLike[str]) -> FactorStore:
     try:
         index: dict[str, Any] = json.loads((place / INDEX).read_text())
     except ValueError:
-        raise UserError(f"{place / INDEX} is no JSON; write the factors again") from None
+        raise UserError(f"{place / INDEX} is not JSON; write the factors again") from None
     for name, size in index["shards"].items():
         file = place / name
         if not file.is_file() or file.stat().st_size != size:
-            raise UserError(f"{file} is missing or cut short; write the factors again")
+            raise UserError(f"{file} is missing or truncated; write the factors again")
     return FactorStore(
         folder=place,
         layers=tuple(index["layers"]),
@@ -176,7 +176,7 @@ def open_factors(folder: str | os.PathLike[str]) -> FactorStore:
 
 
 def pack(activations: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
-    """Standardise a batch and round it to what is stored: series of length √T, entries around 1.
+    """Standardise a batch and round it for storage: series of length √T, entries around 1.
 
     Parameters
     ----------
@@ -188,14 +188,14 @@ def pack(activations: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
     series : Tensor of float16, shape (n_examples, n_tokens, n_neurons)
         Zero at tokens that do not count and for constant neurons.
     finite : Tensor of bool, shape (n_examples,)
-        False where an activation is not.
+        False where an activation is not finite.
     """
-    found = standardise(activations, keep, keep.sum(dim=1).double().sqrt())
-    return found.series.to(STORED), found.finite
+    series, _, finite = standardise(activations, keep, keep.sum(dim=1).double().sqrt())
+    return series.to(STORED), finite
 
 
 def unpack(stored: Tensor) -> Tensor:
-    """Make series of length 1 again, which also undoes most of what rounding a sink's token did."""
+    """Restore series of length 1, which also undoes most of the rounding error of an outlier."""
     series = stored.float()
     length: Tensor = torch.linalg.vector_norm(series, dim=-2, keepdim=True)
     series /= length.masked_fill_(length == 0, 1)

@@ -35,27 +35,27 @@ logger = logging.getLogger(__name__)
 
 
 def write_factors(config: Config, folder: str | os.PathLike[str]) -> FactorStore:
-    """Read every example on every rank and keep its factor in each chosen layer.
+    """Store the factor of every example in each chosen layer; all ranks write.
 
-    What is there already is found again. The index is written last, so that a folder has all
-    factors or none. With several machines the folder must be one that all of them see.
+    Existing factors are reused. The index is written last, so that a folder has all factors or
+    none. Several machines need a folder that all of them see.
 
     Parameters
     ----------
     config : Config
-        Model, texts, `layers` and `site`; `average` has no meaning here, but for
-        `average.example`.
+        Model, texts, `layers` and `site`; of `average`, only `average.example` is used.
     folder : path
-        Where the factors go.
+        Folder for the factors.
 
     Raises
     ------
     UserError
-        If model or texts cannot be had, the disk is too small, or the folder has other factors.
+        If the model or the texts cannot be loaded, the disk is too small, or the folder holds
+        other factors.
     """
     place = Path(folder).resolve()
     documents = load_documents(config)
-    made_of: dict[str, Any] = {
+    identity: dict[str, Any] = {
         "computed": json.loads(json.dumps(computed(config))),
         "fingerprints": {
             "model": model_fingerprint(config.model, config.init),
@@ -63,20 +63,20 @@ def write_factors(config: Config, folder: str | os.PathLike[str]) -> FactorStore
         },
     }
     if (place / INDEX).exists():
-        return _find_again(place, made_of)
+        return _reuse(place, identity)
     place.mkdir(parents=True, exist_ok=True)
     remove_shards(place)
     request, examples = plan_extraction(config, documents, score=perplexities)
     payload = str(place).encode() + b"\0" + request.to_bytes()
     device = config.runtime.device
-    found = run_ranks("probe.factors.write:write", payload, request.processes, device)
-    records = _records(found["rows"], examples, documents)
+    result = run_ranks("probe.factors.write:write", payload, request.processes, device)
+    records = _records(result["rows"], examples, documents)
     shards = sorted({record.shard for record in records})
     index = {
         "format": 1,
         "layers": request.layers,
-        "n_neurons": int(found["n_neurons"]),
-        **made_of,
+        "n_neurons": int(result["n_neurons"]),
+        **identity,
         "shards": {name: (place / name).stat().st_size for name in shards},
         "examples": [asdict(record) for record in records],
     }
@@ -85,12 +85,12 @@ def write_factors(config: Config, folder: str | os.PathLike[str]) -> FactorStore
     return open_factors(place)
 
 
-def _find_again(place: Path, made_of: dict[str, Any]) -> FactorStore:
+def _reuse(place: Path, identity: dict[str, Any]) -> FactorStore:
     store = open_factors(place)
     before = {"computed": store.computed, "fingerprints": store.fingerprints}
     changed = [
         name
-        for part, values in made_of.items()
+        for part, values in identity.items()
         for name in values
         if before[part].get(name) != values[name]
     ]
@@ -99,25 +99,25 @@ def _find_again(place: Path, made_of: dict[str, Any]) -> FactorStore:
             f"{place} has the factors of another configuration ({', '.join(changed)} differ); "
             "give another folder, or remove it"
         )
-    logger.info("the factors in %s are there already", place)
+    logger.info("the factors in %s already exist", place)
     return store
 
 
 def _records(
     rows: Tensor, examples: Examples, documents: Iterable[Document]
 ) -> list[StoredExample]:
-    """Join where each example lies with what is known of its document."""
-    wanted = {example.document for example in examples.chosen}
-    known: dict[str, Document] = {}
+    """Join each example's place in the shards with its document's labels."""
+    names = {example.document for example in examples.chosen}
+    by_name: dict[str, Document] = {}
     for document in documents:
-        if document.name in wanted:
-            known[document.name] = document
-        if len(known) == len(wanted):
+        if document.name in names:
+            by_name[document.name] = document
+        if len(by_name) == len(names):
             break
     records = []
     for example, rank, shard, start, n_tokens in sorted(rows.tolist()):
         chosen = examples.chosen[example]
-        document = known[chosen.document]
+        document = by_name[chosen.document]
         records.append(
             StoredExample(
                 example=example,
@@ -135,7 +135,7 @@ def _records(
 
 
 def fetch(payload: bytes) -> None:
-    """Fetch the model that `write` is going to load; called once on every machine."""
+    """Download the model that `write` will load; called once per machine."""
     fetch_request(payload.partition(b"\0")[2])
 
 
@@ -152,7 +152,7 @@ def write(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     Returns
     -------
     dict of str to Tensor
-        On rank 0 `rows`, see `ShardWriter`, of all ranks, and `n_neurons`.
+        On rank 0 the `rows` of all ranks, see `ShardWriter`, and `n_neurons`.
 
     Raises
     ------
@@ -166,21 +166,21 @@ def write(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     if ranks.main:
         _refuse_disk(request, sum(widths), place)
     writer = ShardWriter(place, ranks.index)
-    held: dict[int, Tensor] = {}
+    packed_layers: dict[int, Tensor] = {}
 
-    def hold(batch: Batch, tensors: Tensors, layer: int, activations: Tensor) -> None:
-        if activations.device.type == "mps":  # has no float64, which standardising needs
+    def consume(batch: Batch, tensors: Tensors, layer: int, activations: Tensor) -> None:
+        if activations.device.type == "mps":  # standardising needs float64
             activations = activations.cpu()
-        held[layer], finite = pack(activations, tensors.keep.to(activations.device))
+        packed_layers[layer], finite = pack(activations, tensors.keep.to(activations.device))
         for row in (~finite).nonzero()[:1].flatten().tolist():
             raise request.not_finite(batch.members[row], layer)
 
-    for batch, tensors in loop.batches(hold):
+    for batch, tensors in loop.batches(consume):
         for row, member in enumerate(batch.members):
             keep = tensors.keep[row]
-            series = {layer: x[row][keep.to(x.device)] for layer, x in held.items()}
+            series = {layer: x[row][keep.to(x.device)] for layer, x in packed_layers.items()}
             writer.add(member, tensors.tokens[row][keep], series)
-        held.clear()
+        packed_layers.clear()
     writer.flush()
     rows = {"rows": torch.tensor(writer.rows, dtype=torch.long).view(-1, 5)}
     every = [rows, *ranks.collect(rows)]
@@ -198,6 +198,6 @@ def _refuse_disk(request: Request, neurons: int, place: Path) -> None:
     )  # fmt: skip
     if needed > free:
         raise UserError(
-            f"the factors take {needed / 1e9:.3g} GB and {place} has {free / 1e9:.3g} GB free; "
-            "take fewer layers, a smaller data.limit, or another folder"
+            f"the factors need {needed / 1e9:.3g} GB, but {place} has {free / 1e9:.3g} GB free; "
+            "use fewer layers, a smaller data.limit, or another folder"
         )

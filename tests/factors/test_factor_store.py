@@ -160,13 +160,13 @@ def test_damage_is_seen_when_factors_are_opened(config: Config, tmp_path: Path) 
     [shard] = tmp_path.glob("*.safetensors")
     whole = shard.read_bytes()
     shard.write_bytes(whole[:-1])
-    with pytest.raises(UserError, match="is missing or cut short; write the factors again"):
+    with pytest.raises(UserError, match="is missing or truncated; write the factors again"):
         api.open_factors(tmp_path)
     shard.unlink()
-    with pytest.raises(UserError, match="is missing or cut short; write the factors again"):
+    with pytest.raises(UserError, match="is missing or truncated; write the factors again"):
         api.open_factors(tmp_path)
     (tmp_path / INDEX).write_text("{")
-    with pytest.raises(UserError, match=r"factors\.json is no JSON; write the factors again"):
+    with pytest.raises(UserError, match=r"factors\.json is not JSON; write the factors again"):
         api.open_factors(tmp_path)
 
 
@@ -174,7 +174,7 @@ def test_a_disk_that_is_too_small_is_refused_before_the_model_is_run(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(write.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000}))
-    with pytest.raises(UserError, match=r"^the factors take .* GB and .* has 1e-06 GB free; take"):
+    with pytest.raises(UserError, match=r"^the factors need .* GB, but .* has 1e-06 GB free; use"):
         api.write_factors(config, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
