@@ -1,4 +1,4 @@
-"""Ranks: the only importer of accelerate."""
+"""Ranks: processes that share an extraction. Only this package imports accelerate."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ __all__ = [
 
 
 def n_ranks(num_processes: int | None, device: str) -> int:
-    """Count the ranks a run will have: those there are, those asked for, or one a GPU.
+    """Return the number of ranks of a run: existing ones, those requested, or one per GPU.
 
     Parameters
     ----------
     num_processes : int or None
-        `launch.num_processes`; None asks for one for every GPU, else one.
+        `launch.num_processes`; None means one per GPU, or one without GPUs.
     device : str
         `runtime.device`.
     """
@@ -45,15 +45,15 @@ def n_ranks(num_processes: int | None, device: str) -> int:
 def run_ranks(name: str, payload: bytes, num_processes: int | None, device: str) -> Result:
     """Run `module:function` on every rank and return what rank 0 returns.
 
-    One rank runs in this process; several are started here, unless torchrun or accelerate has
-    started them already.
+    A single rank runs in this process; several are started here, unless torchrun or accelerate
+    has started them.
 
     Parameters
     ----------
     name : str
-        The work, `module:function`, called with the payload and its `Ranks`.
+        The function, `module:function`, called with the payload and its `Ranks`.
     payload : bytes
-        What to work on, the same for all.
+        Its input, the same on all ranks.
     num_processes, device
         See `n_ranks`.
 
@@ -71,7 +71,7 @@ def run_ranks(name: str, payload: bytes, num_processes: int | None, device: str)
         if find_device(device).type == "cuda" and size > torch.cuda.device_count():
             raise UserError(
                 f"launch.num_processes={size} is more than the {torch.cuda.device_count()} GPUs of "
-                "this machine; give as many or fewer, or runtime.device=cpu"
+                "this machine; use at most as many, or runtime.device=cpu"
             )
         return launch(name, payload, size, device)
     return find_work(name)(payload, this_rank(device))

@@ -17,9 +17,8 @@ from probe.system.logs import VARIABLE, file_handler
 
 
 def main(place: Path) -> int:
-    """Do the work described in a folder, and leave the result or the error there."""
-    # The driver decides what an interrupt means (Ctrl-C is ignored from the start); a child ends
-    # when the driver does.
+    """Run the function described in a folder, and write the result or the error there."""
+    # The driver handles Ctrl-C, which is ignored here; a child ends when the driver does.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_driver, daemon=True).start()
     logging.basicConfig(
@@ -44,7 +43,7 @@ def main(place: Path) -> int:
         unfinished = place / f"error-{os.environ['RANK']}.part"
         unfinished.write_text(json.dumps(report))
         unfinished.rename(unfinished.with_suffix(".json"))
-        # Without a word to the group: the others are inside a collective, the driver ends them.
+        # Without leaving the group: the others are inside a collective, and the driver ends them.
         os._exit(1)
     return 0
 
@@ -67,7 +66,7 @@ def _work(place: Path) -> None:
 
 
 def _end_with_driver() -> None:
-    # Not through sys.stdin: its lock, held here, would abort the interpreter's own end.
+    # Not through sys.stdin, whose lock would abort the interpreter's shutdown.
     while os.read(0, 1):
         continue
     os._exit(1)

@@ -1,4 +1,4 @@
-"""A model spread over all the devices of this process."""
+"""A model spread over all devices of this process."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from torch import nn
 
 
 def spread(module: nn.Module, device: torch.device) -> nn.Module:
-    """Spread a model that is in host memory, as `from_pretrained` does with one on the disk.
+    """Spread a model from host memory, as `from_pretrained` does with one on the disk.
 
     Parameters
     ----------
     module : nn.Module
         A model of transformers.
     device : torch.device
-        Where the process runs; on a CPU the model stays there.
+        Device of the process; on a CPU the model stays there.
 
     Raises
     ------
     UserError
-        If a part of it would have to stay on the disk.
+        If a part would have to stay on the disk.
     """
-    # It imports transformers, which reads then whether this rank is to stay off the network.
+    # Imports transformers, which reads at import whether this rank may use the network.
     from probe.models import refuse_disk, settle
 
     if device.type == "cpu":

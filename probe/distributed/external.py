@@ -1,7 +1,7 @@
-"""Ranks that torchrun or `accelerate launch` has started: rank 0 leads, the others follow.
+"""Ranks started by torchrun or `accelerate launch`: rank 0 leads, the others follow.
 
-Only rank 0 composes, writes and logs. The others wait for a message with the name of a function
-and its payload, run it, and wait again, until an empty message sends them home; so a sweep works.
+Only rank 0 composes, writes and logs. The others wait for a message with a function's name and
+payload, run it and wait again, until an empty message ends them; so a sweep works.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ logger = logging.getLogger(__name__)
 
 
 def follows() -> bool:
-    """Whether this process is a rank other than 0 of an external launch."""
+    """Return whether this process is a rank other than 0 of an external launch."""
     return world_size() > 1 and os.environ.get("RANK", "0") != "0"
 
 
 def follow() -> None:
-    """Do what rank 0 says until it says to stop."""
+    """Run the functions that rank 0 names until it ends the ranks."""
     if not _fetches():
-        # Read when transformers is imported, which nothing has done so far.
+        # Read when transformers is imported, which has not happened yet.
         os.environ["HF_HUB_OFFLINE"] = "1"
     import_module("probe.models")  # takes seconds; meanwhile rank 0 reads the texts
     while message := _broadcast(b""):
@@ -41,9 +41,9 @@ def follow() -> None:
 
 
 def lead(name: str, payload: bytes, device: str) -> Result:
-    """Tell the followers to run a function, run it too, and return this rank's result.
+    """Run a function on all ranks, and return this rank's result.
 
-    What all need is fetched before: if it cannot be had, the followers never hear of the work.
+    Downloads come first: if they fail, the followers are not started.
     """
     fetch(name, payload)
     _broadcast(b"\0".join([name.encode(), device.encode(), payload]))
@@ -51,14 +51,14 @@ def lead(name: str, payload: bytes, device: str) -> Result:
 
 
 def release() -> None:
-    """Send the followers home; of no effect unless this is rank 0 of an external launch."""
+    """End the followers, if this is rank 0 of an external launch."""
     if world_size() > 1 and not follows():
         _broadcast(b"")
         leave()
 
 
 def _fetches() -> bool:
-    """Whether this is the rank that fetches for all on its machine."""
+    """Return whether this rank downloads for all on its machine."""
     return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
@@ -69,7 +69,7 @@ def _run(name: str, payload: bytes, device: str) -> Result:
         dist.barrier(group=join())
         return find_work(name)(payload, this_rank(device))
     except Exception as error:
-        # The other ranks wait inside a collective: only ending the process ends the launch.
+        # The other ranks wait inside a collective: only the end of the process ends the launch.
         get_error_handler().record_exception(error)
         rank = os.environ["RANK"]
         if isinstance(error, UserError):
@@ -82,7 +82,7 @@ def _run(name: str, payload: bytes, device: str) -> Result:
 
 
 def _broadcast(message: bytes) -> bytes:
-    """Send bytes from rank 0 to all; the others pass anything and get what rank 0 sent."""
+    """Return on every rank the bytes that rank 0 passes; the others may pass anything."""
     group = join()
     length = torch.tensor([len(message)])
     dist.broadcast(length, src=0, group=group)

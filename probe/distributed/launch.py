@@ -1,7 +1,7 @@
-"""Start local ranks as plain processes under torchrun's environment contract.
+"""Start local ranks as plain processes with torchrun's environment variables.
 
-Other ways to start them leave orphans, hang on Ctrl-C, or bury the rank's own error; here the
-driver hosts the store, watches its children, and they watch it.
+Other launchers leave orphans, hang on Ctrl-C or hide a rank's own error; here the driver hosts the
+store and watches its children, and they watch it.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from safetensors.torch import load_file
 from probe.distributed.work import Result, fetch
 from probe.errors import RankError, UserError
 
-# After the first death, the time for the others to report theirs.
+# Seconds for the other ranks to report their errors after the first one ends.
 _GRACE = 0.3
 _POLL = 0.05
-# For ranks that are to end: a batch may be in work, and sums have to be written. Seconds.
+# Seconds for ranks to end: they finish the current batch and write their sums.
 PATIENCE = 15.0
 
 
 def launch(name: str, payload: bytes, size: int, device: str) -> Result:
     """Run `name` on `size` new local processes and return the result of rank 0.
 
-    What they need is fetched first: a network is asked once, and its refusal told once.
+    Downloads come first, so that the network is used, and its failure reported, only once.
 
     Raises
     ------
     UserError
-        If a rank raised one, or what they need cannot be had.
+        If a rank raised one, or a download fails.
     RankError
         If a rank failed otherwise, or was killed.
     """
@@ -71,8 +71,7 @@ def _children(place: Path, size: int, port: int) -> Iterator[list[subprocess.Pop
                     subprocess.Popen(
                         [sys.executable, "-m", "probe.distributed.child", str(place)],
                         env=_environment(rank, size, port),
-                        # Held open: a child whose standard input ends knows that the driver is
-                        # gone.
+                        # Kept open: a child ends when its standard input does.
                         stdin=subprocess.PIPE,
                         stdout=output,
                         stderr=output,
@@ -84,7 +83,7 @@ def _children(place: Path, size: int, port: int) -> Iterator[list[subprocess.Pop
 
 
 def _end(children: list[subprocess.Popen[bytes]]) -> None:
-    """Ask all to end, which they do once they have kept their sums; make those end that do not."""
+    """Terminate all ranks, which save their sums first; kill those that take too long."""
     deadline = time.monotonic() + PATIENCE
     try:
         for child in children:
@@ -94,7 +93,7 @@ def _end(children: list[subprocess.Popen[bytes]]) -> None:
     except subprocess.TimeoutExpired:
         pass
     finally:
-        # Also where a second Ctrl-C ends the wait.
+        # Also if a second Ctrl-C ends the wait.
         for child in children:
             child.kill()
             child.wait()
@@ -102,7 +101,7 @@ def _end(children: list[subprocess.Popen[bytes]]) -> None:
 
 @contextmanager
 def _not_interrupted() -> Iterator[None]:
-    """Let processes that are started meanwhile ignore Ctrl-C; the driver decides what it means."""
+    """Start processes that ignore Ctrl-C, which the driver handles."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -134,16 +133,16 @@ def _environment(rank: int, size: int, port: int) -> dict[str, str]:
 
 
 def _failure(place: Path, children: list[subprocess.Popen[bytes]]) -> Exception:
-    """Name the rank that died silently, else the one that reported first."""
+    """Return the error of a rank that died silently, else of the one that reported first."""
     size = len(children)
     for rank, child in enumerate(children):
         code = child.poll()
         if code not in (None, 0) and not (place / f"error-{rank}.json").exists():
             log = place / f"rank-{rank}.log"
-            said = log.read_text(errors="replace").strip().splitlines()[-1:] if rank else []
+            last_line = log.read_text(errors="replace").strip().splitlines()[-1:] if rank else []
             died = f"was killed by signal {-code}" if code < 0 else f"exit {code}"
             died += " (out of memory?)" if code == -signal.SIGKILL else ""
-            return RankError(": ".join([f"rank {rank} of {size}", died, *said]))
+            return RankError(": ".join([f"rank {rank} of {size}", died, *last_line]))
     errors = [json.loads(file.read_text()) for file in place.glob("error-*.json")]
     first = min(errors, key=lambda error: error["time"])
     if first["user"]:

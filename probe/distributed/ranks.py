@@ -1,4 +1,4 @@
-"""The ranks that share an extraction: who am I, which device is mine, hand sums to rank 0."""
+"""The ranks of an extraction: this rank's index and device, collecting sums on rank 0."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from torch import Tensor
 
 from probe.errors import UserError
 
-# Followers idle while rank 0 computes measures, and shares can be uneven: never time out on that.
+# Followers idle while rank 0 computes measures, and shares can be uneven: never time out.
 _PATIENCE = timedelta(days=30)
 _POLL = 0.05  # seconds
 
 
 def world_size() -> int:
-    """Count the processes that torchrun or accelerate has started, 1 without either."""
+    """Return the number of processes started by torchrun or accelerate, 1 without either."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 @cache
 def join() -> Any:
-    """Join the process group once a process; return the group that carries sums and messages.
+    """Join the process group once per process; return the group for sums and messages.
 
-    The group is gloo whatever the devices are: sums are float64 on the host, and one reduction a
-    run costs nothing.
+    The group is gloo on all devices: sums are float64 on the host, and one reduction per run costs
+    nothing.
     """
-    # accelerate knows no process groups on Apple's GPUs: to it such ranks are CPU ranks.
+    # accelerate has no process groups on Apple's GPUs: such ranks are CPU ranks to it.
     PartialState(cpu=not torch.cuda.is_available(), timeout=_PATIENCE)
     return dist.new_group(backend="gloo", timeout=_PATIENCE)
 
 
 def leave() -> None:
-    """Leave the group together, or a rank that is quicker aborts the others."""
+    """Leave the group together; a rank that left earlier would abort the others."""
     dist.barrier(group=join())
     PartialState().destroy_process_group()
 
@@ -53,7 +53,7 @@ class Ranks:
     Attributes
     ----------
     index, size : int
-        This rank, from 0, and how many there are.
+        This rank, from 0, and the number of ranks.
     device : torch.device
         Where this rank runs the model.
     """
@@ -65,11 +65,11 @@ class Ranks:
 
     @property
     def main(self) -> bool:
-        """Whether this is the rank that writes."""
+        """Return whether this is the rank that writes."""
         return self.index == 0
 
     def count(self, examples: int, tokens: int, run: str) -> tuple[int, int]:
-        """Report examples and tokens done here; return how many all ranks have done so far."""
+        """Add this rank's finished examples and tokens; return the totals of all ranks."""
         if self.size == 1:
             self._done = self._done[0] + examples, self._done[1] + tokens
             return self._done
@@ -78,9 +78,9 @@ class Ranks:
         return int(done), int(store.add(f"probe/{run}/tokens", tokens))
 
     def meet(self, run: str, go_on: Callable[[], bool]) -> None:
-        """Wait until all ranks are here, asking meanwhile whether to go on.
+        """Wait until all ranks are here or `go_on` returns False.
 
-        Inside a collective, where ranks would wait otherwise, Python hears no signal.
+        In a collective, the usual way to wait, Python does not handle signals.
         """
         if self.size == 1:
             return
@@ -90,7 +90,7 @@ class Ranks:
             time.sleep(_POLL)
 
     def collect(self, state: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
-        """Yield on rank 0 what every other rank passes, in the order of the ranks."""
+        """Yield on rank 0 the states of the other ranks, in their order."""
         if self.size == 1:
             return
         group = join()
@@ -108,7 +108,7 @@ class Ranks:
 
 
 def this_rank(device: str) -> Ranks:
-    """Work out this process's rank and device (`runtime.device`).
+    """Return this process's rank and device (`runtime.device`).
 
     Raises
     ------
@@ -124,50 +124,50 @@ def this_rank(device: str) -> Ranks:
         )
     else:
         index, size, local = 0, 1, 0
-    found = find_device(device, local)
-    if found.type == "cuda":
-        torch.cuda.set_device(found)
-    return Ranks(index, size, found)
+    own = find_device(device, local)
+    if own.type == "cuda":
+        torch.cuda.set_device(own)
+    return Ranks(index, size, own)
 
 
 def find_device(device: str, local: int = 0) -> torch.device:
-    """Turn `auto`, `cpu`, `cuda`, `cuda:1`, `mps` into a device, one GPU for each local rank."""
+    """Turn `auto`, `cpu`, `cuda`, `cuda:1`, `mps` into a device, one GPU per local rank."""
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     if device == "auto":
         device = accelerator.type if accelerator is not None else "cpu"
     try:
-        found = torch.device(device)
+        chosen = torch.device(device)
     except RuntimeError:
-        raise UserError(f"runtime.device={device} is no device; take auto, cpu or cuda") from None
-    if found.type != "cpu" and (accelerator is None or accelerator.type != found.type):
+        raise UserError(f"runtime.device={device} is not a device; use auto, cpu or cuda") from None
+    if chosen.type != "cpu" and (accelerator is None or accelerator.type != chosen.type):
         has = accelerator.type if accelerator is not None else "cpu"
         raise UserError(f"runtime.device={device} is not on this machine, which has {has}")
-    if found.type == "cuda":
-        index = found.index if found.index is not None else local % torch.cuda.device_count()
+    if chosen.type == "cuda":
+        index = chosen.index if chosen.index is not None else local % torch.cuda.device_count()
         if index >= torch.cuda.device_count():
             raise UserError(
                 f"runtime.device={device} is not on this machine, "
                 f"which has cuda:0 to cuda:{torch.cuda.device_count() - 1}"
             )
-        found = torch.device("cuda", index)
-    return found
+        chosen = torch.device("cuda", index)
+    return chosen
 
 
 def machine(device: str) -> tuple[str, int]:
-    """Name the device of this process, and count its threads.
+    """Return the name of this process's device and its number of threads.
 
-    Sums of single precision depend on both, in their last bits.
+    The last bits of float32 sums depend on both.
 
     Parameters
     ----------
     device : str
         `runtime.device`.
     """
-    found = find_device(device)
+    own = find_device(device)
     name = torch.backends.cpu.get_cpu_capability()
-    if found.type == "cuda":
-        name = torch.cuda.get_device_name(found)
-    return f"{found.type} ({name})", torch.get_num_threads()
+    if own.type == "cuda":
+        name = torch.cuda.get_device_name(own)
+    return f"{own.type} ({name})", torch.get_num_threads()
 
 
 def _on_host(state: dict[str, Tensor]) -> dict[str, Tensor]:

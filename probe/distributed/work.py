@@ -1,7 +1,7 @@
-"""Names of functions that ranks run.
+"""The functions that ranks run, by name.
 
-A module of such a function may also have `fetch(payload)`. It is called once on every machine,
-before its ranks start to work, and leaves in the cache whatever they would ask a network for.
+Their module may also have `fetch(payload)`, which is called once per machine before its ranks
+start, and downloads everything they need.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 from probe.distributed.ranks import Ranks
 
 Result: TypeAlias = dict[str, Tensor]
-# Work gets a payload and its place among the ranks; only what rank 0 returns is used.
+# Called with a payload and the process's `Ranks`; only rank 0's result is used.
 Work: TypeAlias = Callable[[bytes, Ranks], Result]
 
 
@@ -27,7 +27,7 @@ def find_work(name: str) -> Work:
 
 
 def fetch(name: str, payload: bytes) -> None:
-    """Fetch what work of this name needs, where its module says how."""
+    """Download what a function needs, if its module has a `fetch`."""
     module = import_module(name.partition(":")[0])
     if hasattr(module, "fetch"):
         module.fetch(payload)

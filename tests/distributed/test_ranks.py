@@ -167,6 +167,6 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: None)
     with pytest.raises(UserError, match=r"runtime.device=cuda is not on this machine"):
         find_device("cuda")
-    with pytest.raises(UserError, match=r"runtime.device=gpu is no device; take auto, cpu"):
+    with pytest.raises(UserError, match=r"runtime.device=gpu is not a device; use auto, cpu"):
         find_device("gpu")
     assert find_device("auto") == torch.device("cpu")
