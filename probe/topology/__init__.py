@@ -1,4 +1,4 @@
-"""The result: averaged correlation matrices, their edges, their noise. NumPy only."""
+"""The result: averaged correlation matrices, their edges and reliability. NumPy only."""
 
 from __future__ import annotations
 

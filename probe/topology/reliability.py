@@ -1,4 +1,4 @@
-"""How far a topology can be trusted: chance, noise, and agreement between halves. NumPy only."""
+"""Reliability of a topology: chance level, noise, split-half correlation. NumPy only."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# Bounds of the bins in which a null's correlations are counted.
+# Edges of the histogram bins of a null's correlations.
 BINS = np.linspace(-1, 1, 201)
 QUANTILES = (0.5, 0.95, 0.99, 0.999)
 
 
 @dataclass(frozen=True)
 class Null:
-    """Topologies of the same series, each shifted circularly by itself over every example.
+    """The null model: topologies of the same series, each shifted circularly within every example.
 
-    A shift keeps a series' values and autocorrelation and ends its correspondence with the others.
+    A shift keeps a series' values and autocorrelation, but not its alignment with the others.
 
     Attributes
     ----------
     shifts : int
-        Number of shifted topologies, taken together below.
+        Number of shifted topologies, pooled below.
     mean_abs_r, mean_r2 : float
         Mean of |r| and r² over pairs of different neurons, dimensionless.
     quantiles : dict of str to float
@@ -38,37 +38,38 @@ class Null:
 
     @classmethod
     def of(cls, shifted: list[NDArray[np.float64]]) -> Null:
-        """Sum up the shifted topologies, each given as r of every pair of different neurons."""
+        """Summarise shifted topologies, each as r of every pair of different neurons."""
         r = np.concatenate(shifted)
         magnitude = np.abs(r)
-        found = np.quantile(magnitude, QUANTILES) if r.size else np.zeros(len(QUANTILES))
+        values = np.quantile(magnitude, QUANTILES) if r.size else np.zeros(len(QUANTILES))
         return cls(
             shifts=len(shifted),
             mean_abs_r=float(magnitude.mean()) if r.size else 0.0,
             mean_r2=float((r**2).mean()) if r.size else 0.0,
-            quantiles={str(q): float(value) for q, value in zip(QUANTILES, found, strict=True)},
+            quantiles={str(q): float(value) for q, value in zip(QUANTILES, values, strict=True)},
             counts=np.histogram(r, bins=BINS)[0].tolist(),
         )
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """What is known of a topology's noise.
+    """The reliability of a topology.
 
     Attributes
     ----------
     tokens : int
-        Tokens that it is made of.
+        Tokens that it was computed from.
     noise : float
         Variance of an entry if all series were independent white noise, see `white_noise`.
     split_half : float or None
-        Pearson correlation between the entries of the topologies of two halves of the documents.
+        Split-half correlation: Pearson's r between the entries of the topologies of two halves of
+        the documents.
     halves : list of dict
-        Numbers of the two halves' topologies, by the names of `measures.numbers`; perhaps none.
+        Measures of the two halves' topologies by name, or empty.
     layer_agreement : dict of str to float
-        For a mean over layers, each layer's correlation with it over a sample of neurons.
+        Correlation of each layer with the mean over layers, over a sample of neurons.
     null : Null or None
-        The circular-shift null, where one was asked for.
+        The circular-shift null, if requested.
     """
 
     tokens: int
@@ -85,13 +86,13 @@ class Reliability:
 
     @property
     def full_length(self) -> float | None:
-        """Correlation to expect with a second topology of as many documents (Spearman-Brown)."""
+        """Expected correlation with a second topology of as many documents (Spearman-Brown)."""
         half = self.split_half
         return None if half is None else 2 * half / (1 + half) if half > -1 else -1.0
 
     @classmethod
     def from_record(cls, record: dict[str, object] | None) -> Reliability | None:
-        """Rebuild from what `dataclasses.asdict` made, as read from a manifest."""
+        """Rebuild from a manifest's record, made by `dataclasses.asdict`."""
         if record is None:
             return None
         rest = dict(record)
@@ -102,9 +103,9 @@ class Reliability:
 def white_noise(freedom: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
     """Variance of the weighted mean of examples' correlations between independent white series.
 
-    A correlation over T tokens has variance `1/(T - 1)` then (its Fisher z `1/(T - 3)`, a share
-    of pooled tokens `1/T`), so that the mean has `Σ w²/f / (Σ w)²`. Layers of an example count as
-    one, as they share most of what they carry.
+    A correlation over T tokens then has variance `1/(T - 1)` (its Fisher z `1/(T - 3)`, a share of
+    pooled tokens `1/T`), so the mean has `Σ w²/f / (Σ w)²`. The layers of an example count as one,
+    because they are strongly correlated.
 
     Parameters
     ----------
@@ -122,7 +123,7 @@ def white_noise(freedom: NDArray[np.float64], weights: NDArray[np.float64]) -> f
 
 
 def debiased_r2(mean_r2: float, noise: float) -> float:
-    """Take the noise out of a mean of r²: `(r² - v)/(1 - v)`, ((T-1)r² - 1)/(T-2) for one example.
+    """Remove the noise from a mean of r²: `(r² - v)/(1 - v)`, ((T-1)r² - 1)/(T-2) for one example.
 
     Examples
     --------
@@ -133,7 +134,7 @@ def debiased_r2(mean_r2: float, noise: float) -> float:
 
 
 def correlate_entries(first: NDArray[np.float64], second: NDArray[np.float64]) -> float | None:
-    """Pearson correlation between two vectors of entries; None where one of them is constant."""
+    """Pearson correlation between two vectors of entries; None if one is constant."""
     if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
     return float(np.corrcoef(first, second)[0, 1])

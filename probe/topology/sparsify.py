@@ -23,20 +23,20 @@ def sparsify(
         Share to keep, above 0 and up to 1.
     rule : str
         `pairs`: the `round(density · n(n-1)/2)` pairs of different neurons with the largest |r|.
-        Of pairs that tie for the last places, those of smaller first, then second, neuron stay.
+        Ties are broken by the smaller first, then second, neuron.
         `paper`: entries whose |r| reaches the (100 - 100 density)th percentile of all n² entries,
-        the diagonal included (Zheng et al. 2025), so that somewhat fewer pairs stay.
+        the diagonal included (Zheng et al. 2025), which keeps somewhat fewer pairs.
 
     Returns
     -------
     ndarray of float32, shape (n_neurons, n_neurons)
-        r where it was kept, 0 elsewhere and on the diagonal; symmetric. A correlation of exactly 0
-        is no edge at any density.
+        r of the kept pairs, 0 elsewhere and on the diagonal; symmetric. A correlation of exactly 0
+        is never an edge.
 
     Raises
     ------
     UserError
-        If there is no such rule or density.
+        If the rule or the density is invalid.
 
     Examples
     --------
@@ -47,17 +47,17 @@ def sparsify(
     """
     if rule not in _RULES:
         raise UserError(
-            f"no density rule '{rule}'{nearest(rule, _RULES)}; give one of {', '.join(_RULES)}"
+            f"no density rule '{rule}'{nearest(rule, _RULES)}; choose one of {', '.join(_RULES)}"
         )
     if not 0 < density <= 1:
-        raise UserError(f"a density is above 0 and up to 1, not {density:g}")
+        raise UserError(f"a density must be above 0 and up to 1, not {density:g}")
     upper = ~np.tri(len(matrix), dtype=bool)
     pairs = matrix[upper]
     keep = _RULES[rule](matrix, np.abs(pairs), density)
-    kept = np.zeros_like(matrix, dtype=np.float32)
-    kept[upper] = np.where(keep, pairs, 0)
-    kept += kept.T
-    return kept
+    edges = np.zeros_like(matrix, dtype=np.float32)
+    edges[upper] = np.where(keep, pairs, 0)
+    edges += edges.T
+    return edges
 
 
 def _strongest_pairs(
@@ -77,8 +77,8 @@ def _above_percentile(
 ) -> NDArray[np.bool_]:
     if not len(pairs):
         return np.zeros(0, dtype=bool)
-    # What reaches a percentile between two entries is the larger one and what is above it.
-    # Rounding keeps the float error of a density like 0.825 from passing over an entry.
+    # A percentile between two entries is reached by the larger one and all above it. Rounding keeps
+    # the float error of a density like 0.825 from skipping an entry.
     rank = ceil(round((1 - density) * (matrix.size - 1), 6))
     reaches: NDArray[np.bool_] = pairs >= np.partition(np.abs(matrix), rank, axis=None)[rank]
     return reaches

@@ -1,4 +1,4 @@
-"""The result: an averaged correlation matrix with all that is needed to read it. NumPy only."""
+"""The result: an averaged correlation matrix with its provenance. NumPy only."""
 
 from __future__ import annotations
 
@@ -28,31 +28,32 @@ class Topology:
         Correlations, dimensionless; 0 in rows of undefined neurons. Symmetric with a diagonal of
         1, unless `kind` is `cross`.
     name : str
-        `all_layers`, `layer_12`, `cross_layer_3_7` or `full`, with `_part1` where there are parts.
+        `all_layers`, `layer_12`, `cross_layer_3_7` or `full`, with `_part1` if there are parts.
     layers : tuple of int
-        Layers averaged over or, see `kind`, joined, counted from 0 as decoder blocks.
+        Decoder blocks, from 0, that are averaged over or joined, see `kind`.
     scheme, weight : str
-        How examples were averaged: mean, fisher or pooled; each example or each token the same.
+        How examples were averaged (mean, fisher or pooled), and what is weighted equally (example
+        or token).
     part, parts : int
         Part of the examples, from 1, and the number of parts.
     examples : int
         Examples in the part.
     undefined : tuple of int
-        Neurons that were constant in every example; with kind `cross` those of the columns are
-        counted on from those of the rows.
+        Neurons that were constant in every example; with kind `cross` the columns' neurons are
+        numbered after the rows'.
     site : str
         Where neurons were read: residual, mlp, attention or embedding.
     model, data, subject, init : str
-        What was read, of which data; `subject` is None for data without subjects.
+        Model, data set, subject (None for data without subjects) and weights.
     standard_error : ndarray of float32, shape (n_neurons, n_neurons), or None
         Standard error of every edge, NaN where fewer than two examples defined it.
     reliability : Reliability or None
-        What is known of its noise.
+        Its reliability.
     kind : str
-        `layer`: neurons of a layer, or the mean over some, with each other; `cross`: the rows are
-        neurons of the first of two layers, the columns of the second; `full`: neurons of all
-        layers with each other, those of a layer together, so that of n neurons a layer neuron k
-        of the p-th layer is number p·n + k.
+        `layer`: neurons of a layer, or the mean over several, with each other; `cross`: the rows
+        are neurons of the first of two layers, the columns of the second; `full`: neurons of all
+        layers with each other, layer by layer, so that with n neurons per layer neuron k of the
+        p-th layer is number p·n + k.
     """
 
     matrix: NDArray[np.float32]
@@ -75,22 +76,22 @@ class Topology:
 
     @property
     def n_neurons(self) -> int:
-        """Number of nodes, or of rows."""
+        """Number of nodes (rows)."""
         return len(self.matrix)
 
     @property
     def layer(self) -> int | None:
-        """The layer, where there is only one."""
+        """The layer, if there is only one."""
         return self.layers[0] if len(self.layers) == 1 else None
 
     @classmethod
     def load(cls, run: Path, record: Mapping[str, Any]) -> Topology:
-        """Load what `save` and `record` have left.
+        """Load from the files of `save` and the record of `record`.
 
         Raises
         ------
         UserError
-            If a file is missing, or is not a matrix.
+            If a file is missing or is not a matrix.
         """
         rest = {field.name: record[field.name] for field in fields(cls) if field.name in record}
         for key in ("layers", "undefined"):
@@ -102,13 +103,13 @@ class Topology:
                 name: load_matrix(run / file) for name, file in files.items() if file
             }
         except FileNotFoundError as error:
-            raise UserError(f"{run} lacks {error.filename}; make the run again") from None
+            raise UserError(f"{run} lacks {error.filename}; repeat the run") from None
         except (OSError, ValueError, EOFError) as error:
-            raise UserError(f"{run} has a corrupt matrix ({error}); make the run again") from None
+            raise UserError(f"{run} has a corrupt matrix ({error}); repeat the run") from None
         return cls(**rest, **arrays)
 
     def record(self) -> dict[str, Any]:
-        """Return everything but the matrices, with the files' names, for the manifest."""
+        """Return everything but the matrices, with the names of their files, for the manifest."""
         arrays = ("matrix", "standard_error")
         rest = {field.name: getattr(self, field.name) for field in fields(self)}
         rest = {name: value for name, value in rest.items() if name not in arrays}
@@ -120,31 +121,31 @@ class Topology:
         return rest | files
 
     def save(self, run: Path) -> list[Path]:
-        """Write the matrices under a run's folder, each whole or not at all."""
-        written = []
+        """Write the matrices atomically under a run's folder; return their paths."""
+        paths = []
         for key, array in (("", self.matrix), ("_stderr", self.standard_error)):
             if array is not None:
                 path = run / matrix_file(self.name, key)
-                written.append(path)
+                paths.append(path)
                 if (
                     isinstance(array, np.memmap)
                     and path.is_file()
                     and path.samefile(str(array.filename))
                 ):
-                    continue  # read from there
+                    continue  # mapped from this file
                 with atomic_write(path) as unfinished, unfinished.open("wb") as stream:
                     np.save(stream, array, allow_pickle=False)
-        return written
+        return paths
 
 
 def matrix_file(name: str, key: str = "") -> str:
-    """Name the file of a topology's matrix in its run's folder."""
+    """Return the file of a topology's matrix relative to its run's folder."""
     group, _, part = name.partition("_part")
     return f"{FOLDER}/{group}_avg_corr{key}{'_part' + part if part else ''}.npy"
 
 
 def load_matrix(file: Path) -> NDArray[np.float32]:
-    """Load a matrix; a large one stays on disk, and only what is looked at is read."""
+    """Load a matrix; a large one is mapped from the disk."""
     mode: Literal["r"] | None = "r" if file.stat().st_size > _LARGE else None
     matrix: NDArray[np.float32] = np.load(file, mmap_mode=mode, allow_pickle=False)
     return matrix

@@ -47,7 +47,7 @@ def test_values_go_along_the_edges_of_their_own_example(shared: bool) -> None:
 
 def test_a_density_that_is_none_is_refused() -> None:
     factor = Factor.of(torch.from_numpy(activations(1, 50, 5)))
-    with pytest.raises(UserError, match=r"^a density is above 0 and up to 1, not 0$"):
+    with pytest.raises(UserError, match=r"^a density must be above 0 and up to 1, not 0$"):
         Sparse.of(factor, 0)
     with pytest.raises(UserError, match=r"^no density rule 'papers'; did you mean 'paper'"):
         Sparse.of(factor, 0.1, "papers")

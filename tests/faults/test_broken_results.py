@@ -59,7 +59,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, Path]:
         ("measures.json", _half, r"measures.json is corrupt \(.*; do the run again with overwrite"),
         ("measures.json", lambda _: b"{}", r"measures.json is corrupt \(.*; do the run again"),
         ("measures.json", lambda _: b"[1]", r"measures.json is corrupt \(.*; do the run again"),
-        ("topology/layer_3_avg_corr.npy", _half, r"has a corrupt matrix .*; make the run again"),
+        ("topology/layer_3_avg_corr.npy", _half, r"has a corrupt matrix .*; repeat the run"),
         ("topology/layer_3_avg_corr.npy", lambda _: b"", r"has a corrupt matrix"),
     ],
 )  # fmt: skip

@@ -90,7 +90,7 @@ def test_a_matrix_of_objects_is_refused_and_not_unpickled(tmp_path: Path) -> Non
     ran = tmp_path / "ran"
     array = np.array([[Evil(ran)]], dtype=object)
     np.save(next((run / "topology").glob("*.npy")), array, allow_pickle=True)
-    with pytest.raises(UserError, match=r"has a corrupt matrix \(.*; make the run again$"):
+    with pytest.raises(UserError, match=r"has a corrupt matrix \(.*; repeat the run$"):
         load_topology(run)
     assert not ran.exists()
 

@@ -163,7 +163,7 @@ def test_a_folder_without_manifest_is_no_finished_run(tmp_path: Path) -> None:
 def test_a_missing_matrix_is_named(tmp_path: Path) -> None:
     (file,) = save_run(tmp_path, make())
     file.unlink()
-    with pytest.raises(UserError, match=rf"lacks .*{file.name}; make the run again"):
+    with pytest.raises(UserError, match=rf"lacks .*{file.name}; repeat the run"):
         load_topologies(tmp_path)
 
 
