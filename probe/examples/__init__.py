@@ -1,1 +1,1 @@
-"""Which texts are read, in which batches, for which matrices: all that ranks are asked to do."""
+"""Which texts are read, in which batches, for which matrices: the request to the ranks."""

@@ -1,4 +1,4 @@
-"""From examples to batches: grouped by length, all before any sharding."""
+"""From examples to batches of similar length, before they are shared among ranks."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from torch import Tensor
 from probe.config import Side
 from probe.examples.choose import Example
 
-# Largest share of padding in a row of a batch: it costs a model's time like text.
+# Largest share of padding in a row of a batch: padding costs as much time as text.
 _PADDING = 0.1
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Examples that go through the model together.
+    """Examples that the model reads together.
 
     Attributes
     ----------
     members : list of int
-        Numbers of the examples, counted from 0 over the chosen ones.
+        Numbers of the examples among the chosen ones, from 0.
     ids : list of list of int
-        Their token ids, not padded.
+        Their token ids, without padding.
     cell : int
-        Cell of the examples to which all of them belong, see `probe.examples.partition`.
+        Cell that all of them belong to, see `probe.examples.partition`.
     """
 
     members: list[int]
@@ -36,7 +36,7 @@ class Batch:
 
     @property
     def padded_tokens(self) -> int:
-        """Number of tokens that the model computes, padding included."""
+        """Number of tokens that the model reads, padding included."""
         return len(self.ids) * max(map(len, self.ids))
 
     def tensors(self, pad: int, side: Side, skip_first: int) -> Tensors:
@@ -68,7 +68,7 @@ class Tensors:
     attended : Tensor of bool
         False at padding.
     keep : Tensor of bool
-        Tokens that count in a correlation: neither padding nor among the first that are left out.
+        Tokens that count in a correlation: neither padding nor skipped first tokens.
     """
 
     tokens: Tensor
@@ -80,19 +80,18 @@ class Tensors:
         return Tensors(self.tokens.to(device), self.attended.to(device), self.keep.to(device))
 
     def part(self, rows: slice) -> Tensors:
-        """Return some of the examples, as long as they are here."""
+        """Return some of the examples at the same padded length."""
         return Tensors(self.tokens[rows], self.attended[rows], self.keep[rows])
 
 
 def form_batches(
     examples: Sequence[Example], token_budget: int, cells: Sequence[Sequence[int]] | None = None
 ) -> list[Batch]:
-    """Group examples of like length, longest first, within a budget of padded tokens.
+    """Group examples of similar length, longest first, within a budget of padded tokens.
 
-    No example is padded by more than a tenth of what the model computes for it. The batches
-    depend on the examples and the budget alone, not on the number of ranks. No batch crosses the
-    border of a cell, a set of numbers of examples (default: all in one). An example longer than the
-    budget is a batch of its own.
+    Padding is at most a tenth of a row. The batches depend only on the examples and the budget, not
+    on the number of ranks. All examples of a batch are in one cell, a set of numbers of examples
+    (default: one cell for all). An example longer than the budget is a batch of its own.
     """
     batches = []
     for cell, members in enumerate([range(len(examples))] if cells is None else cells):
@@ -110,7 +109,7 @@ def form_batches(
 
 
 def padding_share(batches: Sequence[Batch]) -> float:
-    """Return the share of padding in all tokens that the model computes, from 0 to 1."""
+    """Return the share of padding in all tokens that the model reads, from 0 to 1."""
     padded = sum(batch.padded_tokens for batch in batches)
     return 1 - sum(len(ids) for batch in batches for ids in batch.ids) / padded
 

@@ -19,15 +19,15 @@ from probe.data import Document
 from probe.errors import UserError
 
 logger = logging.getLogger(__name__)
-# Most texts handed to the tokenizer at a time: it works on them in parallel.
+# Most texts tokenized at a time, in parallel.
 _TOGETHER = 1000
 
 
 @dataclass(frozen=True)
 class Example:
-    """Token ids of one text, and the document that it was cut from.
+    """Token ids of one text, and the document it was cut from.
 
-    `group` is what it must share its half with: the document, or the question that it answers.
+    Examples of one `group`, their document or the question they answer, are in the same half.
     """
 
     document: str
@@ -35,13 +35,13 @@ class Example:
     group: str = ""
 
     def __post_init__(self) -> None:
-        """Let a document be a group of its own."""
+        """Make a document its own group by default."""
         object.__setattr__(self, "group", self.group or self.document)
 
 
 @dataclass(frozen=True)
 class Examples:
-    """The chosen examples, and how many were left out for which reason."""
+    """The chosen examples, and how many were left out, by reason."""
 
     chosen: list[Example]
     skipped: dict[str, int]
@@ -49,7 +49,7 @@ class Examples:
 
 @dataclass
 class _Bounds:
-    """Keeps texts of `least` to `most` tokens and counts the others."""
+    """Passes examples of `least` to `most` tokens and counts the others."""
 
     least: int
     most: int
@@ -77,13 +77,13 @@ def choose_examples(
     Parameters
     ----------
     documents : iterable of Document
-        Raw texts; read only as far as they are needed.
+        Raw texts, read only as far as needed.
     tokenizer : transformers tokenizer
         Turns texts into token ids.
     config : Config
-        Its `data` says what to choose, `average.example` whether one example is all.
+        `data` says what to choose, `average.example` whether to use a single example.
     context : int
-        Most tokens that the model can read.
+        Context length of the model in tokens.
     score : callable, optional
         Returns the perplexity of every example, for `data.perplexity`.
 
@@ -96,10 +96,10 @@ def choose_examples(
     most = context if data.max_tokens is None else min(data.max_tokens, context)
     bounds = _Bounds(data.min_tokens + data.skip_first, most)
     end = None if data.limit is None else data.offset + data.limit
-    # Without a choice over all of them nothing after the last example wanted needs a tokenizer.
-    wanted = None if data.shuffle or data.perplexity else end
-    together = _TOGETHER if wanted is None else min(wanted, _TOGETHER)
-    chosen = list(islice(bounds(_pieces(documents, tokenizer, config, most, together)), wanted))
+    # Unless the choice depends on all of them, texts after the last chosen one are not tokenized.
+    needed = None if data.shuffle or data.perplexity else end
+    together = _TOGETHER if needed is None else min(needed, _TOGETHER)
+    chosen = list(islice(bounds(_pieces(documents, tokenizer, config, most, together)), needed))
     skipped = bounds.skipped
     if data.perplexity is not None and chosen:
         assert score is not None, "data.perplexity needs a model"
@@ -112,7 +112,7 @@ def choose_examples(
         why = ", ".join(f"{count} had {reason}" for reason, count in skipped.items())
         raise UserError(
             f"no example is left of data={data_name(data)} ({why or 'offset too large'}); "
-            "change data.min_tokens, data.max_tokens, data.perplexity, data.offset, or cut long "
+            "change data.min_tokens, data.max_tokens, data.perplexity or data.offset, or cut long "
             "texts with data.cut=tokens"
         )
     return Examples(_averaged(chosen, config.average), dict(skipped))
@@ -141,14 +141,14 @@ def merge_paragraphs(text: str, max_words: int) -> list[str]:
 def _pieces(
     documents: Iterable[Document], tokenizer: Any, config: Config, most: int, together: int
 ) -> Iterator[Example]:
-    """Tokenize documents, or their pieces, some of them together."""
+    """Tokenize documents or their pieces, several at a time."""
     data = config.data
     texts = _texts(
         tqdm(documents, "tokenize", disable=None, leave=False, delay=2), tokenizer, config
     )
-    while taken := list(islice(texts, together)):
-        for special, portion in groupby(taken, key=lambda text: text[2]):
-            sources, pieces, _ = zip(*portion, strict=True)
+    while portion := list(islice(texts, together)):
+        for special, group in groupby(portion, key=lambda text: text[2]):
+            sources, pieces, _ = zip(*group, strict=True)
             encoded = tokenizer(
                 list(pieces),
                 add_special_tokens=special,
@@ -165,23 +165,23 @@ def _pieces(
 def _texts(
     documents: Iterable[Document], tokenizer: Any, config: Config
 ) -> Iterator[tuple[Document, str, bool]]:
-    """Yield every text with its document and whether special tokens are to be added."""
+    """Yield every text with its document and whether to add special tokens."""
     data = config.data
     if config.model.chat and tokenizer.chat_template is None:
         raise UserError(
-            f"model.chat=true needs a tokenizer with a chat template, and "
-            f"{model_name(config.model)} has none; take an instruct model, or model.chat=false"
+            f"model.chat=true needs a tokenizer with a chat template, but "
+            f"{model_name(config.model)} has none; use an instruct model, or model.chat=false"
         )
     for document in documents:
         if config.model.chat and document.turns:
-            # The template brings its special tokens itself.
+            # The template contains its special tokens.
             try:
                 yield document, _in_template(document, tokenizer), False
             except (TemplateError, TypeError, ValueError, LookupError, ArithmeticError) as error:
                 raise UserError(
-                    f"the chat template of {model_name(config.model)} does not take the turns "
+                    f"the chat template of {model_name(config.model)} does not accept the turns "
                     f"{', '.join(role for role, _ in document.turns)} ({error}); "
-                    "give model.chat=false"
+                    "use model.chat=false"
                 ) from None
         elif data.cut is Cut.paragraphs:
             for piece in merge_paragraphs(document.text, data.max_words):
@@ -196,7 +196,7 @@ def _in_template(document: Document, tokenizer: Any) -> str:
         turns,
         tokenize=False,
         add_generation_prompt=turns[-1]["role"] == "user",
-        enable_thinking=False,  # Qwen3 would think aloud before it answers
+        enable_thinking=False,  # otherwise Qwen3 thinks aloud before it answers
     )
     return text
 
@@ -209,33 +209,33 @@ def _between(
 ) -> list[Example]:
     """Keep the examples between two percentiles of the perplexity, both included."""
     low, high = np.percentile(perplexity, percentiles)
-    kept = [
+    between = [
         example for example, value in zip(examples, perplexity, strict=True) if low <= value <= high
     ]
-    logger.info("perplexity of %d examples: kept from %.3g to %.3g", len(examples), low, high)
-    if len(kept) < len(examples):
+    logger.info("perplexity of %d examples: keeping %.3g to %.3g", len(examples), low, high)
+    if len(between) < len(examples):
         span = " to ".join(f"{percentile:g}" for percentile in percentiles)
-        skipped[f"perplexity outside percentiles {span}"] += len(examples) - len(kept)
-    return kept
+        skipped[f"perplexity outside percentiles {span}"] += len(examples) - len(between)
+    return between
 
 
 def _averaged(chosen: list[Example], average: AverageConfig) -> list[Example]:
-    """Take the one example that the average is over, if so, and check the size of the parts."""
+    """Return the examples to average, all or `average.example`, after checking the parts' sizes."""
     if average.std and (average.example is not None or len(chosen) < 2 * average.parts):
         raise UserError(
-            "average.std=true needs two examples or more in every part; take more examples, or "
+            "average.std=true needs two examples or more in every part; use more examples, or "
             "leave it out"
         )
     if average.example is not None:
         if average.example >= len(chosen):
             raise UserError(
-                f"average.example={average.example} is not there: the examples are 0 to "
+                f"average.example={average.example} does not exist: the examples are 0 to "
                 f"{len(chosen) - 1}"
             )
         return [chosen[average.example]]
     if average.parts > len(chosen):
         raise UserError(
             f"average.parts={average.parts} is more than the {len(chosen)} examples; "
-            "take fewer parts or more examples"
+            "use fewer parts or more examples"
         )
     return chosen

@@ -1,7 +1,7 @@
-"""Cells: the disjoint sets of examples of which every matrix is a union.
+"""The partition of the examples into cells; the examples of every matrix are a union of cells.
 
-Each cell has sums of its own. A matrix over several cells is made by merging their sums, so that
-parts, halves and the whole come from one pass over the texts.
+Each cell has its own sums. A matrix over several cells merges their sums, so that parts, halves and
+the whole come from one pass over the texts.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from probe.examples.choose import Example
 
 @dataclass(frozen=True)
 class MatrixSpec:
-    """A matrix to make.
+    """A matrix to compute.
 
     Attributes
     ----------
     name : str
         Its name, e.g. `layer_12_part1`.
     layers : list of int
-        Layers that it averages over, or whose neurons it joins, see `kind`.
+        Layers that are averaged over or whose neurons are joined, see `kind`.
     cells : list of int
-        Cells of examples that it averages over.
+        Cells of examples that are averaged over.
     scheme : str
-        How it averages: mean, fisher or pooled.
+        Averaging scheme: mean, fisher or pooled.
     part, parts : int
         Part of the examples, from 1, and the number of parts.
     halves : bool
-        Whether there are two cells and they are halves, to be correlated with each other.
+        Whether its two cells are halves, to be correlated with each other.
     kind : str
-        `layer`: neurons of a layer (or the mean over some) with each other; `cross`: of the first
-        of two layers with those of the second; `full`: of all the layers with each other.
+        `layer`: neurons of a layer (or the mean over several) with each other; `cross`: those of
+        the first of two layers with those of the second; `full`: of all layers with each other.
     """
 
     name: str
@@ -51,7 +51,7 @@ class MatrixSpec:
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
-        """The two layers of every block that it is made of."""
+        """The two layers of every block of the matrix."""
         if self.kind == "layer":
             return []
         if self.kind == "cross":
@@ -61,18 +61,18 @@ class MatrixSpec:
 
 @dataclass(frozen=True)
 class View:
-    """A matrix of a study: some layers over a contiguous stretch of the examples.
+    """A matrix of a study: some layers over a contiguous range of examples.
 
     Attributes
     ----------
     name : str
         Its name, e.g. `layer_12`.
     layers : tuple of int
-        Layers that it averages over.
+        Layers that are averaged over.
     start, stop : int
         The first example, and the one after the last.
     scheme : str
-        How it averages: mean, fisher or pooled.
+        Averaging scheme: mean, fisher or pooled.
     """
 
     name: str
@@ -85,53 +85,53 @@ class View:
 def partition_by_views(
     views: Sequence[View], n_examples: int, n_layers: int
 ) -> tuple[list[list[int]], list[MatrixSpec]]:
-    """Return the cells between the borders of all views, and the matrices made of them.
+    """Return the cells between the borders of all views, and the views' matrices.
 
-    Examples that no view has are in no cell.
+    Examples outside all views are in no cell.
 
     Raises
     ------
     UserError
-        If a view has no layer or no example, has one that is not there, or another's name.
+        If a view has no layers or examples, some that do not exist, or the name of another view.
 
     Examples
     --------
     >>> views = [View("all", (0,), 0, 5), View("first", (0,), 0, 1)]
-    >>> cells, wanted = partition_by_views(views, n_examples=5, n_layers=1)
+    >>> cells, matrices = partition_by_views(views, n_examples=5, n_layers=1)
     >>> cells
     [[0], [1, 2, 3, 4]]
-    >>> [matrix.cells for matrix in wanted]
+    >>> [matrix.cells for matrix in matrices]
     [[0, 1], [0]]
     """
     _check(views, n_examples, n_layers)
     borders = sorted({border for view in views for border in (view.start, view.stop)})
-    stretches = [
+    ranges = [
         (start, stop)
         for start, stop in pairwise(borders)
         if any(view.start <= start < view.stop for view in views)
     ]
-    wanted = [
+    matrices = [
         MatrixSpec(
             view.name,
             list(view.layers),
-            [c for c, (start, _) in enumerate(stretches) if view.start <= start < view.stop],
+            [c for c, (start, _) in enumerate(ranges) if view.start <= start < view.stop],
             view.scheme,
         )
         for view in views
     ]
-    return [list(range(start, stop)) for start, stop in stretches], wanted
+    return [list(range(start, stop)) for start, stop in ranges], matrices
 
 
 def _check(views: Sequence[View], n_examples: int, n_layers: int) -> None:
     if not views:
-        raise UserError("no view is given, so that there is nothing to extract; give one or more")
+        raise UserError("no view is given, so there is nothing to extract; give one or more")
     for name, count in Counter(view.name for view in views).items():
         if count > 1:
             raise UserError(f"{count} views are named '{name}'; give each a name of its own")
     for view in views:
         if not 0 <= view.start < view.stop <= n_examples:
             raise UserError(
-                f"view '{view.name}' goes from example {view.start} up to {view.stop}, and there "
+                f"view '{view.name}' goes from example {view.start} up to {view.stop}, but there "
                 f"are {n_examples}; give a start and a later stop from 0 to {n_examples}"
             )
         if not view.layers or not set(view.layers) <= set(range(n_layers)):
@@ -151,7 +151,7 @@ def partition(
     halves: bool = True,
     kind: str = "layer",
 ) -> tuple[list[list[int]], list[MatrixSpec]]:
-    """Return the cells of a run, as numbers of examples, and the matrices made of them.
+    """Return a run's cells, as numbers of examples, and its matrices.
 
     Parameters
     ----------
@@ -162,11 +162,11 @@ def partition(
     scheme : {"mean", "fisher", "pooled"}
         How examples are averaged.
     parts : int
-        Contiguous parts of the examples, a matrix each.
+        Contiguous parts of the examples, each with its own matrices.
     halves : bool
-        Whether to cut every part into two halves, to be correlated with each other.
+        Whether to split every part into two halves, to be correlated with each other.
     kind : {"layer", "cross", "full"}
-        What becomes of the layers, see `MatrixSpec`.
+        Kind of the matrices, see `MatrixSpec`.
     """
     cells: list[list[int]] = []
     of_part = []
@@ -174,7 +174,7 @@ def partition(
         portions = split_halves(members, examples) if halves else [members]
         of_part.append(list(range(len(cells), len(cells) + len(portions))))
         cells += portions
-    wanted = [
+    matrices = [
         MatrixSpec(
             name=f"{name}_part{part}" if parts > 1 else name,
             layers=layers,
@@ -188,19 +188,19 @@ def partition(
         for name, layers in groups.items()
         for part, numbers in enumerate(of_part, start=1)
     ]
-    return cells, wanted
+    return cells, matrices
 
 
 def split_parts(n_examples: int, parts: int) -> list[list[int]]:
-    """Cut the examples into contiguous parts, as equal as `np.array_split` makes them."""
+    """Split the examples into contiguous parts of nearly equal size, as `np.array_split`."""
     return [part.tolist() for part in np.array_split(np.arange(n_examples), parts)]
 
 
 def split_halves(members: Sequence[int], examples: Sequence[Example]) -> list[list[int]]:
-    """Deal the documents out to two halves in turn, so that no document is in both.
+    """Assign the documents to two halves in turn, so that no document is in both.
 
-    Nor is a question, where documents are its answers. The pieces of one document alone are cut in
-    the middle; one example alone stays whole.
+    Neither is a question whose answers are documents. Pieces of a single document are split in the
+    middle; a single example is not split.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""From a configuration and its texts to a request: examples, layers, matrices, batches."""
+"""From a configuration and texts to a request: examples, layers, matrices, batches."""
 
 from __future__ import annotations
 
@@ -51,31 +51,31 @@ def plan_extraction(
     documents : iterable of Document
         Its raw texts.
     views : callable, optional
-        Says which matrices to make, instead of `layers` and `average` of the configuration.
+        Returns the matrices to compute, instead of `layers` and `average` of the configuration.
     score : callable
-        Returns the perplexity of every example, see `probe.extraction.perplexity`; called where
-        `data.perplexity` chooses by it.
+        Returns the perplexity of every example, see `probe.extraction.perplexity`; called if
+        `data.perplexity` is set.
 
     Raises
     ------
     UserError
-        If no example is left, or a layer is not in the model, or a view cannot be.
+        If no example is left, a layer is not in the model, or a view is invalid.
     """
     text = _text_part(config.model)
     tokenizer = load_tokenizer(config.model)
-    # RoBERTa has two positions more than tokens that it can read; its tokenizer knows.
+    # RoBERTa has two positions more than its context length, which its tokenizer has.
     positions = getattr(text, "max_position_embeddings", None) or _MOST
     context = min(positions, tokenizer.model_max_length)
     if views is None:
-        resolve_layers(config, text.num_hidden_layers)  # a mistake is told before any work
+        resolve_layers(config, text.num_hidden_layers)  # report a mistake before any work
 
-    def score_known(examples: list[Example]) -> NDArray[np.float64]:
+    def checked_score(examples: list[Example]) -> NDArray[np.float64]:
         _refuse_unknown_ids(examples, text.vocab_size, config)
         return score(examples, config)
 
-    examples = choose_examples(documents, tokenizer, config, context, score_known)
+    examples = choose_examples(documents, tokenizer, config, context, checked_score)
     _refuse_unknown_ids(examples.chosen, text.vocab_size, config)
-    _tell(config, examples)
+    _log(config, examples)
     if views is None:
         cells, matrices = _matrices(config, text.num_hidden_layers, examples.chosen)
     else:
@@ -93,31 +93,29 @@ def plan_extraction(
 
 
 def _text_part(model: ModelConfig) -> Any:
-    """Return the configuration of the model's part that reads text, which must be one."""
+    """Return the configuration of the model's only part that reads text."""
     whole = load_config(model)
     text, name = whole.get_text_config(), f"model={model_name(model)}"
     if getattr(whole, "is_encoder_decoder", False):
         raise UserError(
-            f"{name} has an encoder and a decoder, which read two texts; take a model with one of "
-            "the two"
+            f"{name} has an encoder and a decoder, which read two texts; use a model with only one "
+            "of the two"
         )
     if not getattr(text, "vocab_size", None):
-        raise UserError(
-            f"{name} has no vocabulary, so that it reads no text; take a language model"
-        )
+        raise UserError(f"{name} has no vocabulary, so it reads no text; use a language model")
     if getattr(text, "num_hidden_layers", 0) < 1:
-        raise UserError(f"{name} has no layers, says its config.json; take one that has")
+        raise UserError(f"{name} has no layers according to its config.json; use another model")
     return text
 
 
 def _refuse_unknown_ids(examples: Sequence[Example], vocabulary: int, config: Config) -> None:
-    """Refuse a tokenizer that is larger than the model's embedding."""
+    """Refuse token ids beyond the model's embedding."""
     for number, example in enumerate(examples):
         if example.ids and max(example.ids) >= vocabulary:
             raise UserError(
-                f"example {number} ({example.document}) has the token {max(example.ids)}, and "
-                f"{model_name(config.model)} knows {vocabulary}; take the tokenizer that belongs "
-                "to the model"
+                f"example {number} ({example.document}) has the token {max(example.ids)}, but "
+                f"{model_name(config.model)} has {vocabulary} tokens; use the tokenizer that "
+                "belongs to the model"
             )
 
 
@@ -138,7 +136,7 @@ def _matrices(
 
 
 def resolve_layers(config: Config, n_layers: int) -> list[int]:
-    """Turn the selection into layer numbers, from 0.
+    """Return the selected layer numbers, from 0.
 
     Raises
     ------
@@ -152,8 +150,8 @@ def resolve_layers(config: Config, n_layers: int) -> list[int]:
         return [n_layers // 2]
     if selection in JOINT and n_layers < 2:
         raise UserError(
-            f"layers={selection} joins two layers or more, and {model_name(config.model)} has "
-            f"{n_layers}; take layers=each"
+            f"layers={selection} joins two layers or more, but {model_name(config.model)} has "
+            f"{n_layers}; use layers=each"
         )
     if not layer_numbers(config):
         return list(range(n_layers))
@@ -166,8 +164,8 @@ def resolve_layers(config: Config, n_layers: int) -> list[int]:
     return sorted(layer_numbers(config))
 
 
-def _tell(config: Config, examples: Examples) -> None:
-    """Say what was chosen, and warn of short texts."""
+def _log(config: Config, examples: Examples) -> None:
+    """Report the chosen examples, and warn of short texts."""
     tokens = [len(example.ids) for example in examples.chosen]
     logger.info(
         "%s on %s: %d examples of %d to %d tokens (%d in all)%s",

@@ -1,4 +1,4 @@
-"""What the ranks are asked to extract, as bytes that any of them can read."""
+"""The request to the ranks, also as bytes."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from probe.examples.partition import MatrixSpec
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Where an extraction keeps its sums, and what earlier sessions have left there.
+    """Where an extraction saves its sums, and the checkpoints of earlier sessions.
 
     Attributes
     ----------
     folder : str
-        Where the checkpoints are.
+        Folder of the checkpoints.
     of : dict
         What the sums depend on, see `probe.extraction.checkpoints.find.identity`.
     files : dict of str to str
-        Names of the files to begin with, each with its seal.
+        Names of the files to load, each with its seal.
     old : list of str
-        Names of all files there, to be removed once rank 0's contains them.
+        Names of all files there, to be removed once rank 0's file contains them.
     batches : list of int
-        Numbers of the batches that are done.
+        Numbers of the finished batches.
     sessions : int
         Sessions before this one.
     seconds : float
@@ -57,15 +57,15 @@ class Request:
     layers : list of int
         Layers to read.
     batches : list of Batch
-        All batches; `share.deal` says which rank does which.
+        All batches; `share.deal` assigns them to ranks.
     names : list of str
-        Name of every example, to say where something went wrong.
+        Name of every example, for error messages.
     run : str
-        Name of the extraction, unlike that of any other in this process group.
+        Name of the extraction, unique in the process group.
     matrices : list of MatrixSpec
-        Matrices to make.
+        Matrices to compute.
     checkpoints : Checkpoints, optional
-        Checkpoints, where any are to be made.
+        Checkpoints, if sums are to be saved.
     """
 
     config: Config
@@ -78,26 +78,26 @@ class Request:
 
     @property
     def processes(self) -> int | None:
-        """Ranks to ask for; one where a model takes all devices."""
+        """Number of ranks to request; one if a model takes all devices."""
         config = self.config
         return config.launch.num_processes if config.model.device_map is None else 1
 
     @property
     def n_examples(self) -> int:
-        """Number of examples in the batches; of the chosen ones, views may leave some out."""
+        """Number of examples in the batches; views can leave out some of the chosen ones."""
         return sum(len(batch.members) for batch in self.batches)
 
     @property
     def left(self) -> list[Batch]:
-        """Batches that no earlier session has done."""
+        """Batches that no earlier session has finished."""
         done = set(self.checkpoints.batches) if self.checkpoints is not None else set()
         return [batch for number, batch in enumerate(self.batches) if number not in done]
 
     def not_finite(self, example: int, layer: int) -> UserError:
-        """Say which example cannot be counted."""
+        """Return the error for an example with an activation that is not finite."""
         return UserError(
             f"example {example} ({self.names[example]}) has an activation that is not finite in "
-            f"layer {layer}; leave it out, or take model.dtype=float32"
+            f"layer {layer}; leave it out or use model.dtype=float32"
         )
 
     def to_bytes(self) -> bytes:

@@ -16,11 +16,11 @@ from probe.system.progress import Progress
 
 
 def deal(batches: Sequence[Batch], hands: int) -> list[list[Batch]]:
-    """Deal batches out so that all hands get about as many padded tokens.
+    """Assign batches to hands so that all get about the same number of padded tokens.
 
-    The batch with the most tokens goes first, each to the hand that has the fewest so far (Graham
-    1969, doi:10.1137/0117039), so that two hands differ by no more than one batch. A hand keeps the
-    order of the batches, and may stay empty.
+    The batch with the most tokens comes first, each goes to the hand with the fewest so far (Graham
+    1969, doi:10.1137/0117039), so that two hands differ by at most one batch. A hand keeps the
+    order of the batches, and may be empty.
 
     Examples
     --------
@@ -29,31 +29,31 @@ def deal(batches: Sequence[Batch], hands: int) -> list[list[Batch]]:
     [[0, 3], [1, 2]]
     """
     tokens = [0] * hands
-    dealt: list[list[int]] = [[] for _ in range(hands)]
+    numbers: list[list[int]] = [[] for _ in range(hands)]
     for number in sorted(range(len(batches)), key=lambda i: (-batches[i].padded_tokens, i)):
         least = tokens.index(min(tokens))
         tokens[least] += batches[number].padded_tokens
-        dealt[least].append(number)
-    return [[batches[number] for number in sorted(hand)] for hand in dealt]
+        numbers[least].append(number)
+    return [[batches[number] for number in sorted(hand)] for hand in numbers]
 
 
 def share(request: Request, ranks: Ranks, module: nn.Module) -> Iterator[tuple[Batch, Tensors]]:
-    """Yield this rank's batches on its device, and show how far all ranks are.
+    """Yield this rank's batches on its device, and show the progress of all ranks.
 
     Parameters
     ----------
     request : Request
-        All batches, and those that earlier sessions have done.
+        All batches, and those that earlier sessions finished.
     ranks : Ranks
         This process among the ranks.
     module : nn.Module
-        The model that is going to read them.
+        The model that will read them.
     """
-    # Full float32 products, whatever the process was set to before.
+    # Full float32 products, whatever the process's setting.
     torch.set_float32_matmul_precision("highest")
     model = request.config.model
     pad = load_tokenizer(model).pad_token_id
-    # Padding is masked, but a token that was added to the tokenizer alone has no embedding.
+    # Padding is masked, but a token that only the tokenizer has would lack an embedding.
     pad = pad if pad is not None and pad < text_config(module).vocab_size else 0
     before = request.n_examples - sum(len(batch.members) for batch in request.left)
     with Progress(request.n_examples, ranks.main, before) as progress:

@@ -253,16 +253,16 @@ MODELS: dict[str, tuple[str, Break, list[str], str]] = {
     ),
     "a tokenizer too large": (
         "llama", lambda m: save_tiny("llama", m, vocab_size=50), [],
-        r"example 0 \(\S+\) has the token \d+, and m knows 50; take the tokenizer that belongs",
+        r"example 0 \(\S+\) has the token \d+, but m has 50 tokens; use the tokenizer that bel",
     ),
     "a tokenizer too large, scored": (
         "llama", lambda m: save_tiny("llama", m, vocab_size=50), ["data.perplexity=[0,100]"],
-        r"example 0 \(\S+\) has the token \d+, and m knows 50",
+        r"example 0 \(\S+\) has the token \d+, but m has 50",
     ),
     "no layers": ("llama", lambda m: edit(m, num_hidden_layers=0), [], "model=m has no layers"),
     "one layer": (
         "llama", lambda m: save_tiny("llama", m, num_hidden_layers=1), ["layers=cross"],
-        "layers=cross joins two layers or more, and m has 1; take layers=each",
+        "layers=cross joins two layers or more, but m has 1; use layers=each",
     ),
     "two texts": (
         "llama", lambda m: edit(m, model_type="t5", is_encoder_decoder=True), [],
@@ -271,7 +271,7 @@ MODELS: dict[str, tuple[str, Break, list[str], str]] = {
     "images": (
         "llama",
         lambda m: (m / "config.json").write_text('{"model_type": "vit", "num_hidden_layers": 2}'),
-        [], "model=m has no vocabulary, so that it reads no text",
+        [], "model=m has no vocabulary, so it reads no text",
     ),
     "a size that is text": (
         "llama", lambda m: edit(m, hidden_size="x"), [], "model=m: .* could not be loaded",

@@ -309,7 +309,7 @@ def test_a_chat_model_needs_a_template() -> None:
     config = Config(
         model=ModelConfig(name="m", chat=True), data=DataConfig(source="text", min_tokens=2)
     )
-    with pytest.raises(UserError, match="needs a tokenizer with a chat template, and m has none"):
+    with pytest.raises(UserError, match="needs a tokenizer with a chat template, but m has none"):
         choose_examples(numbered(5), tokenizer, config, 100)
 
 
@@ -322,7 +322,7 @@ def test_a_template_that_refuses_the_turns_is_answered_in_one_line() -> None:
     config = Config(
         model=ModelConfig(name="m", chat=True), data=DataConfig(source="text", min_tokens=2)
     )
-    with pytest.raises(UserError, match=r"m does not take the turns system, user \(System role"):
+    with pytest.raises(UserError, match=r"m does not accept the turns system, user \(System role"):
         choose_examples([document], Refusing(), config, 100)
 
 

@@ -205,12 +205,12 @@ VIEW = View("x", (0,), 0, 5)
 @pytest.mark.parametrize(
     ("views", "message"),
     [
-        ([], "no view is given, so that there is nothing to extract; give one or more"),
+        ([], "no view is given, so there is nothing to extract; give one or more"),
         ([VIEW, View("y", (1,), 0, 5), View("x", (1,), 1, 2)],
          "2 views are named 'x'; give each a name of its own"),
         *(
             ([VIEW, View("y", (0,), start, stop)],
-             f"view 'y' goes from example {start} up to {stop}, and there are 5; give a start and "
+             f"view 'y' goes from example {start} up to {stop}, but there are 5; give a start and "
              "a later stop from 0 to 5")
             for start, stop in ((0, 6), (-1, 3), (2, 2), (3, 2))
         ),

@@ -326,7 +326,7 @@ def test_memory_between_layers_is_said_before_the_run(
 def test_a_model_of_one_layer_has_nothing_to_join(tmp_path: Path) -> None:
     model = save_tiny("llama", tmp_path / "one", num_hidden_layers=1)
     for kind in ("cross", "full"):
-        with pytest.raises(UserError, match=f"layers={kind} joins two layers or more, and one has"):
+        with pytest.raises(UserError, match=f"layers={kind} joins two layers or more, but one has"):
             api.extract("model=local", f"model.path={model}", f"layers={kind}")
 
 
