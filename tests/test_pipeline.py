@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from reference import topology as reference_topology
 
 from probe import api, pipeline
@@ -28,10 +27,10 @@ from probe.config import (
 from probe.errors import UserError
 from probe.measures import measure
 from probe.models import load_tokenizer
-from probe.runs import results
 from probe.runs.facts import Facts
 from probe.runs.load import load_topologies
 from probe.topology import Topology
+from tests.run_folders import draw_dots
 
 WORDS = [
     "model=tiny", "data=sample", "data.limit=4", "subject=psychology", "layers=each",
@@ -47,8 +46,7 @@ def layers(selection: str, index: Any = None) -> LayersConfig:
 def _quick() -> Iterator[None]:
     """Put empty figures in the place of those that take a while to draw."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(results, "figures", lambda *_: {"heatmap": Figure(figsize=(0.1, 0.1))})
-        patch.setattr(results, "run_figures", lambda _: {})
+        draw_dots(patch)
         yield
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 
@@ -18,7 +17,7 @@ from probe import api
 from probe.api import ExampleActivations
 from probe.config import Config, Selection
 from probe.models.load import ASSETS
-from probe.runs import results
+from tests.run_folders import draw_dots
 
 SENTENCE = "In year {} the river carried {} boats of sand to the sea. "
 
@@ -165,8 +164,7 @@ def test_other_sites_have_their_own_width(words: list[str]) -> None:
 def test_extract_gives_what_run_writes_and_writes_nothing(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(results, "figures", lambda *_: {"heatmap": Figure(figsize=(0.1, 0.1))})
-    monkeypatch.setattr(results, "run_figures", lambda _: {})
+    draw_dots(monkeypatch)
     monkeypatch.chdir(tmp_path)
     extracted = api.extract(*words, "average.std=true")
     assert list(tmp_path.iterdir()) == []

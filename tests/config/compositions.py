@@ -37,6 +37,20 @@ def option_words(file: Path) -> list[str]:
     return [f"{file.parent.name}={file.stem}", *COMPANIONS.get(option_name(file), [])]
 
 
+# A composition takes a while, and most options are models: each other one is composed with one.
+_MODELS, _OTHERS = (
+    [file for file in OPTIONS if (file.parent.name == "model") is models]
+    for models in (True, False)
+)
+TOGETHER = [*zip(_MODELS, _OTHERS, strict=False), *((one,) for one in _MODELS[len(_OTHERS) :])]
+
+
+def words_together(file: Path) -> list[str]:
+    """Choose an option and the one that it is composed with, and what they cannot do without."""
+    [both] = (files for files in TOGETHER if file in files)
+    return [word for one in both for word in option_words(one)]
+
+
 @cache
 def composed(*words: str) -> Config:
     """Compose from words, once; the result is for reading."""

@@ -39,10 +39,12 @@ from probe.config import (
 from tests.config.compositions import (
     OPTIONS,
     TINY,
+    TOGETHER,
     composed,
     leaves,
     option_name,
     option_words,
+    words_together,
     written,
 )
 
@@ -71,7 +73,7 @@ def test_conf_lies_beside_or_inside_the_package() -> None:
 
 @each_option
 def test_every_option_composes_to_typed_values_that_pass_the_checks(file: Path) -> None:
-    config = composed(*option_words(file))
+    config = composed(*words_together(file))
     check(config)
     assert type(config) is Config
     assert type(config.data) is DataConfig
@@ -88,15 +90,15 @@ def test_every_key_of_every_file_is_a_key_of_the_schema(file: Path) -> None:
 @each_option
 def test_every_value_of_a_file_reaches_the_configuration(file: Path) -> None:
     given_on_line = {word.partition("=")[0] for word in option_words(file)}
-    values = leaves(to_plain(composed(*option_words(file))))
+    values = leaves(to_plain(composed(*words_together(file))))
     for name, value in written(file).items():
         if name not in given_on_line:
             assert values[name] == value, name
 
 
-@each_option
+@pytest.mark.parametrize("file", [files[0] for files in TOGETHER], ids=option_name)
 def test_every_composition_survives_plain_types(file: Path) -> None:
-    config = composed(*option_words(file))
+    config = composed(*words_together(file))
     plain = to_plain(config)
     again = from_plain(plain)
     assert again == config
@@ -224,7 +226,7 @@ def test_defaults_are_the_bundled_model_and_text_in_one_matrix() -> None:
 
 @each_option
 def test_models_are_loaded_in_float32_whatever_the_option(file: Path) -> None:
-    assert composed(*option_words(file)).model.dtype is DType.float32
+    assert composed(*words_together(file)).model.dtype is DType.float32
 
 
 def test_data_without_subjects_composes_with_no_subject() -> None:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
-from itertools import product as product_of
 from pathlib import Path
 from typing import Any
 
@@ -207,15 +206,17 @@ def test_a_sum_that_fails_half_way_is_as_it_was(
     for layer in LAYERS:
         texts.series[layer][3][:, 2] = 0.1
     failures = 0
-    for (scheme, std), layers in product_of(SCHEMES, ([0], [2], LAYERS)):
+    for scheme, std in SCHEMES:
         request = request_of(texts, scheme, std)
-        expected = uninterrupted(scheme, std, steep=True)
-        memory = Memory(2, layers, RuntimeError)
-        with monkeypatch.context() as patch:
-            patch.setattr(owner, name, when(memory, getattr(owner, name)))
-            found = Reading(request, texts, memory).run()
-        same(found, expected)
-        failures += memory.failures
+        for layers in (LAYERS, [0], [2]):
+            memory = Memory(2, layers, RuntimeError)
+            with monkeypatch.context() as patch:
+                patch.setattr(owner, name, when(memory, getattr(owner, name)))
+                found = Reading(request, texts, memory).run()
+            same(found, uninterrupted(scheme, std, steep=True))
+            failures += memory.failures
+            if not memory.failures:
+                break  # this scheme does not come here
     assert failures > 0
 
 

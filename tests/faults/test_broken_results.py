@@ -8,14 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from matplotlib.figure import Figure
 
 from probe import api, pipeline
 from probe.config import Config
 from probe.errors import UserError
-from probe.runs import results
 from probe.runs.manifest import seal
 from probe.verify import verify
+from tests.run_folders import draw_dots
 
 Break = Callable[[bytes], bytes]
 
@@ -42,8 +41,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, Path]:
         "measures.rewired=0", "runtime.device=cpu", f"output={folder / 'out'}",
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(results, "figures", lambda *_: {"heatmap": Figure(figsize=(0.1, 0.1))})
-        patch.setattr(results, "run_figures", lambda _: {})
+        draw_dots(patch)
         return config, pipeline.run(config)
 
 
@@ -88,8 +86,7 @@ def test_overwrite_mends_it(
     name: str, done: tuple[Config, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, run = done
-    monkeypatch.setattr(results, "figures", lambda *_: {"heatmap": Figure(figsize=(0.1, 0.1))})
-    monkeypatch.setattr(results, "run_figures", lambda _: {})
+    draw_dots(monkeypatch)
     (run / name).write_bytes(b"{")
     assert pipeline.run(replace(config, overwrite=True)) == run
     assert verify(run).faults == []

@@ -17,16 +17,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from matplotlib.figure import Figure
 
 from probe import api, pipeline
 from probe.config import Config, DataConfig
 from probe.errors import UserError
 from probe.extraction.block_matrix import join_blocks
-from probe.runs import results
 from probe.runs.manifest import MANIFEST
 from probe.system.disk import report_full_disk
 from probe.verify import verify
+from tests.run_folders import draw_dots
 
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="the system has no /dev/full")
@@ -47,8 +46,7 @@ def job(composed: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Co
     text = tmp_path / "text.jsonl"
     rows = [f"In year {row} the river carried {17 * row} boats of sand. " * 3 for row in range(4)]
     text.write_text("\n".join(json.dumps({"text": row}) for row in rows))
-    monkeypatch.setattr(results, "figures", lambda *_: {"heatmap": Figure(figsize=(0.1, 0.1))})
-    monkeypatch.setattr(results, "run_figures", lambda _: {})
+    draw_dots(monkeypatch)
     data = DataConfig(source="text", path=str(text))
     return replace(composed, data=data, output=str(tmp_path / "out"))
 

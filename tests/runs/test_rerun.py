@@ -23,6 +23,7 @@ from probe.runs.manifest import write_manifest
 from probe.runs.rerun import compare_runs, differences, rerun_config
 from probe.verify import verify
 from tests import ranks_here
+from tests.run_folders import draw_dots
 
 ROOT = Path(probe.__file__).resolve().parent.parent
 WORDS = [
@@ -59,6 +60,7 @@ def in_this_process(here: Path, two: list[str]) -> str:
     logging.getLogger("probe.runs.rerun").removeHandler(handler)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("probe.distributed.launch", ranks_here.launch)
+        draw_dots(patch)
         pipeline.run(rerun_config(run, two))
     return said.getvalue()
 

@@ -40,7 +40,7 @@ from probe.runs.load import load_topologies
 from probe.topology import Topology
 from probe.topology.reliability import Null, Reliability
 from probe.tracking import Record, SweepRecord, track, track_study, track_sweep
-from tests.run_folders import QUICK
+from tests.run_folders import QUICK, draw_dots
 from tests.topologies import random_correlations, topology_of
 from tests.wandb_reader import LoggedRun, read_offline_run
 
@@ -89,7 +89,7 @@ class Each:
 
 @pytest.fixture(scope="module")
 def each(tmp_path_factory: pytest.TempPathFactory) -> Each:
-    """Do a run of every layer with its figures, as one of a sweep."""
+    """Do a run of every layer with a figure for each, as one of a sweep."""
     place = tmp_path_factory.mktemp("each")
     text = place / "text.jsonl"
     with text.open("w") as stream:
@@ -102,7 +102,11 @@ def each(tmp_path_factory: pytest.TempPathFactory) -> Each:
         "tracking.tags=[mine]", "tracking.upload=true", "runtime.device=cpu",
         "measures.rewired=0",
     )  # fmt: skip
-    run = pipeline.run(config, [], GROUP)
+    with pytest.MonkeyPatch.context() as patch:
+        draw_dots(patch)
+        dot = Figure(figsize=(0.1, 0.1))
+        patch.setattr(results, "run_figures", lambda _: {"measures_by_layer": dot})
+        run = pipeline.run(config, [], GROUP)
     measured = [(topology, measure(topology, config.measures)) for topology in load_topologies(run)]
     return Each(config, run, measured, read_offline_run(run))
 
@@ -600,7 +604,7 @@ def test_a_failure_does_not_mix_up_the_next_run_of_a_sweep(tmp_path: Path) -> No
 @pytest.fixture
 def quick(each: Each, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     """Configure a run of one layer without real figures."""
-    monkeypatch.setattr(results, "figures", lambda *_: {"heatmap": Figure(figsize=(0.1, 0.1))})
+    draw_dots(monkeypatch)
     layers = LayersConfig(Selection.middle)
     return replace(each.config, output=str(tmp_path / "out"), layers=layers)
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from safetensors import safe_open
 
 from probe import api, pipeline
@@ -21,9 +20,9 @@ from probe.errors import UserError
 from probe.examples.batches import Batch
 from probe.extraction import loop as extract
 from probe.extraction.checkpoints import Keeper
-from probe.runs import results
 from probe.runs.folder import CHECKPOINTS, RunFolder
 from probe.runs.manifest import MANIFEST
+from tests.run_folders import draw_dots
 
 TEXTS = [f"In year {row} the river carried {17 * row} boats of sand to the sea. " * 3
          for row in range(9)]  # fmt: skip
@@ -42,9 +41,7 @@ def composed() -> Config:
 def job(composed: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     text = tmp_path / "text.jsonl"
     text.write_text("\n".join(json.dumps({"text": text}) for text in TEXTS))
-    empty = Figure(figsize=(0.1, 0.1))
-    monkeypatch.setattr(results, "figures", lambda *_: {"heatmap": empty})
-    monkeypatch.setattr(results, "run_figures", lambda _: {})
+    draw_dots(monkeypatch)
     data = DataConfig(source="text", path=str(text))
     return replace(composed, data=data, output=str(tmp_path / "out"))
 
