@@ -13,15 +13,3 @@ from probe.plots.style import (
     single,
     write_values,
 )
-
-__all__ = [
-    "BLUE",
-    "COLOURS",
-    "GREY",
-    "ORANGE",
-    "SHARES",
-    "grid",
-    "name_rows_and_columns",
-    "single",
-    "write_values",
-]

@@ -12,16 +12,6 @@ from probe.cli.rerun_flag import split_rerun
 from probe.config import Config
 from probe.errors import UserError
 
-__all__ = [
-    "compose_config",
-    "compose_job",
-    "help_page",
-    "overlay",
-    "read_arguments",
-    "split_rerun",
-    "typed",
-]
-
 
 def compose_job(overrides: Sequence[str], schema: type[Config] = Config) -> Config:
     """Compose a single run from the words of a command line.

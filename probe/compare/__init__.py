@@ -12,5 +12,3 @@ from __future__ import annotations
 
 from probe.compare.items import Item, load_items
 from probe.compare.pairwise import Comparison, Pair, compare
-
-__all__ = ["Comparison", "Item", "Pair", "compare", "load_items"]

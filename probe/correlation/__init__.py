@@ -17,25 +17,6 @@ from probe.correlation.pooled import PooledSums
 from probe.correlation.product import Matmul
 from probe.correlation.standardise import standardise
 
-__all__ = [
-    "BatchSeries",
-    "BatchShape",
-    "Between",
-    "BetweenSums",
-    "Correlation",
-    "ExampleSums",
-    "Matmul",
-    "MeanSums",
-    "MostBytes",
-    "PooledSums",
-    "Sums",
-    "batch_series",
-    "finish",
-    "make_sums",
-    "series_bytes",
-    "standardise",
-]
-
 
 class Sums(Protocol):
     """Running sums that become one correlation matrix."""

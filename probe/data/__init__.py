@@ -9,8 +9,6 @@ from probe.data import file_text, hub_text, mmlu, mmlu_pro, sample, table, truth
 from probe.data.document import Document, Documents, Stream, fingerprint
 from probe.errors import UserError, nearest
 
-__all__ = ["SOURCES", "Document", "Documents", "Stream", "fingerprint", "load_documents"]
-
 # A new reader: a module with `load(config)`, a line here, a YAML in conf/data. Data sets with text
 # in every row need only the YAML, with `source: hub`.
 SOURCES: dict[str, Callable[[Config], Documents]] = {

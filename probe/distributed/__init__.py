@@ -11,19 +11,6 @@ from probe.distributed.ranks import Ranks, find_device, machine, this_rank, worl
 from probe.distributed.work import Result, find_work
 from probe.errors import UserError
 
-__all__ = [
-    "Ranks",
-    "find_device",
-    "follow",
-    "follows",
-    "machine",
-    "n_ranks",
-    "release",
-    "run_ranks",
-    "spread",
-    "this_rank",
-]
-
 
 def n_ranks(num_processes: int | None, device: str) -> int:
     """Return the number of ranks of a run: existing ones, those requested, or one per GPU.

@@ -6,15 +6,3 @@ from probe.factors.factor import Factor
 from probe.factors.graphs import Dense, Graph, Sparse, quickest
 from probe.factors.store import FactorStore, StoredExample, open_factors
 from probe.factors.write import write_factors
-
-__all__ = [
-    "Dense",
-    "Factor",
-    "FactorStore",
-    "Graph",
-    "Sparse",
-    "StoredExample",
-    "open_factors",
-    "quickest",
-    "write_factors",
-]

@@ -16,18 +16,3 @@ from probe.measures.graph import Graph
 from probe.measures.graph_measures import GraphMeasures
 from probe.measures.spectrum import Spectrum
 from probe.measures.summary import Measures, measure
-
-__all__ = [
-    "THRESHOLDS",
-    "Graph",
-    "GraphMeasures",
-    "Measures",
-    "Spectrum",
-    "basic",
-    "cross_basic",
-    "cross_part",
-    "edges",
-    "gini",
-    "measure",
-    "strengths",
-]

@@ -11,19 +11,3 @@ from probe.models.load import (
     weights_bytes,
 )
 from probe.models.spread import refuse_disk, settle
-
-__all__ = [
-    "fetch_model",
-    "find_attention",
-    "find_blocks",
-    "find_mlp_output",
-    "load_config",
-    "load_language_model",
-    "load_tokenizer",
-    "load_trunk",
-    "model_fingerprint",
-    "refuse_disk",
-    "settle",
-    "text_config",
-    "weights_bytes",
-]

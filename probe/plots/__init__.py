@@ -16,24 +16,6 @@ from probe.plots.style import title
 from probe.plots.sweeps import sweep
 from probe.topology import Topology
 
-__all__ = [
-    "MOST_NODES",
-    "MOST_PAIRS",
-    "comparison",
-    "cross_layers",
-    "figures",
-    "heatmap",
-    "histogram",
-    "hub_overlap",
-    "measures_by_layer",
-    "run_figures",
-    "side_by_side",
-    "spectrum",
-    "strength_distribution",
-    "sweep",
-    "title",
-]
-
 # Up to this many pairs of layers, each gets its own figures.
 MOST_PAIRS = 10
 

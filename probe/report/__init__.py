@@ -1,5 +1,3 @@
 """One self-contained HTML page of a run or a sweep, made from their files alone."""
 
 from probe.report.page import write_report
-
-__all__ = ["write_report"]

@@ -4,5 +4,3 @@ from __future__ import annotations
 
 from probe.topology.sparsify import sparsify
 from probe.topology.topology import FOLDER, Topology, load_matrix, matrix_file
-
-__all__ = ["FOLDER", "Topology", "load_matrix", "matrix_file", "sparsify"]

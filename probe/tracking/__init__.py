@@ -3,5 +3,3 @@
 from probe.tracking.run import Record, track
 from probe.tracking.study import track_study
 from probe.tracking.sweep import SweepRecord, track_sweep
-
-__all__ = ["Record", "SweepRecord", "track", "track_study", "track_sweep"]

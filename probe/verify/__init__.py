@@ -3,5 +3,3 @@
 from __future__ import annotations
 
 from probe.verify.run import Findings, runs_of, verify
-
-__all__ = ["Findings", "runs_of", "verify"]

@@ -8,5 +8,3 @@ from __future__ import annotations
 
 from probe.extraction.checkpoints.find import find
 from probe.extraction.checkpoints.keep import Keeper
-
-__all__ = ["Keeper", "find"]
