@@ -25,6 +25,7 @@ from probe.config import (
 from probe.examples.batches import Batch
 from probe.examples.partition import MatrixSpec
 from probe.examples.request import Request
+from probe.extraction.extracted import Averaged, Extracted, ExtractedMatrix
 from probe.extraction.topologies import build_topologies
 from probe.topology import Topology
 from probe.topology.reliability import Reliability
@@ -61,11 +62,23 @@ def mask(*undefined: int) -> Tensor:
     return found
 
 
+def extracted(name: str, parts: dict[str, Tensor]) -> Extracted:
+    halves = [n for n in (0, 1) if f"half{n}" in parts]
+    matrix = ExtractedMatrix(
+        Averaged(parts["matrix"], parts["undefined"]),
+        standard_error=parts.get("standard_error"),
+        halves=[Averaged(parts[f"half{n}"], parts[f"undefined{n}"]) for n in halves],
+        nulls=[tensor for part, tensor in parts.items() if part.startswith("null")],
+        agreement=parts.get("agreement"),
+    )
+    return Extracted(examples=4, tokens=92, out_of_memory=0, matrices={name: matrix})
+
+
 def one(wanted: MatrixSpec, found: dict[str, Tensor] | None = None, **average: Any) -> Topology:
     config = replace(CONFIG, average=AverageConfig(**average))
     request = Request(config, [3], BATCHES, ["d"] * 4, "run", [wanted])
     found = {"matrix": matrix(0), "undefined": mask()} | (found or {})
-    (topology,) = build_topologies(request, {f"{wanted.name}/{key}": t for key, t in found.items()})
+    (topology,) = build_topologies(request, extracted(wanted.name, found))
     return topology
 
 
@@ -115,7 +128,9 @@ def test_a_matrix_counts_the_examples_of_its_cells_only() -> None:
 def test_a_fisher_mean_of_three_tokens_has_a_noise() -> None:
     request = Request(CONFIG, [3], [Batch([0], [[1] * 5], 0)], ["d"], "run", [])
     request = replace(request, matrices=[MatrixSpec("x", [3], [0], "fisher")])
-    (topology,) = build_topologies(request, {"x/matrix": matrix(0), "x/undefined": mask()})
+    (topology,) = build_topologies(
+        request, extracted("x", {"matrix": matrix(0), "undefined": mask()})
+    )
     assert topology.reliability is not None
     assert np.isfinite(topology.reliability.noise)
 
@@ -218,11 +233,10 @@ def test_a_topology_says_where_it_comes_from() -> None:
 def test_matrices_come_in_the_order_in_which_they_were_wanted() -> None:
     wanted = [MatrixSpec("b", [3], [0]), MatrixSpec("a", [3], [1])]
     request = Request(CONFIG, [3], BATCHES, ["d"] * 4, "run", wanted)
-    result = {
-        f"{name}/{key}": tensor
-        for seed, name in enumerate("ab")
-        for key, tensor in {"matrix": matrix(seed), "undefined": mask()}.items()
+    matrices = {
+        name: ExtractedMatrix(Averaged(matrix(seed), mask())) for seed, name in enumerate("ab")
     }
+    result = Extracted(examples=4, tokens=92, out_of_memory=0, matrices=matrices)
     found = build_topologies(request, result)
     assert [topology.name for topology in found] == ["b", "a"]
     np.testing.assert_array_equal(found[0].matrix, matrix(1).numpy())

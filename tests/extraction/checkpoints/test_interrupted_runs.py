@@ -141,7 +141,7 @@ def test_a_run_whose_end_failed_does_no_batch_again(
         raise RuntimeError("the machine went away")
 
     with monkeypatch.context() as broken:
-        broken.setattr(pipeline, "assemble", fail)
+        broken.setattr(pipeline, "build_topologies", fail)
         broken.setattr("probe.extraction.checkpoints.keep._RARE", 0)
         with pytest.raises(RuntimeError):
             pipeline.run(job)
