@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -16,7 +19,10 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("layers", [[0, 1, 2], [1]])
-def test_every_method_computes_the_same_matrix(layers: list[int]) -> None:
+@pytest.mark.parametrize(
+    "pool", [ThreadPoolExecutor, pytest.param(baselines.pool, marks=pytest.mark.processes)]
+)
+def test_every_method_computes_the_same_matrix(layers: list[int], pool: Any) -> None:
     model = make_model("tiny", torch.float32, CPU)
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randint(SHAPES["tiny"]["vocab_size"], (3, 20), generator=generator)
@@ -24,7 +30,7 @@ def test_every_method_computes_the_same_matrix(layers: list[int]) -> None:
     ours = Ours(model.get_submodule("model"), batch, layers, "all", "mean")
     [matrix] = ours.matrices()
     np.testing.assert_allclose(baselines.plain(model, tokens, layers), matrix, atol=1e-6)
-    with baselines.pool(1) as executor:
+    with pool(1) as executor:
         published, seconds = baselines.published(model, tokens, layers, executor)
     np.testing.assert_allclose(published, matrix, atol=1e-6)
     assert seconds >= 0
