@@ -66,7 +66,7 @@ def prepare() -> None:
     def run(_: str, payload: bytes, processes: int | None, device: str) -> dict[str, Tensor]:
         return run_ranks("benchmarks.fault_injection:work", payload, processes, device)
 
-    pipeline.run_ranks = run  # type: ignore[attr-defined, assignment]
+    pipeline.run_ranks = run  # type: ignore[assignment]
     put_in_place = RunFolder._put_in_place
 
     def put(folder: RunFolder) -> None:
