@@ -14,11 +14,11 @@ from probe.distributed import machine, n_ranks, run_ranks
 from probe.examples.batches import padding_share
 from probe.examples.plan import Views, plan_extraction
 from probe.examples.request import Request
+from probe.extraction.build_topologies import build_topologies
 from probe.extraction.checkpoints import find
 from probe.extraction.extracted import Extracted
 from probe.extraction.first_token import LARGE
 from probe.extraction.perplexity import perplexities
-from probe.extraction.topologies import build_topologies
 from probe.models import model_fingerprint
 from probe.runs.facts import Facts
 from probe.runs.folder import CHECKPOINTS, RunFolder

@@ -21,8 +21,8 @@ from probe.examples.choose import Example
 from probe.examples.partition import partition
 from probe.examples.request import Request
 from probe.extraction.accumulator import Accumulator
+from probe.extraction.build_topologies import build_topologies
 from probe.extraction.out_of_memory import in_halves
-from probe.extraction.topologies import build_topologies
 from tests import reference
 
 # The default profile tries a hundred.

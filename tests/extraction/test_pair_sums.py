@@ -17,9 +17,9 @@ from probe.examples.choose import Example
 from probe.examples.partition import MatrixSpec, partition
 from probe.examples.request import Request
 from probe.extraction.accumulator import Accumulator
+from probe.extraction.build_topologies import build_topologies
 from probe.extraction.out_of_memory import Journal
 from probe.extraction.sums import PairSums
-from probe.extraction.topologies import build_topologies
 from tests import reference
 
 NEURONS, LAYERS = 6, [0, 2, 3]

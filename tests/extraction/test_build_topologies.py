@@ -25,8 +25,8 @@ from probe.config import (
 from probe.examples.batches import Batch
 from probe.examples.partition import MatrixSpec
 from probe.examples.request import Request
+from probe.extraction.build_topologies import build_topologies
 from probe.extraction.extracted import Averaged, Extracted, ExtractedMatrix
-from probe.extraction.topologies import build_topologies
 from probe.topology import Topology
 from probe.topology.reliability import Reliability
 from tests.topologies import random_correlations
