@@ -151,7 +151,7 @@ def test_what_is_no_question_is_placed_with_the_columns_wanted(
 
 def test_rows_without_a_category_are_refused_not_passed_over(tmp_path: Path) -> None:
     rows = [{name: value for name, value in ROWS[0].items() if name != "category"}]
-    with pytest.raises(UserError, match=r"no MMLU-Pro in row 1, .* and category$"):
+    with pytest.raises(UserError, match=r"is not MMLU-Pro in row 1, .* and category$"):
         load(write(tmp_path / "pro.jsonl", rows), "business")
 
 

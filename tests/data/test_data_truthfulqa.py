@@ -99,7 +99,7 @@ def test_what_is_no_truthfulqa_is_placed_with_the_columns_wanted(
 ) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_text(json.dumps(ROWS[0]) + "\n" + json.dumps(ROWS[1] | change) + "\n")
-    with pytest.raises(UserError, match=r"no TruthfulQA in row 2, .* correct_answers and"):
+    with pytest.raises(UserError, match=r"is not TruthfulQA in row 2, .* correct_answers and"):
         load(path)
 
 

@@ -297,15 +297,15 @@ MODELS: dict[str, tuple[str, Break, list[str], str]] = {
     ),
     "a template that divides by zero": (
         "llama", lambda m: template(m, "{{ 1 / 0 }}"), ["model.chat=true"],
-        "the chat template of m does not take .*division by zero.*; give model.chat=false",
+        "the chat template of m does not accept .*division by zero.*; use model.chat=false",
     ),
     "a template that adds a number": (
         "llama", lambda m: template(m, "{{ messages + 1 }}"), ["model.chat=true"],
-        "the chat template of m does not take .*; give model.chat=false",
+        "the chat template of m does not accept .*; use model.chat=false",
     ),
     "an endless template": (
         "llama", lambda m: template(m, "{% for i in range(10 ** 9) %}{% endfor %}"),
-        ["model.chat=true"], "the chat template of m does not take .*; give model.chat=false",
+        ["model.chat=true"], "the chat template of m does not accept .*; use model.chat=false",
     ),
 }  # fmt: skip
 
