@@ -147,7 +147,9 @@ def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path, ending: str) -
     assert [document.text for document in load(path)] == ["hello"]
 
 
-@pytest.mark.parametrize(("line", "what"), [("{'text': 1}", "not JSON"), ("[1]", "not a JSON object")])
+@pytest.mark.parametrize(
+    ("line", "what"), [("{'text': 1}", "not JSON"), ("[1]", "not a JSON object")]
+)
 def test_a_bad_json_line_is_numbered(tmp_path: Path, line: str, what: str) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_text('{"text": "a"}\n\n' + line + "\n")
