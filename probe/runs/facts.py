@@ -59,5 +59,5 @@ class Facts:
 
     @classmethod
     def from_manifest(cls, manifest: Mapping[str, Any]) -> Facts:
-        """Read the facts back; missing counts are those of a broken manifest (`KeyError`)."""
+        """Read back what `record` wrote."""
         return cls(**{f.name: manifest[f.name] for f in fields(cls) if f.name in manifest})
