@@ -14,6 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 import torch
 from hypothesis import settings
+from matplotlib.figure import Figure
 
 from tests import ranks_here
 from tests.warm import LIBRARIES, PIPE, PROGRAM, TimeoutExpired, Warm
@@ -21,6 +22,35 @@ from tests.warm import LIBRARIES, PIPE, PROGRAM, TimeoutExpired, Warm
 torch.set_num_threads(1)
 # With `--hypothesis-profile=long` tests/**/test_fuzz_*.py try fifty times as much, never the same.
 settings.register_profile("long", max_examples=5000)
+# Processes that are forked from a warm one.
+_FORKED = {"libraries", "program", "warm_ranks"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts processes, before pytest chooses by markers."""
+    for item in items:
+        if _FORKED & set(getattr(item, "fixturenames", ())):
+            item.add_marker("processes")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def blank_figures() -> Iterator[pytest.MonkeyPatch]:
+    """Let figures be built, but drawn as one pixel: drawing them takes longer than a run."""
+    pixel = Figure(figsize=(0.1, 0.1))
+    draw = Figure.savefig
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", lambda _, file, **given: draw(pixel, file, **given))
+        yield patch
+
+
+@pytest.fixture
+def drawn_figures(blank_figures: pytest.MonkeyPatch) -> Iterator[None]:
+    """Draw figures as the program does."""
+    blank = Figure.savefig
+    blank_figures.undo()
+    yield
+    blank_figures.setattr(Figure, "savefig", blank)
 
 
 @pytest.fixture

@@ -19,6 +19,13 @@ from probe.cli.keys import keys
 from probe.config import CONF, Config, check, group_options, registered
 from probe.errors import UserError, nearest
 
+# What Hydra itself needs to run something, and which takes a third of the time to compose.
+_HYDRAS_OWN = [
+    f"hydra/{group}"
+    for group in (
+        "env", "help", "hydra_help", "hydra_logging", "job_logging", "launcher", "output", "sweeper"
+    )
+]  # fmt: skip
 _NO_SUBJECTS = (
     "this data set has no subjects; leave subject= out, or use data=mmlu, mmlu_pro or sample"
 )
@@ -49,6 +56,8 @@ def compose_config(
         For the first mistake.
     """
     extra = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
+    named = {word.lstrip("+~").partition("=")[0] for word in overrides}
+    extra += [f"~{group}" for group in _HYDRAS_OWN if group not in named]
     outer_state = Singleton.get_state()  # a study composes while Hydra runs it
     GlobalHydra.instance().clear()
     try:

@@ -174,6 +174,7 @@ def test_a_change_reaches_the_next_token(texts: list[Text]) -> None:
         torch.testing.assert_close(fixed[number], expected[1], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.usefixtures("drawn_figures")
 def test_the_study_leaves_tables_and_figures(tmp_path: Path) -> None:
     facts = run(configured(*WORDS, **FEW), tmp_path)
     assert facts["subjects"] == ["law", "mathematics"]
