@@ -1,7 +1,5 @@
 """One run from beginning to end. Read this first: it is the program's table of contents."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Iterable, Sequence

@@ -8,8 +8,6 @@
 Reading results does not import torch; functions that run a model import it when called.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

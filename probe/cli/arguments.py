@@ -1,7 +1,5 @@
 """The command line, checked and expanded before Hydra reads it."""
 
-from __future__ import annotations
-
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The output of a comparison: tables, figures, and a summary on the console."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

@@ -1,7 +1,5 @@
 """Checks of a configuration that types cannot express and that need neither model nor data."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """A configuration as plain JSON types, for files, ranks and W&B."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict
 from typing import Any, cast

@@ -1,7 +1,5 @@
 """Checks of single values: strings, paths, numbers."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """The formula: standardise, accumulate, merge, finish. Tensors only, no ranks or files."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Protocol
 

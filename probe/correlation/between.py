@@ -1,7 +1,5 @@
 """Averages of the correlations between the neurons of two layers."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Averages that need every example's own matrix: Fisher's z and standard errors."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """The finished average: symmetric, within [-1, 1], with a diagonal of 1."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

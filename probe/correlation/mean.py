@@ -1,7 +1,5 @@
 """The arithmetic mean of the examples' correlation matrices, without forming any of them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

@@ -1,7 +1,5 @@
 """One correlation over all tokens of all examples."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

@@ -1,7 +1,5 @@
 """From activations to unit vectors: the products of unit vectors are correlations."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

@@ -1,7 +1,5 @@
 """Fisher's z where it is steep: exact to float64."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

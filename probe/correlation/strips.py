@@ -1,7 +1,5 @@
 """Correlations of every example of a batch, computed in strips of rows."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

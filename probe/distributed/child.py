@@ -1,7 +1,5 @@
 """One of the ranks that `launch` starts: `python -m probe.distributed.child FOLDER`."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os

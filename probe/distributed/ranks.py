@@ -1,7 +1,5 @@
 """The ranks of an extraction: this rank's index and device, collecting sums on rank 0."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Callable, Iterator

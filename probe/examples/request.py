@@ -1,7 +1,5 @@
 """The request to the ranks, also as bytes."""
 
-from __future__ import annotations
-
 import io
 import json
 from dataclasses import asdict, dataclass
@@ -128,7 +126,7 @@ class Request:
             return from_plain(json.loads(arrays["rest"].tobytes())["config"])
 
     @classmethod
-    def from_bytes(cls, packed: bytes) -> Request:
+    def from_bytes(cls, packed: bytes) -> "Request":
         """Unpack a request."""
         with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
             rest = json.loads(arrays["rest"].tobytes())

@@ -1,7 +1,5 @@
 """All sums and counts of a run, fed layer by layer."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial

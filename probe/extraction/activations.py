@@ -1,7 +1,5 @@
 """Run the trunk and pass on each layer's activations as they are computed."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any

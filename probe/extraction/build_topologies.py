@@ -1,7 +1,5 @@
 """From extracted matrices to topologies with their reliability."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What an extraction returns: averaged matrices and counts, as tensors between processes."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -70,7 +68,7 @@ class ExtractedMatrix:
             yield f"null:{repetition}", null
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> ExtractedMatrix:
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "ExtractedMatrix":
         """Rebuild from the tensors of `to_tensors`."""
 
         def average(prefix: str) -> Averaged:
@@ -123,7 +121,7 @@ class Extracted:
         return tensors
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Extracted:
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "Extracted":
         """Rebuild from the tensors of `to_tensors`."""
         parts: defaultdict[str, dict[str, Tensor]] = defaultdict(dict)
         for key, tensor in tensors.items():

@@ -1,7 +1,5 @@
 """The loop: every batch through the model, every layer's activations to a consumer."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterator
 from functools import partial

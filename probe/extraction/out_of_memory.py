@@ -1,7 +1,5 @@
 """A batch that runs out of memory is read again in halves, padded as before."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 

@@ -4,8 +4,6 @@ A matrix of one layer, or of the mean over several, correlates a layer's neurons
 (`LayerSums`); `layers=cross` and `full` correlate those of two layers (`PairSums`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Generic, NamedTuple, Protocol, TypeVar

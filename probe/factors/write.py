@@ -1,7 +1,5 @@
 """Write the factors of every example, on every rank."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os

@@ -1,7 +1,5 @@
 """All measures of a topology."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,7 +82,7 @@ class Measures:
     strongest: list[tuple[int, int, float]] = field(default_factory=list)
 
     @classmethod
-    def from_record(cls, record: dict[str, Any]) -> Measures:
+    def from_record(cls, record: dict[str, Any]) -> "Measures":
         """Rebuild from the output of `dataclasses.asdict`, as stored in measures.json."""
         rest = dict(record)
         spectrum = rest.pop("spectrum")

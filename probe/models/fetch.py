@@ -1,7 +1,5 @@
 """Download a model once, so that the processes that load it do not ask the Hub."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

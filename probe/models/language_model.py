@@ -1,7 +1,5 @@
 """The whole model with its language-model head, where logits are needed."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from transformers import AutoModelForCausalLM

@@ -1,7 +1,5 @@
 """Load a model's trunk, pretrained or randomly initialised, and its tokenizer."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Iterator
@@ -49,7 +47,7 @@ class Place:
     pickle: bool = False
 
     @classmethod
-    def of(cls, model: ModelConfig) -> Place:
+    def of(cls, model: ModelConfig) -> "Place":
         """Return the local folder, the bundled one or the Hub's repository."""
         where = model.path or str(model.id)
         if model.path is None and where.startswith(BUNDLED):

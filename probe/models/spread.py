@@ -1,7 +1,5 @@
 """Spreading a model over several devices with transformers' `device_map`."""
 
-from __future__ import annotations
-
 import logging
 from collections import Counter
 from collections.abc import Mapping

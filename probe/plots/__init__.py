@@ -1,7 +1,5 @@
 """Figures of topologies. Functions return them; they never show or save them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure

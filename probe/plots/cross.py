@@ -1,7 +1,5 @@
 """Mean |r| of all pairs of layers."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 

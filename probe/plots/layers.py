@@ -1,7 +1,5 @@
 """Figures across the layers of a run: measures by layer, and hubs that layers share."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -3,8 +3,6 @@
 A measure that is not listed is shown under its own name.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, replace
 

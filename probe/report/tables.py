@@ -1,7 +1,5 @@
 """Tables of the page: rounded for reading, exact for sorting."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median

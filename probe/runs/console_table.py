@@ -1,7 +1,5 @@
 """The table at the end of a run: every measure with its chance level."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Sequence
 

@@ -1,7 +1,5 @@
 """The folder of a run: claimed by one process, complete once it has a manifest."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import os

@@ -1,7 +1,5 @@
 """Repeat a run from its manifest and compare the two: `python -m probe --rerun RUN`."""
 
-from __future__ import annotations
-
 import filecmp
 import logging
 from collections.abc import Iterator, Mapping, Sequence

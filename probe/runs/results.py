@@ -1,7 +1,5 @@
 """The results of a run: matrices, measures, figures, manifest, a W&B run, a console table."""
 
-from __future__ import annotations
-
 import logging
 import warnings
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Drive a sweep: record every job in its folder, and summarise the sweep at the end."""
 
-from __future__ import annotations
-
 import logging
 import sys
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """One row for each topology of each job of a sweep."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """One table, one figure and one W&B run over all jobs of a sweep."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from pathlib import Path

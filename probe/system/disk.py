@@ -1,7 +1,5 @@
 """A full disk, reported in one line."""
 
-from __future__ import annotations
-
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager

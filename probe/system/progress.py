@@ -1,7 +1,5 @@
 """Progress of an extraction: a bar on a terminal, an occasional line in a log."""
 
-from __future__ import annotations
-
 import logging
 import time
 from types import TracebackType
@@ -53,7 +51,7 @@ class Progress:
             )  # fmt: skip
             self._logged = time.monotonic()
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> "Progress":
         return self
 
     def __exit__(

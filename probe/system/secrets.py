@@ -1,7 +1,5 @@
 """Tokens and passwords, kept out of everything that is written."""
 
-from __future__ import annotations
-
 import os
 import re
 

@@ -1,7 +1,5 @@
 """What is logged to W&B about a run."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Counts that must add up, and measures that must match the matrices."""
 
-from __future__ import annotations
-
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """All checks of a run, in order."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any

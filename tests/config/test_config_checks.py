@@ -1,7 +1,5 @@
 """Every check of a configuration, by what it says and by the values that just pass it."""
 
-from __future__ import annotations
-
 import ast
 import copy
 from pathlib import Path

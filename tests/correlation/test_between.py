@@ -1,7 +1,5 @@
 """Correlations between layers against `np.corrcoef` over the layers side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

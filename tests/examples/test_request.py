@@ -1,7 +1,5 @@
 """A request reaches the ranks as it was made."""
 
-from __future__ import annotations
-
 import io
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Matrices, halves, nulls and samples of layers against the definition, from one pass."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """Topologies know their noise, their halves, their layers and their null, by hand and by NumPy."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A full disk: one line, no half file, earlier results as they were, then the same again."""
 
-from __future__ import annotations
-
 import builtins
 import io
 import json

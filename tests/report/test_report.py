@@ -1,7 +1,5 @@
 """The page holds what the files say, escaped, by itself, and asks nobody for anything."""
 
-from __future__ import annotations
-
 import base64
 import csv
 import hashlib

@@ -1,7 +1,5 @@
 """A sweep's jobs are recorded wherever they run, and summarised in one table and one figure."""
 
-from __future__ import annotations
-
 import csv
 import json
 import logging

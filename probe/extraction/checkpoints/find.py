@@ -1,7 +1,5 @@
 """Which checkpoints of earlier sessions to add, and whether they are of the same extraction."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

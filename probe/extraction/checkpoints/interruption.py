@@ -1,7 +1,5 @@
 """A signal that ends the program, deferred until the sums are saved."""
 
-from __future__ import annotations
-
 import os
 import signal
 import threading
@@ -31,7 +29,7 @@ class Interruption:
         self._when = 0.0
         self._before: dict[int, Any] = {}
 
-    def __enter__(self) -> Interruption:
+    def __enter__(self) -> "Interruption":
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
                 if signal.getsignal(number) is not signal.SIG_IGN:

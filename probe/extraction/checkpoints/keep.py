@@ -1,7 +1,5 @@
 """Saving a rank's sums: from time to time, and before it ends."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Mapping
@@ -72,7 +70,7 @@ class Keeper:
         self._took = 0.0
         self._interruption = Interruption()
 
-    def __enter__(self) -> Keeper:
+    def __enter__(self) -> "Keeper":
         if self._checkpoints is not None:
             if self._ranks.main:
                 for name, seal in self._checkpoints.files.items():
