@@ -2,7 +2,7 @@
 
 import io
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -99,9 +99,10 @@ class Request:
         )
 
     def to_bytes(self) -> bytes:
-        """Pack the request."""
+        """Pack the request, without the keys of a study, which are no part of an extraction."""
+        config = to_plain(self.config)
         rest = {
-            "config": to_plain(self.config),
+            "config": {field.name: config[field.name] for field in fields(Config)},
             "layers": self.layers,
             "names": self.names,
             "run": self.run,
