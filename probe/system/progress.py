@@ -2,7 +2,6 @@
 
 import logging
 import time
-from types import TracebackType
 
 from tqdm import tqdm
 
@@ -54,10 +53,5 @@ class Progress:
     def __enter__(self) -> "Progress":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.close()

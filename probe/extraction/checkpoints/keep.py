@@ -5,7 +5,6 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol
 
 from torch import Tensor
@@ -80,13 +79,8 @@ class Keeper:
             self._began = self._last = time.monotonic()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._interruption.__exit__(kind, error, trace)
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._interruption.__exit__(kind)
 
     def note(self, batch: Batch, parts: int) -> bool:
         """Note a finished batch and the number of its parts; return whether to go on."""
