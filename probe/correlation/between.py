@@ -19,7 +19,7 @@ from probe.correlation.product import (
 )
 from probe.correlation.standardise import standardise, standardise_bytes
 from probe.correlation.steep import FEW, PORTION, STEEP, fisher_z, rough_z, steep_bytes, unit
-from probe.correlation.strips import add_weighted, strip_height, strip_size
+from probe.correlation.strips import add_weighted, strip_height
 from probe.correlation.undo import undone_on_failure
 
 
@@ -135,7 +135,8 @@ class BetweenSums:
 
     def _add_each(self, left: Tensor, right: Tensor, weight: Tensor) -> None:
         """Add every example's Fisher z, a strip of rows of all examples at a time."""
-        height = strip_height(right)
+        n_examples, _, n = right.shape
+        height = strip_height(n_examples, n, right.element_size(), right.device)
         for start in range(0, left.shape[2], height):
             rows = slice(start, start + height)
             add_weighted(self.total[rows], self._values(left[..., rows], right), weight)
@@ -161,9 +162,10 @@ class BetweenSums:
         n, coverage = len(self.total), self.coverage.most_bytes(batch)
         number, undo = number_bytes(batch.device, n), 8 * n**2 + 32 * batch.rows * n
         if self.fisher:
-            strip = steep_bytes(batch, n, strip_size(batch, n, 8), number)
+            strip = batch.rows * n * strip_height(batch.rows, n, 8, batch.device)
             columns = (12 if number == 8 else 4) * batch.tokens * n
-            work = strip + columns + factor_bytes(batch, n, self.matmul)
+            work = columns + steep_bytes(batch, n, strip, number)
+            work += factor_bytes(batch, n, self.matmul)
         else:
             work = product_bytes(batch, n, self.matmul, sides=2)
         return MostBytes(coverage.run, update=undo + work + coverage.update)

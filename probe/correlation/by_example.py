@@ -12,7 +12,7 @@ from probe.correlation.coverage import Coverage
 from probe.correlation.product import Matmul, factor_bytes, in_order, multiply, number_bytes
 from probe.correlation.standardise import standardise, standardise_bytes
 from probe.correlation.steep import Steep, steep_bytes
-from probe.correlation.strips import add_weighted, strip_height, strip_size
+from probe.correlation.strips import add_weighted, strip_height
 from probe.correlation.undo import undone_on_failure
 
 
@@ -138,21 +138,18 @@ class ExampleSums:
     def most_bytes(self, batch: BatchShape) -> MostBytes:
         """Return the most bytes that batches of a shape take, see `Sums.most_bytes`."""
         n, coverage = len(self.total), self.coverage.most_bytes(batch)
-        values, number = batch.tokens * n, number_bytes(batch.device, n)
-        strip, matrix = strip_size(batch, n, number), 8 * n**2
-        work = (16 if batch.device.type == "cpu" else 8) * strip
+        number, matrix = number_bytes(batch.device, n), 8 * n**2
+        strip = batch.rows * n * strip_height(batch.rows, n, number, batch.device)
+        work, undo, by_example = 16 * strip, matrix, 0
         if self.fisher:
-            work = 8 * values + steep_bytes(batch, n, strip, number)
-        by_example, undo = 0, matrix
+            work = 8 * batch.tokens * n + steep_bytes(batch, n, strip, number)
         if self.squares is not None:
             by_example = 8 * batch.rows * n * (n + 2 * self.layers)
-            undo += 4 * matrix + (by_example if self.layers > 1 else 0)
+            undo += 4 * matrix + by_example
             work = max(work, 3 * matrix)
-        added = number * values + undo + work + factor_bytes(batch, n, self.matmul)
-        update = max(standardise_bytes(batch, n), 12 * values, added + coverage.update)
-        if self.layers > 1:
-            return MostBytes(coverage.run, by_example, update)
-        return MostBytes(coverage.run, 0, update + by_example)
+        update = standardise_bytes(batch, n) + undo + work + factor_bytes(batch, n, self.matmul)
+        kept = by_example if self.layers > 1 else 0  # and copied, to undo what fails
+        return MostBytes(coverage.run, kept, update + coverage.update)
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the sums of other examples."""
@@ -216,6 +213,7 @@ class _Squares:
 
 def _strips(series: Tensor) -> Iterator[tuple[slice, slice]]:
     """Cut the upper triangle into strips of rows, each from its own diagonal block on."""
-    n, height = series.shape[2], strip_height(series)
+    n_examples, _, n = series.shape
+    height = strip_height(n_examples, n, series.element_size(), series.device)
     for start in range(0, n, height):
         yield slice(start, start + height), slice(start, n)

@@ -8,7 +8,7 @@ from torch import Tensor
 from probe.correlation.batch_memory import BatchShape, MostBytes
 from probe.correlation.correlation import Correlation, divide, finish
 from probe.correlation.coverage import Coverage
-from probe.correlation.product import Matmul, gram, number_bytes, product_bytes
+from probe.correlation.product import Matmul, gram, product_bytes
 from probe.correlation.standardise import standardise, standardise_bytes
 
 
@@ -52,11 +52,8 @@ class MeanSums:
     def most_bytes(self, batch: BatchShape) -> MostBytes:
         """Return the most bytes that batches of a shape take, see `Sums.most_bytes`."""
         n, coverage = len(self.total), self.coverage.most_bytes(batch)
-        series = 12 if number_bytes(batch.device, n) == 8 else 4
-        product = series * batch.tokens * n + product_bytes(batch, n, self.matmul)
-        return MostBytes(
-            run=coverage.run, update=max(standardise_bytes(batch, n), product) + coverage.update
-        )
+        work = standardise_bytes(batch, n) + product_bytes(batch, n, self.matmul)
+        return MostBytes(coverage.run, update=work + coverage.update)
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the sums of other examples."""

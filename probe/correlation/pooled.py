@@ -7,7 +7,7 @@ from torch import Tensor
 
 from probe.correlation.batch_memory import BatchShape, MostBytes
 from probe.correlation.correlation import Correlation, finish
-from probe.correlation.product import Matmul, gram, number_bytes, product_bytes
+from probe.correlation.product import Matmul, gram, product_bytes
 from probe.correlation.standardise import centre
 from probe.correlation.undo import undone_on_failure
 
@@ -104,11 +104,8 @@ class PooledSums:
     def most_bytes(self, batch: BatchShape) -> MostBytes:
         """Return the most bytes that batches of a shape take, see `Sums.most_bytes`."""
         n = self.mean.shape[1]
-        values, undo = batch.tokens * n, 8 * n**2
-        product = undo + product_bytes(batch, n, self.matmul)
-        if number_bytes(batch.device, n) == 8:
-            product += 8 * values
-        return MostBytes(update=4 * values + max(8 * values, product) + 96 * batch.rows * n)
+        series, undo = (12 * batch.length + 96) * batch.rows * n, 8 * n**2
+        return MostBytes(update=series + undo + product_bytes(batch, n, self.matmul))
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Merge the moments of other examples."""

@@ -240,13 +240,8 @@ class PairSums(KeyedSums[_PairKey, BetweenSums]):
 
     def most_bytes(self, batch: BatchShape, cell: int) -> MostBytes:
         """Return the most bytes that batches take, with the series of all layers."""
-        if not self.sums:
-            return MostBytes()
-        pair, *_ = self.sums.values()  # all are alike
-        sums, series = pair.most_bytes(batch), series_bytes(batch, self.n_neurons, self.fisher)
-        return MostBytes.of(
-            [*[series] * len(self.layers), sums._replace(run=sums.run * len(self.sums))]
-        )
+        series = series_bytes(batch, self.n_neurons, self.fisher)
+        return MostBytes.of([super().most_bytes(batch, cell), *[series] * len(self.layers)])
 
     def take(self, matrix: MatrixSpec, pair: tuple[int, int]) -> list[Between]:
         """Return the average over a matrix's cells, then that of each half if there are halves.
