@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from probe.correlation.batch_memory import BatchShape, MostBytes
-from probe.correlation.correlation import Correlation, divide, finish
+from probe.correlation.correlation import Carry, Correlation, divide, finish
 from probe.correlation.coverage import Coverage
 from probe.correlation.product import Matmul, factor_bytes, in_order, multiply, number_bytes
 from probe.correlation.standardise import standardise, standardise_bytes
@@ -66,12 +66,7 @@ class ExampleSums:
         self.squares = _Squares(n_neurons, device) if std else None
 
     def update(
-        self,
-        activations: Tensor,
-        keep: Tensor,
-        weight: Tensor,
-        layer: int = 0,
-        carry: dict[str, Tensor] | None = None,
+        self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int = 0, carry: Carry = None
     ) -> Tensor:
         """Add a batch: `activations` (n_examples, n_tokens, n_neurons), see `Sums.update`."""
         carry = {} if carry is None else carry
@@ -111,17 +106,20 @@ class ExampleSums:
         self, series: Tensor, weight: Tensor, steep: Steep | None, carry: dict[str, Tensor]
     ) -> None:
         """Add every example's values, strip by strip."""
+        n_examples, _, n = series.shape
         if self.squares is not None and not carry:
-            n = len(self.total)
-            carry["values"] = self.total.new_zeros(len(series), n, n)
-            carry["defined"] = self.total.new_zeros(len(series), 0, n)
-        for rows, columns in _strips(series):
+            carry["values"] = self.total.new_zeros(n_examples, n, n)
+            carry["defined"] = self.total.new_zeros(n_examples, 0, n)
+        height = strip_height(n_examples, n, series.element_size(), series.device)
+        # The upper triangle in strips of rows, each from its own diagonal block on.
+        for start in range(0, n, height):
+            rows, columns = slice(start, start + height), slice(start, n)
             # The series of a constant neuron, and so its values, are zero.
             values = multiply(series[..., rows], series[..., columns], self.matmul)
-            height = values.shape[1]
-            values[..., :height] *= values.new_ones(height, height).triu_(diagonal=1)
+            block = values[..., : values.shape[1]]
+            block *= torch.ones_like(block[0]).triu_(diagonal=1)
             if steep is not None:
-                values = steep.arctanh(values, rows.start)
+                values = steep.arctanh(values, start)
             if self.squares is not None:
                 carry["values"][:, rows, columns] += values.to(self.total.device)
             add_weighted(self.total[rows, columns], values, weight)
@@ -209,11 +207,3 @@ class _Squares:
         error = variance.sqrt()
         error.diagonal().zero_()
         return error
-
-
-def _strips(series: Tensor) -> Iterator[tuple[slice, slice]]:
-    """Cut the upper triangle into strips of rows, each from its own diagonal block on."""
-    n_examples, _, n = series.shape
-    height = strip_height(n_examples, n, series.element_size(), series.device)
-    for start in range(0, n, height):
-        yield slice(start, start + height), slice(start, n)

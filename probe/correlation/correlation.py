@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+# What sums carry from one layer of a batch to the next, by name: tensors with a row per example.
+Carry = dict[str, Tensor] | None
+
 
 @dataclass(frozen=True)
 class Correlation:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from probe.correlation.batch_memory import BatchShape, MostBytes
-from probe.correlation.correlation import Correlation, divide, finish
+from probe.correlation.correlation import Carry, Correlation, divide, finish
 from probe.correlation.coverage import Coverage
 from probe.correlation.product import Matmul, gram, product_bytes
 from probe.correlation.standardise import standardise, standardise_bytes
@@ -33,12 +33,7 @@ class MeanSums:
         self.coverage = Coverage(n_neurons, device)
 
     def update(
-        self,
-        activations: Tensor,
-        keep: Tensor,
-        weight: Tensor,
-        layer: int = 0,
-        carry: dict[str, Tensor] | None = None,
+        self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int = 0, carry: Carry = None
     ) -> Tensor:
         """Add a batch: `activations` (n_examples, n_tokens, n_neurons), see `Sums.update`."""
         weight = weight.to(activations.device)

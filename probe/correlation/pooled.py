@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from probe.correlation.batch_memory import BatchShape, MostBytes
-from probe.correlation.correlation import Correlation, finish
+from probe.correlation.correlation import Carry, Correlation, finish
 from probe.correlation.product import Matmul, gram, product_bytes
 from probe.correlation.standardise import centre
 from probe.correlation.undo import undone_on_failure
@@ -37,11 +37,7 @@ class PooledSums:
     """
 
     def __init__(
-        self,
-        n_neurons: int,
-        device: torch.device,
-        layers: int = 1,
-        matmul: Matmul = "fp32",
+        self, n_neurons: int, device: torch.device, layers: int = 1, matmul: Matmul = "fp32"
     ) -> None:
         self.matmul = matmul
 
@@ -56,12 +52,7 @@ class PooledSums:
         self.varied = zeros(n_neurons)
 
     def update(
-        self,
-        activations: Tensor,
-        keep: Tensor,
-        weight: Tensor,
-        layer: int = 0,
-        carry: dict[str, Tensor] | None = None,
+        self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int = 0, carry: Carry = None
     ) -> Tensor:
         """Add a batch of one layer: `activations` (n_examples, n_tokens, n_neurons)."""
         series = torch.empty_like(activations, dtype=torch.float32)
