@@ -4,9 +4,9 @@ A matrix of one layer, or of the mean over several, correlates a layer's neurons
 (`LayerSums`); `layers=cross` and `full` correlate those of two layers (`PairSums`).
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -32,21 +32,19 @@ Place = Callable[[Sequence[int], int], torch.device]
 META = torch.device("meta")
 
 
-class _Member(Protocol):
-    def state(self) -> dict[str, Tensor]: ...
-
-    def merge(self, state: Mapping[str, Tensor]) -> None: ...
-
-    def most_bytes(self, batch: BatchShape) -> MostBytes: ...
+Member = TypeVar("Member", Sums, BetweenSums)
 
 
-class _OfCell(Hashable, Protocol):
-    @property
-    def cell(self) -> int: ...
+class Key(NamedTuple):
+    """What sums are of: layers, a cell, and a scheme where there may be several."""
 
+    layers: tuple[int, ...]
+    cell: int
+    scheme: str = ""
 
-Key = TypeVar("Key", bound=_OfCell)
-Member = TypeVar("Member", bound=_Member)
+    def __str__(self) -> str:
+        layers = "-".join(map(str, self.layers))
+        return "/".join(filter(None, [self.scheme, layers, str(self.cell)]))
 
 
 def placed(make: Callable[[torch.device], Member], layers: Sequence[int], place: Place) -> Member:
@@ -58,8 +56,8 @@ def _bytes(state: Mapping[str, Tensor]) -> int:
     return sum(tensor.nbytes for tensor in state.values())
 
 
-class KeyedSums(Generic[Key, Member]):
-    """Sums by key: layers and cell.
+class KeyedSums(Generic[Member]):
+    """Sums by key.
 
     Attributes
     ----------
@@ -70,7 +68,8 @@ class KeyedSums(Generic[Key, Member]):
     """
 
     def __init__(self, name: str, sums: dict[Key, Member], journal: Journal) -> None:
-        self.name, self.sums, self._journal = name, sums, journal
+        self.name, self._journal = name, journal
+        self.sums: dict[Key, Member] = sums
 
     def state(self) -> dict[str, Tensor]:
         """Return all sums by name."""
@@ -98,16 +97,7 @@ class KeyedSums(Generic[Key, Member]):
             sums.merge(within(state, f"{self.name}/{key}/"))
 
 
-class _LayerKey(NamedTuple):
-    scheme: str
-    layers: tuple[int, ...]
-    cell: int
-
-    def __str__(self) -> str:
-        return f"{self.scheme}/{'-'.join(map(str, self.layers))}/{self.cell}"
-
-
-class LayerSums(KeyedSums[_LayerKey, Sums]):
+class LayerSums(KeyedSums[Sums]):
     """One `Sums` for each scheme, set of layers and cell that some matrix needs.
 
     Parameters
@@ -131,7 +121,7 @@ class LayerSums(KeyedSums[_LayerKey, Sums]):
     ) -> None:
         self._make = make
         keys = dict.fromkeys(
-            _LayerKey(matrix.scheme, tuple(matrix.layers), cell)
+            Key(tuple(matrix.layers), cell, matrix.scheme)
             for matrix in matrices
             for cell in matrix.cells
         )
@@ -157,7 +147,7 @@ class LayerSums(KeyedSums[_LayerKey, Sums]):
     def average(self, matrix: MatrixSpec) -> Correlation:
         """Return the average over a matrix's layers and the union of its cells."""
         layers = tuple(matrix.layers)
-        members = [self.sums[_LayerKey(matrix.scheme, layers, cell)] for cell in matrix.cells]
+        members = [self.sums[Key(layers, cell, matrix.scheme)] for cell in matrix.cells]
         if len(members) == 1:
             return members[0].finish()
         union = self._make(matrix.scheme, layers)
@@ -166,15 +156,7 @@ class LayerSums(KeyedSums[_LayerKey, Sums]):
         return union.finish()
 
 
-class _PairKey(NamedTuple):
-    layers: tuple[int, int]
-    cell: int
-
-    def __str__(self) -> str:
-        return f"{self.layers[0]}-{self.layers[1]}/{self.cell}"
-
-
-class PairSums(KeyedSums[_PairKey, BetweenSums]):
+class PairSums(KeyedSums[BetweenSums]):
     """One `BetweenSums` for each pair of layers and cell that some matrix needs.
 
     They take 8 bytes for each of a pair's n² entries, twice that if any of its neurons is constant
@@ -207,10 +189,7 @@ class PairSums(KeyedSums[_PairKey, BetweenSums]):
         assert len(schemes) <= 1, schemes
         self.fisher = "fisher" in schemes
         keys = dict.fromkeys(
-            _PairKey(pair, cell)
-            for matrix in joint
-            for pair in matrix.pairs
-            for cell in matrix.cells
+            Key(pair, cell) for matrix in joint for pair in matrix.pairs for cell in matrix.cells
         )
         make = partial(BetweenSums, n_neurons, fisher=self.fisher, matmul=matmul)
         # With the later layer: its series are there when they are added.
@@ -248,7 +227,7 @@ class PairSums(KeyedSums[_PairKey, BetweenSums]):
 
         The sums are freed, so that sums and averages are not in memory together.
         """
-        cells = [self.sums.pop(_PairKey(pair, cell)) for cell in matrix.cells]
+        cells = [self.sums.pop(Key(pair, cell)) for cell in matrix.cells]
         halves = [sums.finish() for sums in cells] if matrix.halves else []
         union, *others = cells
         for sums in others:
