@@ -46,6 +46,7 @@ class Accumulator:
         self.request, self.device, self._n_neurons = request, device, n_neurons
         self._place = place or (lambda _layers, _size: device)
         self._journal = Journal()
+        self._matmul: Matmul = request.config.runtime.matmul.value
         within = [matrix for matrix in request.matrices if not matrix.pairs]
         std = request.config.average.std
         self.matrices = self._layer_sums("matrices", within, n_neurons, std)
@@ -62,11 +63,6 @@ class Accumulator:
         self._finite: dict[int, Tensor] = {}
         # Examples, tokens, batches that ran out of memory.
         self.counts = torch.zeros(3, dtype=torch.long)
-
-    @property
-    def _matmul(self) -> Matmul:
-        matmul: Matmul = self.request.config.runtime.matmul.value
-        return matmul
 
     def _layer_sums(
         self, name: str, matrices: list[MatrixSpec], n_neurons: int, std: bool = False

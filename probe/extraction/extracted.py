@@ -1,9 +1,9 @@
 """What an extraction returns: averaged matrices and counts, as tensors between processes."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import count
 from typing import NamedTuple
 
 import torch
@@ -65,7 +65,7 @@ class ExtractedMatrix:
             if getattr(self, name) is not None:
                 yield name, getattr(self, name)
         for repetition, null in enumerate(self.nulls):
-            yield f"null:{repetition}", null
+            yield f"null:{repetition:09}", null  # in order by name
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "ExtractedMatrix":
@@ -74,16 +74,13 @@ class ExtractedMatrix:
         def average(prefix: str) -> Averaged:
             return Averaged(tensors[f"{prefix}matrix"], tensors[f"{prefix}undefined"])
 
-        pairs = [
-            name.split(":")[1:3] for name in tensors if name.startswith("block:") and
-            name.endswith(":matrix")
-        ]  # fmt: skip
+        pairs = [name.split(":")[1:3] for name in tensors if re.match("block:.*:matrix", name)]
         return cls(
             average=average("") if "matrix" in tensors else None,
             blocks={(int(i), int(j)): average(f"block:{i}:{j}:") for i, j in pairs},
             standard_error=tensors.get("standard_error"),
             halves=[average(f"half:{n}:") for n in (0, 1) if f"half:{n}:matrix" in tensors],
-            nulls=[tensors[name] for name in _numbered(tensors, "null:")],
+            nulls=[tensors[name] for name in sorted(tensors) if name.startswith("null:")],
             agreement=tensors.get("agreement"),
         )
 
@@ -136,10 +133,3 @@ class Extracted:
             matrices={name: ExtractedMatrix.from_tensors(part) for name, part in parts.items()},
             first_token_norm=tensors.get("first_token_norm"),
         )
-
-
-def _numbered(tensors: Mapping[str, Tensor], prefix: str) -> Iterator[str]:
-    for number in count():
-        if f"{prefix}{number}" not in tensors:
-            return
-        yield f"{prefix}{number}"
