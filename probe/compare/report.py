@@ -32,7 +32,8 @@ _MEASURES = {
 
 def default_folder(items: Sequence[Item], options: dict[str, Any]) -> Path:
     """Return `outputs/compare/<8 hex>`; the hash covers the runs' files and the options."""
-    runs = {str(item.run): _digest(item.run) for item in items}
+    manifests = {str(item.run): (item.run / MANIFEST).read_bytes() for item in items}
+    runs = {run: hashlib.sha256(manifest).hexdigest() for run, manifest in manifests.items()}
     text = json.dumps({"runs": runs, "options": options}, sort_keys=True)
     return Path("outputs") / "compare" / hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -45,7 +46,8 @@ def write(comparison: Comparison, folder: Path) -> None:
     UserError
         If the folder holds anything else, or cannot be written.
     """
-    if folder.exists() and not (folder / _TABLE).is_file() and _not_empty(folder):
+    older = (folder / _TABLE).is_file()
+    if folder.exists() and not older and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} contains other files; give --output a new folder")
     with _in_place_of(folder) as work:
         write_csv(work / _TABLE, [_pair_row(comparison, pair) for pair in comparison.pairs])
@@ -185,11 +187,3 @@ def _in_place_of(folder: Path) -> Iterator[Path]:
         ) from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
-
-
-def _not_empty(folder: Path) -> bool:
-    return not folder.is_dir() or any(folder.iterdir())
-
-
-def _digest(run: Path) -> str:
-    return hashlib.sha256((run / MANIFEST).read_bytes()).hexdigest()
