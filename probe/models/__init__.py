@@ -2,9 +2,9 @@
 
 from probe.models.blocks import find_attention, find_blocks, find_mlp_output, text_config
 from probe.models.fetch import fetch_model
-from probe.models.language_model import load_language_model
 from probe.models.load import (
     load_config,
+    load_language_model,
     load_tokenizer,
     load_trunk,
     model_fingerprint,

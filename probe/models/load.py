@@ -1,4 +1,4 @@
-"""Load a model's trunk, pretrained or randomly initialised, and its tokenizer."""
+"""Load a model, with or without its head, pretrained or randomly initialised, and its tokenizer."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ import torch
 from huggingface_hub import errors, try_to_load_from_cache
 from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from probe.config import InitConfig, InitKind, ModelConfig, model_name
@@ -134,6 +134,27 @@ def load_trunk(model: ModelConfig, init: InitConfig, device: torch.device) -> nn
     else:
         trunk = _pretrained(place, dtype, spread_options(model, device))
     return settle(trunk, device)
+
+
+def load_language_model(model: ModelConfig, device: torch.device) -> nn.Module:
+    """Load the pretrained model with its head, ready to run.
+
+    Raises
+    ------
+    UserError
+        If the model cannot be loaded or has no language-model head.
+    """
+    place = Place.of(model)
+    dtype = getattr(torch, model.dtype.value)
+    options = {"dtype": dtype, "output_loading_info": True, **spread_options(model, device)}
+    whole, report = place.open_weights(AutoModelForCausalLM, **options)
+    if report["missing_keys"]:
+        raise UserError(
+            f"model={place.name}: the checkpoint has no language-model head "
+            f"({min(report['missing_keys'])} is missing), which perplexities need; "
+            "use a causal language model, or leave out data.perplexity"
+        )
+    return settle(whole, device)
 
 
 def weights_bytes(model: ModelConfig) -> int:

@@ -6,9 +6,8 @@ from matplotlib.figure import Figure
 
 from probe.measures import Measures
 from probe.plots.contrast import comparison, side_by_side
-from probe.plots.cross import cross_layers
 from probe.plots.distributions import histogram, spectrum, strength_distribution
-from probe.plots.layers import hub_overlap, measures_by_layer
+from probe.plots.layers import cross_layers, hub_overlap, measures_by_layer
 from probe.plots.matrix import MOST_NODES, heatmap
 from probe.plots.style import title
 from probe.plots.sweeps import sweep
