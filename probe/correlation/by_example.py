@@ -1,7 +1,6 @@
 """Averages that need every example's own matrix: Fisher's z and standard errors."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -70,33 +69,23 @@ class ExampleSums:
     ) -> Tensor:
         """Add a batch: `activations` (n_examples, n_tokens, n_neurons), see `Sums.update`."""
         carry = {} if carry is None else carry
+        kept = dict(carry)  # carried on if the batch is added
         weight = weight.to(activations.device)
         series, defined, finite = standardise(activations, keep)
         series = in_order(series)
         steep = Steep(activations, keep) if self.fisher else None
-        with self._undone_on_failure(carry):
-            self._add(series, weight, steep, carry)
+        squares: list[Tensor] = []
+        if self.squares is not None and self._n_layers(carry) == self.layers - 1:
+            squares += self.squares.sums.values()
+        with undone_on_failure(self.total, *carry.values(), *squares):
+            self._add(series, weight, steep, kept)
             if self.squares is not None:
-                self._square(defined, weight, carry)
+                self._square(defined, weight, kept)
             # Last, as it is not rolled back.
             self.coverage.add(defined, weight)
+        carry.clear()
+        carry.update(kept)
         return finite
-
-    @contextmanager
-    def _undone_on_failure(self, carry: dict[str, Tensor]) -> Iterator[None]:
-        before = dict(carry)
-        targets = [self.total]
-        if self.squares is not None and before:
-            targets.append(before["values"])
-        if self.squares is not None and self._n_layers(before) == self.layers - 1:
-            targets += self.squares.sums.values()
-        with undone_on_failure(*targets):
-            try:
-                yield
-            except BaseException:
-                carry.clear()
-                carry.update(before)
-                raise
 
     @staticmethod
     def _n_layers(carry: dict[str, Tensor]) -> int:
