@@ -79,11 +79,11 @@ class RunFolder:
         Raises
         ------
         UserError
-            If it has been done, but with another model or other data.
+            If it has been done, but with another model or other data, or its manifest is corrupt.
         """
         if self.config.overwrite or not (self.path / MANIFEST).is_file():
             return False
-        before = self.manifest()["fingerprints"]
+        before = read_manifest(self.path, "config", "fingerprints", "files")["fingerprints"]
         for name, now in fingerprints.items():
             if before.get(name) != now:
                 raise UserError(
@@ -91,16 +91,6 @@ class RunFolder:
                     "now); move the folder to keep it, or replace it with overwrite=true"
                 )
         return True
-
-    def manifest(self) -> dict[str, Any]:
-        """Read the manifest of the finished run.
-
-        Raises
-        ------
-        UserError
-            If it is corrupt.
-        """
-        return read_manifest(self.path, "config", "fingerprints", "files")
 
     @contextmanager
     def claimed(self, overrides: Sequence[str], resumed: bool = False) -> Iterator[Path]:
