@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from probe.correlation.batch_memory import BatchShape, MostBytes
-from probe.correlation.between import BatchSeries, Between, BetweenSums, batch_series, series_bytes
+from probe.correlation.between import BatchSeries, BetweenSums, batch_series, series_bytes
 from probe.correlation.by_example import ExampleSums
 from probe.correlation.correlation import Carry, Correlation, finish
 from probe.correlation.mean import MeanSums

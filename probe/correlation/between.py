@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from probe.correlation.batch_memory import BatchShape, MostBytes
-from probe.correlation.correlation import divide
+from probe.correlation.correlation import Correlation, divide
 from probe.correlation.coverage import Coverage
 from probe.correlation.product import (
     Matmul,
@@ -39,22 +39,6 @@ class BatchSeries(NamedTuple):
     series: Tensor
     defined: Tensor
     finite: Tensor
-
-
-class Between(NamedTuple):
-    """An averaged correlation matrix between two layers, neither symmetric nor unit-diagonal.
-
-    Attributes
-    ----------
-    matrix : Tensor of float64, shape (n_neurons, n_neurons)
-        Correlations of the first layer's neurons (rows) with the second's, dimensionless; 0 where
-        no example defined them.
-    undefined : Tensor of bool, shape (2 n_neurons,)
-        Neurons that were constant in every example, the first layer's before the second's.
-    """
-
-    matrix: Tensor
-    undefined: Tensor
 
 
 def batch_series(activations: Tensor, keep: Tensor, weight: Tensor, fisher: bool) -> BatchSeries:
@@ -180,12 +164,12 @@ class BetweenSums:
         """Return the sums by name."""
         return {"total": self.total, "varied": self.varied} | self.coverage.state()
 
-    def finish(self) -> Between:
-        """Return the average, mapped back from Fisher's z."""
+    def finish(self) -> Correlation:
+        """Return the average, mapped back from Fisher's z, the first layer's neurons as rows."""
         matrix = divide(self.total, self.coverage.matrix())
         if self.fisher:
             matrix = torch.tanh(matrix)
-        return Between(matrix.clamp_(-1, 1), self.varied.flatten() == 0)
+        return Correlation(matrix.clamp_(-1, 1), self.varied.flatten() == 0)
 
 
 def _products(left: Tensor, right: Tensor, pairs: Tensor) -> Tensor:

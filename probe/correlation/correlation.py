@@ -1,4 +1,4 @@
-"""The finished average: symmetric, within [-1, 1], with a diagonal of 1."""
+"""The finished average, and what makes it a correlation matrix."""
 
 from dataclasses import dataclass
 
@@ -13,12 +13,16 @@ Carry = dict[str, Tensor] | None
 class Correlation:
     """An averaged correlation matrix.
 
+    Of a layer with itself it is symmetric with a diagonal of 1, between two layers neither.
+
     Attributes
     ----------
-    matrix : Tensor of float64, shape (n_neurons, n_neurons)
-        Correlations, dimensionless; row, column and diagonal of an undefined neuron are 0.
+    matrix : Tensor, shape (n_neurons, n_neurons)
+        Correlations, dimensionless; row, column and diagonal of an undefined neuron are 0. In
+        float64 until all sums are merged, then in float32.
     undefined : Tensor of bool, shape (n_neurons,)
-        Neurons that were constant in every example.
+        Neurons that were constant in every example; between two layers (2 n_neurons,), the first
+        layer's before the second's.
     standard_error : Tensor of float64, shape (n_neurons, n_neurons), or None
         Standard error of every entry, where it was asked for.
     """

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from probe.config import Site, Weight
-from probe.correlation import BatchShape, Between, Correlation, Matmul, MostBytes, Sums, make_sums
+from probe.correlation import BatchShape, Correlation, Matmul, MostBytes, Sums, make_sums
 from probe.examples.batches import Batch, Tensors
 from probe.examples.partition import MatrixSpec
 from probe.examples.request import Request
 from probe.extraction.circular_shift import draw_shifts, shift, shift_bytes
-from probe.extraction.extracted import Averaged, Extracted, ExtractedMatrix
+from probe.extraction.extracted import Extracted, ExtractedMatrix
 from probe.extraction.first_token import FirstTokenNorm
 from probe.extraction.out_of_memory import Journal
 from probe.extraction.sums import LayerSums, PairSums, Place, placed
@@ -216,8 +216,8 @@ def _layers(matrix: MatrixSpec) -> list[MatrixSpec]:
     return [replace(matrix, layers=[layer]) for layer in matrix.layers if len(matrix.layers) > 1]
 
 
-def _in_single(average: Correlation | Between) -> Averaged:
-    return Averaged(average.matrix.float(), average.undefined)
+def _in_single(average: Correlation) -> Correlation:
+    return Correlation(average.matrix.float(), average.undefined)
 
 
 def _agreement(layer: Tensor, mean: Tensor) -> float:

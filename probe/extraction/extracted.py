@@ -4,26 +4,11 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-
-class Averaged(NamedTuple):
-    """An averaged correlation matrix.
-
-    Attributes
-    ----------
-    matrix : Tensor of float32, shape (n_neurons, n_neurons)
-        Correlations, dimensionless.
-    undefined : Tensor of bool, shape (n_neurons,)
-        Neurons that were constant in every example; between two layers (2 n_neurons,), the first
-        layer's before the second's.
-    """
-
-    matrix: Tensor
-    undefined: Tensor
+from probe.correlation import Correlation
 
 
 @dataclass(frozen=True)
@@ -32,13 +17,13 @@ class ExtractedMatrix:
 
     Attributes
     ----------
-    average : Averaged or None
+    average : Correlation or None
         The matrix; None if it is to be joined from blocks.
-    blocks : dict of (int, int) to Averaged
+    blocks : dict of (int, int) to Correlation
         The blocks of a matrix of several layers' neurons, by the two layers.
     standard_error : Tensor of float32, shape (n_neurons, n_neurons), or None
         Standard error of every entry.
-    halves : list of Averaged
+    halves : list of Correlation
         The same over each of two halves of the examples, or empty.
     nulls : list of Tensor of float32, shape (n_neurons, n_neurons)
         The same of circularly shifted series, one for each repetition.
@@ -46,10 +31,10 @@ class ExtractedMatrix:
         Correlation of each layer with the mean over layers, over a sample of neurons.
     """
 
-    average: Averaged | None
-    blocks: dict[tuple[int, int], Averaged] = field(default_factory=dict)
+    average: Correlation | None
+    blocks: dict[tuple[int, int], Correlation] = field(default_factory=dict)
     standard_error: Tensor | None = None
-    halves: list[Averaged] = field(default_factory=list)
+    halves: list[Correlation] = field(default_factory=list)
     nulls: list[Tensor] = field(default_factory=list)
     agreement: Tensor | None = None
 
@@ -71,8 +56,8 @@ class ExtractedMatrix:
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "ExtractedMatrix":
         """Rebuild from the tensors of `to_tensors`."""
 
-        def average(prefix: str) -> Averaged:
-            return Averaged(tensors[f"{prefix}matrix"], tensors[f"{prefix}undefined"])
+        def average(prefix: str) -> Correlation:
+            return Correlation(tensors[f"{prefix}matrix"], tensors[f"{prefix}undefined"])
 
         pairs = [name.split(":")[1:3] for name in tensors if re.match("block:.*:matrix", name)]
         return cls(

@@ -14,7 +14,6 @@ from torch import Tensor
 from probe.correlation import (
     BatchSeries,
     BatchShape,
-    Between,
     BetweenSums,
     Correlation,
     Matmul,
@@ -222,7 +221,7 @@ class PairSums(KeyedSums[BetweenSums]):
         series = series_bytes(batch, self.n_neurons, self.fisher)
         return MostBytes.of([super().most_bytes(batch, cell), *[series] * len(self.layers)])
 
-    def take(self, matrix: MatrixSpec, pair: tuple[int, int]) -> list[Between]:
+    def take(self, matrix: MatrixSpec, pair: tuple[int, int]) -> list[Correlation]:
         """Return the average over a matrix's cells, then that of each half if there are halves.
 
         The sums are freed, so that sums and averages are not in memory together.
@@ -236,10 +235,10 @@ class PairSums(KeyedSums[BetweenSums]):
         return [_with_itself(each) for each in averages] if pair[0] == pair[1] else averages
 
 
-def _with_itself(average: Between) -> Between:
+def _with_itself(average: Correlation) -> Correlation:
     """Make the average of a layer with itself symmetric with a unit diagonal."""
     undefined = average.undefined[: len(average.matrix)]
-    return Between(finish(average.matrix, undefined).matrix, average.undefined)
+    return Correlation(finish(average.matrix, undefined).matrix, average.undefined)
 
 
 def within(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
