@@ -3,6 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -156,15 +157,11 @@ def _check_secret(text: str) -> None:
 
 
 def _check_package(package: str, key_names: set[str]) -> None:
-    parts = {name[:end] for name in key_names for end in _ends(name)}
+    parts = {part for name in key_names for part in accumulate(name.split("."), "{}.{}".format)}
     if package not in parts | {"_global_"} and not package.startswith("hydra"):
         raise UserError(
             f"--package {package} is not a part of the configuration{nearest(package, parts)}"
         )
-
-
-def _ends(name: str) -> list[int]:
-    return [place for place, letter in enumerate(f"{name}.") if letter == "."]
 
 
 def _check_sweep(override: Override, options: dict[str, list[str]], multirun: bool) -> None:

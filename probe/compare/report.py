@@ -14,6 +14,7 @@ from probe.compare.items import Item
 from probe.compare.pairwise import Comparison, Pair
 from probe.errors import UserError
 from probe.runs.manifest import MANIFEST
+from probe.system.logs import plural
 from probe.system.tables import aligned, write_csv
 
 logger = logging.getLogger(__name__)
@@ -73,9 +74,8 @@ def show(comparison: Comparison) -> None:
     for reason in dict.fromkeys(pair.unmatched for pair in comparison.pairs if pair.unmatched):
         pairs = [pair for pair in comparison.pairs if pair.unmatched == reason]
         logger.info(
-            "%d pair%s compared by measures only, e.g. %s and %s: %s, so neurons do not correspond",
-            len(pairs), "s" if len(pairs) > 1 else "",
-            labels[pairs[0].items[0]], labels[pairs[0].items[1]], reason,
+            "%s compared by measures only, e.g. %s and %s: %s, so neurons do not correspond",
+            plural(len(pairs), "pair"), *(labels[number] for number in pairs[0].items), reason,
         )  # fmt: skip
     _show_measures(comparison.items)
 

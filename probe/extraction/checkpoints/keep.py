@@ -21,22 +21,12 @@ logger = logging.getLogger(__name__)
 _RARE = 100
 
 
-class Sums(Protocol):
-    """Sums that can be saved, such as those of `accumulator.Accumulator`.
+class _Sums(Protocol):
+    counts: Tensor  # the last entry is of the batches that were read in parts
 
-    Attributes
-    ----------
-    counts : Tensor of int64
-        The last entry counts the batches that were read in parts.
-    """
+    def state(self) -> dict[str, Tensor]: ...
 
-    counts: Tensor
-
-    def state(self) -> dict[str, Tensor]:
-        """Return all sums by name."""
-
-    def merge(self, state: Mapping[str, Tensor]) -> None:
-        """Add the `state()` of another rank."""
+    def merge(self, state: Mapping[str, Tensor]) -> None: ...
 
 
 class Keeper:
@@ -55,11 +45,11 @@ class Keeper:
         The extraction.
     ranks : Ranks
         This process among the ranks.
-    sums : Sums
-        Its sums, empty so far.
+    sums
+        Its sums, empty so far: an `Accumulator`, or `perplexity.Losses`.
     """
 
-    def __init__(self, request: Request, ranks: Ranks, sums: Sums) -> None:
+    def __init__(self, request: Request, ranks: Ranks, sums: _Sums) -> None:
         self._request, self._ranks, self._sums = request, ranks, sums
         self._checkpoints = request.checkpoints
         self._number = {batch.members[0]: n for n, batch in enumerate(request.batches)}
