@@ -23,7 +23,7 @@ from probe.cli.keys import keys
 from probe.cli.rerun_flag import with_overrides
 from probe.config import group_options
 from probe.errors import UserError, nearest
-from probe.system.secrets import hide
+from probe.system.secrets import REFUSAL, hide
 
 
 @dataclass(frozen=True)
@@ -150,10 +150,7 @@ def _parse(text: str) -> Override:
 def _check_secret(text: str) -> None:
     """Refuse a token, as overrides are saved with the results; the message does not repeat it."""
     if hide(text) != text:
-        raise UserError(
-            f"{text.partition('=')[0]} contains a token or password, which would be saved with "
-            "the results; set HF_TOKEN or WANDB_API_KEY in the environment instead"
-        )
+        raise UserError(f"{text.partition('=')[0]} {REFUSAL}")
 
 
 def _check_package(package: str, key_names: set[str]) -> None:

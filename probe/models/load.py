@@ -1,4 +1,4 @@
-"""Load a model, with or without its head, pretrained or randomly initialised, and its tokenizer."""
+"""Load a model, with or without its head or trained weights, and its tokenizer; or fetch it."""
 
 import hashlib
 import os
@@ -192,6 +192,39 @@ def _pretrained(place: Place, dtype: torch.dtype, spread: dict[str, Any]) -> Any
             f"(the first is {missing[0]}); use a complete checkpoint or init=random"
         )
     return trunk
+
+
+def fetch_model(model: ModelConfig, init: InitConfig, kind: Any = AutoModel) -> None:
+    """Download everything that loading a model and its tokenizer needs from the Hub.
+
+    The model is loaded without the values of its weights, because only transformers knows which
+    files of a repository it needs. Machines may share a cache: the Hub's library locks every file
+    while it downloads it.
+
+    Parameters
+    ----------
+    model, init
+        See `load_trunk`.
+    kind : class
+        The class that will load the weights.
+
+    Raises
+    ------
+    UserError
+        If the model cannot be downloaded.
+    """
+    place = Place.of(model)
+    if Path(place.where).is_dir():
+        return
+    load_tokenizer(model)
+    if init.kind is InitKind.random:
+        config = load_config(model)
+        with torch.device("meta"):  # downloads code that comes with the model
+            place.make(config)
+    else:
+        # A checkpoint that does not fit is refused with a better message when it is loaded.
+        dtype = getattr(torch, model.dtype.value)
+        place.open_weights(kind, dtype=dtype, ignore_mismatched_sizes=True, device_map="meta")
 
 
 def model_fingerprint(model: ModelConfig, init: InitConfig) -> str:

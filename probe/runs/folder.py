@@ -18,7 +18,7 @@ from probe.config import Config, run_folder, to_plain
 from probe.errors import UserError
 from probe.runs.manifest import FORMAT, MANIFEST, read_manifest, write_manifest
 from probe.runs.provenance import git_commit, versions
-from probe.system.disk import report_full_disk
+from probe.system.files import report_full_disk
 from probe.system.locks import one_process
 from probe.system.logs import logging_to
 

@@ -21,7 +21,7 @@ from probe.sweep.jobs import (
     record_job,
     write_jobs,
 )
-from probe.system.disk import report_full_disk
+from probe.system.files import report_full_disk
 from probe.system.logs import log_to_console
 
 logger = logging.getLogger(__name__)

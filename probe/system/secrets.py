@@ -11,6 +11,12 @@ _SHAPES = (
     re.compile(r"\bwandb_v\d_\w{12,}"),  # a W&B key
 )
 
+# What is said after the name of a value that holds one.
+REFUSAL = (
+    "contains a token or password, which would be saved with the results; set HF_TOKEN or "
+    "WANDB_API_KEY in the environment instead"
+)
+
 
 def hide(text: str) -> str:
     """Replace tokens by stars: those in the environment, and what looks like one.

@@ -21,7 +21,7 @@ from probe.config import Config, DataConfig
 from probe.errors import UserError
 from probe.extraction.block_matrix import join_blocks
 from probe.runs.manifest import MANIFEST
-from probe.system.disk import report_full_disk
+from probe.system.files import report_full_disk
 from probe.verify import verify
 from tests.run_folders import draw_dots
 
