@@ -91,7 +91,7 @@ def hub_overlap(measured: Measured) -> Figure:
             share[i, j] = np.mean([len(a & b) / min(len(a), len(b)) for a, b in pairs])
     h, n = len(measured[0][1].hubs), measured[0][1].neurons
     chance = f"; by chance {h}/{n} = {h / n:.3f}" if n else ""
-    return _draw_pairs(measured, names, share, f"share of {h} hubs in common{chance}", vmax=1)
+    return _draw_pairs(measured, names, share, f"share of {h} hubs in common{chance}", most=1)
 
 
 def cross_layers(measured: Measured) -> Figure:
@@ -109,15 +109,11 @@ def cross_layers(measured: Measured) -> Figure:
 
 
 def _draw_pairs(
-    measured: Measured,
-    layers: list[int],
-    values: NDArray[Any],
-    label: str,
-    vmax: float | None = None,
+    measured: Measured, layers: list[int], values: NDArray[Any], label: str, most: int | None = None
 ) -> Figure:
     """Draw a value of every two layers as a matrix."""
     figure, axes = single(title(*(topology for topology, _ in measured)), (6.4, 5.4))
-    image = axes.imshow(values, cmap=SHARES, vmin=0, vmax=vmax)
+    image = axes.imshow(values, cmap=SHARES, vmin=0, vmax=most)
     write_values(axes, image)
     name_rows_and_columns(axes, layers)
     axes.set(xlabel="layer", ylabel="layer")
