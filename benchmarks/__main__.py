@@ -8,8 +8,6 @@ python -m benchmarks growth ranks start                 # memory and disk, ranks
 python -m benchmarks factors                            # training on factors and on matrices
 """
 
-from __future__ import annotations
-
 import argparse
 import logging
 import os

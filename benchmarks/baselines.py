@@ -1,7 +1,5 @@
 """Baselines: a bare forward pass, a plain PyTorch script, and the published method."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 import time

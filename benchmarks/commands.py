@@ -1,7 +1,5 @@
 """The program as users start it: models and texts for it, and the resources that a run takes."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

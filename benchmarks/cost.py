@@ -7,8 +7,6 @@ Memory, in addition to the model's weights and a batch: `8 n²` bytes for the su
 twice that for split-half r. Disk: `4 n²` bytes per matrix.
 """
 
-from __future__ import annotations
-
 from benchmarks.shapes import Shape
 
 # Share of the full square: eight strips skip most entries above the diagonal.

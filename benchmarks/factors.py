@@ -5,8 +5,6 @@ an Adam update. Variants are timed in turn; reported are medians, and medians of
 round.
 """
 
-from __future__ import annotations
-
 import argparse
 import statistics
 import tempfile

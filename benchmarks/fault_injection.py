@@ -7,8 +7,6 @@ folder HERE, a file named by its index shows that a rank is reading, and `last` 
 checkpoints of a run before its results were moved into place.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

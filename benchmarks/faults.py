@@ -4,8 +4,6 @@ python -m benchmarks.faults                     # 100 kills, two per run
 python -m benchmarks.faults --times 5 --ranks 1 2 --shape none
 """
 
-from __future__ import annotations
-
 import argparse
 import logging
 import re

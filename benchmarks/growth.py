@@ -4,8 +4,6 @@ Peak memory should grow only by the texts and their token ids. The time of the l
 predicted from the smaller one, minus the time of a run of two examples.
 """
 
-from __future__ import annotations
-
 import argparse
 import tempfile
 from pathlib import Path

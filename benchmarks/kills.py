@@ -1,7 +1,5 @@
 """A run that is killed with SIGKILL at random moments until it finishes, and what it leaves."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal
@@ -107,7 +105,7 @@ class Run:
             self.outcome.kills.append(Kill(ranks, victim, self._moment(), code))
         return code == 0
 
-    def compare(self, other: Run) -> None:
+    def compare(self, other: "Run") -> None:
         """Compare the finished run with another one."""
         [run], [expected] = self.finished(), other.finished()
         outcome = self.outcome

@@ -4,8 +4,6 @@ Random weights, random tokens, one batch. Methods are timed in turn; reported ar
 rounds, ratios to the floor, and the CPU time of all processes.
 """
 
-from __future__ import annotations
-
 import argparse
 import statistics
 from collections.abc import Callable

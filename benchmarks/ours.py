@@ -1,7 +1,5 @@
 """Our own method, using the program's reader and sums."""
 
-from __future__ import annotations
-
 from functools import partial
 from itertools import combinations
 

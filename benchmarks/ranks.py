@@ -4,8 +4,6 @@ Time is the slope between two numbers of examples: starting a rank is not part o
 ranks share, and is reported separately.
 """
 
-from __future__ import annotations
-
 import argparse
 import statistics
 import tempfile

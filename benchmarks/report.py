@@ -1,7 +1,5 @@
 """The result of a benchmark in `results/`: a table, and a JSON file with every measurement."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Models with random weights by shape: the same work as trained ones, without a download."""
 
-from __future__ import annotations
-
 from typing import TypedDict
 
 import torch

@@ -1,7 +1,5 @@
 """Start-up time, against importing the libraries alone."""
 
-from __future__ import annotations
-
 import argparse
 import statistics
 import sys

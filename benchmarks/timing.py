@@ -1,7 +1,5 @@
 """Time methods in turn, so that other load on the machine affects all of them."""
 
-from __future__ import annotations
-
 import logging
 import os
 import platform
@@ -23,7 +21,7 @@ class Timing:
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
 
-    def over(self, base: Timing) -> tuple[float, float]:
+    def over(self, base: "Timing") -> tuple[float, float]:
         """Return the median ratios of wall and CPU time, each ratio taken within a round."""
         return (
             statistics.median(a / b for a, b in zip(self.wall, base.wall, strict=True)),

@@ -4,8 +4,6 @@ This saves only the imports, seconds per process: each is a process of its own t
 work and can be killed like any other.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal
@@ -36,7 +34,7 @@ class Forked:
     `probe.distributed.launch` uses it like a `subprocess.Popen`.
     """
 
-    def __init__(self, here: Path, others: Sequence[Forked]) -> None:
+    def __init__(self, here: Path, others: "Sequence[Forked]") -> None:
         reader, self._writer = os.pipe()
         self._code: int | None = None
         self.pid = os.fork()

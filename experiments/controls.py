@@ -1,7 +1,5 @@
 """Controls for a trained layer: random weights and token embeddings."""
 
-from __future__ import annotations
-
 from typing import TypeVar
 
 from probe.api import Config, overlay

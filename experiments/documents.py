@@ -1,7 +1,5 @@
 """The documents that examples were cut from."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from probe.api import Config, Document

@@ -1,7 +1,5 @@
 """A graph convolutional network over neurons, for topologies or their factors."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -4,8 +4,6 @@ Examples of one group (one document, or the answers to one question) are not ind
 are split and resampled as a whole.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from math import isclose
 

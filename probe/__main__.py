@@ -1,7 +1,5 @@
 """`python -m probe`: extract the neural topology of a language model."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from probe.config import Config

@@ -1,7 +1,5 @@
 """Exceptions whose messages are written for the user."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 

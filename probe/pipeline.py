@@ -1,7 +1,5 @@
 """One run from beginning to end. Read this first: it is the program's table of contents."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Iterable, Sequence
@@ -23,6 +21,7 @@ from probe.models import model_fingerprint
 from probe.runs.facts import Facts
 from probe.runs.folder import CHECKPOINTS, RunFolder
 from probe.runs.load import load_topologies
+from probe.runs.manifest import read_manifest
 from probe.runs.results import show, write
 from probe.topology import Topology
 
@@ -70,7 +69,7 @@ def run(config: Config, overrides: Sequence[str] = (), group: str | None = None)
 
 def _reuse(folder: RunFolder, overrides: Sequence[str], group: str | None) -> None:
     """Show a finished run; redo its measures and figures if their options have changed."""
-    manifest = folder.manifest()
+    manifest = read_manifest(folder.path, "config")
     if manifest["config"].get("measures") == to_plain(folder.config)["measures"]:
         logger.info("%s is already finished; overwrite=true runs it again", folder.path)
         show(folder.path)

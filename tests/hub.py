@@ -1,7 +1,5 @@
 """A local stand-in of the Hugging Face Hub, enough of it for unmodified libraries to read from."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -4,8 +4,6 @@ They are the program's own `Ranks`; only what carries their messages is made up.
 do the same is shown once, in `tests/distributed/test_ranks.py`.
 """
 
-from __future__ import annotations
-
 from collections import Counter, deque
 
 import pytest
@@ -33,7 +31,7 @@ class Messages:
         assert (sent.shape, sent.dtype) == (tensor.shape, tensor.dtype)
         tensor.copy_(sent)
 
-    def _get_default_store(self) -> Messages:
+    def _get_default_store(self) -> "Messages":
         return self
 
     def add(self, key: str, number: int) -> int:

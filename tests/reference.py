@@ -1,7 +1,5 @@
 """The definitions, written again in float64 NumPy, one example at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

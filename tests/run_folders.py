@@ -1,7 +1,5 @@
 """Folders as finished runs leave them, made without a model and without figures."""
 
-from __future__ import annotations
-
 import csv
 import json
 from dataclasses import asdict, replace

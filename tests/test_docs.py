@@ -1,7 +1,5 @@
 """README and docs/: links, modules, files and figures that they name are there."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from importlib.util import find_spec

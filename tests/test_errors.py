@@ -1,7 +1,5 @@
 """The exceptions that a user reads, and the nearest word."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st

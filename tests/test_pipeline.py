@@ -1,7 +1,5 @@
 """A run from beginning to end agrees with the definitions, and says what a reader must know."""
 
-from __future__ import annotations
-
 import csv
 import json
 import logging

@@ -1,7 +1,5 @@
 """Tiny models of several architectures with a byte-level tokenizer, saved as real ones are."""
 
-from __future__ import annotations
-
 from functools import cache
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Topologies to test with, made without a model."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Reads back what an offline W&B run has written, without W&B's own server or commands."""
 
-from __future__ import annotations
-
 import json
 import struct
 import time

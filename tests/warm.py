@@ -5,8 +5,6 @@ then: its words, environment, folder, files, signals and exit code are its own. 
 imports, hash seeds or the command line itself starts a real one with `subprocess`.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import runpy
@@ -57,7 +55,7 @@ class Warm:
         )  # fmt: skip
         self._orders = 0
 
-    def Popen(self, args: list[str], **options: Any) -> Process:  # noqa: N802 - as in subprocess
+    def Popen(self, args: list[str], **options: Any) -> "Process":  # noqa: N802 - as in subprocess
         """Start `sys.executable` with words, as `subprocess.Popen` does."""
         self._orders += 1
         place = Path(self._folder.name) / str(self._orders)

@@ -5,8 +5,6 @@ added. So it only composes a configuration for the keys that locate the runs (`o
 `tracking.*`), without Hydra's jobs and run folders.
 """
 
-from __future__ import annotations
-
 import logging
 import sys
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The names under which a project's runs have logged to W&B."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The sections of the dashboard and their panels, for a workspace or for a report."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Any

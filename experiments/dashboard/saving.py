@@ -1,7 +1,5 @@
 """Build the workspace and the report, and save them if there is a login."""
 
-from __future__ import annotations
-
 import logging
 import os
 from typing import Any

@@ -1,7 +1,5 @@
 """`python -m experiments.graph_probe model=… data=… study.targets=… study.layers=…`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

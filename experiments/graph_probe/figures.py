@@ -1,7 +1,5 @@
 """Figures: the performance of probes by input, density and layer."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Fits of every probe to every input of a pass, and their predictions."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,7 +45,7 @@ class Parts:
     test: NDArray[np.int64]
 
     @classmethod
-    def of(cls, groups: Sequence[str], protocol: str, seed: int) -> Parts:
+    def of(cls, groups: Sequence[str], protocol: str, seed: int) -> "Parts":
         """Split by group; the paper splits rows, and validates on the test set."""
         if protocol == "paper":
             rows = [str(row) for row in range(len(groups))]

@@ -1,7 +1,5 @@
 """Inputs of probes: features, topologies and their controls."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """Metrics of probes: five for numbers, three for classes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The probes trained by gradient descent, with the paper's settings."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from experiments.gcn import Gcn

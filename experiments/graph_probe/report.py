@@ -1,7 +1,5 @@
 """Tables, figures and the headline."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Ridge regression in its dual form, which is fast with many features and few texts."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

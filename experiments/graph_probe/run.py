@@ -1,7 +1,5 @@
 """The study from start to finish."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Callable, Iterable

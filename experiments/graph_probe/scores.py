@@ -1,7 +1,5 @@
 """Metrics of the predictions, their intervals, and the gain over the best control."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

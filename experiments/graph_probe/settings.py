@@ -1,7 +1,5 @@
 """Settings of the study, and checks that need neither model nor texts."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any

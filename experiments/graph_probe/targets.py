@@ -1,7 +1,5 @@
 """Targets of the prediction: a number or a class for every text."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,7 +42,7 @@ class Target:
         """Return the number of outputs of a probe."""
         return len(self.classes) or 1
 
-    def shuffled(self, seed: int) -> Target:
+    def shuffled(self, seed: int) -> "Target":
         """Return the target permuted over texts."""
         order = np.random.default_rng(seed).permutation(len(self.values))
         return Target(self.name, self.values[order], self.classes)

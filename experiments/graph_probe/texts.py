@@ -1,7 +1,5 @@
 """The texts and the activations of the model's neurons over them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice

@@ -1,7 +1,5 @@
 """Training of a probe as in the paper, with early stopping on a validation set."""
 
-from __future__ import annotations
-
 import copy
 
 import torch

@@ -1,7 +1,5 @@
 """`python -m experiments.hallucination model=qwen0.5b data=truthfulqa`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

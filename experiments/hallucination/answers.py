@@ -1,7 +1,5 @@
 """The answers: their questions, whether they are true, and their own tokens."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The coupling index: similarity within true and within false answers, less that between them."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

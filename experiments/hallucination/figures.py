@@ -1,7 +1,5 @@
 """Figures: probes against controls, and the coupling index against its null model."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

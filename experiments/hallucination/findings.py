@@ -1,7 +1,5 @@
 """Results for each source: the performance of a probe on it, and its coupling index."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Linear probes with two outputs, true and false, in their dual form."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

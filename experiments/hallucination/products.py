@@ -4,8 +4,6 @@ A topology has n(n - 1)/2 entries, more than there are texts, so neither all top
 weights of a probe are kept in memory: the products of all pairs of texts suffice.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement

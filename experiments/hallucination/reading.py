@@ -1,7 +1,5 @@
 """Each text's standardised series, mean and last activation, by layer."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar

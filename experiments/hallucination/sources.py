@@ -1,7 +1,5 @@
 """Sources of features, one after the other: topologies, activations, and controls."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 

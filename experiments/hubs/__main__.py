@@ -1,7 +1,5 @@
 """`python -m experiments.hubs model=… data=… ['study.over=["data=…"]']`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Strengths of one text's neurons, in the model's own basis and in those of the null models."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -28,7 +26,7 @@ class Correlated:
     defined: Tensor
 
     @classmethod
-    def of(cls, activations: Tensor) -> Correlated:
+    def of(cls, activations: Tensor) -> "Correlated":
         """Correlate the columns of activations, shape (n_tokens, n_neurons)."""
         from probe.api.parts import standardise
 

@@ -1,7 +1,5 @@
 """How often hubs chosen on one half of the documents are hubs of single texts of the other."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property

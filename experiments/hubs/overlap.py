@@ -1,7 +1,5 @@
 """Hubs that two average topologies have in common, and the effect of the first token."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations

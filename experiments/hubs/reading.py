@@ -1,7 +1,5 @@
 """One pass over the texts: average topologies of two halves, and every text's hubs."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """Settings of the study and their checks, and the variants that it compares."""
 
-from __future__ import annotations
-
 import shlex
 from copy import deepcopy
 from dataclasses import dataclass, field, fields

@@ -1,7 +1,5 @@
 """The study from start to finish: read, count, compare, draw."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """`python -m experiments.intervene model=qwen0.5b data=mmlu 'study.measure=[accuracy]'`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

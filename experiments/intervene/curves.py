@@ -1,7 +1,5 @@
 """The pruning curve: effect against the share of neurons, and of norm."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any

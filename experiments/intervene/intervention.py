@@ -1,7 +1,5 @@
 """The study from start to finish: texts, survey, measurement, table, figures."""
 
-from __future__ import annotations
-
 import json
 import logging
 import time

@@ -1,7 +1,5 @@
 """The measurement: the second half of the texts with and without treatment, on every rank."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 
@@ -116,7 +114,7 @@ class Measurement:
         self,
         condition: Condition,
         layer: int,
-        selections: _Selections,
+        selections: "_Selections",
         tensors: Tensors,
         shares: list[Tensor],
         activations: Tensor,

@@ -1,7 +1,5 @@
 """Facts of the model from its configuration alone, so that mistakes are found at once."""
 
-from __future__ import annotations
-
 import string
 from dataclasses import dataclass
 from typing import Any

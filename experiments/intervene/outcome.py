@@ -1,7 +1,5 @@
 """A model's outcome on a text: likelihood, divergence from the untouched model, answer."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """The work of the ranks: texts, layers, selections and treatments, as bytes."""
 
-from __future__ import annotations
-
 import io
 import json
 from collections.abc import Mapping
@@ -111,7 +109,7 @@ class Plan:
             return bytes(arrays["request"].tobytes())
 
     @classmethod
-    def from_bytes(cls, packed: bytes) -> Plan:
+    def from_bytes(cls, packed: bytes) -> "Plan":
         """Unpack a plan."""
         with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
             rest = json.loads(arrays["rest"].tobytes())

@@ -1,7 +1,5 @@
 """Selection of neurons: by scores over the tokens of a text, or at random."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

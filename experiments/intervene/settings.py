@@ -1,7 +1,5 @@
 """Settings of the study, and checks that need neither model nor texts."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter

@@ -1,7 +1,5 @@
 """The survey of the first half of the texts: means, deviations and average scores of neurons."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

@@ -1,7 +1,5 @@
 """The effect of every condition: absolute, relative, against random neurons, with intervals."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields

@@ -1,7 +1,5 @@
 """Treatment of neurons of a layer while the model runs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any

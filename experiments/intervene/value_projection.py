@@ -1,7 +1,5 @@
 """Weights of every neuron in a block's value projection."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """`python -m experiments.matching model=pythia160m "study.other=['model=gpt2']"`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Comparison of average topologies without training: assignment of neurons, and spectra."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

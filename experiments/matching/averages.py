@@ -1,7 +1,5 @@
 """The two models' average topologies compared without training, against controls."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

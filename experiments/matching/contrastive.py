@@ -1,7 +1,5 @@
 """Contrastive training: two encoders learn similar embeddings for topologies of one text."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass

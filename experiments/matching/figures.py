@@ -1,7 +1,5 @@
 """The figure: GAUC and average topologies of the two models against their controls."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """GAUC: how often a text is nearer to its own counterpart than to another text."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """GAUC of the two models, against controls that lack a second trained model."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The study from start to finish, and its output: tables, a figure, results."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Settings of the study, and checks that need neither models nor texts."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from math import inf, isclose
 from operator import attrgetter

@@ -1,7 +1,5 @@
 """The same texts for two models with different tokenizers."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

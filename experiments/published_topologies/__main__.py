@@ -1,7 +1,5 @@
 """`python -m experiments.published_topologies model=qwen0.5b [reference=DIR]`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

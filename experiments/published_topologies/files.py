@@ -1,7 +1,5 @@
 """The published files: their names, and the layers and texts each averages over."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial

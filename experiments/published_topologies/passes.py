@@ -1,7 +1,5 @@
 """The passes over the texts: model, texts, and the files made in each."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

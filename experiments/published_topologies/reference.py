@@ -1,7 +1,5 @@
 """Comparison of the tree with a downloaded copy of the published one, file by file."""
 
-from __future__ import annotations
-
 import csv
 import logging
 from dataclasses import asdict, dataclass, fields

@@ -1,7 +1,5 @@
 """Build the tree pass by pass; passes completed earlier are kept."""
 
-from __future__ import annotations
-
 import json
 import logging
 import shutil

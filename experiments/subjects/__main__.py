@@ -1,7 +1,5 @@
 """`python -m experiments.subjects model=… data=mmlu ['study.subjects=[…]']`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Classification of a text's subject by the nearest mean topology of other documents."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ Means, halves, correlations of means and the nearest mean are all linear in the 
 need only the covariances between texts.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

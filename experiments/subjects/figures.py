@@ -1,7 +1,5 @@
 """Figures of the study. They are returned, not saved."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """One pass over the texts: standardised series of equal length, and their tokens."""
 
-from __future__ import annotations
-
 import logging
 from bisect import insort
 from collections import defaultdict

@@ -1,7 +1,5 @@
 """Settings of the study, and checks that need neither model nor texts."""
 
-from __future__ import annotations
-
 from copy import deepcopy
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum

@@ -1,7 +1,5 @@
 """Similarity of subjects, against the similarity of two halves of one subject."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Sweep of one neuron of a block, and its effect on the next token."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass

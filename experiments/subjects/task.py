@@ -1,7 +1,5 @@
 """The study from start to finish: read, correlate, classify, sweep, draw."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Sequence

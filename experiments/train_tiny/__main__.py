@@ -1,7 +1,5 @@
 """`python -m experiments.train_tiny study.steps=3000`: retrain the bundled model."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The text that comes with every Python: language reference topics and docstrings."""
 
-from __future__ import annotations
-
 import ast
 import hashlib
 import sys

@@ -1,7 +1,5 @@
 """Bits per byte of a model on a stream of tokens."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """The tiny model: building and storing it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

@@ -1,7 +1,5 @@
 """Settings of the tiny language model, without heavy imports."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import inf
 

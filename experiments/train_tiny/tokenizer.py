@@ -1,7 +1,5 @@
 """A byte-level BPE tokenizer trained on the training documents."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import torch

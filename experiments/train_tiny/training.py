@@ -1,7 +1,5 @@
 """Training, evaluation and storage of the tiny model."""
 
-from __future__ import annotations
-
 import logging
 import math
 import platform

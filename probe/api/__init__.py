@@ -8,8 +8,6 @@
 Reading results does not import torch; functions that run a model import it when called.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +18,6 @@ from probe.api.per_text import (
     iterate,
     perplexities,
     tokenize,
-    without_study,
-    write_factors,
 )
 from probe.cli import overlay
 from probe.config import (
@@ -59,6 +55,7 @@ if TYPE_CHECKING:
         StoredExample,
         open_factors,
         quickest,
+        write_factors,
     )
 
 __all__ = [
@@ -111,14 +108,11 @@ __all__ = [
     "write_csv",
     "write_factors",
 ]
-_FACTORS = {
-    "Dense", "Factor", "FactorStore", "Graph", "Sparse", "StoredExample", "open_factors", "quickest"
-}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    """Import names that need torch on first use."""
-    if name not in _FACTORS:
+    """Import what is offered but not here yet, because it needs torch."""
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from probe import factors
 
@@ -197,8 +191,7 @@ def extract_views(
     from probe.data import load_documents
     from probe.pipeline import extract_topologies
 
-    plain = without_study(config)
-    return extract_topologies(plain, load_documents(plain), views, folder)
+    return extract_topologies(config, load_documents(config), views, folder)
 
 
 def fingerprints(config: Config) -> dict[str, str]:

@@ -1,7 +1,5 @@
 """Building blocks for figures in the program's style: colours, axes, labels, values."""
 
-from __future__ import annotations
-
 from probe.plots.style import (
     BLUE,
     COLOURS,

@@ -4,8 +4,6 @@ They allow a custom loop over ranks, a model with its head, hubs compared as in 
 Importing this module imports torch and transformers.
 """
 
-from __future__ import annotations
-
 from probe.compare.hubs import Overlap, Relabelling
 from probe.compare.spaces import Space
 from probe.correlation import MeanSums, standardise

@@ -1,13 +1,12 @@
-"""What studies need per text: labels, tokens, perplexity, activations and factor.
+"""What studies need per text: labels, tokens, perplexity and activations.
 
 Importing this module does not import torch; its functions do when called.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from probe.config import Config
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from probe.examples.request import Request
-    from probe.factors import FactorStore
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ def documents(config: Config) -> list[Document]:
     """
     from probe.data import load_documents
 
-    return list(load_documents(without_study(config)))
+    return list(load_documents(config))
 
 
 def tokenize(config: Config, texts: Sequence[str]) -> list[list[int]]:
@@ -80,8 +78,8 @@ def perplexities(config: Config) -> NDArray[np.float64]:
     from probe.examples.plan import plan_extraction
     from probe.extraction.perplexity import perplexities as score
 
-    plain = without_study(config)
-    return score(plan_extraction(plain, load_documents(plain), score=score)[1].chosen, plain)
+    examples = plan_extraction(config, load_documents(config), score=score)[1]
+    return score(examples.chosen, config)
 
 
 def iterate(config: Config) -> Iterator[ExampleActivations]:
@@ -120,30 +118,6 @@ def iterate(config: Config) -> Iterator[ExampleActivations]:
         held.clear()
 
 
-def write_factors(config: Config, folder: str | os.PathLike[str]) -> FactorStore:
-    """Store the topology of every example in each chosen layer, as a factor.
-
-    A factor is tokens × neurons numbers of two bytes each, whatever `n²` is; any process can read
-    them with `open_factors`. All ranks write; existing factors are reused.
-
-    Parameters
-    ----------
-    config : Config
-        Model, texts, `layers` and `site`; of `average`, only `average.example` is used.
-    folder : path
-        Folder for the factors.
-
-    Raises
-    ------
-    UserError
-        If the model or the texts cannot be loaded, the disk is too small, or the folder holds
-        other factors.
-    """
-    from probe.factors import write_factors as write
-
-    return write(without_study(config), folder)
-
-
 def request_of(config: Config) -> Request:
     """Return the request that the ranks would receive.
 
@@ -156,10 +130,4 @@ def request_of(config: Config) -> Request:
     from probe.examples.plan import plan_extraction
     from probe.extraction.perplexity import perplexities as score
 
-    plain = without_study(config)
-    return plan_extraction(plain, load_documents(plain), score=score)[0]
-
-
-def without_study(config: Config) -> Config:
-    """Drop a study's own keys, which are not part of an extraction."""
-    return Config(**{field.name: getattr(config, field.name) for field in fields(Config)})
+    return plan_extraction(config, load_documents(config), score=score)[0]

@@ -1,7 +1,5 @@
 """The command line: the help page, and one-sentence errors before Hydra starts."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from probe.cli.arguments import read_arguments

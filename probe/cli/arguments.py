@@ -1,10 +1,9 @@
 """The command line, checked and expanded before Hydra reads it."""
 
-from __future__ import annotations
-
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,7 +23,7 @@ from probe.cli.keys import keys
 from probe.cli.rerun_flag import with_overrides
 from probe.config import group_options
 from probe.errors import UserError, nearest
-from probe.system.secrets import hide
+from probe.system.secrets import REFUSAL, hide
 
 
 @dataclass(frozen=True)
@@ -151,22 +150,15 @@ def _parse(text: str) -> Override:
 def _check_secret(text: str) -> None:
     """Refuse a token, as overrides are saved with the results; the message does not repeat it."""
     if hide(text) != text:
-        raise UserError(
-            f"{text.partition('=')[0]} contains a token or password, which would be saved with "
-            "the results; set HF_TOKEN or WANDB_API_KEY in the environment instead"
-        )
+        raise UserError(f"{text.partition('=')[0]} {REFUSAL}")
 
 
 def _check_package(package: str, key_names: set[str]) -> None:
-    parts = {name[:end] for name in key_names for end in _ends(name)}
+    parts = {part for name in key_names for part in accumulate(name.split("."), "{}.{}".format)}
     if package not in parts | {"_global_"} and not package.startswith("hydra"):
         raise UserError(
             f"--package {package} is not a part of the configuration{nearest(package, parts)}"
         )
-
-
-def _ends(name: str) -> list[int]:
-    return [place for place, letter in enumerate(f"{name}.") if letter == "."]
 
 
 def _check_sweep(override: Override, options: dict[str, list[str]], multirun: bool) -> None:

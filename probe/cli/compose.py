@@ -1,7 +1,5 @@
 """Compose a configuration, and explain in one sentence what is wrong with it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path

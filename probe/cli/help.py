@@ -1,7 +1,5 @@
 """The page that --help prints, built from conf/ and the schema."""
 
-from __future__ import annotations
-
 import textwrap
 from dataclasses import MISSING
 from typing import Any

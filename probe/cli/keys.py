@@ -1,7 +1,5 @@
 """Every key of a configuration, read from its dataclasses."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum

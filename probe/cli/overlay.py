@@ -1,7 +1,5 @@
 """Command-line words laid over a finished configuration."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar

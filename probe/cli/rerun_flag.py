@@ -1,7 +1,5 @@
 """The flag `--rerun RUN`: repeat a run, or reuse its overrides."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

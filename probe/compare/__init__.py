@@ -8,7 +8,5 @@ depend on names are compared.
     python -m probe.compare RUN RUN ...
 """
 
-from __future__ import annotations
-
 from probe.compare.items import Item, load_items
 from probe.compare.pairwise import Comparison, Pair, compare

@@ -1,7 +1,5 @@
 """`python -m probe.compare`: compare the topologies of finished runs."""
 
-from __future__ import annotations
-
 import logging
 import sys
 from argparse import Namespace

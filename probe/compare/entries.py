@@ -1,7 +1,5 @@
 """Similarity of the entries of matrices, over the pairs of neurons defined in both."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

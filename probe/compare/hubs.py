@@ -1,7 +1,5 @@
 """Hubs that two topologies have in common, against hubs relabelled at random."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The items of a comparison: every topology of some runs, with measures and a short label."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """The output of a comparison: tables, figures, and a summary on the console."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging
@@ -16,6 +14,7 @@ from probe.compare.items import Item
 from probe.compare.pairwise import Comparison, Pair
 from probe.errors import UserError
 from probe.runs.manifest import MANIFEST
+from probe.system.logs import plural
 from probe.system.tables import aligned, write_csv
 
 logger = logging.getLogger(__name__)
@@ -34,7 +33,8 @@ _MEASURES = {
 
 def default_folder(items: Sequence[Item], options: dict[str, Any]) -> Path:
     """Return `outputs/compare/<8 hex>`; the hash covers the runs' files and the options."""
-    runs = {str(item.run): _digest(item.run) for item in items}
+    manifests = {str(item.run): (item.run / MANIFEST).read_bytes() for item in items}
+    runs = {run: hashlib.sha256(manifest).hexdigest() for run, manifest in manifests.items()}
     text = json.dumps({"runs": runs, "options": options}, sort_keys=True)
     return Path("outputs") / "compare" / hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -47,7 +47,8 @@ def write(comparison: Comparison, folder: Path) -> None:
     UserError
         If the folder holds anything else, or cannot be written.
     """
-    if folder.exists() and not (folder / _TABLE).is_file() and _not_empty(folder):
+    older = (folder / _TABLE).is_file()
+    if folder.exists() and not older and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} contains other files; give --output a new folder")
     with _in_place_of(folder) as work:
         write_csv(work / _TABLE, [_pair_row(comparison, pair) for pair in comparison.pairs])
@@ -73,9 +74,8 @@ def show(comparison: Comparison) -> None:
     for reason in dict.fromkeys(pair.unmatched for pair in comparison.pairs if pair.unmatched):
         pairs = [pair for pair in comparison.pairs if pair.unmatched == reason]
         logger.info(
-            "%d pair%s compared by measures only, e.g. %s and %s: %s, so neurons do not correspond",
-            len(pairs), "s" if len(pairs) > 1 else "",
-            labels[pairs[0].items[0]], labels[pairs[0].items[1]], reason,
+            "%s compared by measures only, e.g. %s and %s: %s, so neurons do not correspond",
+            plural(len(pairs), "pair"), *(labels[number] for number in pairs[0].items), reason,
         )  # fmt: skip
     _show_measures(comparison.items)
 
@@ -187,11 +187,3 @@ def _in_place_of(folder: Path) -> Iterator[Path]:
         ) from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
-
-
-def _not_empty(folder: Path) -> bool:
-    return not folder.is_dir() or any(folder.iterdir())
-
-
-def _digest(run: Path) -> str:
-    return hashlib.sha256((run / MANIFEST).read_bytes()).hexdigest()

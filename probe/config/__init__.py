@@ -14,7 +14,7 @@ from probe.config.choices import (
     Site,
     Weight,
 )
-from probe.config.plain import from_plain, to_plain
+from probe.config.plain import from_plain, leaves, to_plain
 from probe.config.run_name import (
     JOINT,
     average_name,

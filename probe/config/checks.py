@@ -1,7 +1,5 @@
 """Checks of a configuration that types cannot express and that need neither model nor data."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ from probe.config.schema import Config, DataConfig
 from probe.config.short_names import name_mistakes
 from probe.config.value_checks import LARGEST, number_mistakes, text_mistakes
 from probe.errors import UserError
-from probe.system.secrets import hide
+from probe.system.secrets import REFUSAL, hide
 
 
 def check(config: Config) -> None:
@@ -45,10 +43,7 @@ def _secret_mistakes(values: Any, name: str = "") -> Iterator[str]:
         for value in values:
             yield from _secret_mistakes(value, name)
     elif isinstance(values, str) and hide(values) != values:
-        yield (
-            f"{name} contains a token or password, which would be saved with the results; set "
-            "HF_TOKEN or WANDB_API_KEY in the environment instead"
-        )
+        yield f"{name} {REFUSAL}"
 
 
 def _model_mistakes(config: Config) -> Iterator[str]:

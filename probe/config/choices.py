@@ -1,7 +1,5 @@
 """The values of keys that have only a few."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 
 

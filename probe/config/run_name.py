@@ -1,7 +1,5 @@
 """The name of a run: what it computes, never when."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import asdict

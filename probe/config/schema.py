@@ -1,7 +1,5 @@
 """The dataclasses of every configuration: types, defaults, one sentence per key."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Short names of models and data sets, which also name folders."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from pathlib import Path

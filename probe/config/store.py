@@ -1,7 +1,5 @@
 """Where Hydra finds the configuration: the folder conf/ and the schema in its store."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -25,7 +23,7 @@ class _Options(dict[str, ConfigNode]):
     It also copies its whole store for every composition, which would take as long as the rest.
     """
 
-    def __deepcopy__(self, _: object) -> _Options:
+    def __deepcopy__(self, _: object) -> "_Options":
         return self
 
 

@@ -5,8 +5,6 @@ Subjects, subcategories and categories are those of Hendrycks et al. 2021 (arXiv
 subcategories as its categories, with more questions, and no single subjects.
 """
 
-from __future__ import annotations
-
 SUBCATEGORIES: dict[str, str] = {
     "physics": "astronomy college_physics conceptual_physics high_school_physics",
     "chemistry": "college_chemistry high_school_chemistry",

@@ -1,14 +1,12 @@
 """Checks of single values: strings, paths, numbers."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import PurePath
-from typing import Any
 from unicodedata import category
 
+from probe.config.plain import leaves
 from probe.config.schema import Config
 
 # The largest integer that a double, and so every JSON reader, represents exactly.
@@ -45,9 +43,13 @@ _ANY_TEXT = ("data.column", "data.template")
 
 def text_mistakes(config: Config) -> Iterator[str]:
     """Find strings that are empty, not text or too long for a path, before the disk is searched."""
-    for name, value in _leaves(asdict(config)):
-        if not isinstance(value, str):
-            continue
+    texts = [
+        (name, text)
+        for name, value in leaves(asdict(config))
+        for text in (value if isinstance(value, list) else [value])
+        if isinstance(text, str)
+    ]
+    for name, value in texts:
         if not value.strip() and name not in _ANY_TEXT:
             yield f"{name} is empty; give it a value, or leave it out"
         refused = ("Cs",) if name in _ANY_TEXT else ("Cc", "Cs")
@@ -62,7 +64,7 @@ def text_mistakes(config: Config) -> Iterator[str]:
 
 def number_mistakes(config: Config) -> Iterator[str]:
     """Find numbers that are out of range."""
-    values = dict(_leaves(asdict(config)))
+    values = dict(leaves(asdict(config)))
     for name, least in _LEAST.items():
         value = values[name]
         if value is not None and not value >= least:
@@ -76,15 +78,6 @@ def number_mistakes(config: Config) -> Iterator[str]:
             f"launch.num_processes={processes} is more than this machine can run ({most}); give "
             "one per GPU, or leave it out"
         )
-
-
-def _leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            for each in value if isinstance(value, list) else [value]:
-                yield prefix + key, each
 
 
 def _too_long(path: str) -> bool:

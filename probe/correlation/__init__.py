@@ -1,7 +1,5 @@
 """The formula: standardise, accumulate, merge, finish. Tensors only, no ranks or files."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -9,9 +7,9 @@ import torch
 from torch import Tensor
 
 from probe.correlation.batch_memory import BatchShape, MostBytes
-from probe.correlation.between import BatchSeries, Between, BetweenSums, batch_series, series_bytes
+from probe.correlation.between import BatchSeries, BetweenSums, batch_series, series_bytes
 from probe.correlation.by_example import ExampleSums
-from probe.correlation.correlation import Correlation, finish
+from probe.correlation.correlation import Carry, Correlation, finish
 from probe.correlation.mean import MeanSums
 from probe.correlation.pooled import PooledSums
 from probe.correlation.product import Matmul
@@ -22,12 +20,7 @@ class Sums(Protocol):
     """Running sums that become one correlation matrix."""
 
     def update(
-        self,
-        activations: Tensor,
-        keep: Tensor,
-        weight: Tensor,
-        layer: int = 0,
-        carry: dict[str, Tensor] | None = None,
+        self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int = 0, carry: Carry = None
     ) -> Tensor:
         """Add one layer's activations of a batch, or change nothing if memory runs out.
 

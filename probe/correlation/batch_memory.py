@@ -1,7 +1,5 @@
 """What sums take of memory beyond the tensors that they begin with."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -50,7 +48,7 @@ class MostBytes(NamedTuple):
     update: int = 0
 
     @classmethod
-    def of(cls, parts: Iterable[MostBytes]) -> MostBytes:
+    def of(cls, parts: "Iterable[MostBytes]") -> "MostBytes":
         """Combine what sums take that are updated one after another.
 
         Examples

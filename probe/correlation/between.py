@@ -1,7 +1,5 @@
 """Averages of the correlations between the neurons of two layers."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -9,7 +7,7 @@ import torch
 from torch import Tensor
 
 from probe.correlation.batch_memory import BatchShape, MostBytes
-from probe.correlation.correlation import divide
+from probe.correlation.correlation import Correlation, divide
 from probe.correlation.coverage import Coverage
 from probe.correlation.product import (
     Matmul,
@@ -21,7 +19,7 @@ from probe.correlation.product import (
 )
 from probe.correlation.standardise import standardise, standardise_bytes
 from probe.correlation.steep import FEW, PORTION, STEEP, fisher_z, rough_z, steep_bytes, unit
-from probe.correlation.strips import add_weighted, strip_height, strip_size
+from probe.correlation.strips import add_weighted, strip_height
 from probe.correlation.undo import undone_on_failure
 
 
@@ -41,22 +39,6 @@ class BatchSeries(NamedTuple):
     series: Tensor
     defined: Tensor
     finite: Tensor
-
-
-class Between(NamedTuple):
-    """An averaged correlation matrix between two layers, neither symmetric nor unit-diagonal.
-
-    Attributes
-    ----------
-    matrix : Tensor of float64, shape (n_neurons, n_neurons)
-        Correlations of the first layer's neurons (rows) with the second's, dimensionless; 0 where
-        no example defined them.
-    undefined : Tensor of bool, shape (2 n_neurons,)
-        Neurons that were constant in every example, the first layer's before the second's.
-    """
-
-    matrix: Tensor
-    undefined: Tensor
 
 
 def batch_series(activations: Tensor, keep: Tensor, weight: Tensor, fisher: bool) -> BatchSeries:
@@ -137,7 +119,8 @@ class BetweenSums:
 
     def _add_each(self, left: Tensor, right: Tensor, weight: Tensor) -> None:
         """Add every example's Fisher z, a strip of rows of all examples at a time."""
-        height = strip_height(right)
+        n_examples, _, n = right.shape
+        height = strip_height(n_examples, n, right.element_size(), right.device)
         for start in range(0, left.shape[2], height):
             rows = slice(start, start + height)
             add_weighted(self.total[rows], self._values(left[..., rows], right), weight)
@@ -163,9 +146,10 @@ class BetweenSums:
         n, coverage = len(self.total), self.coverage.most_bytes(batch)
         number, undo = number_bytes(batch.device, n), 8 * n**2 + 32 * batch.rows * n
         if self.fisher:
-            strip = steep_bytes(batch, n, strip_size(batch, n, 8), number)
+            strip = batch.rows * n * strip_height(batch.rows, n, 8, batch.device)
             columns = (12 if number == 8 else 4) * batch.tokens * n
-            work = strip + columns + factor_bytes(batch, n, self.matmul)
+            work = columns + steep_bytes(batch, n, strip, number)
+            work += factor_bytes(batch, n, self.matmul)
         else:
             work = product_bytes(batch, n, self.matmul, sides=2)
         return MostBytes(coverage.run, update=undo + work + coverage.update)
@@ -180,12 +164,12 @@ class BetweenSums:
         """Return the sums by name."""
         return {"total": self.total, "varied": self.varied} | self.coverage.state()
 
-    def finish(self) -> Between:
-        """Return the average, mapped back from Fisher's z."""
+    def finish(self) -> Correlation:
+        """Return the average, mapped back from Fisher's z, the first layer's neurons as rows."""
         matrix = divide(self.total, self.coverage.matrix())
         if self.fisher:
             matrix = torch.tanh(matrix)
-        return Between(matrix.clamp_(-1, 1), self.varied.flatten() == 0)
+        return Correlation(matrix.clamp_(-1, 1), self.varied.flatten() == 0)
 
 
 def _products(left: Tensor, right: Tensor, pairs: Tensor) -> Tensor:

@@ -1,20 +1,17 @@
 """Averages that need every example's own matrix: Fisher's z and standard errors."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from probe.correlation.batch_memory import BatchShape, MostBytes
-from probe.correlation.correlation import Correlation, divide, finish
+from probe.correlation.correlation import Carry, Correlation, divide, finish
 from probe.correlation.coverage import Coverage
 from probe.correlation.product import Matmul, factor_bytes, in_order, multiply, number_bytes
 from probe.correlation.standardise import standardise, standardise_bytes
 from probe.correlation.steep import Steep, steep_bytes
-from probe.correlation.strips import add_weighted, strip_height, strip_size
+from probe.correlation.strips import add_weighted, strip_height
 from probe.correlation.undo import undone_on_failure
 
 
@@ -68,42 +65,27 @@ class ExampleSums:
         self.squares = _Squares(n_neurons, device) if std else None
 
     def update(
-        self,
-        activations: Tensor,
-        keep: Tensor,
-        weight: Tensor,
-        layer: int = 0,
-        carry: dict[str, Tensor] | None = None,
+        self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int = 0, carry: Carry = None
     ) -> Tensor:
         """Add a batch: `activations` (n_examples, n_tokens, n_neurons), see `Sums.update`."""
         carry = {} if carry is None else carry
+        kept = dict(carry)  # carried on if the batch is added
         weight = weight.to(activations.device)
         series, defined, finite = standardise(activations, keep)
         series = in_order(series)
         steep = Steep(activations, keep) if self.fisher else None
-        with self._undone_on_failure(carry):
-            self._add(series, weight, steep, carry)
+        squares: list[Tensor] = []
+        if self.squares is not None and self._n_layers(carry) == self.layers - 1:
+            squares += self.squares.sums.values()
+        with undone_on_failure(self.total, *carry.values(), *squares):
+            self._add(series, weight, steep, kept)
             if self.squares is not None:
-                self._square(defined, weight, carry)
+                self._square(defined, weight, kept)
             # Last, as it is not rolled back.
             self.coverage.add(defined, weight)
+        carry.clear()
+        carry.update(kept)
         return finite
-
-    @contextmanager
-    def _undone_on_failure(self, carry: dict[str, Tensor]) -> Iterator[None]:
-        before = dict(carry)
-        targets = [self.total]
-        if self.squares is not None and before:
-            targets.append(before["values"])
-        if self.squares is not None and self._n_layers(before) == self.layers - 1:
-            targets += self.squares.sums.values()
-        with undone_on_failure(*targets):
-            try:
-                yield
-            except BaseException:
-                carry.clear()
-                carry.update(before)
-                raise
 
     @staticmethod
     def _n_layers(carry: dict[str, Tensor]) -> int:
@@ -113,17 +95,20 @@ class ExampleSums:
         self, series: Tensor, weight: Tensor, steep: Steep | None, carry: dict[str, Tensor]
     ) -> None:
         """Add every example's values, strip by strip."""
+        n_examples, _, n = series.shape
         if self.squares is not None and not carry:
-            n = len(self.total)
-            carry["values"] = self.total.new_zeros(len(series), n, n)
-            carry["defined"] = self.total.new_zeros(len(series), 0, n)
-        for rows, columns in _strips(series):
+            carry["values"] = self.total.new_zeros(n_examples, n, n)
+            carry["defined"] = self.total.new_zeros(n_examples, 0, n)
+        height = strip_height(n_examples, n, series.element_size(), series.device)
+        # The upper triangle in strips of rows, each from its own diagonal block on.
+        for start in range(0, n, height):
+            rows, columns = slice(start, start + height), slice(start, n)
             # The series of a constant neuron, and so its values, are zero.
             values = multiply(series[..., rows], series[..., columns], self.matmul)
-            height = values.shape[1]
-            values[..., :height] *= values.new_ones(height, height).triu_(diagonal=1)
+            block = values[..., : values.shape[1]]
+            block *= torch.ones_like(block[0]).triu_(diagonal=1)
             if steep is not None:
-                values = steep.arctanh(values, rows.start)
+                values = steep.arctanh(values, start)
             if self.squares is not None:
                 carry["values"][:, rows, columns] += values.to(self.total.device)
             add_weighted(self.total[rows, columns], values, weight)
@@ -140,21 +125,18 @@ class ExampleSums:
     def most_bytes(self, batch: BatchShape) -> MostBytes:
         """Return the most bytes that batches of a shape take, see `Sums.most_bytes`."""
         n, coverage = len(self.total), self.coverage.most_bytes(batch)
-        values, number = batch.tokens * n, number_bytes(batch.device, n)
-        strip, matrix = strip_size(batch, n, number), 8 * n**2
-        work = (16 if batch.device.type == "cpu" else 8) * strip
+        number, matrix = number_bytes(batch.device, n), 8 * n**2
+        strip = batch.rows * n * strip_height(batch.rows, n, number, batch.device)
+        work, undo, by_example = 16 * strip, matrix, 0
         if self.fisher:
-            work = 8 * values + steep_bytes(batch, n, strip, number)
-        by_example, undo = 0, matrix
+            work = 8 * batch.tokens * n + steep_bytes(batch, n, strip, number)
         if self.squares is not None:
             by_example = 8 * batch.rows * n * (n + 2 * self.layers)
-            undo += 4 * matrix + (by_example if self.layers > 1 else 0)
+            undo += 4 * matrix + by_example
             work = max(work, 3 * matrix)
-        added = number * values + undo + work + factor_bytes(batch, n, self.matmul)
-        update = max(standardise_bytes(batch, n), 12 * values, added + coverage.update)
-        if self.layers > 1:
-            return MostBytes(coverage.run, by_example, update)
-        return MostBytes(coverage.run, 0, update + by_example)
+        update = standardise_bytes(batch, n) + undo + work + factor_bytes(batch, n, self.matmul)
+        kept = by_example if self.layers > 1 else 0  # and copied, to undo what fails
+        return MostBytes(coverage.run, kept, update + coverage.update)
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the sums of other examples."""
@@ -214,10 +196,3 @@ class _Squares:
         error = variance.sqrt()
         error.diagonal().zero_()
         return error
-
-
-def _strips(series: Tensor) -> Iterator[tuple[slice, slice]]:
-    """Cut the upper triangle into strips of rows, each from its own diagonal block on."""
-    n, height = series.shape[2], strip_height(series)
-    for start in range(0, n, height):
-        yield slice(start, start + height), slice(start, n)

@@ -1,23 +1,28 @@
-"""The finished average: symmetric, within [-1, 1], with a diagonal of 1."""
-
-from __future__ import annotations
+"""The finished average, and what makes it a correlation matrix."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+# What sums carry from one layer of a batch to the next, by name: tensors with a row per example.
+Carry = dict[str, Tensor] | None
+
 
 @dataclass(frozen=True)
 class Correlation:
     """An averaged correlation matrix.
 
+    Of a layer with itself it is symmetric with a diagonal of 1, between two layers neither.
+
     Attributes
     ----------
-    matrix : Tensor of float64, shape (n_neurons, n_neurons)
-        Correlations, dimensionless; row, column and diagonal of an undefined neuron are 0.
+    matrix : Tensor, shape (n_neurons, n_neurons)
+        Correlations, dimensionless; row, column and diagonal of an undefined neuron are 0. In
+        float64 until all sums are merged, then in float32.
     undefined : Tensor of bool, shape (n_neurons,)
-        Neurons that were constant in every example.
+        Neurons that were constant in every example; between two layers (2 n_neurons,), the first
+        layer's before the second's.
     standard_error : Tensor of float64, shape (n_neurons, n_neurons), or None
         Standard error of every entry, where it was asked for.
     """

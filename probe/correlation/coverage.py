@@ -1,7 +1,5 @@
 """The weight of the examples in which each correlation was defined."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

@@ -1,16 +1,14 @@
 """The arithmetic mean of the examples' correlation matrices, without forming any of them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from probe.correlation.batch_memory import BatchShape, MostBytes
-from probe.correlation.correlation import Correlation, divide, finish
+from probe.correlation.correlation import Carry, Correlation, divide, finish
 from probe.correlation.coverage import Coverage
-from probe.correlation.product import Matmul, gram, number_bytes, product_bytes
+from probe.correlation.product import Matmul, gram, product_bytes
 from probe.correlation.standardise import standardise, standardise_bytes
 
 
@@ -35,12 +33,7 @@ class MeanSums:
         self.coverage = Coverage(n_neurons, device)
 
     def update(
-        self,
-        activations: Tensor,
-        keep: Tensor,
-        weight: Tensor,
-        layer: int = 0,
-        carry: dict[str, Tensor] | None = None,
+        self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int = 0, carry: Carry = None
     ) -> Tensor:
         """Add a batch: `activations` (n_examples, n_tokens, n_neurons), see `Sums.update`."""
         weight = weight.to(activations.device)
@@ -54,11 +47,8 @@ class MeanSums:
     def most_bytes(self, batch: BatchShape) -> MostBytes:
         """Return the most bytes that batches of a shape take, see `Sums.most_bytes`."""
         n, coverage = len(self.total), self.coverage.most_bytes(batch)
-        series = 12 if number_bytes(batch.device, n) == 8 else 4
-        product = series * batch.tokens * n + product_bytes(batch, n, self.matmul)
-        return MostBytes(
-            run=coverage.run, update=max(standardise_bytes(batch, n), product) + coverage.update
-        )
+        work = standardise_bytes(batch, n) + product_bytes(batch, n, self.matmul)
+        return MostBytes(coverage.run, update=work + coverage.update)
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the sums of other examples."""

@@ -1,15 +1,13 @@
 """One correlation over all tokens of all examples."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from probe.correlation.batch_memory import BatchShape, MostBytes
-from probe.correlation.correlation import Correlation, finish
-from probe.correlation.product import Matmul, gram, number_bytes, product_bytes
+from probe.correlation.correlation import Carry, Correlation, finish
+from probe.correlation.product import Matmul, gram, product_bytes
 from probe.correlation.standardise import centre
 from probe.correlation.undo import undone_on_failure
 
@@ -39,11 +37,7 @@ class PooledSums:
     """
 
     def __init__(
-        self,
-        n_neurons: int,
-        device: torch.device,
-        layers: int = 1,
-        matmul: Matmul = "fp32",
+        self, n_neurons: int, device: torch.device, layers: int = 1, matmul: Matmul = "fp32"
     ) -> None:
         self.matmul = matmul
 
@@ -58,12 +52,7 @@ class PooledSums:
         self.varied = zeros(n_neurons)
 
     def update(
-        self,
-        activations: Tensor,
-        keep: Tensor,
-        weight: Tensor,
-        layer: int = 0,
-        carry: dict[str, Tensor] | None = None,
+        self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int = 0, carry: Carry = None
     ) -> Tensor:
         """Add a batch of one layer: `activations` (n_examples, n_tokens, n_neurons)."""
         series = torch.empty_like(activations, dtype=torch.float32)
@@ -106,11 +95,8 @@ class PooledSums:
     def most_bytes(self, batch: BatchShape) -> MostBytes:
         """Return the most bytes that batches of a shape take, see `Sums.most_bytes`."""
         n = self.mean.shape[1]
-        values, undo = batch.tokens * n, 8 * n**2
-        product = undo + product_bytes(batch, n, self.matmul)
-        if number_bytes(batch.device, n) == 8:
-            product += 8 * values
-        return MostBytes(update=4 * values + max(8 * values, product) + 96 * batch.rows * n)
+        series, undo = (12 * batch.length + 96) * batch.rows * n, 8 * n**2
+        return MostBytes(update=series + undo + product_bytes(batch, n, self.matmul))
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Merge the moments of other examples."""

@@ -1,7 +1,5 @@
 """The product at the heart of everything: ZᵀZ."""
 
-from __future__ import annotations
-
 from typing import Literal, NamedTuple
 
 import torch

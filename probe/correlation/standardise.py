@@ -1,7 +1,5 @@
 """From activations to unit vectors: the products of unit vectors are correlations."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch
@@ -74,11 +72,9 @@ def standardise(activations: Tensor, keep: Tensor, length: Tensor | None = None)
 
 
 def standardise_bytes(batch: BatchShape, n_neurons: int) -> int:
-    """Return the most bytes that `standardise` takes: series, a float64 piece, and vectors."""
-    values, piece = batch.tokens * n_neurons, 0
-    if batch.device.type == "cpu":
-        piece = min(values, max(_PIECE, batch.length * n_neurons))
-    return 4 * values + 8 * piece + 32 * batch.rows * n_neurons
+    """Return the most bytes of a batch's series, on a CPU also in float64, and of vectors."""
+    number = 12 if batch.device.type == "cpu" else 4
+    return (number * batch.length + 32) * batch.rows * n_neurons
 
 
 def _norm(series: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Fisher's z where it is steep: exact to float64."""
 
-from __future__ import annotations
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -29,7 +29,6 @@ class Steep:
 
     def __init__(self, activations: Tensor, keep: Tensor) -> None:
         self.activations, self.keep = activations, keep
-        self._whole: Tensor | None = None
 
     def arctanh(self, r: Tensor, start: int = 0) -> Tensor:
         """Return Fisher's z of rows of every example's correlations.
@@ -51,17 +50,16 @@ class Steep:
         pairs = steep.nonzero()
         z = rough_z(r)
         if len(pairs) > FEW * r.numel():
-            whole = self._standardised()
-            exact = whole[..., start : start + r.shape[1]].mT @ whole[..., start:]
+            rows = slice(start, start + r.shape[1])
+            exact = self._whole[..., rows].mT @ self._whole[..., start:]
             return torch.where(steep, fisher_z(exact).to(z.dtype), z)
         if len(pairs):
             z[pairs.unbind(dim=1)] = fisher_z(self._products(pairs, start)).to(z.dtype)
         return z
 
-    def _standardised(self) -> Tensor:
-        if self._whole is None:
-            self._whole = unit(self.activations, self.keep.unsqueeze(2))
-        return self._whole
+    @cached_property
+    def _whole(self) -> Tensor:
+        return unit(self.activations, self.keep.unsqueeze(2))
 
     def _products(self, pairs: Tensor, start: int) -> Tensor:
         """Correlate pairs of neurons, `pairs` (n_pairs, 3) of example, row and column."""

@@ -1,11 +1,7 @@
 """Correlations of every example of a batch, computed in strips of rows."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
-
-from probe.correlation.batch_memory import BatchShape
 
 # Bytes of a strip's correlations of all examples: what a CPU's cache holds, or enough to keep a GPU
 # busy.
@@ -14,20 +10,8 @@ _CPU_STRIP, _GPU_STRIP = 1 << 22, 1 << 28
 _GROUP = 16
 
 
-def strip_height(series: Tensor) -> int:
-    """Return how many rows of correlations with all neurons of `series` make a strip.
-
-    `series` has the shape (n_examples, n_tokens, n_neurons).
-    """
-    return _height(len(series), series.shape[2], series.element_size(), series.device)
-
-
-def strip_size(batch: BatchShape, n_neurons: int, number_bytes: int) -> int:
-    """Return how many correlations of all examples of a batch make a strip."""
-    return batch.rows * n_neurons * _height(batch.rows, n_neurons, number_bytes, batch.device)
-
-
-def _height(n_examples: int, n: int, number_bytes: int, device: torch.device) -> int:
+def strip_height(n_examples: int, n: int, number_bytes: int, device: torch.device) -> int:
+    """Return how many rows of every example's correlations with all `n` neurons make a strip."""
     limit = _CPU_STRIP if device.type == "cpu" else _GPU_STRIP
     number = min(n, -(-n_examples * n * n * number_bytes // limit))
     return -(-n // number)

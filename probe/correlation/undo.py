@@ -1,7 +1,5 @@
 """All-or-nothing updates: a batch that ran out of memory can be added again."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

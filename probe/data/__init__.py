@@ -1,7 +1,5 @@
 """Raw texts with their labels: one module per data set, one registry."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from probe.config import Config, data_name

@@ -1,7 +1,5 @@
 """A question with choices as a document."""
 
-from __future__ import annotations
-
 import string
 from collections.abc import Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """Texts from a column of rows."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 from probe.data.files import Row

@@ -1,7 +1,5 @@
 """A raw text with its labels, before tokenization."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """A user's texts, from a file."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from probe.config import Config

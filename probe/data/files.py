@@ -1,7 +1,5 @@
 """Rows of a user's file: .txt, .jsonl, .csv or .parquet."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """Rows of a data set on the Hugging Face Hub."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

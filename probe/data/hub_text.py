@@ -1,7 +1,5 @@
 """Data sets with a text in every row: OpenWebText, MBPP, and any other on the Hub."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 from probe.config import Config

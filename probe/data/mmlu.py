@@ -1,7 +1,5 @@
 """MMLU: four-choice questions on 57 subjects (Hendrycks et al. 2021, arXiv:2009.03300)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """MMLU-Pro: questions of three to ten choices (Wang et al. 2024, arXiv:2406.01574)."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator
 

@@ -1,7 +1,5 @@
 """From rows, in a file or on the Hub, to documents."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The bundled text: passages and questions on eight subjects, written for probe."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from probe.config import Config

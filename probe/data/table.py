@@ -1,7 +1,5 @@
 """A user's table: a text from every row by a template."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable, Iterator
 from string import Formatter

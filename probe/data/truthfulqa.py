@@ -1,7 +1,5 @@
 """TruthfulQA: questions that some people answer falsely (Lin et al. 2022, arXiv:2109.07958)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """WikiText: good and featured articles of Wikipedia (Merity et al. 2016, arXiv:1609.07843)."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 from itertools import chain

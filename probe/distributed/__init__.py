@@ -1,7 +1,5 @@
 """Ranks: processes that share an extraction. Only this package imports accelerate."""
 
-from __future__ import annotations
-
 import torch
 
 from probe.distributed.dispatch import spread

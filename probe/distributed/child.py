@@ -1,7 +1,5 @@
 """One of the ranks that `launch` starts: `python -m probe.distributed.child FOLDER`."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os
@@ -33,11 +31,12 @@ def main(place: Path) -> int:
     try:
         _work(place)
     except Exception as error:  # noqa: BLE001 - reported for the driver to raise
+        last_line = traceback.format_exception_only(error)[-1].strip()
         report = {
             "rank": os.environ["RANK"],
             "time": time.time(),
             "user": isinstance(error, UserError),
-            "message": str(error) if isinstance(error, UserError) else _last_line(error),
+            "message": str(error) if isinstance(error, UserError) else last_line,
             "traceback": traceback.format_exc(),
         }
         unfinished = place / f"error-{os.environ['RANK']}.part"
@@ -70,10 +69,6 @@ def _end_with_driver() -> None:
     while os.read(0, 1):
         continue
     os._exit(1)
-
-
-def _last_line(error: Exception) -> str:
-    return traceback.format_exception_only(error)[-1].strip()
 
 
 if __name__ == "__main__":

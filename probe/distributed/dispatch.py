@@ -1,7 +1,5 @@
 """A model spread over all devices of this process."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

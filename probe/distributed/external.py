@@ -4,8 +4,6 @@ Only rank 0 composes, writes and logs. The others wait for a message with a func
 payload, run it and wait again, until an empty message ends them; so a sweep works.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import sys

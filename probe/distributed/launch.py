@@ -4,8 +4,6 @@ Other launchers leave orphans, hang on Ctrl-C or hide a rank's own error; here t
 store and watches its children, and they watch it.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """The ranks of an extraction: this rank's index and device, collecting sums on rank 0."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -95,7 +93,8 @@ class Ranks:
             return
         group = join()
         if not self.main:
-            blob = torch.frombuffer(bytearray(save(_on_host(state))), dtype=torch.uint8)
+            on_host = {name: tensor.cpu().contiguous() for name, tensor in state.items()}
+            blob = torch.frombuffer(bytearray(save(on_host)), dtype=torch.uint8)
             dist.send(torch.tensor([len(blob)]), dst=0, group=group)
             dist.send(blob, dst=0, group=group)
             return
@@ -117,11 +116,8 @@ def this_rank(device: str) -> Ranks:
     """
     if world_size() > 1:
         join()
-        index, size, local = (
-            dist.get_rank(),
-            dist.get_world_size(),
-            PartialState().local_process_index,
-        )
+        index, size = dist.get_rank(), dist.get_world_size()
+        local = PartialState().local_process_index
     else:
         index, size, local = 0, 1, 0
     own = find_device(device, local)
@@ -168,7 +164,3 @@ def machine(device: str) -> tuple[str, int]:
     if own.type == "cuda":
         name = torch.cuda.get_device_name(own)
     return f"{own.type} ({name})", torch.get_num_threads()
-
-
-def _on_host(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.cpu().contiguous() for name, tensor in state.items()}

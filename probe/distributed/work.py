@@ -4,8 +4,6 @@ Their module may also have `fetch(payload)`, which is called once per machine be
 start, and downloads everything they need.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from importlib import import_module
 from typing import TypeAlias

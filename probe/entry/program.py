@@ -1,7 +1,5 @@
 """Entry point of every program: help, checks, Hydra, signals, exit code."""
 
-from __future__ import annotations
-
 import logging
 import os
 import signal

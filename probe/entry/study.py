@@ -1,7 +1,5 @@
 """Studies: the same command line, error messages and run folder as the main program."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Callable, Iterable

@@ -1,7 +1,5 @@
 """From documents to examples: cut, tokenize, filter, shuffle, limit."""
 
-from __future__ import annotations
-
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator

@@ -4,8 +4,6 @@ Each cell has its own sums. A matrix over several cells merges their sums, so th
 the whole come from one pass over the texts.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

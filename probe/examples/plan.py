@@ -1,7 +1,5 @@
 """From a configuration and texts to a request: examples, layers, matrices, batches."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence

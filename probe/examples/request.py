@@ -1,10 +1,8 @@
 """The request to the ranks, also as bytes."""
 
-from __future__ import annotations
-
 import io
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -101,9 +99,10 @@ class Request:
         )
 
     def to_bytes(self) -> bytes:
-        """Pack the request."""
+        """Pack the request, without the keys of a study, which are no part of an extraction."""
+        config = to_plain(self.config)
         rest = {
-            "config": to_plain(self.config),
+            "config": {field.name: config[field.name] for field in fields(Config)},
             "layers": self.layers,
             "names": self.names,
             "run": self.run,
@@ -128,7 +127,7 @@ class Request:
             return from_plain(json.loads(arrays["rest"].tobytes())["config"])
 
     @classmethod
-    def from_bytes(cls, packed: bytes) -> Request:
+    def from_bytes(cls, packed: bytes) -> "Request":
         """Unpack a request."""
         with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
             rest = json.loads(arrays["rest"].tobytes())

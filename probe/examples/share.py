@@ -1,7 +1,5 @@
 """A rank's share of the batches, padded and on its device."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """All sums and counts of a run, fed layer by layer."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -11,12 +9,12 @@ import torch
 from torch import Tensor
 
 from probe.config import Site, Weight
-from probe.correlation import BatchShape, Between, Correlation, Matmul, MostBytes, Sums, make_sums
+from probe.correlation import BatchShape, Correlation, Matmul, MostBytes, Sums, make_sums
 from probe.examples.batches import Batch, Tensors
 from probe.examples.partition import MatrixSpec
 from probe.examples.request import Request
 from probe.extraction.circular_shift import draw_shifts, shift, shift_bytes
-from probe.extraction.extracted import Averaged, Extracted, ExtractedMatrix
+from probe.extraction.extracted import Extracted, ExtractedMatrix
 from probe.extraction.first_token import FirstTokenNorm
 from probe.extraction.out_of_memory import Journal
 from probe.extraction.sums import LayerSums, PairSums, Place, placed
@@ -48,6 +46,7 @@ class Accumulator:
         self.request, self.device, self._n_neurons = request, device, n_neurons
         self._place = place or (lambda _layers, _size: device)
         self._journal = Journal()
+        self._matmul: Matmul = request.config.runtime.matmul.value
         within = [matrix for matrix in request.matrices if not matrix.pairs]
         std = request.config.average.std
         self.matrices = self._layer_sums("matrices", within, n_neurons, std)
@@ -64,11 +63,6 @@ class Accumulator:
         self._finite: dict[int, Tensor] = {}
         # Examples, tokens, batches that ran out of memory.
         self.counts = torch.zeros(3, dtype=torch.long)
-
-    @property
-    def _matmul(self) -> Matmul:
-        matmul: Matmul = self.request.config.runtime.matmul.value
-        return matmul
 
     def _layer_sums(
         self, name: str, matrices: list[MatrixSpec], n_neurons: int, std: bool = False
@@ -222,8 +216,8 @@ def _layers(matrix: MatrixSpec) -> list[MatrixSpec]:
     return [replace(matrix, layers=[layer]) for layer in matrix.layers if len(matrix.layers) > 1]
 
 
-def _in_single(average: Correlation | Between) -> Averaged:
-    return Averaged(average.matrix.float(), average.undefined)
+def _in_single(average: Correlation) -> Correlation:
+    return Correlation(average.matrix.float(), average.undefined)
 
 
 def _agreement(layer: Tensor, mean: Tensor) -> float:

@@ -1,7 +1,5 @@
 """Run the trunk and pass on each layer's activations as they are computed."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -53,10 +51,8 @@ class Reader:
         self.layers = sorted(layers)
         # The last block's residual is read behind the final norm, from the trunk's own output.
         self.read_output = site is Site.residual and self.layers[-1] == len(self.blocks) - 1
-        self.hooked = {layer: self._place(layer) for layer in self.layers[: self._hooks()]}
-
-    def _hooks(self) -> int:
-        return len(self.layers) - self.read_output
+        hooked = self.layers[: len(self.layers) - self.read_output]
+        self.hooked = {layer: self._place(layer) for layer in hooked}
 
     def _place(self, layer: int) -> nn.Module:
         block = self.blocks[layer]

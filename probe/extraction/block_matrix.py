@@ -1,7 +1,5 @@
 """One matrix of the neurons of several layers, written block by block."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """From extracted matrices to topologies with their reliability."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +8,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from probe.config import AverageConfig, Weight, data_name, model_name
+from probe.correlation import Correlation
 from probe.examples.partition import MatrixSpec
 from probe.examples.request import Request
 from probe.extraction.block_matrix import join_blocks
-from probe.extraction.extracted import Averaged, Extracted, ExtractedMatrix
+from probe.extraction.extracted import Extracted, ExtractedMatrix
 from probe.measures import basic, cross_basic, cross_part
 from probe.topology import Topology, matrix_file
 from probe.topology.reliability import Null, Reliability, correlate_entries, white_noise
@@ -82,7 +81,7 @@ def _topology(
 
 
 def _joined(
-    matrix: MatrixSpec, blocks: dict[tuple[int, int], Averaged], run: Path | None
+    matrix: MatrixSpec, blocks: dict[tuple[int, int], Correlation], run: Path | None
 ) -> tuple[NDArray[np.float32], list[int]]:
     """Join the blocks between layers, numbering undefined neurons across the layers."""
     file = None if run is None else run / matrix_file(matrix.name)
@@ -116,7 +115,7 @@ def _reliability(
     )
 
 
-def _halves(halves: list[Averaged], kind: str) -> tuple[float | None, list[dict[str, float]]]:
+def _halves(halves: list[Correlation], kind: str) -> tuple[float | None, list[dict[str, float]]]:
     """Correlate the two halves' entries, and summarise each half."""
     if not halves:
         return None, []

@@ -1,7 +1,5 @@
 """The null model: every neuron's series is shifted circularly, each by another distance."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,31 +1,14 @@
 """What an extraction returns: averaged matrices and counts, as tensors between processes."""
 
-from __future__ import annotations
-
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import count
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-
-class Averaged(NamedTuple):
-    """An averaged correlation matrix.
-
-    Attributes
-    ----------
-    matrix : Tensor of float32, shape (n_neurons, n_neurons)
-        Correlations, dimensionless.
-    undefined : Tensor of bool, shape (n_neurons,)
-        Neurons that were constant in every example; between two layers (2 n_neurons,), the first
-        layer's before the second's.
-    """
-
-    matrix: Tensor
-    undefined: Tensor
+from probe.correlation import Correlation
 
 
 @dataclass(frozen=True)
@@ -34,13 +17,13 @@ class ExtractedMatrix:
 
     Attributes
     ----------
-    average : Averaged or None
+    average : Correlation or None
         The matrix; None if it is to be joined from blocks.
-    blocks : dict of (int, int) to Averaged
+    blocks : dict of (int, int) to Correlation
         The blocks of a matrix of several layers' neurons, by the two layers.
     standard_error : Tensor of float32, shape (n_neurons, n_neurons), or None
         Standard error of every entry.
-    halves : list of Averaged
+    halves : list of Correlation
         The same over each of two halves of the examples, or empty.
     nulls : list of Tensor of float32, shape (n_neurons, n_neurons)
         The same of circularly shifted series, one for each repetition.
@@ -48,10 +31,10 @@ class ExtractedMatrix:
         Correlation of each layer with the mean over layers, over a sample of neurons.
     """
 
-    average: Averaged | None
-    blocks: dict[tuple[int, int], Averaged] = field(default_factory=dict)
+    average: Correlation | None
+    blocks: dict[tuple[int, int], Correlation] = field(default_factory=dict)
     standard_error: Tensor | None = None
-    halves: list[Averaged] = field(default_factory=list)
+    halves: list[Correlation] = field(default_factory=list)
     nulls: list[Tensor] = field(default_factory=list)
     agreement: Tensor | None = None
 
@@ -67,25 +50,22 @@ class ExtractedMatrix:
             if getattr(self, name) is not None:
                 yield name, getattr(self, name)
         for repetition, null in enumerate(self.nulls):
-            yield f"null:{repetition}", null
+            yield f"null:{repetition:09}", null  # in order by name
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> ExtractedMatrix:
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "ExtractedMatrix":
         """Rebuild from the tensors of `to_tensors`."""
 
-        def average(prefix: str) -> Averaged:
-            return Averaged(tensors[f"{prefix}matrix"], tensors[f"{prefix}undefined"])
+        def average(prefix: str) -> Correlation:
+            return Correlation(tensors[f"{prefix}matrix"], tensors[f"{prefix}undefined"])
 
-        pairs = [
-            name.split(":")[1:3] for name in tensors if name.startswith("block:") and
-            name.endswith(":matrix")
-        ]  # fmt: skip
+        pairs = [name.split(":")[1:3] for name in tensors if re.match("block:.*:matrix", name)]
         return cls(
             average=average("") if "matrix" in tensors else None,
             blocks={(int(i), int(j)): average(f"block:{i}:{j}:") for i, j in pairs},
             standard_error=tensors.get("standard_error"),
             halves=[average(f"half:{n}:") for n in (0, 1) if f"half:{n}:matrix" in tensors],
-            nulls=[tensors[name] for name in _numbered(tensors, "null:")],
+            nulls=[tensors[name] for name in sorted(tensors) if name.startswith("null:")],
             agreement=tensors.get("agreement"),
         )
 
@@ -123,7 +103,7 @@ class Extracted:
         return tensors
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Extracted:
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "Extracted":
         """Rebuild from the tensors of `to_tensors`."""
         parts: defaultdict[str, dict[str, Tensor]] = defaultdict(dict)
         for key, tensor in tensors.items():
@@ -138,10 +118,3 @@ class Extracted:
             matrices={name: ExtractedMatrix.from_tensors(part) for name, part in parts.items()},
             first_token_norm=tensors.get("first_token_norm"),
         )
-
-
-def _numbered(tensors: Mapping[str, Tensor], prefix: str) -> Iterator[str]:
-    for number in count():
-        if f"{prefix}{number}" not in tensors:
-            return
-        yield f"{prefix}{number}"

@@ -1,7 +1,5 @@
 """Norm outliers: how much larger the first token's activations are than the others'."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

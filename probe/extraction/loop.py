@@ -1,7 +1,5 @@
 """The loop: every batch through the model, every layer's activations to a consumer."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -21,6 +19,7 @@ from probe.extraction.checkpoints import Keeper
 from probe.extraction.out_of_memory import Halve, in_halves
 from probe.extraction.placement import HOST, Placement
 from probe.models import fetch_model, load_trunk
+from probe.system.logs import plural
 
 logger = logging.getLogger(__name__)
 # Called with a batch, its tensors, a layer and its activations, as `activations.Consumer`.
@@ -141,9 +140,8 @@ def extract(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     accumulator = Accumulator(request, neurons, device, place)
     place.log_on_host()
     logger.info(
-        "%s on %d rank%s; %d neurons per layer, %d matri%s",
-        ranks.device, ranks.size, "s" if ranks.size > 1 else "", neurons, len(request.matrices),
-        "ces" if len(request.matrices) > 1 else "x",
+        "%s on %s; %d neurons per layer, %s",
+        ranks.device, plural(ranks.size, "rank"), neurons, plural(len(request.matrices), "matrix"),
     )  # fmt: skip
     if accumulator.pairs.sums:
         memory.log_pair_sums(request, accumulator.pairs, ranks.device)

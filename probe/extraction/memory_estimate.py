@@ -1,7 +1,5 @@
 """What a run will need of memory, reported before it starts; what cannot fit is refused."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A batch that runs out of memory is read again in halves, padded as before."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
@@ -15,6 +13,9 @@ from probe.system.device_memory import release_cached
 Read = Callable[[Batch, Tensors], None]
 # Called with a batch and the number of examples in its first half.
 Halve = Callable[[Batch, int], None]
+# What sums carry from one layer of a batch to the next, by their key: tensors by name, with a row
+# per example.
+Carries = dict[Hashable, dict[str, Tensor]]
 # Messages of allocators other than CUDA's, whose error is torch.OutOfMemoryError.
 _MESSAGES = ("can't allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
@@ -92,9 +93,8 @@ class Journal:
 
     Attributes
     ----------
-    carry : dict
-        What sums carry from one layer of the batch to the next, by their key: tensors by name,
-        with a row per example, which are split with the batch.
+    carry : Carries
+        What sums carry, split with the batch.
     series : dict
         The batch's series by layer, made again for a half of it.
 
@@ -116,10 +116,10 @@ class Journal:
 
     def __init__(self) -> None:
         self._done: set[Hashable] = set()
-        self.carry: dict[Hashable, dict[str, Tensor]] = {}
+        self.carry: Carries = {}
         self.series: dict[int, Any] = {}
         # One entry per waiting half, the next one last: halves are read depth first.
-        self._waiting: list[tuple[set[Hashable], dict[Hashable, dict[str, Tensor]]]] = []
+        self._waiting: list[tuple[set[Hashable], Carries]] = []
 
     def todo(self, step: Hashable) -> bool:
         """Return whether a step is still to be done."""
@@ -141,9 +141,7 @@ class Journal:
         self.series.clear()
 
 
-def _part(
-    carry: dict[Hashable, dict[str, Tensor]], rows: slice
-) -> dict[Hashable, dict[str, Tensor]]:
+def _part(carry: Carries, rows: slice) -> Carries:
     return {
         key: {name: tensor[rows] for name, tensor in tensors.items()}
         for key, tensors in carry.items()

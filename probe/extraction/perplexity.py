@@ -1,7 +1,5 @@
 """Perplexity of every example under the model: the only pass that runs the language-model head."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

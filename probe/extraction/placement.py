@@ -1,7 +1,5 @@
 """The device on which sums live."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping, Sequence
 

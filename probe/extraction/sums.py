@@ -4,11 +4,9 @@ A matrix of one layer, or of the mean over several, correlates a layer's neurons
 (`LayerSums`); `layers=cross` and `full` correlate those of two layers (`PairSums`).
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,7 +14,6 @@ from torch import Tensor
 from probe.correlation import (
     BatchSeries,
     BatchShape,
-    Between,
     BetweenSums,
     Correlation,
     Matmul,
@@ -34,21 +31,19 @@ Place = Callable[[Sequence[int], int], torch.device]
 META = torch.device("meta")
 
 
-class _Member(Protocol):
-    def state(self) -> dict[str, Tensor]: ...
-
-    def merge(self, state: Mapping[str, Tensor]) -> None: ...
-
-    def most_bytes(self, batch: BatchShape) -> MostBytes: ...
+Member = TypeVar("Member", Sums, BetweenSums)
 
 
-class _OfCell(Hashable, Protocol):
-    @property
-    def cell(self) -> int: ...
+class Key(NamedTuple):
+    """What sums are of: layers, a cell, and a scheme where there may be several."""
 
+    layers: tuple[int, ...]
+    cell: int
+    scheme: str = ""
 
-Key = TypeVar("Key", bound=_OfCell)
-Member = TypeVar("Member", bound=_Member)
+    def __str__(self) -> str:
+        layers = "-".join(map(str, self.layers))
+        return "/".join(filter(None, [self.scheme, layers, str(self.cell)]))
 
 
 def placed(make: Callable[[torch.device], Member], layers: Sequence[int], place: Place) -> Member:
@@ -60,8 +55,8 @@ def _bytes(state: Mapping[str, Tensor]) -> int:
     return sum(tensor.nbytes for tensor in state.values())
 
 
-class KeyedSums(Generic[Key, Member]):
-    """Sums by key: layers and cell.
+class KeyedSums(Generic[Member]):
+    """Sums by key.
 
     Attributes
     ----------
@@ -72,7 +67,8 @@ class KeyedSums(Generic[Key, Member]):
     """
 
     def __init__(self, name: str, sums: dict[Key, Member], journal: Journal) -> None:
-        self.name, self.sums, self._journal = name, sums, journal
+        self.name, self._journal = name, journal
+        self.sums: dict[Key, Member] = sums
 
     def state(self) -> dict[str, Tensor]:
         """Return all sums by name."""
@@ -100,16 +96,7 @@ class KeyedSums(Generic[Key, Member]):
             sums.merge(within(state, f"{self.name}/{key}/"))
 
 
-class _LayerKey(NamedTuple):
-    scheme: str
-    layers: tuple[int, ...]
-    cell: int
-
-    def __str__(self) -> str:
-        return f"{self.scheme}/{'-'.join(map(str, self.layers))}/{self.cell}"
-
-
-class LayerSums(KeyedSums[_LayerKey, Sums]):
+class LayerSums(KeyedSums[Sums]):
     """One `Sums` for each scheme, set of layers and cell that some matrix needs.
 
     Parameters
@@ -133,7 +120,7 @@ class LayerSums(KeyedSums[_LayerKey, Sums]):
     ) -> None:
         self._make = make
         keys = dict.fromkeys(
-            _LayerKey(matrix.scheme, tuple(matrix.layers), cell)
+            Key(tuple(matrix.layers), cell, matrix.scheme)
             for matrix in matrices
             for cell in matrix.cells
         )
@@ -159,7 +146,7 @@ class LayerSums(KeyedSums[_LayerKey, Sums]):
     def average(self, matrix: MatrixSpec) -> Correlation:
         """Return the average over a matrix's layers and the union of its cells."""
         layers = tuple(matrix.layers)
-        members = [self.sums[_LayerKey(matrix.scheme, layers, cell)] for cell in matrix.cells]
+        members = [self.sums[Key(layers, cell, matrix.scheme)] for cell in matrix.cells]
         if len(members) == 1:
             return members[0].finish()
         union = self._make(matrix.scheme, layers)
@@ -168,15 +155,7 @@ class LayerSums(KeyedSums[_LayerKey, Sums]):
         return union.finish()
 
 
-class _PairKey(NamedTuple):
-    layers: tuple[int, int]
-    cell: int
-
-    def __str__(self) -> str:
-        return f"{self.layers[0]}-{self.layers[1]}/{self.cell}"
-
-
-class PairSums(KeyedSums[_PairKey, BetweenSums]):
+class PairSums(KeyedSums[BetweenSums]):
     """One `BetweenSums` for each pair of layers and cell that some matrix needs.
 
     They take 8 bytes for each of a pair's n² entries, twice that if any of its neurons is constant
@@ -209,10 +188,7 @@ class PairSums(KeyedSums[_PairKey, BetweenSums]):
         assert len(schemes) <= 1, schemes
         self.fisher = "fisher" in schemes
         keys = dict.fromkeys(
-            _PairKey(pair, cell)
-            for matrix in joint
-            for pair in matrix.pairs
-            for cell in matrix.cells
+            Key(pair, cell) for matrix in joint for pair in matrix.pairs for cell in matrix.cells
         )
         make = partial(BetweenSums, n_neurons, fisher=self.fisher, matmul=matmul)
         # With the later layer: its series are there when they are added.
@@ -242,20 +218,15 @@ class PairSums(KeyedSums[_PairKey, BetweenSums]):
 
     def most_bytes(self, batch: BatchShape, cell: int) -> MostBytes:
         """Return the most bytes that batches take, with the series of all layers."""
-        if not self.sums:
-            return MostBytes()
-        pair, *_ = self.sums.values()  # all are alike
-        sums, series = pair.most_bytes(batch), series_bytes(batch, self.n_neurons, self.fisher)
-        return MostBytes.of(
-            [*[series] * len(self.layers), sums._replace(run=sums.run * len(self.sums))]
-        )
+        series = series_bytes(batch, self.n_neurons, self.fisher)
+        return MostBytes.of([super().most_bytes(batch, cell), *[series] * len(self.layers)])
 
-    def take(self, matrix: MatrixSpec, pair: tuple[int, int]) -> list[Between]:
+    def take(self, matrix: MatrixSpec, pair: tuple[int, int]) -> list[Correlation]:
         """Return the average over a matrix's cells, then that of each half if there are halves.
 
         The sums are freed, so that sums and averages are not in memory together.
         """
-        cells = [self.sums.pop(_PairKey(pair, cell)) for cell in matrix.cells]
+        cells = [self.sums.pop(Key(pair, cell)) for cell in matrix.cells]
         halves = [sums.finish() for sums in cells] if matrix.halves else []
         union, *others = cells
         for sums in others:
@@ -264,10 +235,10 @@ class PairSums(KeyedSums[_PairKey, BetweenSums]):
         return [_with_itself(each) for each in averages] if pair[0] == pair[1] else averages
 
 
-def _with_itself(average: Between) -> Between:
+def _with_itself(average: Correlation) -> Correlation:
     """Make the average of a layer with itself symmetric with a unit diagonal."""
     undefined = average.undefined[: len(average.matrix)]
-    return Between(finish(average.matrix, undefined).matrix, average.undefined)
+    return Correlation(finish(average.matrix, undefined).matrix, average.undefined)
 
 
 def within(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,7 +1,5 @@
 """Shards: files of bounded size, each with some examples' series in every layer."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

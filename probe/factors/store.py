@@ -1,7 +1,5 @@
 """Factors on disk: shards of half-precision series and one index, read example by example."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Write the factors of every example, on every rank."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os
@@ -35,10 +33,11 @@ logger = logging.getLogger(__name__)
 
 
 def write_factors(config: Config, folder: str | os.PathLike[str]) -> FactorStore:
-    """Store the factor of every example in each chosen layer; all ranks write.
+    """Store the topology of every example in each chosen layer, as a factor; all ranks write.
 
-    Existing factors are reused. The index is written last, so that a folder has all factors or
-    none. Several machines need a folder that all of them see.
+    A factor is tokens × neurons numbers of two bytes each, whatever `n²` is; any process can read
+    them with `open_factors`. Existing factors are reused. The index is written last, so that a
+    folder has all factors or none. Several machines need a folder that all of them see.
 
     Parameters
     ----------

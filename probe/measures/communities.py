@@ -1,7 +1,5 @@
 """Communities: groups of neurons more densely connected within than between groups."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from probe.measures.graph import Graph, Nodes

@@ -1,7 +1,5 @@
 """The defined neurons of a matrix, and the correlations between them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

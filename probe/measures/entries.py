@@ -1,7 +1,5 @@
 """Measures computed directly from the entries of a matrix."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

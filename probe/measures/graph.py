@@ -1,7 +1,5 @@
 """An undirected weighted graph and its connected components."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,7 +29,7 @@ class Graph:
     weight: NDArray[np.float64]
 
     @classmethod
-    def of(cls, matrix: NDArray[np.float32]) -> Graph:
+    def of(cls, matrix: NDArray[np.float32]) -> "Graph":
         """Build the graph of a symmetric matrix's non-zero entries, weighted by magnitude."""
         first, second = np.nonzero(np.triu(matrix, k=1))
         return cls(len(matrix), first, second, np.abs(matrix[first, second], dtype=np.float64))
@@ -64,7 +62,7 @@ class Graph:
         labels: Nodes = connected_components(graph, directed=False)[1].astype(np.int64)
         return labels
 
-    def largest_component(self) -> Graph:
+    def largest_component(self) -> "Graph":
         """Return the largest component (ties: the one with the lowest node), nodes renumbered."""
         sizes = np.bincount(labels := self.components())
         if len(sizes) < 2:

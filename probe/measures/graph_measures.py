@@ -1,7 +1,5 @@
 """Measures of the graph of the strongest correlations, against rewired graphs."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from dataclasses import asdict, dataclass
 

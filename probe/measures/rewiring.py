@@ -1,7 +1,5 @@
 """A null model of graphs: random graphs with the degrees of a given one."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from probe.measures.graph import Graph, Nodes

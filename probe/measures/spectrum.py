@@ -1,7 +1,5 @@
 """Eigenvalues of the whole correlation matrix."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +36,7 @@ class Spectrum:
     negative_mass: float | None
 
     @classmethod
-    def of(cls, matrix: NDArray[np.float32], full: int = FULL) -> Spectrum:
+    def of(cls, matrix: NDArray[np.float32], full: int = FULL) -> "Spectrum":
         """Compute the spectrum of a symmetric matrix, shape (n, n), of positive trace if n > 0.
 
         All eigenvalues for up to `full` neurons (LAPACK), otherwise the leading ones (Lanczos).

@@ -1,7 +1,5 @@
 """Unweighted measures of a graph's structure."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from probe.measures.graph import Graph

@@ -1,7 +1,5 @@
 """All measures of a topology."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,18 +71,18 @@ class Measures:
     null_mean_abs_r: float | None
     split_half: float | None
     share_above: dict[str, float]
-    strength_mean: float | None
-    strength_gini: float | None
-    participation_ratio: float | None
-    hubs: list[tuple[int, float]]
-    spectrum: Spectrum | None
-    graphs: list[GraphMeasures]
-    communities: list[int]
-    skipped: dict[str, str]
+    strength_mean: float | None = None
+    strength_gini: float | None = None
+    participation_ratio: float | None = None
+    hubs: list[tuple[int, float]] = field(default_factory=list)
+    spectrum: Spectrum | None = None
+    graphs: list[GraphMeasures] = field(default_factory=list)
+    communities: list[int] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
     strongest: list[tuple[int, int, float]] = field(default_factory=list)
 
     @classmethod
-    def from_record(cls, record: dict[str, Any]) -> Measures:
+    def from_record(cls, record: dict[str, Any]) -> "Measures":
         """Rebuild from the output of `dataclasses.asdict`, as stored in measures.json."""
         rest = dict(record)
         spectrum = rest.pop("spectrum")
@@ -141,7 +139,12 @@ def measure(topology: Topology, settings: MeasuresConfig | None = None) -> Measu
     """
     settings = settings or MeasuresConfig()
     if topology.kind == "cross":
-        return _measure_cross(topology)
+        numbers = cross_basic(topology.matrix, topology.undefined)
+        return Measures(
+            neurons=int(numbers["neurons"]),
+            **_of_entries(numbers, topology.reliability),
+            strongest=strongest(topology.matrix, topology.undefined),
+        )
     neurons = defined(topology.n_neurons, topology.undefined)
     part = defined_part(topology.matrix, topology.undefined)
     numbers = basic(part)
@@ -163,33 +166,17 @@ def measure(topology: Topology, settings: MeasuresConfig | None = None) -> Measu
     )
 
 
-def _measure_cross(topology: Topology) -> Measures:
-    """Compute the measures of the correlations between two layers."""
-    numbers = cross_basic(topology.matrix, topology.undefined)
-    return Measures(
-        neurons=int(numbers["neurons"]),
-        **_of_entries(numbers, topology.reliability),
-        strength_mean=None,
-        strength_gini=None,
-        participation_ratio=None,
-        hubs=[],
-        spectrum=None,
-        graphs=[],
-        communities=[],
-        skipped={},
-        strongest=strongest(topology.matrix, topology.undefined),
-    )
-
-
 def _of_entries(numbers: dict[str, float], reliability: Reliability | None) -> dict[str, Any]:
     """Return the measures of the entries, with those of their noise."""
     null = reliability.null if reliability else None
+    noise = reliability.noise if reliability else 1.0
     return {
         "mean_r": numbers["mean_r"],
         "mean_abs_r": numbers["mean_abs_r"],
         "mean_r2": numbers["mean_r2"],
         "chance_abs_r": reliability.chance_abs_r if reliability else None,
-        "debiased_r2": _debiased(numbers["mean_r2"], reliability),
+        # With two tokens every r is ±1.
+        "debiased_r2": debiased_r2(numbers["mean_r2"], noise) if noise < 1 else None,
         "null_mean_abs_r": null.mean_abs_r if null else None,
         "split_half": reliability.split_half if reliability else None,
         "share_above": {str(t): numbers[f"share_above_{t}"] for t in THRESHOLDS},
@@ -213,12 +200,6 @@ def _graphs(
 
 def _suffix(density: float, several: bool) -> str:
     return f"_at_{density:g}" if several else ""
-
-
-def _debiased(mean_r2: float, reliability: Reliability | None) -> float | None:
-    if reliability is None or reliability.noise >= 1:  # with two tokens every r is ±1
-        return None
-    return debiased_r2(mean_r2, reliability.noise)
 
 
 def _hubs(part: Matrix, neurons: Neurons, count: int) -> list[tuple[int, float]]:

@@ -1,10 +1,10 @@
 """Models: the trunk without its LM head, its blocks, its tokenizer."""
 
 from probe.models.blocks import find_attention, find_blocks, find_mlp_output, text_config
-from probe.models.fetch import fetch_model
-from probe.models.language_model import load_language_model
 from probe.models.load import (
+    fetch_model,
     load_config,
+    load_language_model,
     load_tokenizer,
     load_trunk,
     model_fingerprint,

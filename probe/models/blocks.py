@@ -1,7 +1,5 @@
 """Locate a trunk's decoder blocks, and in each the modules whose neurons are read."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch import nn

@@ -1,7 +1,5 @@
 """Error messages for a model whose files cannot be loaded."""
 
-from __future__ import annotations
-
 import re
 from http import HTTPStatus
 

@@ -1,6 +1,4 @@
-"""Load a model's trunk, pretrained or randomly initialised, and its tokenizer."""
-
-from __future__ import annotations
+"""Load a model, with or without its head or trained weights, and its tokenizer; or fetch it."""
 
 import hashlib
 import os
@@ -14,7 +12,7 @@ import torch
 from huggingface_hub import errors, try_to_load_from_cache
 from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from probe.config import InitConfig, InitKind, ModelConfig, model_name
@@ -49,7 +47,7 @@ class Place:
     pickle: bool = False
 
     @classmethod
-    def of(cls, model: ModelConfig) -> Place:
+    def of(cls, model: ModelConfig) -> "Place":
         """Return the local folder, the bundled one or the Hub's repository."""
         where = model.path or str(model.id)
         if model.path is None and where.startswith(BUNDLED):
@@ -138,6 +136,27 @@ def load_trunk(model: ModelConfig, init: InitConfig, device: torch.device) -> nn
     return settle(trunk, device)
 
 
+def load_language_model(model: ModelConfig, device: torch.device) -> nn.Module:
+    """Load the pretrained model with its head, ready to run.
+
+    Raises
+    ------
+    UserError
+        If the model cannot be loaded or has no language-model head.
+    """
+    place = Place.of(model)
+    dtype = getattr(torch, model.dtype.value)
+    options = {"dtype": dtype, "output_loading_info": True, **spread_options(model, device)}
+    whole, report = place.open_weights(AutoModelForCausalLM, **options)
+    if report["missing_keys"]:
+        raise UserError(
+            f"model={place.name}: the checkpoint has no language-model head "
+            f"({min(report['missing_keys'])} is missing), which perplexities need; "
+            "use a causal language model, or leave out data.perplexity"
+        )
+    return settle(whole, device)
+
+
 def weights_bytes(model: ModelConfig) -> int:
     """Return the bytes of a trunk's weights, from its configuration alone."""
     place = Place.of(model)
@@ -173,6 +192,39 @@ def _pretrained(place: Place, dtype: torch.dtype, spread: dict[str, Any]) -> Any
             f"(the first is {missing[0]}); use a complete checkpoint or init=random"
         )
     return trunk
+
+
+def fetch_model(model: ModelConfig, init: InitConfig, kind: Any = AutoModel) -> None:
+    """Download everything that loading a model and its tokenizer needs from the Hub.
+
+    The model is loaded without the values of its weights, because only transformers knows which
+    files of a repository it needs. Machines may share a cache: the Hub's library locks every file
+    while it downloads it.
+
+    Parameters
+    ----------
+    model, init
+        See `load_trunk`.
+    kind : class
+        The class that will load the weights.
+
+    Raises
+    ------
+    UserError
+        If the model cannot be downloaded.
+    """
+    place = Place.of(model)
+    if Path(place.where).is_dir():
+        return
+    load_tokenizer(model)
+    if init.kind is InitKind.random:
+        config = load_config(model)
+        with torch.device("meta"):  # downloads code that comes with the model
+            place.make(config)
+    else:
+        # A checkpoint that does not fit is refused with a better message when it is loaded.
+        dtype = getattr(torch, model.dtype.value)
+        place.open_weights(kind, dtype=dtype, ignore_mismatched_sizes=True, device_map="meta")
 
 
 def model_fingerprint(model: ModelConfig, init: InitConfig) -> str:

@@ -1,7 +1,5 @@
 """Spreading a model over several devices with transformers' `device_map`."""
 
-from __future__ import annotations
-
 import logging
 from collections import Counter
 from collections.abc import Mapping
@@ -12,6 +10,7 @@ from torch import nn
 
 from probe.config import ModelConfig
 from probe.errors import UserError
+from probe.system.logs import plural
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +31,9 @@ def settle(module: nn.Module, device: torch.device) -> nn.Module:
         module = module.to(device)
     else:
         refuse_disk(device_map)
-        log_spread(device_map)
+        names = (f"cuda:{d}" if isinstance(d, int) else str(d) for d in device_map.values())
+        parts = [f"{plural(n, 'part')} on {name}" for name, n in Counter(names).items()]
+        logger.info("the model is spread: %s", ", ".join(parts))
     return module.eval().requires_grad_(False)
 
 
@@ -51,16 +52,3 @@ def refuse_disk(device_map: Mapping[str, Any]) -> None:
             f"({on_disk[0]} first), to be read for every batch; use model.dtype=bfloat16, a "
             "smaller model or a machine with more memory"
         )
-
-
-def log_spread(device_map: Mapping[str, Any]) -> None:
-    """Report on which devices the parts of a model are."""
-    parts = Counter(_name(device) for device in device_map.values())
-    logger.info(
-        "the model is spread: %s",
-        ", ".join(f"{n} part{'s' if n > 1 else ''} on {name}" for name, n in parts.items()),
-    )
-
-
-def _name(device: Any) -> str:
-    return f"cuda:{device}" if isinstance(device, int) else str(device)

@@ -1,16 +1,13 @@
 """Figures of topologies. Functions return them; they never show or save them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
 from probe.measures import Measures
 from probe.plots.contrast import comparison, side_by_side
-from probe.plots.cross import cross_layers
 from probe.plots.distributions import histogram, spectrum, strength_distribution
-from probe.plots.layers import hub_overlap, measures_by_layer
+from probe.plots.layers import cross_layers, hub_overlap, measures_by_layer
 from probe.plots.matrix import MOST_NODES, heatmap
 from probe.plots.style import title
 from probe.plots.sweeps import sweep

@@ -1,7 +1,5 @@
 """Topologies side by side: heat maps, distributions of correlations, and similarity."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

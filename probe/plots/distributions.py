@@ -1,7 +1,5 @@
 """Distributions of strengths, correlations and eigenvalues, against their chance levels."""
 
-from __future__ import annotations
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure

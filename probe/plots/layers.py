@@ -1,14 +1,16 @@
-"""Figures across the layers of a run: measures by layer, and hubs that layers share."""
+"""Figures across the layers of a run: measures by layer, and what pairs of layers share."""
 
-from __future__ import annotations
-
+from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from probe.measures import Measures
+from probe.plots.distributions import chance_note
 from probe.plots.panels import (
     COLUMNS,
     SIZE,
@@ -88,11 +90,32 @@ def hub_overlap(measured: Measured) -> Figure:
         if i != j and all(first and second for first, second in pairs):
             share[i, j] = np.mean([len(a & b) / min(len(a), len(b)) for a, b in pairs])
     h, n = len(measured[0][1].hubs), measured[0][1].neurons
-    figure, axes = single(title(*(topology for topology, _ in measured)), (6.4, 5.4))
-    image = axes.imshow(share, cmap=SHARES, vmin=0, vmax=1)
-    write_values(axes, image)
-    name_rows_and_columns(axes, names)
-    axes.set(xlabel="layer", ylabel="layer")
     chance = f"; by chance {h}/{n} = {h / n:.3f}" if n else ""
-    figure.colorbar(image, ax=axes, label=f"share of {h} hubs in common{chance}")
+    return _draw_pairs(measured, names, share, f"share of {h} hubs in common{chance}", most=1)
+
+
+def cross_layers(measured: Measured) -> Figure:
+    """Draw mean |r| between the neurons of each pair of layers, averaged over parts."""
+    means = defaultdict(list)
+    for topology, measures in measured:
+        means[topology.layers].append(measures.mean_abs_r)
+    layers = sorted({layer for pair in means for layer in pair})
+    mean = np.full((len(layers), len(layers)), np.nan)
+    for (first, second), values in means.items():
+        i, j = layers.index(first), layers.index(second)
+        mean[i, j] = mean[j, i] = np.mean(values)
+    chance = chance_note(measured[0][0].reliability)
+    return _draw_pairs(measured, layers, mean, f"mean |r| (dimensionless) {chance}".strip())
+
+
+def _draw_pairs(
+    measured: Measured, layers: list[int], values: NDArray[Any], label: str, most: int | None = None
+) -> Figure:
+    """Draw a value of every two layers as a matrix."""
+    figure, axes = single(title(*(topology for topology, _ in measured)), (6.4, 5.4))
+    image = axes.imshow(values, cmap=SHARES, vmin=0, vmax=most)
+    write_values(axes, image)
+    name_rows_and_columns(axes, layers)
+    axes.set(xlabel="layer", ylabel="layer")
+    figure.colorbar(image, ax=axes, label=label)
     return figure

@@ -1,7 +1,5 @@
 """Heat maps of a topology, with neurons ordered to show its structure."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Small multiples: one panel for each main measure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
@@ -39,7 +37,7 @@ class Panel:
     unit: str = "dimensionless"
     chance: dict[str, str] = field(default_factory=dict)
 
-    def at(self, density: str) -> Panel:
+    def at(self, density: str) -> "Panel":
         """Return the panel of this measure at one of several densities."""
         return replace(
             self,

@@ -1,7 +1,5 @@
 """What all figures share: colours, titles, empty axes and labels."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 

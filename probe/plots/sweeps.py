@@ -1,7 +1,5 @@
 """A sweep's measures: curves by layer if layers vary, points otherwise."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any

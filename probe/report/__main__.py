@@ -1,7 +1,5 @@
 """`python -m probe.report FOLDER`: one HTML page of a run or a sweep."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from pathlib import Path

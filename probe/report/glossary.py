@@ -3,12 +3,8 @@
 A measure that is not listed is shown under its own name.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, replace
-
-GROUPS = ("Correlation", "Strength", "Spectrum", "Graph", "Other")
 
 
 @dataclass(frozen=True)
@@ -19,142 +15,140 @@ class Entry:
     ----------
     label : str
         Short name, used as a column head.
-    group : str
-        The table it belongs to, one of `GROUPS`.
     help : str
         How to read it; empty for a measure that is not listed.
     headline : bool
         Whether the summary shows it.
+    group : str
+        The table it belongs to, one of `GROUPS`.
     """
 
     label: str
-    group: str
-    help: str
+    help: str = ""
     headline: bool = False
+    group: str = "Other"
 
 
 _CORRELATION = {
     "mean_abs_r": Entry(
-        "mean |r|", "Correlation",
+        "mean |r|",
         "Mean absolute correlation over all pairs of neurons. The sign of a neuron is arbitrary, "
         "so |r| counts, not r. Compare it with the chance level: only the excess is correlation.",
         True,
     ),
     "chance_abs_r": Entry(
-        "chance level", "Correlation",
+        "chance level",
         "Mean |r| of independent white noise over as many tokens. Activations are "
         "autocorrelated, so the true chance level is higher; the circular-shift null shows by how "
         "much.", True,
     ),
     "null_mean_abs_r": Entry(
-        "null |r|", "Correlation",
+        "null |r|",
         "Mean |r| under the circular-shift null: every series is shifted by a random amount, which "
         "preserves its autocorrelation and removes what it shares with the others. This is the "
         "chance level to beat.", True,
     ),
     "null_quantile": Entry(
-        "null |r| quantile", "Correlation",
+        "null |r| quantile",
         "Quantile of |r| under the circular-shift null: few pairs exceed it by chance.",
     ),
-    "mean_r2": Entry("mean r²", "Correlation", "Mean of r² over all pairs: shared variance."),
+    "mean_r2": Entry("mean r²", "Mean of r² over all pairs: shared variance."),
     "debiased_r2": Entry(
-        "debiased r²", "Correlation",
+        "debiased r²",
         "Mean r² corrected for white noise: comparable between texts of different lengths.", True,
     ),
     "split_half": Entry(
-        "split-half r", "Correlation",
+        "split-half r",
         "Correlation between the topologies of two halves of the documents. Near 1, the topology "
         "hardly depends on which documents were read; if it is low, differences between topologies "
         "mean little.", True,
     ),
     "full_length": Entry(
-        "reliability", "Correlation",
+        "reliability",
         "Expected correlation with a topology of as many other documents (Spearman-Brown formula, "
         "from split-half r).", True,
     ),
-    "share_above": Entry(
-        "pairs, |r| >", "Correlation", "Share of pairs with |r| above this value."
-    ),
-    "mean_r": Entry(
-        "mean r", "Correlation", "Signed mean. It depends on the arbitrary signs of the neurons."
-    ),
+    "share_above": Entry("pairs, |r| >", "Share of pairs with |r| above this value."),
+    "mean_r": Entry("mean r", "Signed mean. It depends on the arbitrary signs of the neurons."),
     "first_token_norm": Entry(
-        "first token", "Correlation",
+        "first token",
         "Norm of the first token counted, divided by the median norm. Far above 1, it is a norm "
         "outlier (an attention sink) that dominates the correlations; data.skip_first=1 omits it.",
     ),
 }  # fmt: skip
 _STRENGTH = {
     "strength_mean": Entry(
-        "mean strength", "Strength", "A neuron's strength is the sum of |r| with all other neurons."
+        "mean strength", "A neuron's strength is the sum of |r| with all other neurons."
     ),
     "strength_gini": Entry(
-        "Gini of strength", "Strength",
+        "Gini of strength",
         "Inequality of the strengths: 0 if all are equal, towards 1 if few neurons have all.", True,
     ),
-    "neurons": Entry("neurons", "Strength", "Neurons that varied; constant ones are left out."),
+    "neurons": Entry("neurons", "Neurons that varied; constant ones are left out."),
 }  # fmt: skip
 _SPECTRUM = {
     "participation_ratio": Entry(
-        "effective dimension", "Spectrum",
+        "effective dimension",
         "n²/‖R‖², the participation ratio of the eigenvalues: the number of independent neurons "
         "with the same spread, from 1 to n.", True,
     ),
-    "leading_share": Entry(
-        "leading share", "Spectrum", "Share of the variance along the first eigenvector."
-    ),
+    "leading_share": Entry("leading share", "Share of the variance along the first eigenvector."),
     "effective_rank": Entry(
-        "effective rank", "Spectrum", "Exponential of the entropy of the eigenvalues, from 1 to n."
+        "effective rank", "Exponential of the entropy of the eigenvalues, from 1 to n."
     ),
     "negative_mass": Entry(
-        "negative mass", "Spectrum",
+        "negative mass",
         "Share of negative eigenvalues in the sum of all magnitudes. Fisher means, and means whose "
         "entries average different examples, need not be positive semidefinite; far from 0, read "
         "the spectrum with care.",
     ),
 }  # fmt: skip
 _GRAPH = {
-    "threshold": Entry("threshold", "Graph", "Smallest |r| among the edges."),
-    "edges": Entry("edges", "Graph", "Number of edges."),
-    "components": Entry("components", "Graph", "Number of connected components."),
-    "largest_share": Entry(
-        "largest component", "Graph", "Share of the neurons in the largest component."
-    ),
+    "threshold": Entry("threshold", "Smallest |r| among the edges."),
+    "edges": Entry("edges", "Number of edges."),
+    "components": Entry("components", "Number of connected components."),
+    "largest_share": Entry("largest component", "Share of the neurons in the largest component."),
     "clustering": Entry(
-        "clustering", "Graph", "How often two neighbours of a neuron are connected, from 0 to 1."
+        "clustering", "How often two neighbours of a neuron are connected, from 0 to 1."
     ),
-    "path_length": Entry(
-        "path length", "Graph", "Mean shortest path in the largest component, in edges."
-    ),
-    "communities": Entry("communities", "Graph", "Communities with at least two neurons."),
+    "path_length": Entry("path length", "Mean shortest path in the largest component, in edges."),
+    "communities": Entry("communities", "Communities with at least two neurons."),
     "modularity": Entry(
-        "modularity", "Graph",
+        "modularity",
         "How much denser the communities are inside than expected from the degrees alone. Random "
         "graphs have communities too: compare it with its null.", True,
     ),
     "modularity_null": Entry(
-        "modularity, null", "Graph",
+        "modularity, null",
         "Modularity of rewired graphs, which preserve every neuron's degree.", True,
     ),
     "small_world": Entry(
-        "small world", "Graph",
+        "small world",
         "Clustering divided by path length, each relative to rewired graphs of the same degrees. "
         "Above 1 is common, also for untrained networks: a comparison, not evidence.",
     ),
     "assortativity": Entry(
-        "assortativity", "Graph",
+        "assortativity",
         "Correlation between the degrees of connected neurons: above 0, hubs connect to hubs.",
     ),
     "rich_club": Entry(
-        "rich club", "Graph",
+        "rich club",
         "Density of connections among the hubs, relative to rewired graphs of the same degrees: "
         "above 1, they are denser than their degrees alone imply.",
     ),
     "rich_club_degree": Entry(
-        "rich club degree", "Graph", "The number of edges that neurons of the rich club exceed."
+        "rich club degree", "The number of edges that neurons of the rich club exceed."
     ),
 }  # fmt: skip
-MEASURES = _CORRELATION | _STRENGTH | _SPECTRUM | _GRAPH
+_GROUPS = {
+    "Correlation": _CORRELATION, "Strength": _STRENGTH, "Spectrum": _SPECTRUM, "Graph": _GRAPH
+}  # fmt: skip
+GROUPS = (*_GROUPS, "Other")
+MEASURES = {
+    name: replace(measure, group=group)
+    for group, measures in _GROUPS.items()
+    for name, measure in measures.items()
+}
 
 FIGURES = {
     "heatmap": "The matrix: a row and a column for each neuron, correlations from -1 to 1.",
@@ -178,13 +172,13 @@ def entry(name: str) -> Entry:
     >>> entry("modularity_null_at_0.05").label
     'modularity, null at 0.05'
     >>> entry("something_new")
-    Entry(label='something new', group='Other', help='', headline=False)
+    Entry(label='something new', help='', headline=False, group='Other')
     """
     if name in MEASURES:
         return MEASURES[name]
     keys = [key for key in MEASURES if re.fullmatch(re.escape(key) + r"_(at_)?[\d.]+", name)]
     if not keys:
-        return Entry(name.replace("_", " "), "Other", "")
+        return Entry(name.replace("_", " "))
     key = max(keys, key=len)
     rest = name.removeprefix(key + "_").replace("_", " ")
     return replace(MEASURES[key], label=f"{MEASURES[key].label} {rest}")

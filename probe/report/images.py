@@ -1,7 +1,5 @@
 """Figures embedded in a page of limited size."""
 
-from __future__ import annotations
-
 import base64
 import io
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Write the page from templates, with embedded figures and a policy that forbids the network."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 from collections.abc import Iterator

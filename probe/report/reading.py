@@ -1,7 +1,5 @@
 """Read the files of a run or a sweep. Nothing is recomputed."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Mapping
 from pathlib import Path

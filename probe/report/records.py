@@ -1,7 +1,5 @@
 """The content of a page: a run and its topologies, or a sweep and its jobs."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Tables of the page: rounded for reading, exact for sorting."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -38,22 +36,6 @@ class Table:
     words: list[str]
     columns: list[Entry]
     rows: list[tuple[list[Cell], list[Cell]]]
-
-
-@dataclass(frozen=True)
-class Headline:
-    """A measure of the summary.
-
-    Attributes
-    ----------
-    measure : Entry
-        Its entry in the glossary.
-    values : list of (str, str)
-        Label and value: the only value, or the lowest, the median and the highest.
-    """
-
-    measure: Entry
-    values: list[tuple[str, str]]
 
 
 def format_number(value: Number) -> str:
@@ -104,11 +86,13 @@ def halves_table(topology: TopologySummary) -> Table:
         for name in _ordered(topology.halves)
     ]
     caption = f"Two halves of the documents of {topology.name}"
-    return Table(caption, ["measure"], [Entry(head, "Other", "") for head in heads], rows)
+    return Table(caption, ["measure"], [Entry(head) for head in heads], rows)
 
 
-def headlines(topologies: Sequence[TopologySummary]) -> list[Headline]:
-    """Return the value of each headline measure, or its range over the topologies."""
+def headlines(
+    topologies: Sequence[TopologySummary],
+) -> list[tuple[Entry, list[tuple[str, str]]]]:
+    """Return the labelled value of each headline measure, or its range over the topologies."""
     lines = []
     for name in _ordered(topology.numbers for topology in topologies):
         measure = entry(name)
@@ -130,7 +114,7 @@ def headlines(topologies: Sequence[TopologySummary]) -> list[Headline]:
                 ("median:", format_number(median(value for value, _ in values))),
                 (f"highest, {high[1]}:", format_number(high[0])),
             ]
-        lines.append(Headline(measure, texts))
+        lines.append((measure, texts))
     return lines
 
 

@@ -1,7 +1,5 @@
 """The table at the end of a run: every measure with its chance level."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Sequence
 
@@ -75,24 +73,14 @@ def _modularity(measures: Measures) -> str:
     return f"{graph.modularity:.2f}{null}{density}"
 
 
-def _split_half(topology: Topology) -> str:
-    reliability = topology.reliability
-    return "" if reliability is None else _number(reliability.split_half, 3)
-
-
-def _null(topology: Topology) -> str:
-    null = None if topology.reliability is None else topology.reliability.null
-    return "" if null is None else f"{null.mean_abs_r:.4f}"
-
-
 # Empty columns are left out.
 _COLUMNS: dict[str, Callable[[Pair], str]] = {
     "topology": lambda pair: pair[0].name,
     "neurons": lambda pair: str(pair[1].neurons),
     "mean |r|": lambda pair: f"{pair[1].mean_abs_r:.4f}",
     "chance": lambda pair: _number(pair[1].chance_abs_r, 4),
-    "shifted": lambda pair: _null(pair[0]),
-    "split-half r": lambda pair: _split_half(pair[0]),
+    "shifted": lambda pair: _number(pair[1].null_mean_abs_r, 4),
+    "split-half r": lambda pair: _number(pair[1].split_half, 3),
     "Gini": lambda pair: _number(pair[1].strength_gini, 3),
     "eff. dim.": lambda pair: _number(pair[1].participation_ratio, 1),
     "modularity": lambda pair: _modularity(pair[1]),

@@ -1,7 +1,5 @@
 """What is known of an extraction beside its matrices."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -58,6 +56,6 @@ class Facts:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     @classmethod
-    def from_manifest(cls, manifest: Mapping[str, Any]) -> Facts:
+    def from_manifest(cls, manifest: Mapping[str, Any]) -> "Facts":
         """Read back what `record` wrote."""
         return cls(**{f.name: manifest[f.name] for f in fields(cls) if f.name in manifest})

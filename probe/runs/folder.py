@@ -1,7 +1,5 @@
 """The folder of a run: claimed by one process, complete once it has a manifest."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import os
@@ -20,7 +18,7 @@ from probe.config import Config, run_folder, to_plain
 from probe.errors import UserError
 from probe.runs.manifest import FORMAT, MANIFEST, read_manifest, write_manifest
 from probe.runs.provenance import git_commit, versions
-from probe.system.disk import report_full_disk
+from probe.system.files import report_full_disk
 from probe.system.locks import one_process
 from probe.system.logs import logging_to
 
@@ -81,11 +79,11 @@ class RunFolder:
         Raises
         ------
         UserError
-            If it has been done, but with another model or other data.
+            If it has been done, but with another model or other data, or its manifest is corrupt.
         """
         if self.config.overwrite or not (self.path / MANIFEST).is_file():
             return False
-        before = self.manifest()["fingerprints"]
+        before = read_manifest(self.path, "config", "fingerprints", "files")["fingerprints"]
         for name, now in fingerprints.items():
             if before.get(name) != now:
                 raise UserError(
@@ -93,16 +91,6 @@ class RunFolder:
                     "now); move the folder to keep it, or replace it with overwrite=true"
                 )
         return True
-
-    def manifest(self) -> dict[str, Any]:
-        """Read the manifest of the finished run.
-
-        Raises
-        ------
-        UserError
-            If it is corrupt.
-        """
-        return read_manifest(self.path, "config", "fingerprints", "files")
 
     @contextmanager
     def claimed(self, overrides: Sequence[str], resumed: bool = False) -> Iterator[Path]:

@@ -1,7 +1,5 @@
 """Load the topologies of a finished run. NumPy only."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`manifest.json`, which closes a run: sealed here, and read here and nowhere else."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The versions and the commit that made a result."""
 
-from __future__ import annotations
-
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version

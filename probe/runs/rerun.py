@@ -1,10 +1,8 @@
 """Repeat a run from its manifest and compare the two: `python -m probe --rerun RUN`."""
 
-from __future__ import annotations
-
 import filecmp
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ import numpy as np
 from omegaconf.errors import OmegaConfBaseException
 
 from probe.cli import overlay
-from probe.config import Config, from_plain, run_folder
+from probe.config import Config, from_plain, leaves, run_folder
 from probe.errors import UserError
 from probe.runs.manifest import read_manifest
 from probe.topology import load_matrix
@@ -125,24 +123,16 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """List the differences between two manifests that a result may depend on, one per line."""
     parts = ("probe", "git", "ranks", "device", "threads", "fingerprints", "versions", "host")
     old, new = (
-        dict(_flat({part: manifest.get(part) for part in parts})) for manifest in (before, now)
+        dict(leaves({part: manifest.get(part) for part in parts})) for manifest in (before, now)
     )
     for flat, manifest in ((old, before), (new, now)):
         config = {k: v for k, v in manifest["config"].items() if k not in _WITHOUT_MEANING}
-        flat |= dict(_flat(config))
+        flat |= dict(leaves(config))
     return [
         f"{name} {_shorten(old.get(name))} → {_shorten(new.get(name))}"
         for name in dict.fromkeys([*old, *new])
         if old.get(name) != new.get(name)
     ]
-
-
-def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
 
 
 def _shorten(value: Any) -> str:

@@ -1,7 +1,5 @@
 """The results of a run: matrices, measures, figures, manifest, a W&B run, a console table."""
 
-from __future__ import annotations
-
 import logging
 import warnings
 from collections.abc import Sequence
@@ -10,7 +8,6 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from probe.config import MeasuresConfig
 from probe.errors import UserError
 from probe.measures import Measures, measure
 from probe.plots import MOST_PAIRS, figures, run_figures
@@ -45,7 +42,8 @@ def write(
         The sweep the run belongs to.
     """
     matrices = [file for topology in topologies for file in topology.save(folder.work)]
-    measured = _measure(topologies, folder.config.measures)
+    bar = tqdm(topologies, desc="measures", disable=None, leave=False, delay=2)
+    measured = [(topology, measure(topology, folder.config.measures)) for topology in bar]
     write_measures(folder.work, measured, facts)
     images = _draw(folder.work / "figures", measured)
     folder.close({**facts.record(), "topologies": [topology.record() for topology in topologies]})
@@ -82,11 +80,6 @@ def show(run: Path) -> None:
             f"{run / MEASURES} is corrupt ({error!r}); do the run again with overwrite=true"
         ) from None
     log_table(measured)
-
-
-def _measure(topologies: Sequence[Topology], settings: MeasuresConfig) -> Measured:
-    bar = tqdm(topologies, desc="measures", disable=None, leave=False, delay=2)
-    return [(topology, measure(topology, settings)) for topology in bar]
 
 
 def _draw(folder: Path, measured: Measured) -> dict[str, Path]:

@@ -1,7 +1,5 @@
 """Drive a sweep: record every job in its folder, and summarise the sweep at the end."""
 
-from __future__ import annotations
-
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -23,7 +21,7 @@ from probe.sweep.jobs import (
     record_job,
     write_jobs,
 )
-from probe.system.disk import report_full_disk
+from probe.system.files import report_full_disk
 from probe.system.logs import log_to_console
 
 logger = logging.getLogger(__name__)

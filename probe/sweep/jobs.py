@@ -1,7 +1,5 @@
 """The jobs of a sweep, recorded in its folder by the processes that run them."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Sequence

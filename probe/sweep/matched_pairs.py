@@ -1,7 +1,5 @@
 """Matched pairs of pretrained and random weights in a sweep."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,22 +1,24 @@
 """One table, one figure and one W&B run over all jobs of a sweep."""
 
-from __future__ import annotations
-
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from probe.config import Config
+from probe.errors import UserError
 from probe.plots import side_by_side
 from probe.plots import sweep as draw_sweep
+from probe.runs.manifest import read_manifest
+from probe.runs.measures_files import read_numbers
 from probe.sweep.jobs import Job, failed, read_jobs, varied
 from probe.sweep.matched_pairs import matched_pairs
-from probe.sweep.rows import Row, sweep_rows
 from probe.system.files import atomic_write
 from probe.system.tables import aligned, write_csv
 from probe.tracking import SweepRecord, track_sweep
 
 logger = logging.getLogger(__name__)
+Row = dict[str, Any]
 # Measures for the console, with their column heads.
 _COLUMNS = {
     "mean_abs_r": "mean |r|",
@@ -58,6 +60,37 @@ def summarise(sweep: Path, config: Config) -> None:
     where = track_sweep(config, sweep, record)
     if where is not None:
         logger.info("W&B run of the summary: %s", where)
+
+
+def sweep_rows(jobs: Sequence[Job], varied: Sequence[str]) -> list[Row]:
+    """Read the measures of all jobs.
+
+    Returns
+    -------
+    list of dict
+        For each topology the values of the varied overrides, then `run`, `topology`, `layer`,
+        `part`, and its measures.
+    """
+    rows: list[Row] = []
+    for job in jobs:
+        if job.run is None:
+            continue
+        try:
+            rows += _rows(job, varied)
+        except (UserError, OSError) as error:
+            logger.warning("%s is not in the summary: %s", job.run, error)
+    return rows
+
+
+def _rows(job: Job, varied: Sequence[str]) -> Iterator[Row]:
+    run = Path(job.run or "")
+    numbers = read_numbers(run)
+    records = read_manifest(run, "topologies")["topologies"]
+    for record in records:
+        row: Row = {key: job.values.get(key, "") for key in varied}
+        layer = record["layers"][0] if len(record["layers"]) == 1 else None
+        row |= {"run": job.run, "topology": record["name"], "layer": layer, "part": record["part"]}
+        yield row | numbers[record["name"]]
 
 
 def _draw(sweep: Path, jobs: Sequence[Job], rows: list[Row], keys: list[str]) -> dict[str, Path]:

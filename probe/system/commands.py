@@ -1,7 +1,5 @@
 """What the small commands (compare, report, verify) share: help page, mistakes, exit code."""
 
-from __future__ import annotations
-
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Memory of a device in bytes; None where it cannot be found out."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Locks: one process at a time does the same work."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path

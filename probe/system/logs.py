@@ -1,7 +1,5 @@
 """Logs on the console and in `probe.log`, which ranks in other processes write to as well."""
 
-from __future__ import annotations
-
 import logging
 import os
 from collections.abc import Iterator

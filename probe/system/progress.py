@@ -1,10 +1,7 @@
 """Progress of an extraction: a bar on a terminal, an occasional line in a log."""
 
-from __future__ import annotations
-
 import logging
 import time
-from types import TracebackType
 
 from tqdm import tqdm
 
@@ -53,13 +50,8 @@ class Progress:
             )  # fmt: skip
             self._logged = time.monotonic()
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> "Progress":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.close()

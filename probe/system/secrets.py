@@ -1,7 +1,5 @@
 """Tokens and passwords, kept out of everything that is written."""
 
-from __future__ import annotations
-
 import os
 import re
 
@@ -11,6 +9,12 @@ _SHAPES = (
     re.compile(r"(?<=://)[^/\s@]+(?=@)"),  # user:password@ in an address
     re.compile(r"\bhf_[A-Za-z0-9]{12,}"),  # a Hugging Face token
     re.compile(r"\bwandb_v\d_\w{12,}"),  # a W&B key
+)
+
+# What is said after the name of a value that holds one.
+REFUSAL = (
+    "contains a token or password, which would be saved with the results; set HF_TOKEN or "
+    "WANDB_API_KEY in the environment instead"
 )
 
 

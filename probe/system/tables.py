@@ -1,7 +1,5 @@
 """Tables: aligned lines for the console, and CSV files."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path

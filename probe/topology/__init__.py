@@ -1,6 +1,4 @@
 """The result: averaged correlation matrices, their edges and reliability. NumPy only."""
 
-from __future__ import annotations
-
 from probe.topology.sparsify import sparsify
 from probe.topology.topology import FOLDER, Topology, load_matrix, matrix_file

@@ -1,7 +1,5 @@
 """Reliability of a topology: chance level, noise, split-half correlation. NumPy only."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +35,7 @@ class Null:
     counts: list[int]
 
     @classmethod
-    def of(cls, shifted: list[NDArray[np.float64]]) -> Null:
+    def of(cls, shifted: list[NDArray[np.float64]]) -> "Null":
         """Summarise shifted topologies, each as r of every pair of different neurons."""
         r = np.concatenate(shifted)
         magnitude = np.abs(r)
@@ -91,7 +89,7 @@ class Reliability:
         return None if half is None else 2 * half / (1 + half) if half > -1 else -1.0
 
     @classmethod
-    def from_record(cls, record: dict[str, object] | None) -> Reliability | None:
+    def from_record(cls, record: dict[str, object] | None) -> "Reliability | None":
         """Rebuild from a manifest's record, made by `dataclasses.asdict`."""
         if record is None:
             return None

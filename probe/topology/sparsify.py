@@ -1,7 +1,5 @@
 """From correlations to the edges of a graph: the strongest ones."""
 
-from __future__ import annotations
-
 from math import ceil
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The result: an averaged correlation matrix with its provenance. NumPy only."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -85,7 +83,7 @@ class Topology:
         return self.layers[0] if len(self.layers) == 1 else None
 
     @classmethod
-    def load(cls, run: Path, record: Mapping[str, Any]) -> Topology:
+    def load(cls, run: Path, record: Mapping[str, Any]) -> "Topology":
         """Load from the files of `save` and the record of `record`.
 
         Raises

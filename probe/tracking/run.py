@@ -1,7 +1,5 @@
 """What is logged to W&B about a run."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -58,19 +56,16 @@ def track(config: Config, run: Path, record: Record) -> str | None:
         if config.tracking.upload:
             _log_matrices(writer, record)
 
+    first = record.topologies[0][0]
+    names = [first.model, first.data, first.subject, first.init, first.scheme]
     about = {
         "name": record.name,
         "group": record.group,
         "job_type": "correlate",
-        "tags": _tags(config, record.topologies[0][0]),
+        "tags": tags(*names, *config.tracking.tags),
         "config": to_plain(config),
     }
     return write(config.tracking, run, about, log)
-
-
-def _tags(config: Config, topology: Topology) -> list[str]:
-    names = [topology.model, topology.data, topology.subject, topology.init, topology.scheme]
-    return tags(*names, *config.tracking.tags)
 
 
 def _log_curves(writer: Any, record: Record) -> None:

@@ -1,7 +1,5 @@
 """What is logged to W&B about a study: its figures, tables and numbers."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice

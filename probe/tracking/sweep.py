@@ -1,7 +1,5 @@
 """What is logged to W&B about a whole sweep, in a run of its own."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Open a W&B run, log to it and close it, whatever happens; and the media that it holds."""
 
-from __future__ import annotations
-
 import logging
 import os
 import sys

@@ -1,5 +1,3 @@
 """Check the integrity of a finished run: files, matrices, numbers. Uses NumPy, not torch."""
 
-from __future__ import annotations
-
 from probe.verify.run import Findings, runs_of, verify

@@ -1,7 +1,5 @@
 """`python -m probe.verify RUN…`: check the integrity of finished runs, one line per fault."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from pathlib import Path

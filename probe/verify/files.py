@@ -1,7 +1,5 @@
 """The files of a run against those listed in its manifest."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,7 +48,7 @@ def unlisted(run: Path, files: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _sha256(file: Path, bar: tqdm[None]) -> str:
+def _sha256(file: Path, bar: "tqdm[None]") -> str:
     digest = hashlib.sha256()
     with file.open("rb") as stream:
         while chunk := stream.read(_CHUNK):

@@ -1,7 +1,5 @@
 """The manifest itself: its format, its keys and their types."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from types import NoneType

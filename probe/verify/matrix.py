@@ -1,7 +1,5 @@
 """The matrices, memory-mapped and read tile by tile, so that they may exceed memory."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

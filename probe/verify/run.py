@@ -1,7 +1,5 @@
 """All checks of a run, in order."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,7 +74,7 @@ def verify(run: Path) -> Findings:
     records = manifest.get("topologies", [])
     if records:
         try:
-            findings.faults += check_numbers(manifest)
+            findings.faults += [f"{MANIFEST}: {fault}" for fault in check_numbers(manifest)]
             findings.faults += _check_matrices(run, records, set(wrong))
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             # Its own sha256 matches, but the records are not those of a run.

@@ -1,7 +1,5 @@
 """Notebooks and studies get what the command line does, and the activations."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The model of cost, and the table of docs/scale.md made of it."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

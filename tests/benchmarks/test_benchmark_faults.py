@@ -1,7 +1,5 @@
 """A short campaign: real processes are killed at random moments, and nothing is lost."""
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

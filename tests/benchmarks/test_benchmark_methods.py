@@ -1,7 +1,5 @@
 """All methods that are timed compute the same matrix."""
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 

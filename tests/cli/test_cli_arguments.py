@@ -1,7 +1,5 @@
 """Command lines become the overrides that Hydra is given, and one job for every value."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

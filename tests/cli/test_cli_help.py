@@ -1,7 +1,5 @@
 """The help page holds every group, option and key, and is readable in a terminal."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """Every mistake on the command line costs one line, which names the nearest right word."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Any words that the schema allows either make a run, inside its folder, or cost one line."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from enum import Enum

@@ -1,7 +1,5 @@
 """Words laid over a finished configuration set what they name, be it the default, and no more."""
 
-from __future__ import annotations
-
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Entries are compared as NumPy and SciPy compare them, pair by pair."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

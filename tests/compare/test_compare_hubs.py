@@ -1,7 +1,5 @@
 """Hubs in common follow the hypergeometric distribution where neurons are relabelled."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import scipy.stats

@@ -1,7 +1,5 @@
 """Which topologies are compared, what they are called, and whose neurons are the same."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path

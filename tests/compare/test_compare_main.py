@@ -1,7 +1,5 @@
 """`python -m probe.compare`: its page, its mistakes, and the files that it leaves."""
 
-from __future__ import annotations
-
 import csv
 import logging
 import subprocess

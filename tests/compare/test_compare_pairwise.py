@@ -1,7 +1,5 @@
 """Planted likeness is found between every two topologies, and only where neurons match."""
 
-from __future__ import annotations
-
 from itertools import combinations
 from pathlib import Path
 from typing import Any

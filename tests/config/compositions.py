@@ -1,7 +1,5 @@
 """Every YAML of conf/ as the words of a command line that composes it."""
 
-from __future__ import annotations
-
 from functools import cache
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """conf/ and the schema fit each other: every file composes, and every key is typed and known."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from enum import Enum

@@ -1,7 +1,5 @@
 """A run is named by everything that changes its matrices, and by nothing else."""
 
-from __future__ import annotations
-
 import copy
 import os
 import re

@@ -1,7 +1,5 @@
 """The group `subject` against MMLU's own taxonomy, written down here a second time."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 

@@ -1,7 +1,5 @@
 """Correlations between layers against `np.corrcoef` over the layers side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from probe.correlation import Between, BetweenSums, batch_series, between, product
+from probe.correlation import BetweenSums, Correlation, batch_series, between, product
 from tests import reference
 
 NEURONS = 24
@@ -75,7 +73,7 @@ def feed(
     return sums
 
 
-def average(layers: Layers, scheme: str, **how: Any) -> Between:
+def average(layers: Layers, scheme: str, **how: Any) -> Correlation:
     sums = BetweenSums(NEURONS, CPU, scheme == "fisher")
     return feed(sums, layers, range(len(layers[0])), **how).finish()
 

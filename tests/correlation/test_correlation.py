@@ -1,7 +1,5 @@
 """Every averaging scheme against the float64 definition, however the examples are dealt out."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Texts of the user's own are read from four kinds of files, and mistakes in them are placed."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Data sets and models come from the Hub whole, at the revision asked for, or not at all."""
 
-from __future__ import annotations
-
 import json
 import sys
 from dataclasses import dataclass

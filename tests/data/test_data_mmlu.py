@@ -1,7 +1,5 @@
 """MMLU is read from local copies in both layouts, subject by subject, with the paper's prompt."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

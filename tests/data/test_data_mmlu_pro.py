@@ -1,7 +1,5 @@
 """MMLU-Pro is read from local copies of three kinds, with MMLU's prompt and up to ten choices."""
 
-from __future__ import annotations
-
 import csv
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The bundled text is what its page promises, and its parts and subjects can be chosen."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A template makes a text of every row of a table; columns that it names must be there."""
 
-from __future__ import annotations
-
 import json
 import logging
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Every answer of TruthfulQA is a document that says whether it is correct."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Articles of WikiText are put together from its lines."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The stand-in of the Hub serves what unmodified `transformers` and `datasets` load."""
 
-from __future__ import annotations
-
 import json
 import sys
 from dataclasses import dataclass

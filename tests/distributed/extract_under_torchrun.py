@@ -1,7 +1,5 @@
 """Run an extraction on the ranks that torchrun started and save what rank 0 returns."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Work that goes wrong in every way that a rank can."""
 
-from __future__ import annotations
-
 import os
 import signal
 import time

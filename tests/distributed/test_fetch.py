@@ -1,7 +1,5 @@
 """The Hub is asked once, whatever the number of ranks, and its refusals are told before any."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Any number of ranks gives the same sums, in this process and as processes of their own."""
 
-from __future__ import annotations
-
 import os
 import signal
 import socket

@@ -1,7 +1,5 @@
 """What a user can hand over by mistake, each with its answer in one line."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

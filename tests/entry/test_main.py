@@ -1,7 +1,5 @@
 """The commands of the README, from end to end, as processes of their own."""
 
-from __future__ import annotations
-
 import json
 import os
 import socket

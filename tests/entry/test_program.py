@@ -1,7 +1,5 @@
 """The way into every program: exit codes, one line a mistake, sweeps, signals, no stray files."""
 
-from __future__ import annotations
-
 import errno
 import json
 import logging

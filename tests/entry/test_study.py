@@ -1,7 +1,5 @@
 """Studies have the run folder of the main program: found again, looked at, resumed."""
 
-from __future__ import annotations
-
 import json
 import logging
 import sys

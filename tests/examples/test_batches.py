@@ -1,7 +1,5 @@
 """Examples are batched by their lengths alone."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 

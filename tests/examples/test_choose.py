@@ -1,7 +1,5 @@
 """Examples are chosen in the documented order."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Cells are disjoint, cover the examples, and keep every document in one half."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

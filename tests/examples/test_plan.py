@@ -1,7 +1,5 @@
 """A configuration and its texts become examples, layers, matrices and batches."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

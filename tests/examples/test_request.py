@@ -1,8 +1,7 @@
 """A request reaches the ranks as it was made."""
 
-from __future__ import annotations
-
 import io
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pytest
@@ -80,3 +79,12 @@ def test_a_packed_request_holds_no_pickle() -> None:
 
 def test_the_examples_are_counted_by_their_names() -> None:
     assert REQUEST.n_examples == 5
+
+
+def test_the_keys_of_a_study_are_not_packed() -> None:
+    @dataclass
+    class Settings(Config):
+        study: str = "mine"
+
+    ours = Settings(**{field.name: getattr(CONFIG, field.name) for field in fields(Config)})
+    assert replace(REQUEST, config=ours).to_bytes() == REQUEST.to_bytes()

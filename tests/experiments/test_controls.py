@@ -1,7 +1,5 @@
 """A control is another model than the one that it is to control for."""
 
-from __future__ import annotations
-
 from experiments.controls import embeddings, random_weights, untrained
 from probe.api import compose
 

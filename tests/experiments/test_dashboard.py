@@ -1,7 +1,5 @@
 """The dashboard shows what tracked runs log, is checked without a login and saved with one."""
 
-from __future__ import annotations
-
 import io
 import json
 import logging

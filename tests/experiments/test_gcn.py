@@ -1,7 +1,5 @@
 """The network predicts the same, and learns the same, from a factor and from the matrix."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """Hubs are those of the formula, are counted on texts that did not choose them, beside nulls."""
 
-from __future__ import annotations
-
 import csv
 import shutil
 import subprocess

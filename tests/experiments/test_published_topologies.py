@@ -1,7 +1,5 @@
 """Every file of the rebuilt tree is what its name says, however often the work was interrupted."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """Intervals, splits and p values are those of SciPy, of enumeration and of their definitions."""
 
-from __future__ import annotations
-
 from itertools import product
 
 import numpy as np

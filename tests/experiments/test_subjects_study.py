@@ -1,7 +1,5 @@
 """Subjects are compared as dense topologies would be, on equal texts, beside their controls."""
 
-from __future__ import annotations
-
 import csv
 from dataclasses import fields
 from functools import cache

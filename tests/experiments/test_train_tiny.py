@@ -1,7 +1,5 @@
 """The bundled model is really trained, and its training can be done again, small."""
 
-from __future__ import annotations
-
 import json
 import math
 import subprocess

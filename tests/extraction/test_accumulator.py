@@ -1,7 +1,5 @@
 """Matrices, halves, nulls and samples of layers against the definition, from one pass."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -19,14 +17,13 @@ from probe.config import (
     Side,
     Weight,
 )
-from probe.correlation import product
+from probe.correlation import Correlation, product
 from probe.examples.batches import Batch, form_batches
 from probe.examples.choose import Example
 from probe.examples.partition import MatrixSpec, partition
 from probe.examples.request import Request
 from probe.extraction.accumulator import Accumulator
 from probe.extraction.circular_shift import draw_shifts
-from probe.extraction.extracted import Averaged
 from tests import reference
 
 NEURONS, LAYERS = 7, [0, 1, 2]
@@ -70,9 +67,9 @@ class Texts:
         return reference.topology(series, scheme, weight)
 
 
-def close(average: Averaged | torch.Tensor | None, expected: np.ndarray) -> None:
+def close(average: Correlation | torch.Tensor | None, expected: np.ndarray) -> None:
     assert average is not None
-    matrix = average.matrix if isinstance(average, Averaged) else average
+    matrix = average.matrix if isinstance(average, Correlation) else average
     np.testing.assert_allclose(matrix.numpy(), expected, atol=1e-6, rtol=0)
 
 

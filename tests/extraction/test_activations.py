@@ -1,7 +1,5 @@
 """What is read from a model is what the model computes, layer by layer, and no more is computed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A matrix of several layers is written block by block, whole or not at all."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Topologies know their noise, their halves, their layers and their null, by hand and by NumPy."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 
@@ -22,11 +20,12 @@ from probe.config import (
     SubjectConfig,
     Weight,
 )
+from probe.correlation import Correlation
 from probe.examples.batches import Batch
 from probe.examples.partition import MatrixSpec
 from probe.examples.request import Request
 from probe.extraction.build_topologies import build_topologies
-from probe.extraction.extracted import Averaged, Extracted, ExtractedMatrix
+from probe.extraction.extracted import Extracted, ExtractedMatrix
 from probe.topology import Topology
 from probe.topology.reliability import Reliability
 from tests.topologies import random_correlations
@@ -65,9 +64,9 @@ def mask(*undefined: int) -> Tensor:
 def extracted(name: str, parts: dict[str, Tensor]) -> Extracted:
     halves = [n for n in (0, 1) if f"half{n}" in parts]
     matrix = ExtractedMatrix(
-        Averaged(parts["matrix"], parts["undefined"]),
+        Correlation(parts["matrix"], parts["undefined"]),
         standard_error=parts.get("standard_error"),
-        halves=[Averaged(parts[f"half{n}"], parts[f"undefined{n}"]) for n in halves],
+        halves=[Correlation(parts[f"half{n}"], parts[f"undefined{n}"]) for n in halves],
         nulls=[tensor for part, tensor in parts.items() if part.startswith("null")],
         agreement=parts.get("agreement"),
     )
@@ -234,7 +233,7 @@ def test_matrices_come_in_the_order_in_which_they_were_wanted() -> None:
     wanted = [MatrixSpec("b", [3], [0]), MatrixSpec("a", [3], [1])]
     request = Request(CONFIG, [3], BATCHES, ["d"] * 4, "run", wanted)
     matrices = {
-        name: ExtractedMatrix(Averaged(matrix(seed), mask())) for seed, name in enumerate("ab")
+        name: ExtractedMatrix(Correlation(matrix(seed), mask())) for seed, name in enumerate("ab")
     }
     result = Extracted(examples=4, tokens=92, out_of_memory=0, matrices=matrices)
     found = build_topologies(request, result)

@@ -1,7 +1,5 @@
 """A circular shift rolls every neuron's series within its example, and nothing else."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

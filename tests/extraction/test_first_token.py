@@ -1,7 +1,5 @@
 """The first token's norm over the median is what NumPy makes of it, example by example."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -3,8 +3,6 @@
 `python -m pytest tests -k fuzz -n 0 -m "" --hypothesis-profile=long` looks for longer.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import combinations
 

@@ -1,7 +1,5 @@
 """Sums are made once for what several matrices share, and put together without being changed."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The whole way from text to matrix against the definition, on activations captured otherwise."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The estimate against what is measured, what is refused, and where sums are placed."""
 
-from __future__ import annotations
-
 import logging
 import sys
 from dataclasses import replace

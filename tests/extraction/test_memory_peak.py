@@ -1,7 +1,5 @@
 """What sums are estimated to take against what the allocator hands out while they are fed."""
 
-from __future__ import annotations
-
 import gc
 from collections.abc import Callable
 from dataclasses import replace

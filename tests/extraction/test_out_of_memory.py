@@ -1,7 +1,5 @@
 """Batches that run out of memory: read again in halves, nothing twice, nothing left out."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Callable, Iterator

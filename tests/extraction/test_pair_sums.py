@@ -1,7 +1,5 @@
 """Matrices between layers and of all layers, from one pass over the texts, however dealt out."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

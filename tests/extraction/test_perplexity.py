@@ -1,7 +1,5 @@
 """Perplexities against a plain forward pass of each text alone."""
 
-from __future__ import annotations
-
 import json
 import logging
 import signal

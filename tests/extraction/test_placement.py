@@ -1,7 +1,5 @@
 """On which device sums live."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Activation series of examples, and their correlations by definition."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """A factor is the correlation matrix that it stands for, in every product."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

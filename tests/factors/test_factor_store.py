@@ -1,7 +1,5 @@
 """What is written by all ranks is read back example by example, small and nearly exact."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The strongest edges of an example, by the paper's rule, and products along them."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """A finished run whose files were damaged is met again: one line each, and nothing is touched."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import replace

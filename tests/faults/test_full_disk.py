@@ -1,7 +1,5 @@
 """A full disk: one line, no half file, earlier results as they were, then the same again."""
 
-from __future__ import annotations
-
 import builtins
 import io
 import json
@@ -23,7 +21,7 @@ from probe.config import Config, DataConfig
 from probe.errors import UserError
 from probe.extraction.block_matrix import join_blocks
 from probe.runs.manifest import MANIFEST
-from probe.system.disk import report_full_disk
+from probe.system.files import report_full_disk
 from probe.verify import verify
 from tests.run_folders import draw_dots
 

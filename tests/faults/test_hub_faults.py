@@ -1,7 +1,5 @@
 """A Hub that is down, slow, broken or breaks off costs one line, after a number of tries."""
 
-from __future__ import annotations
-
 import json
 import sys
 import time
@@ -59,7 +57,7 @@ print(json.dumps(found))
 class Faulty(_Handler):
     """Answers one repository late at first, and ends the weights of another one half-way."""
 
-    server: Quiet
+    server: "Quiet"
 
     def do_GET(self) -> None:  # noqa: N802 - as those below
         if "/Org/slow/resolve" in self.path and len(self.server.slow) < 2:

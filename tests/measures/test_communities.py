@@ -1,7 +1,5 @@
 """Communities are those that were planted, and modularity is what it is defined to be."""
 
-from __future__ import annotations
-
 from itertools import combinations
 
 import networkx as nx

@@ -1,7 +1,5 @@
 """Between two layers every entry counts, and nothing that needs a graph is made up."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict
 

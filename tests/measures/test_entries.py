@@ -1,7 +1,5 @@
 """Measures of the entries agree with their definitions, written out as loops over pairs."""
 
-from __future__ import annotations
-
 from itertools import combinations
 from typing import Any
 

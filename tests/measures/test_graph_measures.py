@@ -1,7 +1,5 @@
 """The measures of a graph at a density, against rewired graphs; signs and order do not matter."""
 
-from __future__ import annotations
-
 from itertools import combinations
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The summary of a topology: its parts agree, undefined neurons are out, numbers are flat."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

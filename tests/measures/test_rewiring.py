@@ -1,7 +1,5 @@
 """Rewired graphs keep every degree and are otherwise random, none of them preferred."""
 
-from __future__ import annotations
-
 from collections import Counter
 from itertools import combinations
 

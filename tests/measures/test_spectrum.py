@@ -1,7 +1,5 @@
 """The spectrum agrees with eigenvalues that are known, and with its definition."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Measures of structure agree with networkx, with brute force, and with graphs that are known."""
 
-from __future__ import annotations
-
 from itertools import combinations
 
 import networkx as nx

@@ -1,7 +1,5 @@
 """Blocks and the places to read in them are found in every architecture, or asked for by key."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

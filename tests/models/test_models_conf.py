@@ -1,7 +1,5 @@
 """The models of conf/ are named as they are called, and set up as the paper's code sets them up."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """What is particular to one family of models, and what real checkpoints have beyond tiny ones."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

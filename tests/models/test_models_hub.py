@@ -1,7 +1,5 @@
 """What the Hub refuses costs one line that says what to do, and loading changes nothing there."""
 
-from __future__ import annotations
-
 import json
 import sys
 from http import HTTPStatus

@@ -1,7 +1,5 @@
 """A trunk is loaded whole, in the precision asked for, or refused in a line."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A model spread over devices gives what it gives on one; on a CPU alone it stays there."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import replace
 from functools import partial

@@ -1,7 +1,5 @@
 """Topologies to draw, and what a figure shows, read back from it."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

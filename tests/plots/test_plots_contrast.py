@@ -1,7 +1,5 @@
 """Topologies side by side share their scales and show chance levels."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from matplotlib.figure import Figure

@@ -1,7 +1,5 @@
 """Figures between layers: neurons in their places, borders between layers, all pairs at once."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Strengths, correlations and eigenvalues are all drawn, against the right chance level."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from itertools import pairwise
 from math import erf, sqrt

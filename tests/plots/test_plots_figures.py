@@ -1,7 +1,5 @@
 """Figures say what they show, and are neither shown nor saved."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Curves by layer show the measures of every layer, and hubs are compared layer with layer."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

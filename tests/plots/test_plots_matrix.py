@@ -1,7 +1,5 @@
 """The heat map shows the matrix, its neurons by community and strength, from -1 to 1."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

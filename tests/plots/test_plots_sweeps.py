@@ -1,7 +1,5 @@
 """A sweep is drawn as curves by layer or as points, each row where it belongs."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

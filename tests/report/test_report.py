@@ -1,7 +1,5 @@
 """The page holds what the files say, escaped, by itself, and asks nobody for anything."""
 
-from __future__ import annotations
-
 import base64
 import csv
 import hashlib
@@ -312,8 +310,8 @@ def test_tables_have_heads_with_scopes_and_hold_exact_numbers(run: Path, sweep: 
 
 def test_the_summary_stands_beside_chance_and_tells_the_range(run: Path) -> None:
     found = {
-        headline.measure.label: headline.values
-        for headline in headlines(read(run).topologies)  # type: ignore[union-attr]
+        measure.label: values
+        for measure, values in headlines(read(run).topologies)  # type: ignore[union-attr]
     }
     assert list(found) == ["mean |r|", "chance level", "reliability", "Gini of strength"]
     assert found["reliability"] == [("the same in all:", "0.8889")]  # 2 · 0.8 / (1 + 0.8)
@@ -331,9 +329,9 @@ def test_a_single_topology_has_values_and_no_range() -> None:
     alone = TopologySummary(
         "all_layers", {"mean_abs_r": 0.5, "mean_r2": 0.1}, [], {}, [], [], {}, []
     )
-    assert [headline.values for headline in headlines([alone])] == [[("", "0.5")]]
+    assert [values for _, values in headlines([alone])] == [[("", "0.5")]]
     twin = replace(alone, name="layer_0")
-    assert headlines([alone, twin])[0].values == [("the same in all:", "0.5")]
+    assert headlines([alone, twin])[0][1] == [("the same in all:", "0.5")]
     nothing = replace(alone, numbers={"mean_abs_r": float("nan"), "chance_abs_r": None})
     assert headlines([nothing]) == []
 

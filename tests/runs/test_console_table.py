@@ -1,7 +1,5 @@
 """The table at the end of a run says every measure beside its chance, and what not to trust."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """A run's folder belongs to one process, is filled whole or not at all, and says what it holds."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

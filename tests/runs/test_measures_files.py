@@ -1,7 +1,5 @@
 """Tables come out as they were put in."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 

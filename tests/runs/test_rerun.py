@@ -1,7 +1,5 @@
 """The same configuration gives the same bytes, and `--rerun` shows it, or says why not."""
 
-from __future__ import annotations
-
 import io
 import json
 import logging

@@ -1,7 +1,5 @@
 """What a run leaves beside its matrices: measures, figures, one record for W&B, a word of where."""
 
-from __future__ import annotations
-
 import csv
 import json
 import logging

@@ -1,7 +1,5 @@
 """Every promise of SECURITY.md, kept."""
 
-from __future__ import annotations
-
 import ast
 import json
 import os

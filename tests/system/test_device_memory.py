@@ -1,7 +1,5 @@
 """How much memory a device has, in words, and what is given back."""
 
-from __future__ import annotations
-
 import ctypes
 import sys
 from pathlib import Path

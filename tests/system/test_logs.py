@@ -1,7 +1,5 @@
 """What runs outside of Hydra logs to the console as what runs inside does."""
 
-from __future__ import annotations
-
 import logging
 import re
 

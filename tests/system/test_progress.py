@@ -1,7 +1,5 @@
 """Progress is a bar on a terminal, now and then a line in a log, and silence on other ranks."""
 
-from __future__ import annotations
-
 import io
 import logging
 import sys

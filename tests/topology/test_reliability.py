@@ -1,7 +1,5 @@
 """Chance levels against simulated noise, and summaries against NumPy and SciPy."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A topology on disk is whole, plain, named as the published ones, and read without torch."""
 
-from __future__ import annotations
-
 import json
 import os
 import pickle

@@ -1,7 +1,5 @@
 """W&B is told once what was found, and never holds up, spoils or ends a run."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

@@ -1,7 +1,5 @@
 """Every way to spoil a run is found and named; what is whole is said to be."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

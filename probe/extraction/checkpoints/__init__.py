@@ -4,7 +4,5 @@
 `interruption` defers a signal until the sums are saved.
 """
 
-from __future__ import annotations
-
 from probe.extraction.checkpoints.find import find
 from probe.extraction.checkpoints.keep import Keeper

@@ -1,7 +1,5 @@
 """One checkpoint: a safetensors file whose last tensor is the sha256 of everything before it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,17 +1,16 @@
 """Which checkpoints of earlier sessions to add, and whether they are of the same extraction."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from probe.config import leaves
 from probe.config.run_name import computed
 from probe.errors import UserError
 from probe.examples.request import Checkpoints, Request
@@ -87,18 +86,9 @@ def identity(request: Request, model: str) -> dict[str, Any]:
             digest.update(np.array([len(ids), *ids], dtype=np.int64).tobytes())
     specs = [vars(matrix) for matrix in request.matrices]
     matrices = hashlib.sha256(json.dumps(specs, sort_keys=True).encode())
-    leaves = dict(_leaves(computed(request.config)))
-    plain: dict[str, Any] = json.loads(json.dumps(leaves))
+    plain: dict[str, Any] = json.loads(json.dumps(dict(leaves(computed(request.config)))))
     return {**plain, "the model": model, "the batches' texts": digest.hexdigest(),
             "the matrices": matrices.hexdigest()}  # fmt: skip
-
-
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _refuse_others(folder: Path, then: dict[str, Any], now: dict[str, Any]) -> None:

@@ -1,13 +1,10 @@
 """Saving a rank's sums: from time to time, and before it ends."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol
 
 from torch import Tensor
@@ -24,22 +21,12 @@ logger = logging.getLogger(__name__)
 _RARE = 100
 
 
-class Sums(Protocol):
-    """Sums that can be saved, such as those of `accumulator.Accumulator`.
+class _Sums(Protocol):
+    counts: Tensor  # the last entry is of the batches that were read in parts
 
-    Attributes
-    ----------
-    counts : Tensor of int64
-        The last entry counts the batches that were read in parts.
-    """
+    def state(self) -> dict[str, Tensor]: ...
 
-    counts: Tensor
-
-    def state(self) -> dict[str, Tensor]:
-        """Return all sums by name."""
-
-    def merge(self, state: Mapping[str, Tensor]) -> None:
-        """Add the `state()` of another rank."""
+    def merge(self, state: Mapping[str, Tensor]) -> None: ...
 
 
 class Keeper:
@@ -58,11 +45,11 @@ class Keeper:
         The extraction.
     ranks : Ranks
         This process among the ranks.
-    sums : Sums
-        Its sums, empty so far.
+    sums
+        Its sums, empty so far: an `Accumulator`, or `perplexity.Losses`.
     """
 
-    def __init__(self, request: Request, ranks: Ranks, sums: Sums) -> None:
+    def __init__(self, request: Request, ranks: Ranks, sums: _Sums) -> None:
         self._request, self._ranks, self._sums = request, ranks, sums
         self._checkpoints = request.checkpoints
         self._number = {batch.members[0]: n for n, batch in enumerate(request.batches)}
@@ -72,7 +59,7 @@ class Keeper:
         self._took = 0.0
         self._interruption = Interruption()
 
-    def __enter__(self) -> Keeper:
+    def __enter__(self) -> "Keeper":
         if self._checkpoints is not None:
             if self._ranks.main:
                 for name, seal in self._checkpoints.files.items():
@@ -82,13 +69,8 @@ class Keeper:
             self._began = self._last = time.monotonic()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._interruption.__exit__(kind, error, trace)
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._interruption.__exit__(kind)
 
     def note(self, batch: Batch, parts: int) -> bool:
         """Note a finished batch and the number of its parts; return whether to go on."""

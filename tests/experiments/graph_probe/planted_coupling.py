@@ -1,7 +1,5 @@
 """Texts whose neurons' coupling encodes a number, and nothing else does."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from numpy.typing import NDArray

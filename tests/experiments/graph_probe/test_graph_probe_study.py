@@ -1,7 +1,5 @@
 """The study leaves its tables and figures, goes on where it was, and words every mistake."""
 
-from __future__ import annotations
-
 import csv
 import json
 import random

@@ -1,7 +1,5 @@
 """Every probe finds what is planted in the couplings, and no control finds anything."""
 
-from __future__ import annotations
-
 from functools import cache
 
 import pytest

@@ -1,7 +1,5 @@
 """Inputs are what NumPy makes of the activations."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

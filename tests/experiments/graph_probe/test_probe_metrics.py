@@ -1,7 +1,5 @@
 """Metrics are scikit-learn's and SciPy's."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,7 +1,5 @@
 """The dual ridge regression is scikit-learn's, in one block or in many."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

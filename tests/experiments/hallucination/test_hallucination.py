@@ -1,7 +1,5 @@
 """Probes and coupling indices are what their definitions say, and at chance without effect."""
 
-from __future__ import annotations
-
 import csv
 import json
 import subprocess

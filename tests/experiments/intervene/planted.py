@@ -1,7 +1,5 @@
 """A language model whose predictions depend on three neurons, and texts for it."""
 
-from __future__ import annotations
-
 import json
 import random
 from functools import cache

@@ -1,7 +1,5 @@
 """The study's effects against models that are edited by hand, and against the formulas."""
 
-from __future__ import annotations
-
 import csv
 import json
 import runpy

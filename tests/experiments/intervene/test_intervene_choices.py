@@ -1,7 +1,5 @@
 """Choices, draws, value projections and intervals against their definitions."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

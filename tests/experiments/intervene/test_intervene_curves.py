@@ -1,7 +1,5 @@
 """The pruning curve shows the numbers of the table where it says so."""
 
-from __future__ import annotations
-
 import io
 from dataclasses import replace
 from itertools import pairwise

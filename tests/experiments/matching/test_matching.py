@@ -1,7 +1,5 @@
 """Matching finds what was planted, is at chance elsewhere, and reads the same texts twice."""
 
-from __future__ import annotations
-
 import csv
 import json
 import subprocess

@@ -1,7 +1,5 @@
 """A checkpoint is whole, or not at all, or known to be damaged."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os

@@ -1,7 +1,5 @@
 """Real processes are killed, ended, broken and hung; what they had kept is there afterwards."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

@@ -1,7 +1,5 @@
 """A run that is interrupted goes on with the same command; nothing of that shows in the results."""
 
-from __future__ import annotations
-
 import json
 import logging
 import signal

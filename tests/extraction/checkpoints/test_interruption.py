@@ -1,7 +1,5 @@
 """A signal is put off until the sums are kept; a second one is not."""
 
-from __future__ import annotations
-
 import signal
 import threading
 from collections.abc import Iterator

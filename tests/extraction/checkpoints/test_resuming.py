@@ -1,7 +1,5 @@
 """Sessions and ranks of any number and end add up to what one would have, no batch twice."""
 
-from __future__ import annotations
-
 import errno
 import json
 import logging
@@ -72,7 +70,7 @@ class Session:
             self.totals[rank].consume(batch, tensors, layer, x)
         assert self.keepers[rank].note(batch, 2 if batch.members == [3] else 1)
 
-    def go(self, most: list[int]) -> Session:
+    def go(self, most: list[int]) -> "Session":
         """Let every rank read its first batches."""
         hands = deal(self.request.left, len(self.totals))
         for rank, (hand, n) in enumerate(zip(hands, most, strict=True)):
