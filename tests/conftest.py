@@ -1,5 +1,6 @@
 """What holds for every test."""
 
+import gc
 import os
 from collections.abc import Iterator
 from importlib import import_module
@@ -10,14 +11,10 @@ from types import SimpleNamespace
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
-import torch
 from hypothesis import settings
-from matplotlib.figure import Figure
 
-from tests import ranks_here
 from tests.warm import LIBRARIES, PIPE, PROGRAM, TimeoutExpired, Warm
 
-torch.set_num_threads(1)
 # With `--hypothesis-profile=long` tests/**/test_fuzz_*.py try fifty times as much, never the same.
 settings.register_profile("long", max_examples=5000)
 # Processes that are forked from a warm one.
@@ -32,9 +29,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("processes")
 
 
+def pytest_collection_finish() -> None:
+    """Let Python not look through what is imported for garbage, again and again."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def blank_figures() -> Iterator[pytest.MonkeyPatch]:
     """Let figures be built, but drawn as one pixel: drawing them takes longer than a run."""
+    from matplotlib.figure import Figure  # here, as the process that hands out tests draws nothing
+
     pixel = Figure(figsize=(0.1, 0.1))
     draw = Figure.savefig
     with pytest.MonkeyPatch.context() as patch:
@@ -45,6 +50,8 @@ def blank_figures() -> Iterator[pytest.MonkeyPatch]:
 @pytest.fixture
 def drawn_figures(blank_figures: pytest.MonkeyPatch) -> Iterator[None]:
     """Draw figures as the program does."""
+    from matplotlib.figure import Figure
+
     blank = Figure.savefig
     blank_figures.undo()
     yield
@@ -62,6 +69,8 @@ def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let all ranks that a run starts work one after the other in this process."""
+    from tests import ranks_here
+
     monkeypatch.setattr("probe.distributed.launch", ranks_here.launch)
 
 

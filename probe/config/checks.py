@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from probe.config.choices import Cut, Scheme, Selection, Site
-from probe.config.plain import to_plain
+from probe.config.plain import leaves, to_plain
 from probe.config.run_name import JOINT, layer_numbers
 from probe.config.schema import Config, DataConfig
 from probe.config.short_names import name_mistakes
@@ -34,16 +34,17 @@ def _mistakes(config: Config) -> Iterator[str]:
     yield from number_mistakes(config)
 
 
-def _secret_mistakes(values: Any, name: str = "") -> Iterator[str]:
+def _secret_mistakes(values: dict[str, Any]) -> Iterator[str]:
     """Refuse secrets, which would go to config.yaml, manifest and W&B; the message has none."""
-    if isinstance(values, dict):
-        for key, value in values.items():
-            yield from _secret_mistakes(value, f"{name}.{key}" if name else key)
-    elif isinstance(values, list):
-        for value in values:
-            yield from _secret_mistakes(value, name)
-    elif isinstance(values, str) and hide(values) != values:
-        yield f"{name} {REFUSAL}"
+    texts = {
+        name: "\n".join(map(str, value)) if isinstance(value, list) else str(value)
+        for name, value in leaves(values)
+    }
+    together = "\n".join(texts.values())
+    if hide(together) != together:  # looked through once, as there mostly are none
+        for name, text in texts.items():
+            if hide(text) != text:
+                yield f"{name} {REFUSAL}"
 
 
 def _model_mistakes(config: Config) -> Iterator[str]:

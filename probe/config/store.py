@@ -32,9 +32,8 @@ def registered(schema: type[Config] | Config = Config) -> Iterator[None]:
     """Register a schema, or a configuration to start from, and the options of `subject`."""
     store = ConfigStore.instance()
     before = store.repo.get("probe_schema.yaml")
-    store.repo["probe_schema.yaml"] = ConfigNode(
-        "probe_schema.yaml", OmegaConf.structured(schema), None, None, None
-    )
+    node = _structured(schema) if isinstance(schema, type) else OmegaConf.structured(schema)
+    store.repo["probe_schema.yaml"] = ConfigNode("probe_schema.yaml", node, None, None, None)
     if "subject" not in store.repo:
         store.repo["subject"] = _subjects()
     try:
@@ -42,6 +41,9 @@ def registered(schema: type[Config] | Config = Config) -> Iterator[None]:
     finally:
         if before is not None:
             store.repo["probe_schema.yaml"] = before
+
+
+_structured = cache(OmegaConf.structured)
 
 
 @cache

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf.errors import OmegaConfBaseException
 
 from probe.cli import overlay
 from probe.config import Config, from_plain, leaves, run_folder
@@ -52,10 +51,9 @@ def rerun_config(run: Path, words: Sequence[str]) -> Config:
     }
     try:
         config = from_plain(plain)
-    except OmegaConfBaseException as error:
-        why = str(error).splitlines()[0]
+    except UserError as error:
         raise UserError(
-            f"{run} was configured for probe {manifest['probe']}, not for this version ({why}); "
+            f"{run} was configured for probe {manifest['probe']}, not for this version ({error}); "
             "use the version and commit in its manifest"
         ) from None
     config = overlay(config, words)

@@ -326,7 +326,7 @@ def test_no_message_of_the_checks_is_left_untested() -> None:
     for file in (checks, checks.with_name("value_checks.py"), checks.with_name("short_names.py")):
         nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         found[file.name] = sum(isinstance(node, ast.Yield) for node in nodes)
-    # Those of the other files are in tests/entry/test_bad_input.py; one yield is no message.
+    # Those of the other files are in tests/entry/test_bad_input.py.
     assert found == {"checks.py": 32, "value_checks.py": 6, "short_names.py": 1}
 
 

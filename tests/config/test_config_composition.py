@@ -10,7 +10,6 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from omegaconf.errors import OmegaConfBaseException
 
 from probe.cli.keys import keys
 from probe.config import (
@@ -34,6 +33,7 @@ from probe.config import (
     run_folder,
     to_plain,
 )
+from probe.errors import UserError
 from tests.config.compositions import (
     OPTIONS,
     TINY,
@@ -109,7 +109,7 @@ def test_the_default_composition_survives_plain_types() -> None:
 
 
 @given(
-    text=st.text(st.characters(codec="utf-8", exclude_characters="$\\"), max_size=12),
+    text=st.text(st.characters(codec="utf-8"), max_size=12),
     limit=st.none() | st.integers(-(2**40), 2**40),
     index=st.none() | st.integers(0, 99) | st.lists(st.integers(0, 99), max_size=4),
     dtype=st.sampled_from(DType),
@@ -151,7 +151,7 @@ def test_plain_types_that_do_not_fit_the_schema_are_refused(name: str, value: An
     for parent in parents:
         part = part[parent]
     part[last] = value
-    with pytest.raises(OmegaConfBaseException, match=last):
+    with pytest.raises(UserError, match=rf"^(unknown key )?{name}"):
         from_plain(plain)
 
 

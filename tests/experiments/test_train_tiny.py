@@ -82,6 +82,7 @@ def trained(few: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
     return folder, train(SMALL, folder)
 
 
+@pytest.mark.campaign
 def test_checkpoints_lie_at_powers_of_two(trained: tuple[Path, dict[str, Any]]) -> None:
     folder, _ = trained
     steps = {path.name for path in (folder / "checkpoints").iterdir()}
@@ -102,8 +103,8 @@ def test_held_out_documents_share_no_long_paragraph_with_the_others(corpus: Corp
     assert not paragraphs[0] & paragraphs[1]
 
 
-def test_bits_per_byte_pays_for_every_token_once(trained: tuple[Path, dict[str, Any]]) -> None:
-    model = AutoModelForCausalLM.from_pretrained(trained[0] / "model", dtype=torch.float32).eval()
+def test_bits_per_byte_pays_for_every_token_once() -> None:
+    model = AutoModelForCausalLM.from_pretrained(BUNDLED, dtype=torch.float32).eval()
     ids = torch.randint(0, 300, (40,))
     whole = bits_per_byte(model, ids, text_bytes=10, window=64)
     assert whole == pytest.approx(plain_bits(model, ids) / 10, rel=1e-5)
@@ -149,6 +150,7 @@ def test_a_window_longer_than_the_text_is_refused(tmp_path: Path) -> None:
         train(replace(SMALL, window=1_000_000), tmp_path)
 
 
+@pytest.mark.campaign
 def test_a_training_is_its_seed(trained: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     folder, report = trained
     again = train(SMALL, tmp_path)

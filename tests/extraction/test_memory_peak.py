@@ -88,7 +88,7 @@ def coverage_is_counted_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coverage, "_TOGETHER", ROWS)
 
 
-@pytest.mark.parametrize("constants", [False, True])
+@pytest.mark.parametrize("constants", [pytest.param(False, marks=pytest.mark.campaign), True])
 @pytest.mark.parametrize(
     ("kind", "scheme", "std", "nulls"),
     [

@@ -119,7 +119,9 @@ SCHEMES = [(Scheme.mean, False), (Scheme.mean, True), (Scheme.fisher, False),
 
 
 @pytest.mark.parametrize(("scheme", "std"), SCHEMES)
-@pytest.mark.parametrize("rows", [1, 2, 4])
+@pytest.mark.parametrize(
+    "rows", [2, *(pytest.param(rows, marks=pytest.mark.campaign) for rows in (1, 4))]
+)
 @pytest.mark.parametrize("layers", [[0], [1], [2], [0, 2], LAYERS], ids=str)
 def test_a_forward_pass_that_fails_leaves_no_trace(
     scheme: Scheme, std: bool, rows: int, layers: list[int]

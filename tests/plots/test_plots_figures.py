@@ -104,6 +104,7 @@ def test_degenerate_topologies_are_drawn_without_a_warning(topology: Topology) -
         figure.draw_without_rendering()
 
 
+@pytest.mark.usefixtures("drawn_figures")
 def test_a_figure_becomes_a_png() -> None:
     figure = figures(make(), measure(make(), FEW))["heatmap"]
     figure.savefig(stream := BytesIO(), format="png", dpi=30)

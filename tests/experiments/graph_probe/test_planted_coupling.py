@@ -46,7 +46,7 @@ def scores(probe: str, epochs: int, *names: str) -> list[Score]:
     return Scorer(texts.groups, [target], parts, 100).scores(3, fits)
 
 
-@pytest.mark.parametrize("probe", PROBES)
+@pytest.mark.parametrize("probe", EACH)
 def test_every_probe_finds_the_coupling(probe: str) -> None:
     [score] = scores(probe, 100, "topology")
     assert score.headline[0] >= 0.95
@@ -66,6 +66,7 @@ def test_shuffled_targets_cannot_be_predicted(probe: str) -> None:
     assert score.headline[0] <= 0.02
 
 
+@pytest.mark.campaign
 def test_the_gain_is_over_the_best_control_of_any_probe() -> None:
     found = [*scores("ridge", 100, "topology"), *scores("ridge", 12, *CONTROLS),
              *scores("mlp", 12, *CONTROLS), *scores("ridge", 12, "shuffled_targets")]  # fmt: skip

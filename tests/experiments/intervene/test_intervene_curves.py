@@ -12,6 +12,8 @@ from matplotlib.container import ErrorbarContainer
 from experiments.intervene.curves import pruning_curve
 from experiments.intervene.table import Row, headline
 
+pytestmark = pytest.mark.usefixtures("drawn_figures")
+
 ROW = Row(
     treatment="mean", select="degree", order="highest", neurons=8, fraction=0.01, held=0.06,
     moved=0.05, measure="accuracy", untouched=0.5, treated=0.4, change=-0.1, low=-0.15, high=-0.08,

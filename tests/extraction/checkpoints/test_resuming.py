@@ -116,11 +116,19 @@ def test_all_kinds_of_sums_go_on_with_any_number_of_ranks(
     assert batches_in(folder) == list(range(len(request.batches)))
 
 
-@steady
-@given(st.data())
+@pytest.mark.parametrize("tries", [5, pytest.param(20, marks=pytest.mark.campaign)])
 def test_however_the_sessions_end_no_batch_is_lost_or_counted_twice(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+    tmp_path_factory: pytest.TempPathFactory, tries: int
 ) -> None:
+    @settings(steady, max_examples=tries)
+    @given(st.data())
+    def check(data: st.DataObject) -> None:
+        end_sessions(tmp_path_factory, data)
+
+    check()
+
+
+def end_sessions(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     texts, request = job(*data.draw(st.sampled_from(KINDS[:1] + KINDS[4:6])))
     root = tmp_path_factory.mktemp("sessions")
     folder = root / "kept"
