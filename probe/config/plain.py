@@ -37,10 +37,7 @@ def _typed(kind: Any, value: Any, name: str) -> Any:
     if isinstance(kind, UnionType):  # of a type and None
         return None if value is None else _typed(get_args(kind)[0], value, name)
     if is_dataclass(kind) and isinstance(value, Mapping):
-        types = _types(kind)
-        if unknown := min(value.keys() - types.keys(), default=None):
-            raise UserError(f"unknown key {name}{unknown}")
-        return kind(**{k: _typed(types[k], one, f"{name}{k}.") for k, one in value.items()})
+        return _filled(kind, value, name)
     if get_origin(kind) is list and isinstance(value, list):
         return [_typed(get_args(kind)[0], one, name) for one in value]
     if isinstance(kind, type) and issubclass(kind, Enum) and value in [*kind]:
@@ -50,6 +47,13 @@ def _typed(kind: Any, value: Any, name: str) -> Any:
     if kind is Any or type(value) is kind:
         return value
     raise UserError(f"{name.rstrip('.')}={value!r} is not of its type")
+
+
+def _filled(kind: Any, values: Mapping[str, Any], name: str) -> Any:
+    types = _types(kind)
+    if unknown := min(values.keys() - types.keys(), default=None):
+        raise UserError(f"unknown key {name}{unknown}")
+    return kind(**{key: _typed(types[key], one, f"{name}{key}.") for key, one in values.items()})
 
 
 def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,9 +1,10 @@
 """Where Hydra finds the configuration: the folder conf/ and the schema in its store."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from hydra.core.config_store import ConfigNode, ConfigStore
 from omegaconf import OmegaConf
@@ -32,7 +33,7 @@ def registered(schema: type[Config] | Config = Config) -> Iterator[None]:
     """Register a schema, or a configuration to start from, and the options of `subject`."""
     store = ConfigStore.instance()
     before = store.repo.get("probe_schema.yaml")
-    node = _structured(schema) if isinstance(schema, type) else OmegaConf.structured(schema)
+    node = _schema(schema) if isinstance(schema, type) else OmegaConf.structured(schema)
     store.repo["probe_schema.yaml"] = ConfigNode("probe_schema.yaml", node, None, None, None)
     if "subject" not in store.repo:
         store.repo["subject"] = _subjects()
@@ -43,7 +44,7 @@ def registered(schema: type[Config] | Config = Config) -> Iterator[None]:
             store.repo["probe_schema.yaml"] = before
 
 
-_structured = cache(OmegaConf.structured)
+_schema: Callable[[Any], Any] = cache(OmegaConf.structured)
 
 
 @cache
