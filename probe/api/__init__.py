@@ -12,13 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from probe.api.per_text import (
-    ExampleActivations,
-    documents,
-    iterate,
-    perplexities,
-    tokenize,
-)
+from probe.api.per_text import ExampleActivations, documents, iterate, perplexities, tokenize
 from probe.cli import overlay
 from probe.config import (
     JOINT,

@@ -148,10 +148,7 @@ def _pieces(
         for special, group in groupby(portion, key=lambda text: text[2]):
             sources, pieces, _ = zip(*group, strict=True)
             encoded = tokenizer(
-                list(pieces),
-                add_special_tokens=special,
-                return_attention_mask=False,
-                verbose=False,
+                list(pieces), add_special_tokens=special, return_attention_mask=False, verbose=False
             )["input_ids"]
             for source, ids in zip(sources, encoded, strict=True):
                 window = len(ids) if data.cut is not Cut.tokens else min(data.window or most, most)

@@ -109,11 +109,7 @@ class FactorStore:
         return Factor(unpack(Factor.stack([Factor(one) for one in series]).series.to(device)))
 
     def batches(
-        self,
-        layer: int,
-        examples: Sequence[int],
-        size: int,
-        device: torch.device | None = None,
+        self, layer: int, examples: Sequence[int], size: int, device: torch.device | None = None
     ) -> Iterator[tuple[list[int], Factor]]:
         """Yield examples in the given order, `size` at a time, with their factors."""
         for start in range(0, len(examples), size):

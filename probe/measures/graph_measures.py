@@ -10,13 +10,7 @@ from probe.config import MeasuresConfig
 from probe.measures.communities import communities
 from probe.measures.graph import Graph, Nodes
 from probe.measures.rewiring import rewired
-from probe.measures.structure import (
-    assortativity,
-    clustering,
-    hub_degree,
-    path_length,
-    rich_club,
-)
+from probe.measures.structure import assortativity, clustering, hub_degree, path_length, rich_club
 from probe.topology import sparsify
 
 

@@ -89,9 +89,7 @@ def halves_table(topology: TopologySummary) -> Table:
     return Table(caption, ["measure"], [Entry(head) for head in heads], rows)
 
 
-def headlines(
-    topologies: Sequence[TopologySummary],
-) -> list[tuple[Entry, list[tuple[str, str]]]]:
+def headlines(topologies: Sequence[TopologySummary]) -> list[tuple[Entry, list[tuple[str, str]]]]:
     """Return the labelled value of each headline measure, or its range over the topologies."""
     lines = []
     for name in _ordered(topology.numbers for topology in topologies):

@@ -12,15 +12,7 @@ from omegaconf import DictConfig
 
 from probe.config import Config, run_folder
 from probe.errors import UserError
-from probe.sweep.jobs import (
-    UNFINISHED,
-    Job,
-    failed,
-    make_folder,
-    read_jobs,
-    record_job,
-    write_jobs,
-)
+from probe.sweep.jobs import UNFINISHED, Job, failed, make_folder, read_jobs, record_job, write_jobs
 from probe.system.files import report_full_disk
 from probe.system.logs import log_to_console
 
