@@ -1,8 +1,8 @@
 """Checks of a configuration that types cannot express and that need neither model nor data."""
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from probe.config.choices import Cut, Scheme, Selection, Site
 from probe.config.plain import leaves, to_plain
@@ -16,29 +16,20 @@ from probe.system.secrets import REFUSAL, hide
 
 def check(config: Config) -> None:
     """Raise `UserError` for the first value that cannot work."""
-    for mistake in _mistakes(config):
+    checks = (
+        _secret_mistakes, text_mistakes, name_mistakes, _model_mistakes, _data_mistakes,
+        _layer_mistakes, _embedding_mistakes, _joint_mistakes, _average_mistakes, _measure_mistakes,
+        number_mistakes,
+    )  # fmt: skip
+    for mistake in chain.from_iterable(mistakes(config) for mistakes in checks):
         raise UserError(mistake)
 
 
-def _mistakes(config: Config) -> Iterator[str]:
-    yield from _secret_mistakes(to_plain(config))
-    yield from text_mistakes(config)
-    yield from name_mistakes(config)
-    yield from _model_mistakes(config)
-    yield from _data_mistakes(config)
-    yield from _layer_mistakes(config)
-    yield from _embedding_mistakes(config)
-    yield from _joint_mistakes(config)
-    yield from _average_mistakes(config)
-    yield from _measure_mistakes(config)
-    yield from number_mistakes(config)
-
-
-def _secret_mistakes(values: dict[str, Any]) -> Iterator[str]:
+def _secret_mistakes(config: Config) -> Iterator[str]:
     """Refuse secrets, which would go to config.yaml, manifest and W&B; the message has none."""
     texts = {
         name: "\n".join(map(str, value)) if isinstance(value, list) else str(value)
-        for name, value in leaves(values)
+        for name, value in leaves(to_plain(config))
     }
     together = "\n".join(texts.values())
     if hide(together) != together:  # looked through once, as there mostly are none
@@ -147,10 +138,8 @@ def _layer_mistakes(config: Config) -> Iterator[str]:
 
 
 def _embedding_mistakes(config: Config) -> Iterator[str]:
-    if config.site is not Site.embedding:
-        return
-    selection = config.layers.selection
-    if selection not in (Selection.all, Selection.each) and layer_numbers(config) != [0]:
+    whole = config.layers.selection in (Selection.all, Selection.each)
+    if config.site is Site.embedding and not whole and layer_numbers(config) != [0]:
         yield (
             "site=embedding is the input of the first block, a single layer, 0; give layers=0, or "
             "leave layers out"

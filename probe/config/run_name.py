@@ -56,18 +56,14 @@ def computed(config: Config) -> dict[str, Any]:
     for part in (model, data):
         if part["path"] is not None:
             part["path"] = str(Path(part["path"]).resolve())
-    if config.init.kind is InitKind.random:
-        initial = asdict(config.init)
-    else:
-        initial = {"kind": InitKind.pretrained}
-    matmul = config.runtime.matmul
+    random, matmul = config.init.kind is InitKind.random, config.runtime.matmul
     return {
         "model": model,
         "data": data,
         "subject": asdict(config.subject) if config.subject else None,
         "layers": {"selection": config.layers.selection, "index": layer_numbers(config)},
         "average": asdict(config.average),
-        "init": initial,
+        "init": asdict(config.init) if random else {"kind": InitKind.pretrained},
         "null": asdict(config.null) if config.null.shifts else None,
         "site": config.site,
         "token_budget": config.runtime.token_budget,

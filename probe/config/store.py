@@ -51,17 +51,9 @@ _schema: Callable[[Any], Any] = cache(OmegaConf.structured)
 def _subjects() -> _Options:
     """Make the options of `subject` once: it takes longer than the rest of a composition."""
     return _Options(
-        (
-            f"{name}.yaml",
-            ConfigNode(
-                name=f"{name}.yaml",
-                node=OmegaConf.structured(SubjectConfig(name=name, **meaning)),
-                group="subject",
-                package=None,
-                provider=None,
-            ),
-        )
+        (f"{name}.yaml", ConfigNode(f"{name}.yaml", node, "subject", None, None))
         for name, meaning in subject_options().items()
+        for node in [OmegaConf.structured(SubjectConfig(name=name, **meaning))]
     )
 
 

@@ -16,26 +16,13 @@ _NAME, _PATH = 255, 4096
 # No machine has more GPUs, and every process needs its own memory.
 _PROCESSES = 64
 _LEAST = {
-    "data.max_words": 1,
-    "data.min_tokens": 2,
-    "data.max_tokens": 2,
-    "data.window": 2,
-    "data.skip_first": 0,
-    "data.seed": 0,
-    "data.offset": 0,
-    "data.limit": 1,
-    "average.parts": 1,
-    "average.example": 0,
-    "init.seed": 0,
-    "launch.num_processes": 1,
-    "null.shifts": 0,
-    "null.seed": 0,
-    "measures.rewired": 0,
-    "measures.hubs": 1,
-    "measures.seed": 0,
-    "runtime.token_budget": 1,
-    "runtime.checkpoint_minutes": 0,
-}
+    "data.max_words": 1, "data.min_tokens": 2, "data.max_tokens": 2, "data.window": 2,
+    "data.skip_first": 0, "data.seed": 0, "data.offset": 0, "data.limit": 1,
+    "average.parts": 1, "average.example": 0,
+    "init.seed": 0, "launch.num_processes": 1, "null.shifts": 0, "null.seed": 0,
+    "measures.rewired": 0, "measures.hubs": 1, "measures.seed": 0,
+    "runtime.token_budget": 1, "runtime.checkpoint_minutes": 0,
+}  # fmt: skip
 _PATHS = ("model.path", "data.path", "output")
 # A column's name and a template may be any text; an empty template has its own message.
 _ANY_TEXT = ("data.column", "data.template")
