@@ -46,11 +46,8 @@ def _compare(arguments: Namespace) -> int:
     from probe.compare.report import default_folder, show, write
 
     log_to_console()
-    options = {
-        "permutations": arguments.permutations,
-        "seed": arguments.seed,
-        "ranks": arguments.spearman,
-    }
+    permutations, seed, ranks = arguments.permutations, arguments.seed, arguments.spearman
+    options = {"permutations": permutations, "seed": seed, "ranks": ranks}
     items = load_items(arguments.runs)
     folder = arguments.output or default_folder(items, options)
     comparison = compare(items, **options)

@@ -1,7 +1,6 @@
 """Similarity of the entries of matrices, over the pairs of neurons defined in both."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,14 +12,8 @@ Entries = NDArray[np.float32]
 Defined = NDArray[np.bool_]
 # Entries of every matrix converted to float64 at a time: 24 matrices take 50 MB.
 _CHUNK = 1 << 18
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A pair of neurons and its correlation in two topologies, dimensionless."""
-
-    neurons: tuple[int, int]
-    r: tuple[float, float]
+# A pair of neurons, and its correlation in two topologies.
+Difference = tuple[int, int, float, float]
 
 
 def upper_entries(topologies: Sequence[Topology]) -> tuple[Entries, Defined]:
@@ -121,7 +114,7 @@ def differences(
     largest = np.argpartition(-size, min(most, size.size) - 1)[:most]
     largest = largest[np.argsort(-size[largest], kind="stable")]
     pairs = [
-        Difference(_neurons(int(places[at]), n_neurons), (float(first[at]), float(second[at])))
+        (*_neurons(int(places[at]), n_neurons), float(first[at]), float(second[at]))
         for at in largest
     ]
     return float(np.sqrt((size**2).mean())), pairs

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,18 +106,10 @@ def _labels(runs: Sequence[str], topologies: Sequence[Sequence[str]]) -> list[li
 
 def _names(runs: Sequence[Path]) -> list[str]:
     """Name runs by the shortest part of their paths that distinguishes them."""
-
-    def plain(run: Path) -> str:
-        return re.sub(r"-[0-9a-f]{8}$", "", run.name)
-
-    candidates: list[Callable[[Path], str]] = [
-        plain,
-        lambda run: f"{run.parent.name}/{plain(run)}",
-        lambda run: f"{run.parent.parent.name}/{run.parent.name}/{plain(run)}",
-        lambda run: run.name,
-    ]
-    for name in candidates:
-        names = [name(run) for run in runs]
-        if len(set(names)) == len(runs):
-            return names
+    names = [re.sub(r"-[0-9a-f]{8}$", "", run.name) for run in runs]
+    in_folder = [f"{run.parent.name}/{name}" for run, name in zip(runs, names, strict=True)]
+    in_two = [f"{run.parent.parent.name}/{name}" for run, name in zip(runs, in_folder, strict=True)]
+    for candidate in (names, in_folder, in_two, [run.name for run in runs]):
+        if len(set(candidate)) == len(runs):
+            return candidate
     return [str(run) for run in runs]

@@ -34,8 +34,8 @@ class Pair:
         noise and may exceed it.
     rms_difference : float or None
         Root mean square difference of the entries, dimensionless.
-    largest : list of Difference
-        The pairs of neurons that differ most.
+    largest : list of (int, int, float, float)
+        The pairs of neurons that differ most, each with its r in both.
     overlap : Overlap or None
         Hubs in common.
     relative : dict of str to float

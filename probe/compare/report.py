@@ -110,15 +110,10 @@ def _short(value: float | None) -> str:
 def _pair_row(comparison: Comparison, pair: Pair) -> dict[str, Any]:
     a, b = (comparison.items[number] for number in pair.items)
     row: dict[str, Any] = {
-        "item_a": a.label,
-        "item_b": b.label,
-        "neurons_matched": pair.unmatched is None,
-        "why_not": pair.unmatched,
-        "correlation": pair.correlation,
-        "spearman": pair.spearman,
-        "ceiling": pair.ceiling,
-        "rms_difference": pair.rms_difference,
-    }
+        "item_a": a.label, "item_b": b.label, "neurons_matched": pair.unmatched is None,
+        "why_not": pair.unmatched, "correlation": pair.correlation, "spearman": pair.spearman,
+        "ceiling": pair.ceiling, "rms_difference": pair.rms_difference,
+    }  # fmt: skip
     hubs = pair.overlap
     for name in ("shared", "jaccard", "share", "chance", "chance_95", "p"):
         row[f"hubs_{name}"] = getattr(hubs, name) if hubs else None
@@ -128,8 +123,7 @@ def _pair_row(comparison: Comparison, pair: Pair) -> dict[str, Any]:
 def _difference_rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
     for pair in comparison.pairs:
         a, b = (comparison.items[number].label for number in pair.items)
-        for pair_of_neurons in pair.largest:
-            (i, j), (r_a, r_b) = pair_of_neurons.neurons, pair_of_neurons.r
+        for i, j, r_a, r_b in pair.largest:
             yield {
                 "item_a": a, "item_b": b, "neuron_i": i, "neuron_j": j,
                 "r_a": r_a, "r_b": r_b, "difference": r_b - r_a,

@@ -92,14 +92,15 @@ def test_the_largest_differences_are_found_with_their_neurons(
     x, y, pairs = both_defined(one, other)
     assert rms == pytest.approx(np.sqrt(((x - y) ** 2).mean()), rel=1e-12)
     assert len(largest) == min(most, len(pairs))
-    sizes = [abs(each.r[0] - each.r[1]) for each in largest]
+    sizes = [abs(a - b) for _, _, a, b in largest]
     assert sizes == pytest.approx(sorted(abs(x - y), reverse=True)[:most], rel=1e-12)
-    for each in largest:
-        assert each.neurons in pairs
-        assert each.r == (float(one.matrix[each.neurons]), float(other.matrix[each.neurons]))
+    for *neurons, a, b in largest:
+        place = tuple(neurons)
+        assert place in pairs
+        assert (a, b) == (float(one.matrix[place]), float(other.matrix[place]))
 
 
 def test_equal_matrices_do_not_differ_at_all() -> None:
     rms, largest = differences(*upper_entries([make(9, 1), make(9, 1)]), 9, 3)
     assert rms == 0
-    assert [each.r[0] - each.r[1] for each in largest] == [0, 0, 0]
+    assert [a - b for _, _, a, b in largest] == [0, 0, 0]
