@@ -1,10 +1,8 @@
 """Rows of a data set on the Hugging Face Hub."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from probe.config import DataConfig
@@ -12,32 +10,15 @@ from probe.data.files import Row
 from probe.errors import UserError, nearest
 
 
-@dataclass(frozen=True)
-class HubRows:
-    """Rows of one split, read from the beginning at each iteration.
-
-    Attributes
-    ----------
-    data : DataConfig
-        The data set.
-    rows : datasets.Dataset or datasets.IterableDataset
-        The rows; with `data.streaming` only as many are downloaded as needed.
-    commit : str
-        The commit that they are read from, even if the branch changes meanwhile.
-    """
-
-    data: DataConfig
-    rows: Any
-    commit: str
-
-    def __iter__(self) -> Iterator[Row]:
-        """Read; failures are raised as `UserError`."""
-        with _as_user_error(self.data):
-            yield from self.rows
-
-
-def read_hub(data: DataConfig) -> HubRows:
+def read_hub(data: DataConfig) -> tuple[Callable[[], Iterator[Row]], str]:
     """Open a split without downloading other splits.
+
+    Returns
+    -------
+    callable
+        Starts reading; with `data.streaming` only as many rows are downloaded as needed.
+    str
+        The commit that they are read from, even if the branch changes meanwhile.
 
     Raises
     ------
@@ -67,7 +48,12 @@ def read_hub(data: DataConfig) -> HubRows:
             # The card's numbers of rows are those of all splits.
             builder.download_and_prepare(verification_mode="no_checks")
             rows = builder.as_dataset(split=data.split)
-    return HubRows(data, rows, str(builder.hash))
+
+    def read() -> Iterator[Row]:
+        with _as_user_error(data):
+            yield from rows
+
+    return read, str(builder.hash)
 
 
 def download(data: DataConfig, patterns: list[str]) -> Path:

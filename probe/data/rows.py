@@ -47,7 +47,7 @@ def documents_of(
     if data.path is not None:
         files = split_files(Path(data.path), data.split, data.config)
         return list(make(row for file in files for row in read_rows(file)))
-    rows = read_hub(data)
+    read, commit = read_hub(data)
     if data.streaming:
-        return Stream(lambda: make(rows), f"{data.id} at commit {rows.commit}")
-    return list(make(tqdm(rows, "read", disable=None, leave=False, delay=2)))
+        return Stream(lambda: make(read()), f"{data.id} at commit {commit}")
+    return list(make(tqdm(read(), "read", disable=None, leave=False, delay=2)))

@@ -24,37 +24,24 @@ def heatmap(topology: Topology, measures: Measures | None = None) -> Figure:
     """Draw the matrix from -1 to 1, grey where r is undefined.
 
     Neurons are ordered by community, the largest first, and by strength within one; by strength
-    alone without communities; by index if they belong to several layers.
+    alone without communities; by index, with lines between layers, if they belong to several.
     """
-    if topology.kind != "layer":
-        return _joint_heatmap(topology)
-    numbers = measures.communities if measures else []
+    numbers = measures.communities if measures and topology.kind == "layer" else []
     order = neuron_order(topology, numbers)
     figure, axes = single(title(topology), (7.6, 6.2))
     image = draw_matrix(axes, topology, order)
-    note = block_note(topology.n_neurons)
-    axes.set(xlabel=f"neuron, by rank of strength{note}", ylabel="neuron, by rank of strength")
-    if numbers and measures:
-        grey = _mark(axes, [numbers[neuron] for neuron in order])
-        below = _quality(measures) + ("; grey: smaller ones" if grey else "")
-        by = "neuron, by community and strength"
-        axes.set(xlabel=f"{by}{note}\n{below}", ylabel=by)
-    figure.colorbar(image, ax=axes, label="correlation r (dimensionless)")
-    return figure
-
-
-def _joint_heatmap(topology: Topology) -> Figure:
-    """Draw a matrix between two layers, or one of all layers' neurons with lines between layers."""
-    figure, axes = single(title(topology), (7.6, 6.2))
-    n = topology.n_neurons
-    image = draw_matrix(axes, topology, neuron_order(topology))
-    note = block_note(n)
+    across = down = "neuron, by rank of strength"
+    below = ""
     if topology.kind == "cross":
-        rows, columns = topology.layers
-        axes.set(xlabel=f"neuron of layer {columns}{note}", ylabel=f"neuron of layer {rows}")
-    else:
+        down, across = (f"neuron of layer {layer}" for layer in topology.layers)
+    elif topology.kind == "full":
         _name_layers(axes, topology)
-        axes.set(xlabel=f"neuron, by layer{note}", ylabel="neuron, by layer")
+        across = down = "neuron, by layer"
+    elif numbers and measures:
+        grey = _mark(axes, [numbers[neuron] for neuron in order])
+        below = "\n" + _quality(measures) + ("; grey: smaller ones" if grey else "")
+        across = down = "neuron, by community and strength"
+    axes.set(xlabel=across + block_note(topology.n_neurons) + below, ylabel=down)
     figure.colorbar(image, ax=axes, label="correlation r (dimensionless)")
     return figure
 
@@ -66,8 +53,8 @@ def _name_layers(axes: Axes, topology: Topology) -> None:
         axes.axhline(border * height, color="black", lw=0.5)
         axes.axvline(border * height, color="black", lw=0.5)
     centres = [(place + 0.5) * height for place in range(len(topology.layers))]
-    axes.set_xticks(centres, [str(layer) for layer in topology.layers])
-    axes.set_yticks(centres, [str(layer) for layer in topology.layers])
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_ticks(centres, [str(layer) for layer in topology.layers])
     axes.tick_params(labelsize=7, length=0)
 
 
