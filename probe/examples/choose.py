@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import Any
 
@@ -45,24 +45,6 @@ class Examples:
     skipped: dict[str, int]
 
 
-@dataclass
-class _Bounds:
-    """Passes examples of `least` to `most` tokens and counts the others."""
-
-    least: int
-    most: int
-    skipped: Counter[str] = field(default_factory=Counter)
-
-    def __call__(self, examples: Iterable[Example]) -> Iterator[Example]:
-        for example in examples:
-            if len(example.ids) < self.least:
-                self.skipped[f"fewer than {self.least} tokens"] += 1
-            elif len(example.ids) > self.most:
-                self.skipped[f"more than {self.most} tokens"] += 1
-            else:
-                yield example
-
-
 def choose_examples(
     documents: Iterable[Document],
     tokenizer: Any,
@@ -92,13 +74,14 @@ def choose_examples(
     """
     data = config.data
     most = context if data.max_tokens is None else min(data.max_tokens, context)
-    bounds = _Bounds(data.min_tokens + data.skip_first, most)
+    skipped: Counter[str] = Counter()
     end = None if data.limit is None else data.offset + data.limit
     # Unless the choice depends on all of them, texts after the last chosen one are not tokenized.
     needed = None if data.shuffle or data.perplexity else end
     together = _TOGETHER if needed is None else min(needed, _TOGETHER)
-    chosen = list(islice(bounds(_pieces(documents, tokenizer, config, most, together)), needed))
-    skipped = bounds.skipped
+    pieces = _pieces(documents, tokenizer, config, most, together)
+    within = _within(pieces, data.min_tokens + data.skip_first, most, skipped)
+    chosen = list(islice(within, needed))
     if data.perplexity is not None and chosen:
         assert score is not None, "data.perplexity needs a model"
         chosen = _between(chosen, score(chosen), data.perplexity, skipped)
@@ -136,6 +119,19 @@ def merge_paragraphs(text: str, max_words: int) -> list[str]:
     return ["\n\n".join(piece) for piece in pieces]
 
 
+def _within(
+    examples: Iterable[Example], least: int, most: int, skipped: Counter[str]
+) -> Iterator[Example]:
+    """Pass examples of `least` to `most` tokens and count the others."""
+    for example in examples:
+        if len(example.ids) < least:
+            skipped[f"fewer than {least} tokens"] += 1
+        elif len(example.ids) > most:
+            skipped[f"more than {most} tokens"] += 1
+        else:
+            yield example
+
+
 def _pieces(
     documents: Iterable[Document], tokenizer: Any, config: Config, most: int, together: int
 ) -> Iterator[Example]:
@@ -169,31 +165,24 @@ def _texts(
         )
     for document in documents:
         if config.model.chat and document.turns:
-            # The template contains its special tokens.
+            turns = [{"role": role, "content": content} for role, content in document.turns]
             try:
-                yield document, _in_template(document, tokenizer), False
+                text = tokenizer.apply_chat_template(
+                    turns, tokenize=False, add_generation_prompt=turns[-1]["role"] == "user",
+                    enable_thinking=False,  # otherwise Qwen3 thinks aloud before it answers
+                )  # fmt: skip
             except (TemplateError, TypeError, ValueError, LookupError, ArithmeticError) as error:
                 raise UserError(
                     f"the chat template of {model_name(config.model)} does not accept the turns "
                     f"{', '.join(role for role, _ in document.turns)} ({error}); "
                     "use model.chat=false"
                 ) from None
+            yield document, text, False  # the template contains its special tokens
         elif data.cut is Cut.paragraphs:
             for piece in merge_paragraphs(document.text, data.max_words):
                 yield document, piece, data.special_tokens
         else:
             yield document, document.text, data.special_tokens
-
-
-def _in_template(document: Document, tokenizer: Any) -> str:
-    turns = [{"role": role, "content": content} for role, content in document.turns]
-    text: str = tokenizer.apply_chat_template(
-        turns,
-        tokenize=False,
-        add_generation_prompt=turns[-1]["role"] == "user",
-        enable_thinking=False,  # otherwise Qwen3 thinks aloud before it answers
-    )
-    return text
 
 
 def _between(

@@ -1,6 +1,7 @@
 """Error messages for a model whose files cannot be loaded."""
 
 import re
+from collections.abc import Iterator
 from http import HTTPStatus
 
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
@@ -29,7 +30,10 @@ def failure(where: str, revision: str | None, error: BaseException) -> str:
             f"{where} has no weights in safetensors; convert them (load and save_pretrained in "
             "transformers), or give model.pickle=true to read pickled ones, tensors only"
         )
-    answer, status = _answer(error)
+    # A file that is neither on the Hub nor in the cache is an HTTP error without a response.
+    answers = (one for one in _causes(error) if isinstance(one, HfHubHTTPError))
+    answer = next((one for one in answers if getattr(one, "response", None) is not None), None)
+    status = None if answer is None else answer.response.status_code
     if isinstance(answer, GatedRepoError):
         return (
             f"{where} is gated; accept its licence at https://huggingface.co/{where} and log in "
@@ -48,31 +52,18 @@ def failure(where: str, revision: str | None, error: BaseException) -> str:
     if status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return f"the Hub answers {status} for {where}; try again later, {_OR_LOCAL}"
     # transformers reports an interrupted download as a missing file.
-    interruption = _interruption(error) if text.startswith("Can't load") else None
-    reason = (
-        (str(interruption or error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-    )
+    if text.startswith("Can't load"):
+        connections = (one for one in _causes(error) if type(one).__module__.startswith("httpx"))
+        error = next(connections, error)
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
     at = f" at {revision}" if revision is not None else ""
     return (
         f"{where}{at} could not be loaded ({reason}); check the name and the network, {_OR_LOCAL}"
     )
 
 
-def _answer(error: BaseException | None) -> tuple[HfHubHTTPError | None, int | None]:
-    """Return the Hub's answer and its status from among the causes of an error."""
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, its cause, and so on."""
     while error is not None:
-        response = getattr(error, "response", None)
-        # A file that is neither on the Hub nor in the cache is an HTTP error without a response.
-        if isinstance(error, HfHubHTTPError) and response is not None:
-            return error, response.status_code
+        yield error
         error = error.__cause__ or error.__context__
-    return None, None
-
-
-def _interruption(error: BaseException | None) -> BaseException | None:
-    """Return the error that ended a connection from among the causes of an error."""
-    while error is not None:
-        if type(error).__module__.startswith("httpx"):
-            return error
-        error = error.__cause__ or error.__context__
-    return None

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import chain
@@ -22,7 +22,7 @@ from probe.system.files import atomic_write
 FORMAT = 1
 SUFFIX = ".safetensors"
 _SEAL, _SEAL_BYTES = "sha256", hashlib.sha256().digest_size
-_DTYPES = {torch.float64: "F64", torch.float32: "F32", torch.int64: "I64"}
+_DTYPES = {torch.float64: "F64", torch.float32: "F32", torch.int64: "I64", torch.uint8: "U8"}
 _PIECE = 1 << 20
 
 
@@ -61,10 +61,7 @@ def write(path: Path, header: Header, state: Mapping[str, Tensor]) -> None:
     """
     digest = hashlib.sha256()
     with atomic_write(path) as unfinished, unfinished.open("wb") as stream:
-        pieces: Iterator[bytes | memoryview] = chain(
-            [_preamble(header, state)], map(_bytes, state.values())
-        )
-        for piece in pieces:
+        for piece in chain([memoryview(_preamble(header, state))], map(_bytes, state.values())):
             digest.update(piece)
             stream.write(piece)
         stream.write(digest.digest())
@@ -133,20 +130,14 @@ def _preamble(header: Header, state: Mapping[str, Tensor]) -> bytes:
     """Return the bytes before the tensors (github.com/huggingface/safetensors, `Format`)."""
     content = json.dumps({"format": FORMAT, **asdict(header)})
     layout: dict[str, Any] = {"__metadata__": {"checkpoint": content}}
-    for name, dtype, shape, place in _places(state):
+    start = 0
+    for name, tensor in {**state, _SEAL: torch.empty(_SEAL_BYTES, dtype=torch.uint8)}.items():
+        place = [start, start := start + tensor.nbytes]
+        dtype, shape = _DTYPES[tensor.dtype], list(tensor.shape)
         layout[name] = {"dtype": dtype, "shape": shape, "data_offsets": place}
     text = json.dumps(layout).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text
-
-
-def _places(state: Mapping[str, Tensor]) -> Iterator[tuple[str, str, list[int], list[int]]]:
-    start = 0
-    for name, tensor in state.items():
-        stop = start + tensor.nbytes
-        yield name, _DTYPES[tensor.dtype], list(tensor.shape), [start, stop]
-        start = stop
-    yield _SEAL, "U8", [_SEAL_BYTES], [start, start + _SEAL_BYTES]
 
 
 def _bytes(tensor: Tensor) -> memoryview:
