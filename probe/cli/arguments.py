@@ -64,7 +64,8 @@ def read_arguments(arguments: Sequence[str], schema: type[Any]) -> Arguments:
     if flags.package:
         _check_package(flags.package, key_names)
     for word in flags.overrides:
-        _check_secret(word)
+        if hide(word) != word:  # overrides are saved with the results, messages in logs
+            raise UserError(f"{word.partition('=')[0]} {REFUSAL}")
         _check_sweep(_parse(word), options, flags.multirun)
     words = [part for word in flags.overrides for part in _expand_layers(word)]
     overrides = [_parse(word) for word in words]
@@ -74,11 +75,9 @@ def read_arguments(arguments: Sequence[str], schema: type[Any]) -> Arguments:
     if "layers.index" in names and "layers" not in names:
         raise UserError("layers.index alone changes nothing; write layers=3 or layers=[3,7]")
     values = [_values(override, options) for override in overrides]
-    for override, each in zip(overrides, values, strict=True):
-        group = override.key_or_group
-        if group in options:
-            for value in each:
-                _check_option(group, value.partition("=")[2].strip("'\""), options[group])
+    for group, each in zip(names, values, strict=True):
+        for value in each if group in options else []:
+            _check_option(group, value.partition("=")[2].strip("'\""), options[group])
     base = [each[0] for each in values]
     others = [
         [*base[:place], value, *base[place + 1 :]]
@@ -145,12 +144,6 @@ def _parse(text: str) -> Override:
             raise UserError(f"cannot read the argument '{text}'; a bracket is not closed") from None
         hint = f"; quote the value twice: '{key}=\"{value}\"'" if equals else "; write key=value"
         raise UserError(f"cannot read the argument '{text}'{hint}") from None
-
-
-def _check_secret(text: str) -> None:
-    """Refuse a token, as overrides are saved with the results; the message does not repeat it."""
-    if hide(text) != text:
-        raise UserError(f"{text.partition('=')[0]} {REFUSAL}")
 
 
 def _check_package(package: str, key_names: set[str]) -> None:

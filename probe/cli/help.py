@@ -64,10 +64,6 @@ def _default(value: Any) -> str:
 
 def _wrap(label: str, text: str) -> list[str]:
     return textwrap.wrap(
-        text,
-        width=96,
-        initial_indent=label,
-        subsequent_indent=" " * len(label),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+        text, width=96, initial_indent=label, subsequent_indent=" " * len(label),
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip

@@ -98,11 +98,7 @@ def _lead(
     if flags.multirun and not flags.shell_completion:
         return run_sweep(configs, arguments.overrides, partial(_run_hydra, schema), attempt, after)
     attempts: list[Job] = []
-
-    def run(overrides: list[str], composed: DictConfig) -> None:
-        attempts.append(attempt(overrides, composed, None))
-
-    _run_hydra(schema, run)
+    _run_hydra(schema, lambda words, composed: attempts.append(attempt(words, composed, None)))
     return 1 if failed(attempts) else 0
 
 
@@ -113,9 +109,7 @@ def _repeat(task: Task, run: Path, words: list[str]) -> int:
     config = rerun_config(run, words)
     log_to_console()
     job = _attempt(task, Config, words, OmegaConf.structured(config), None)
-    if job.run is None:
-        return 1
-    return 0 if compare_runs(run, Path(job.run)) else 1
+    return 0 if job.run is not None and compare_runs(run, Path(job.run)) else 1
 
 
 def _run_hydra(schema: type[Config], job: Callable[[list[str], DictConfig], None]) -> None:

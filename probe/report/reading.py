@@ -1,6 +1,7 @@
 """Read the files of a run or a sweep. Nothing is recomputed."""
 
 import shlex
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -43,21 +44,16 @@ def _read_run(folder: Path) -> Run:
     rows, summaries = read_numbers(folder), read_measures(folder)
     if not records.keys() == rows.keys() == summaries.keys():
         raise UserError(f"{folder} has measures of other topologies; {_REDO}")
-    figures = sorted((folder / "figures").glob("*.png"), key=_natural)
-    owners = [_owner(figure.stem, records) for figure in figures]
+    figures: dict[str | None, list[Path]] = defaultdict(list)
+    for figure in sorted((folder / "figures").glob("*.png"), key=_natural):
+        figures[_owner(figure.stem, records)].append(figure)
     topologies = [
-        _topology(
-            record,
-            rows[name],
-            summaries[name],
-            [figure for figure, owner in zip(figures, owners, strict=True) if owner == name],
-        )
+        _topology(record, rows[name], summaries[name], figures[name])
         for name, record in records.items()
     ]
-    common = [figure for figure, owner in zip(figures, owners, strict=True) if owner is None]
     command = shlex.join(["python", "-m", "probe", *_words(folder / "overrides.yaml")])
     title = _title(manifest["topologies"])
-    return Run(folder, title, command, manifest, topologies, common)
+    return Run(folder, title, command, manifest, topologies, figures[None])
 
 
 def _topology(

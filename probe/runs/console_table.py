@@ -47,10 +47,7 @@ def _log_caveats(topology: Topology, measures: Measures) -> None:
         )  # fmt: skip
     if reliability is not None and reliability.layer_agreement:
         agreement = reliability.layer_agreement
-        least, most = (
-            min(agreement, key=agreement.__getitem__),
-            max(agreement, key=agreement.__getitem__),
-        )
+        least, most = (end(agreement, key=agreement.__getitem__) for end in (min, max))
         logger.info(
             "%s: the correlations of single layers agree with this mean at r = %.2f (layer %s) to "
             "%.2f (layer %s), on a sample of neurons",

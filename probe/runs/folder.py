@@ -158,7 +158,7 @@ class RunFolder:
         files = sorted(
             file
             for file in self.work.rglob("*")
-            if file.is_file() and checkpoints not in file.parents
+            if file.is_file() and file.name != "probe.log" and checkpoints not in file.parents
         )
         manifest = {
             "format": FORMAT,
@@ -169,11 +169,7 @@ class RunFolder:
             "versions": versions(),
             "git": git_commit(),
             "host": {"platform": platform.platform(), "cores": os.cpu_count()},
-            "files": {
-                str(file.relative_to(self.work)): _sha256(file)
-                for file in files
-                if file.name != "probe.log"
-            },
+            "files": {str(file.relative_to(self.work)): _sha256(file) for file in files},
         }
         write_manifest(self.work, manifest)
         self._put_in_place()

@@ -3,6 +3,7 @@
 import filecmp
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from probe.cli import overlay
 from probe.config import Config, from_plain, leaves, run_folder
 from probe.errors import UserError
 from probe.runs.manifest import read_manifest
+from probe.runs.measures_files import MEASURES
 from probe.topology import load_matrix
 
 logger = logging.getLogger(__name__)
@@ -21,6 +23,7 @@ WITHIN = 1e-6
 _ROWS = 1024  # rows of a matrix compared at a time
 # Keys that say where results go, and not what they are.
 _WITHOUT_MEANING = {"output", "overwrite", "tracking"}
+_same_bytes = partial(filecmp.cmp, shallow=False)
 
 
 def rerun_config(run: Path, words: Sequence[str]) -> Config:
@@ -78,10 +81,7 @@ def compare_runs(run: Path, repetition: Path) -> bool:
     UserError
         If one of them cannot be read.
     """
-    before, now = (
-        read_manifest(run, "config", "topologies"),
-        read_manifest(repetition, "config", "topologies"),
-    )
+    before, now = (read_manifest(one, "config", "topologies") for one in (run, repetition))
     for line in differences(before, now):
         logger.info("changed: %s", line)
     names = _matrices(before)
@@ -98,21 +98,18 @@ def compare_runs(run: Path, repetition: Path) -> bool:
 
 
 def _log_agreement(run: Path, repetition: Path, largest: Mapping[str, float]) -> bool:
-    identical = [name for name in largest if _same_bytes(run / name, repetition / name)]
-    if len(identical) == len(largest):
-        measures = "measures.json"
-        same = _same_bytes(run / measures, repetition / measures)
-        logger.info(
-            "matrices identical to the byte: %d of %d; measures.json: %s",
-            len(identical), len(largest), "identical" if same else "different",
-        )  # fmt: skip
+    same = [name for name in largest if _same_bytes(run / name, repetition / name)]
+    identical = f"matrices identical to the byte: {len(same)} of {len(largest)}"
+    if len(same) == len(largest):
+        measured = _same_bytes(run / MEASURES, repetition / MEASURES)
+        found = "identical" if measured else "different"
+        logger.info("%s; %s: %s", identical, MEASURES, found)
         return True
     worst = max(largest, key=lambda name: largest[name])
     within = largest[worst] <= WITHIN
     logger.info(
-        "matrices identical to the byte: %d of %d; the largest difference is %.3g in %s, %s %g",
-        len(identical), len(largest), largest[worst], worst, "within" if within else "more than",
-        WITHIN,
+        "%s; the largest difference is %.3g in %s, %s %g",
+        identical, largest[worst], worst, "within" if within else "more than", WITHIN,
     )  # fmt: skip
     return within
 
@@ -120,12 +117,12 @@ def _log_agreement(run: Path, repetition: Path, largest: Mapping[str, float]) ->
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """List the differences between two manifests that a result may depend on, one per line."""
     parts = ("probe", "git", "ranks", "device", "threads", "fingerprints", "versions", "host")
-    old, new = (
-        dict(leaves({part: manifest.get(part) for part in parts})) for manifest in (before, now)
-    )
-    for flat, manifest in ((old, before), (new, now)):
+
+    def flat(manifest: Mapping[str, Any]) -> dict[str, Any]:
         config = {k: v for k, v in manifest["config"].items() if k not in _WITHOUT_MEANING}
-        flat |= dict(leaves(config))
+        return dict(leaves({part: manifest.get(part) for part in parts} | config))
+
+    old, new = flat(before), flat(now)
     return [
         f"{name} {_shorten(old.get(name))} → {_shorten(new.get(name))}"
         for name in dict.fromkeys([*old, *new])
@@ -154,10 +151,6 @@ def _largest_difference(before: Path, now: Path) -> float | None:
             return float("inf")
         largest = max(largest, float(np.abs(np.where(missing, 0, a - b)).max(initial=0)))
     return largest
-
-
-def _same_bytes(before: Path, now: Path) -> bool:
-    return filecmp.cmp(before, now, shallow=False)
 
 
 def _matrices(manifest: Mapping[str, Any]) -> set[str]:

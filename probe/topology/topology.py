@@ -125,11 +125,8 @@ class Topology:
             if array is not None:
                 path = run / matrix_file(self.name, key)
                 paths.append(path)
-                if (
-                    isinstance(array, np.memmap)
-                    and path.is_file()
-                    and path.samefile(str(array.filename))
-                ):
+                source = getattr(array, "filename", None)
+                if source is not None and path.is_file() and path.samefile(source):
                     continue  # mapped from this file
                 with atomic_write(path) as unfinished, unfinished.open("wb") as stream:
                     np.save(stream, array, allow_pickle=False)

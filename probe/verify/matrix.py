@@ -91,12 +91,12 @@ def check_matrix(file: Path, record: Mapping[str, Any]) -> tuple[list[str], Sums
     faults, sums = _Faults(file.name), Sums((rows, columns))
     if cross:
         _cross(matrix, undefined, faults, sums)
-        return faults.lines(), sums
-    if rows != columns or (record["kind"] == "full" and rows % len(record["layers"])):
+    elif rows != columns or (record["kind"] == "full" and rows % len(record["layers"])):
         layers = f" of {len(record['layers'])} layers" if record["kind"] == "full" else ""
         shape = f"{rows} rows and {columns} columns"
         return [f"{file.name}: expected a square{layers}, found {shape}"], None
-    _square(matrix, undefined, faults, sums)
+    else:
+        _square(matrix, undefined, faults, sums)
     return faults.lines(), sums
 
 

@@ -36,13 +36,9 @@ def check_numbers(manifest: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _of_config(record: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
-    expected = {
-        "scheme": config.get("average", {}).get("scheme"),
-        "weight": config.get("average", {}).get("weight"),
-        "parts": config.get("average", {}).get("parts"),
-        "site": config.get("site"),
-        "init": config.get("init", {}).get("kind"),
-    }
+    average = config.get("average", {})
+    expected = {key: average.get(key) for key in ("scheme", "weight", "parts")}
+    expected |= {"site": config.get("site"), "init": config.get("init", {}).get("kind")}
     for key, value in expected.items():
         if record[key] != value:
             yield f"expected {key} {value} of {record['name']}, as configured, found {record[key]}"
