@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from probe.examples.choose import Examples
     from probe.examples.request import Request
 
 
@@ -74,12 +75,9 @@ def perplexities(config: Config) -> NDArray[np.float64]:
     UserError
         If the model or the data cannot be loaded, or the model has no language-model head.
     """
-    from probe.data import load_documents
-    from probe.examples.plan import plan_extraction
     from probe.extraction.perplexity import perplexities as score
 
-    examples = plan_extraction(config, load_documents(config), score=score)[1]
-    return score(examples.chosen, config)
+    return score(planned(config)[1].chosen, config)
 
 
 def iterate(config: Config) -> Iterator[ExampleActivations]:
@@ -95,7 +93,7 @@ def iterate(config: Config) -> Iterator[ExampleActivations]:
     from probe.distributed import this_rank
     from probe.extraction.loop import Loop
 
-    request = request_of(config)
+    request = planned(config)[0]
     held: dict[int, Tensor] = {}
     loop = Loop(request, this_rank(request.config.runtime.device))
 
@@ -118,8 +116,8 @@ def iterate(config: Config) -> Iterator[ExampleActivations]:
         held.clear()
 
 
-def request_of(config: Config) -> Request:
-    """Return the request that the ranks would receive.
+def planned(config: Config) -> tuple[Request, Examples]:
+    """Return the request that the ranks would receive, and its examples.
 
     Raises
     ------
@@ -130,4 +128,4 @@ def request_of(config: Config) -> Request:
     from probe.examples.plan import plan_extraction
     from probe.extraction.perplexity import perplexities as score
 
-    return plan_extraction(config, load_documents(config), score=score)[0]
+    return plan_extraction(config, load_documents(config), score=score)

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from probe.config import Config
-from probe.data.columns import column_texts
 from probe.data.document import Document
 from probe.data.files import read_rows
+from probe.data.rows import column_texts
 
 
 def load(config: Config) -> list[Document]:

@@ -5,10 +5,9 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from probe.config import Config
-from probe.data.columns import column_texts
 from probe.data.document import Document, Documents
 from probe.data.files import Row
-from probe.data.rows import documents_of, origin
+from probe.data.rows import column_texts, documents_of, origin
 
 _TITLE = re.compile(r"= (?!=).*(?<!=) =")
 

@@ -44,7 +44,8 @@ class Place:
     name: str
     where: str
     options: dict[str, Any]
-    pickle: bool = False
+    dtype: torch.dtype
+    pickle: bool
 
     @classmethod
     def of(cls, model: ModelConfig) -> "Place":
@@ -57,7 +58,8 @@ class Place:
         options: dict[str, Any] = {"trust_remote_code": model.trust_remote_code}
         if model.revision is not None:
             options["revision"] = model.revision
-        return cls(model_name(model), where, options, model.pickle)
+        dtype = getattr(torch, model.dtype.value)
+        return cls(model_name(model), where, options, dtype, model.pickle)
 
     def open(self, kind: Any, **more: Any) -> Any:
         """Call `kind.from_pretrained`, turning its errors into `UserError`."""
@@ -124,15 +126,14 @@ def load_trunk(model: ModelConfig, init: InitConfig, device: torch.device) -> nn
         If the model cannot be loaded, or its checkpoint lacks weights of the trunk.
     """
     place = Place.of(model)
-    dtype = getattr(torch, model.dtype.value)
     if init.kind is InitKind.random:
         config = place.open(AutoConfig)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(init.seed)
-            trunk = place.make(config, dtype=dtype)
+            trunk = place.make(config, dtype=place.dtype)
         device = device if model.device_map is None else torch.device("cpu")
     else:
-        trunk = _pretrained(place, dtype, spread_options(model, device))
+        trunk = _pretrained(place, spread_options(model, device))
     return settle(trunk, device)
 
 
@@ -145,8 +146,7 @@ def load_language_model(model: ModelConfig, device: torch.device) -> nn.Module:
         If the model cannot be loaded or has no language-model head.
     """
     place = Place.of(model)
-    dtype = getattr(torch, model.dtype.value)
-    options = {"dtype": dtype, "output_loading_info": True, **spread_options(model, device)}
+    options = {"dtype": place.dtype, "output_loading_info": True, **spread_options(model, device)}
     whole, report = place.open_weights(AutoModelForCausalLM, **options)
     if report["missing_keys"]:
         raise UserError(
@@ -161,16 +161,15 @@ def weights_bytes(model: ModelConfig) -> int:
     """Return the bytes of a trunk's weights, from its configuration alone."""
     place = Place.of(model)
     config = place.open(AutoConfig)
-    dtype = getattr(torch, model.dtype.value)
     with torch.device("meta"):
-        trunk = place.make(config, dtype=dtype)
+        trunk = place.make(config, dtype=place.dtype)
     return sum(weight.nbytes for weight in trunk.parameters())
 
 
-def _pretrained(place: Place, dtype: torch.dtype, spread: dict[str, Any]) -> Any:
+def _pretrained(place: Place, spread: dict[str, Any]) -> Any:
     """Load the trunk's weights, and refuse an incomplete checkpoint."""
     options = {
-        "dtype": dtype, "output_loading_info": True, "ignore_mismatched_sizes": True, **spread
+        "dtype": place.dtype, "output_loading_info": True, "ignore_mismatched_sizes": True, **spread
     }  # fmt: skip
     trunk, report = place.open_weights(AutoModel, **options)
     if set(trunk.state_dict()) <= set(report["missing_keys"]):
@@ -223,8 +222,7 @@ def fetch_model(model: ModelConfig, init: InitConfig, kind: Any = AutoModel) -> 
             place.make(config)
     else:
         # A checkpoint that does not fit is refused with a better message when it is loaded.
-        dtype = getattr(torch, model.dtype.value)
-        place.open_weights(kind, dtype=dtype, ignore_mismatched_sizes=True, device_map="meta")
+        place.open_weights(kind, dtype=place.dtype, ignore_mismatched_sizes=True, device_map="meta")
 
 
 def model_fingerprint(model: ModelConfig, init: InitConfig) -> str:

@@ -9,12 +9,13 @@ from probe.config import Config
 from probe.errors import UserError
 from probe.plots import side_by_side
 from probe.plots import sweep as draw_sweep
+from probe.runs.load import load_topology
 from probe.runs.manifest import read_manifest
 from probe.runs.measures_files import read_numbers
 from probe.sweep.jobs import Job, failed, read_jobs, varied
-from probe.sweep.matched_pairs import matched_pairs
 from probe.system.files import atomic_write
 from probe.system.tables import aligned, write_csv
+from probe.topology import Topology
 from probe.tracking import SweepRecord, track_sweep
 
 logger = logging.getLogger(__name__)
@@ -80,6 +81,41 @@ def sweep_rows(jobs: Sequence[Job], varied: Sequence[str]) -> list[Row]:
         except (UserError, OSError) as error:
             logger.warning("%s is not in the summary: %s", job.run, error)
     return rows
+
+
+def matched_pairs(
+    jobs: Sequence[Job], varied: Sequence[str], most: int = 4
+) -> list[tuple[str, Topology]]:
+    """Load topologies of pretrained weights, each followed by that of random weights, with labels.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+        Jobs of a sweep; two match if they differ only in `init`.
+    varied : sequence of str
+        Keys that differ between the jobs.
+    most : int
+        Topologies to load; of more, those evenly spaced from the first to the last.
+    """
+    others = [key for key in varied if key != "init"]
+    runs: dict[str, dict[str, Path]] = {}
+    for job in jobs:
+        if job.run is not None:
+            same = " ".join(job.values.get(key, "") for key in others)
+            runs.setdefault(same, {}).setdefault(job.values.get("init", ""), Path(job.run))
+    pairs = [
+        (both, name, same)
+        for same, both in runs.items()
+        if {"pretrained", "random"} <= both.keys()
+        for name in read_numbers(both["pretrained"])
+    ]
+    n = min(most // 2, len(pairs))
+    chosen = [pairs[place * (len(pairs) - 1) // max(1, n - 1)] for place in range(n)]
+    return [
+        (f"{init} {name}\n{same}".strip(), load_topology(both[init], name))
+        for both, name, same in chosen
+        for init in ("pretrained", "random")
+    ]
 
 
 def _rows(job: Job, varied: Sequence[str]) -> Iterator[Row]:

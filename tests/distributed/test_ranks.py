@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from probe.api import compose
-from probe.api.per_text import request_of
+from probe.api.per_text import planned
 from probe.distributed import find_device, n_ranks, run_ranks
 from probe.distributed.work import Result
 from probe.errors import RankError, UserError
@@ -30,7 +30,7 @@ def request_of_seven() -> Request:
     """Seven examples in three batches, so that one of four ranks has none."""
     words = ["data.limit=7", "layers=each", "runtime.token_budget=2400", "data.max_tokens=800",
              "average.halves=false"]  # fmt: skip
-    request = request_of(compose(*words))
+    request = planned(compose(*words))[0]
     assert request.n_examples == 7
     assert len(request.batches) == 3
     return request

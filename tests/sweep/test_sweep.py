@@ -21,8 +21,7 @@ from probe.runs import results
 from probe.runs.measures_files import read_numbers
 from probe.sweep import summary
 from probe.sweep.jobs import Job, failed, make_folder, read_jobs, record_job, varied, write_jobs
-from probe.sweep.matched_pairs import matched_pairs
-from probe.sweep.summary import summarise, sweep_rows
+from probe.sweep.summary import matched_pairs, summarise, sweep_rows
 from probe.topology import Topology
 from probe.tracking import SweepRecord
 from tests.run_folders import config_of, save_run
