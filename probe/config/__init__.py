@@ -18,8 +18,10 @@ from probe.config.plain import from_plain, leaves, to_plain
 from probe.config.run_name import (
     JOINT,
     average_name,
+    data_name,
     layer_numbers,
     layers_name,
+    model_name,
     run_folder,
     study_folder,
 )
@@ -38,5 +40,4 @@ from probe.config.schema import (
     TrackingConfig,
     key,
 )
-from probe.config.short_names import data_name, model_name
 from probe.config.store import CONF, group_options, registered

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from probe.config.choices import Cut, Scheme, Selection, Site
 from probe.config.plain import leaves, to_plain
-from probe.config.run_name import JOINT, layer_numbers
+from probe.config.run_name import JOINT, layer_numbers, name_mistakes
 from probe.config.schema import Config, DataConfig
-from probe.config.short_names import name_mistakes
 from probe.config.value_checks import LARGEST, number_mistakes, text_mistakes
 from probe.errors import UserError
 from probe.system.secrets import REFUSAL, hide

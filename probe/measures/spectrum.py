@@ -47,7 +47,9 @@ class Spectrum:
             values = _leading(matrix)
             rank = negative = None
         else:
-            values = _all(matrix)
+            from scipy.linalg import eigvalsh
+
+            values = eigvalsh(matrix.astype(np.float64), overwrite_a=True)[::-1]
             rank, negative = effective_rank(values), negative_mass(values)
         share = float(values[0] / np.trace(matrix, dtype=np.float64))
         return cls(values.tolist(), share, rank, negative)
@@ -76,13 +78,6 @@ def negative_mass(eigenvalues: NDArray[np.float64]) -> float:
     """
     magnitude = np.abs(eigenvalues)
     return float(magnitude[eigenvalues < 0].sum() / magnitude.sum())
-
-
-def _all(matrix: NDArray[np.float32]) -> NDArray[np.float64]:
-    from scipy.linalg import eigvalsh
-
-    values: NDArray[np.float64] = eigvalsh(matrix.astype(np.float64), overwrite_a=True)
-    return values[::-1]
 
 
 def _leading(matrix: NDArray[np.float32]) -> NDArray[np.float64]:

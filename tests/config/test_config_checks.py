@@ -323,11 +323,11 @@ def test_a_relative_path_is_found_from_the_current_folder(
 def test_no_message_of_the_checks_is_left_untested() -> None:
     checks = Path(check.__code__.co_filename)
     found = {}
-    for file in (checks, checks.with_name("value_checks.py"), checks.with_name("short_names.py")):
+    for file in (checks, checks.with_name("value_checks.py"), checks.with_name("run_name.py")):
         nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         found[file.name] = sum(isinstance(node, ast.Yield) for node in nodes)
     # Those of the other files are in tests/entry/test_bad_input.py.
-    assert found == {"checks.py": 32, "value_checks.py": 6, "short_names.py": 1}
+    assert found == {"checks.py": 32, "value_checks.py": 6, "run_name.py": 1}
 
 
 @pytest.mark.parametrize(("index", "numbers"), [(12, [12]), ([3, 7], [3, 7]), ([5], [5])])
