@@ -40,6 +40,7 @@ from probe.topology import Topology
 from probe.topology.sparsify import sparsify
 
 if TYPE_CHECKING:
+    from probe.extraction.correlate import correlate
     from probe.factors import (
         Dense,
         Factor,
@@ -74,6 +75,7 @@ __all__ = [
     "atomic_write",
     "check",
     "compose",
+    "correlate",
     "data_name",
     "documents",
     "edges",
@@ -109,8 +111,9 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from probe import factors
+    from probe.extraction.correlate import correlate
 
-    return getattr(factors, name)
+    return correlate if name == "correlate" else getattr(factors, name)
 
 
 def compose(*overrides: str) -> Config:

@@ -179,7 +179,7 @@ class Accumulator:
     def _finish(self, matrix: MatrixSpec) -> ExtractedMatrix:
         average, agreement = self.matrices.average(matrix), None
         halves = [
-            _in_single(self.matrices.average(replace(matrix, cells=[cell])))
+            in_single(self.matrices.average(replace(matrix, cells=[cell])))
             for cell in (matrix.cells if matrix.halves else [])
         ]
         if len(matrix.layers) > 1:
@@ -190,7 +190,7 @@ class Accumulator:
             )
         error = average.standard_error
         return ExtractedMatrix(
-            average=_in_single(average),
+            average=in_single(average),
             standard_error=None if error is None else error.float(),
             halves=halves,
             nulls=[null.average(matrix).matrix.float() for null in self.nulls],
@@ -200,7 +200,7 @@ class Accumulator:
     def _finish_pairs(self, matrix: MatrixSpec) -> ExtractedMatrix:
         """Average a matrix between two layers, or each block of the matrix of several."""
         averages = {
-            pair: [_in_single(average) for average in self.pairs.take(matrix, pair)]
+            pair: [in_single(average) for average in self.pairs.take(matrix, pair)]
             for pair in matrix.pairs
         }
         if matrix.kind == "full":
@@ -216,7 +216,8 @@ def _layers(matrix: MatrixSpec) -> list[MatrixSpec]:
     return [replace(matrix, layers=[layer]) for layer in matrix.layers if len(matrix.layers) > 1]
 
 
-def _in_single(average: Correlation) -> Correlation:
+def in_single(average: Correlation) -> Correlation:
+    """Round a finished average to float32."""
     return Correlation(average.matrix.float(), average.undefined)
 
 

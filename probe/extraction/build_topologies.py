@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from probe.config import AverageConfig, Weight, data_name, model_name
+from probe.config import Weight, data_name, model_name
 from probe.correlation import Correlation
 from probe.examples.partition import MatrixSpec
 from probe.examples.request import Request
@@ -57,8 +57,8 @@ def _topology(
     if extracted.average is None:
         array, undefined = _joined(matrix, extracted.blocks, run)
     else:
-        array = _array(extracted.average.matrix)
-        undefined = _numbers(extracted.average.undefined)
+        array = to_array(extracted.average.matrix)
+        undefined = to_numbers(extracted.average.undefined)
     return Topology(
         matrix=array,
         name=matrix.name,
@@ -74,8 +74,8 @@ def _topology(
         data=data_name(config.data),
         subject=config.subject.name if config.subject else None,
         init=config.init.kind.value,
-        standard_error=None if error is None else _array(error),
-        reliability=_reliability(config.average, matrix, extracted, tokens),
+        standard_error=None if error is None else to_array(error),
+        reliability=reliability_of(config.average.weight, matrix, extracted, tokens),
         kind=matrix.kind,
     )
 
@@ -87,18 +87,31 @@ def _joined(
     file = None if run is None else run / matrix_file(matrix.name)
     joined = join_blocks({pair: block.matrix for pair, block in blocks.items()}, file)
     own = [blocks[layer, layer].undefined.chunk(2)[0] for layer in sorted(matrix.layers)]
-    return joined, _numbers(torch.cat(own))
+    return joined, to_numbers(torch.cat(own))
 
 
-def _reliability(
-    average: AverageConfig,
+def reliability_of(
+    weight: Weight,
     matrix: MatrixSpec,
     extracted: ExtractedMatrix,
     tokens: NDArray[np.int64],
 ) -> Reliability:
-    weights = tokens.astype(float) if average.weight is Weight.token else np.ones(len(tokens))
+    """Return what is known of the noise of a matrix.
+
+    Parameters
+    ----------
+    weight : Weight
+        What is weighted equally.
+    matrix : MatrixSpec
+        The matrix.
+    extracted : ExtractedMatrix
+        Its average, halves and nulls.
+    tokens : ndarray of int, shape (n_examples,)
+        Tokens of each example.
+    """
+    weights = tokens.astype(float) if weight is Weight.token else np.ones(len(tokens))
     agreement = [] if extracted.agreement is None else extracted.agreement.tolist()
-    undefined = [] if extracted.average is None else _numbers(extracted.average.undefined)
+    undefined = [] if extracted.average is None else to_numbers(extracted.average.undefined)
     nulls = [_entries(null, undefined) for null in extracted.nulls]
     split_half, halves = _halves(extracted.halves, matrix.kind)
     return Reliability(
@@ -119,29 +132,31 @@ def _halves(halves: list[Correlation], kind: str) -> tuple[float | None, list[di
     """Correlate the two halves' entries, and summarise each half."""
     if not halves:
         return None, []
-    undefined = [_numbers(half.undefined) for half in halves]
+    undefined = [to_numbers(half.undefined) for half in halves]
     # A neuron that is constant in one half cannot be compared.
     either = sorted({*undefined[0], *undefined[1]})
     if kind == "cross":
         first, second = (
-            cross_part(_array(half.matrix), either).ravel().astype(float) for half in halves
+            cross_part(to_array(half.matrix), either).ravel().astype(float) for half in halves
         )
     else:
         first, second = (_entries(half.matrix, either) for half in halves)
     summary = cross_basic if kind == "cross" else basic
     summaries = [
-        summary(_array(half.matrix), neurons)
+        summary(to_array(half.matrix), neurons)
         for half, neurons in zip(halves, undefined, strict=True)
     ]
     return correlate_entries(first, second), summaries
 
 
-def _array(tensor: Tensor) -> NDArray[np.float32]:
+def to_array(tensor: Tensor) -> NDArray[np.float32]:
+    """Bring a matrix to the host."""
     array: NDArray[np.float32] = tensor.cpu().numpy()
     return array
 
 
-def _numbers(undefined: Tensor) -> list[int]:
+def to_numbers(undefined: Tensor) -> list[int]:
+    """List the undefined neurons."""
     numbers: list[int] = undefined.nonzero().flatten().tolist()
     return numbers
 
@@ -149,6 +164,6 @@ def _numbers(undefined: Tensor) -> list[int]:
 def _entries(matrix: Tensor, left_out: list[int]) -> NDArray[np.float64]:
     """Return r of every pair of neurons, without those that are left out."""
     rest = np.delete(np.arange(len(matrix)), left_out)
-    square = _array(matrix)[np.ix_(rest, rest)]
+    square = to_array(matrix)[np.ix_(rest, rest)]
     pairs: NDArray[np.float64] = square[np.tri(len(rest), k=-1, dtype=bool)].astype(np.float64)
     return pairs

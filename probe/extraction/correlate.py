@@ -1,0 +1,153 @@
+"""The topology of activations that are given, wherever they come from."""
+
+from collections.abc import Iterable, Iterator
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from probe.config import Scheme, Weight
+from probe.correlation import Sums, make_sums
+from probe.errors import UserError, nearest
+from probe.examples.partition import MatrixSpec
+from probe.extraction.accumulator import in_single
+from probe.extraction.build_topologies import reliability_of, to_array, to_numbers
+from probe.extraction.extracted import ExtractedMatrix
+from probe.system.logs import plural
+from probe.topology import Topology
+
+
+def correlate(
+    examples: Iterable[Any],
+    scheme: str = "mean",
+    weight: str | None = None,
+    mask: Any = None,
+    std: bool = False,
+) -> Topology:
+    """Average the correlations between neurons over examples of activations.
+
+    Parameters
+    ----------
+    examples : iterable of arrays, each of shape (n_tokens, n_neurons)
+        The activations of each example: NumPy arrays or tensors of any floating type, on any
+        device, with or without a gradient. Or one array (n_examples, n_tokens, n_neurons).
+    scheme : {"mean", "fisher", "pooled"}
+        Mean of r, mean of arctanh r mapped back, or one r over the tokens of all examples.
+    weight : {"example", "token"}, optional
+        What counts equally: by default the token for `pooled`, the example for the others.
+    mask : array of shape (n_examples, n_tokens), optional
+        For one array of examples the tokens that count, e.g. a tokenizer's `attention_mask`.
+    std : bool
+        Whether to compute a standard error for every edge, too (`mean` and `fisher`).
+
+    Returns
+    -------
+    Topology
+        Model, data, weights and site are `given`, the layer is 0. Split halves are the even and
+        the odd examples.
+
+    Raises
+    ------
+    UserError
+        If the examples are not such arrays, have different neurons, fewer than two tokens or a
+        value that is not finite.
+
+    Examples
+    --------
+    >>> first, second = np.random.default_rng(0).normal(size=(2, 50, 3))
+    >>> topology = correlate([first, second[:30]])
+    >>> expected = (np.corrcoef(first.T) + np.corrcoef(second[:30].T)) / 2
+    >>> bool(np.abs(topology.matrix - expected).max() < 1e-6)
+    True
+    """
+    weight = weight or ("token" if scheme == "pooled" else "example")
+    _check_choices(scheme, weight, std)
+    sums: list[Sums] = []
+    finite, tokens = [], []
+    for number, (activations, keep) in enumerate(_read(examples, mask)):
+        if not sums:
+            # MPS has no float64.
+            device = torch.device("cpu") if activations.device.type == "mps" else activations.device
+            sums = [make_sums(scheme, std, activations.shape[1], 1, device) for _ in range(3)]
+        tokens.append(int(keep.sum()))
+        amount = torch.tensor([tokens[-1] if weight == "token" else 1], dtype=torch.float64)
+        finite.append(sums[number % 2].update(activations[None], keep[None], amount))
+    if not sums:
+        raise UserError("there are no examples to correlate; give one or more")
+    spoiled = (~torch.cat(finite)).nonzero().flatten().tolist()
+    if spoiled:
+        raise UserError(f"example {spoiled[0]} has an activation that is not finite; leave it out")
+    *halves, whole = sums
+    for half in halves:
+        whole.merge(half.state())
+    average = whole.finish()
+    error = None if average.standard_error is None else average.standard_error.float()
+    extracted = ExtractedMatrix(
+        in_single(average),
+        standard_error=error,
+        halves=[in_single(half.finish()) for half in halves] if len(tokens) > 1 else [],
+    )
+    spec = MatrixSpec("given", [0], [0, 1], scheme)
+    return Topology(
+        matrix=to_array(average.matrix.float()),
+        name=spec.name, layers=(0,), scheme=scheme, weight=weight, part=1, parts=1,
+        examples=len(tokens), undefined=tuple(to_numbers(average.undefined)),
+        site="given", model="given", data="given", subject=None, init="given",
+        standard_error=None if error is None else to_array(error),
+        reliability=reliability_of(Weight(weight), spec, extracted, np.array(tokens)),
+    )  # fmt: skip
+
+
+def _check_choices(scheme: str, weight: str, std: bool) -> None:
+    for name, value, choices in (("scheme", scheme, [*Scheme]), ("weight", weight, [*Weight])):
+        if value not in choices:
+            hint = nearest(str(value), choices)
+            raise UserError(f"{name}={value!r} is not one of {', '.join(choices)}{hint}")
+    if std and scheme == "pooled":
+        raise UserError("std=True needs a mean over examples: scheme='mean' or 'fisher'")
+
+
+def _read(examples: Any, mask: Any) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the activations (n_tokens, n_neurons) of each example, and which tokens count."""
+    masks: Iterable[Any] = repeat(None)
+    if mask is not None:
+        masks = torch.as_tensor(mask).bool()
+        shapes = tuple(masks.shape), tuple(getattr(examples, "shape", ()))
+        if len(shapes[1]) != 3 or shapes[0] != shapes[1][:2]:
+            raise UserError(
+                "a mask (n_examples, n_tokens) belongs to one array (n_examples, n_tokens, "
+                f"n_neurons), but their shapes are {shapes[0]} and {shapes[1]}"
+            )
+    n_neurons = None
+    for number, (example, counts) in enumerate(zip(examples, masks, strict=False)):
+        activations = torch.as_tensor(example) if isinstance(example, np.ndarray) else example
+        if not isinstance(activations, Tensor) or activations.ndim != 2:
+            raise UserError(
+                f"example {number} is {_said(example)}, not an array (n_tokens, n_neurons); give "
+                "a list of such arrays, or one array (n_examples, n_tokens, n_neurons)"
+            )
+        if not activations.is_floating_point():
+            raise UserError(
+                f"example {number} has values of type {activations.dtype}, not of a floating "
+                "type; give activations, not token ids"
+            )
+        n_neurons = n_neurons or activations.shape[1]
+        if activations.shape[1] != n_neurons:
+            raise UserError(
+                f"example {number} has {activations.shape[1]} neurons, but the first has "
+                f"{n_neurons}; give the activations of one layer"
+            )
+        keep = torch.ones(len(activations), dtype=torch.bool) if counts is None else counts
+        if (n_tokens := int(keep.sum())) < 2:
+            raise UserError(
+                f"example {number} has {plural(n_tokens, 'token')}, and a correlation needs two; "
+                "leave it out"
+            )
+        yield activations.detach(), keep.to(activations.device)
+
+
+def _said(example: Any) -> str:
+    shape = getattr(example, "shape", None)
+    return f"of shape {tuple(shape)}" if shape is not None else f"a {type(example).__name__}"
