@@ -1,7 +1,7 @@
 """Exceptions whose messages are written for the user."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class UserError(ValueError):
@@ -10,6 +10,28 @@ class UserError(ValueError):
 
 class RankError(RuntimeError):
     """A rank failed; the message names it and includes its traceback."""
+
+
+def causes(error: BaseException, contexts: bool = False) -> Iterator[BaseException]:
+    """Yield an error and what it was raised from, or (`contexts`) while handling, each once.
+
+    Where a debugger or a coverage tool traces, OmegaConf makes an error its own cause.
+
+    Examples
+    --------
+    >>> first, second = KeyError("a"), ValueError("b")
+    >>> first.__cause__, second.__context__ = second, first
+    >>> list(causes(first))
+    [KeyError('a'), ValueError('b')]
+    >>> list(causes(second, contexts=True))
+    [ValueError('b'), KeyError('a')]
+    """
+    seen: list[BaseException] = []
+    one: BaseException | None = error
+    while one is not None and not any(one is other for other in seen):
+        seen.append(one)
+        yield one
+        one = one.__cause__ or (one.__context__ if contexts else None)
 
 
 def nearest(word: str, options: Iterable[str]) -> str:

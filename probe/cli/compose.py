@@ -15,7 +15,7 @@ from yaml import YAMLError
 
 from probe.cli.keys import keys
 from probe.config import CONF, Config, check, group_options, registered
-from probe.errors import UserError, nearest
+from probe.errors import UserError, causes, nearest
 
 # What Hydra itself needs to run something, and which takes a third of the time to compose.
 _HYDRAS_OWN = [
@@ -97,9 +97,9 @@ def typed(composed: DictConfig, schema: type[Config] = Config) -> Config:
 
 
 def _explain(error: Exception, schema: type[Any]) -> str:
-    cause: BaseException = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
+    chain = [*causes(error)]
+    # OmegaConf's errors have causes only where something traces.
+    cause = next((one for one in chain if isinstance(one, OmegaConfBaseException)), chain[-1])
     text = str(cause).strip()
     if "Could not override 'subject'" in str(error):
         return _NO_SUBJECTS

@@ -1,10 +1,11 @@
 """Error messages for a model whose files cannot be loaded."""
 
 import re
-from collections.abc import Iterator
 from http import HTTPStatus
 
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+
+from probe.errors import causes
 
 _OR_LOCAL = "or give a local copy with model.path="
 
@@ -31,7 +32,7 @@ def failure(where: str, revision: str | None, error: BaseException) -> str:
             "transformers), or give model.pickle=true to read pickled ones, tensors only"
         )
     # A file that is neither on the Hub nor in the cache is an HTTP error without a response.
-    answers = (one for one in _causes(error) if isinstance(one, HfHubHTTPError))
+    answers = (one for one in causes(error, contexts=True) if isinstance(one, HfHubHTTPError))
     answer = next((one for one in answers if getattr(one, "response", None) is not None), None)
     status = None if answer is None else answer.response.status_code
     if isinstance(answer, GatedRepoError):
@@ -53,17 +54,12 @@ def failure(where: str, revision: str | None, error: BaseException) -> str:
         return f"the Hub answers {status} for {where}; try again later, {_OR_LOCAL}"
     # transformers reports an interrupted download as a missing file.
     if text.startswith("Can't load"):
-        connections = (one for one in _causes(error) if type(one).__module__.startswith("httpx"))
+        connections = (
+            one for one in causes(error, contexts=True) if type(one).__module__.startswith("httpx")
+        )
         error = next(connections, error)
     reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
     at = f" at {revision}" if revision is not None else ""
     return (
         f"{where}{at} could not be loaded ({reason}); check the name and the network, {_OR_LOCAL}"
     )
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error, its cause, and so on."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

@@ -252,6 +252,16 @@ def test_a_value_that_cannot_work_costs_one_line(words: str, pattern: str) -> No
     expect(refusal(words.split(" ")), pattern)
 
 
+@pytest.mark.parametrize(
+    "word", ["data.perplexity=[1,a]", "data.perplexity=99", "hydra.foo=1", "site=mpl"]
+)
+def test_a_mistake_is_told_in_a_debugger_too(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There OmegaConf's errors have causes, and some are their own."""
+    expected = refusal([word])
+    monkeypatch.setenv("OC_CAUSE", "1")
+    assert refusal([word]) == expected
+
+
 @pytest.mark.parametrize("key", ["model", "data", "tracking", "runtime"])
 def test_a_part_of_the_tree_takes_options_and_keys_only(key: str) -> None:
     expect(refusal([f"{key}.nonsense_of_mine=1"]), rf"choose from {key}\.|did you mean '{key}\.")
