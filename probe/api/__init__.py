@@ -106,6 +106,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """List everything that is offered."""
+    return __all__
+
+
 def __getattr__(name: str) -> Any:
     """Import what is offered but not here yet, because it needs torch."""
     if name not in __all__:

@@ -244,5 +244,6 @@ def test_compose_refuses_a_sweep() -> None:
 
 def test_every_name_that_is_offered_is_there_and_no_other() -> None:
     assert all(hasattr(api, name) for name in api.__all__)
+    assert dir(api) == sorted(api.__all__)
     with pytest.raises(AttributeError, match="no attribute 'factors_of_one'"):
         _ = api.factors_of_one  # type: ignore[attr-defined]
