@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from probe.config import Scheme, Weight
@@ -66,17 +67,17 @@ def correlate(
     _check_choices(scheme, weight, std)
     sums: list[Sums] = []
     finite, tokens = [], []
-    for number, (activations, keep) in enumerate(_read(examples, mask)):
+    for number, (activations, keep, n_tokens) in enumerate(_read(examples, mask)):
         if not sums:
             # MPS has no float64.
             device = torch.device("cpu") if activations.device.type == "mps" else activations.device
             sums = [make_sums(scheme, std, activations.shape[1], 1, device) for _ in range(3)]
-        tokens.append(int(keep.sum()))
-        amount = torch.tensor([tokens[-1] if weight == "token" else 1], dtype=torch.float64)
+        tokens.append(n_tokens)
+        amount = torch.tensor([n_tokens if weight == "token" else 1], dtype=torch.float64)
         finite.append(sums[number % 2].update(activations[None], keep[None], amount))
     if not sums:
         raise UserError("there are no examples to correlate; give one or more")
-    spoiled = (~torch.cat(finite)).nonzero().flatten().tolist()
+    spoiled = (~torch.cat([one.cpu() for one in finite])).nonzero().flatten().tolist()
     if spoiled:
         raise UserError(f"example {spoiled[0]} has an activation that is not finite; leave it out")
     *halves, whole = sums
@@ -109,8 +110,8 @@ def _check_choices(scheme: str, weight: str, std: bool) -> None:
         raise UserError("std=True needs a mean over examples: scheme='mean' or 'fisher'")
 
 
-def _read(examples: Any, mask: Any) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the activations (n_tokens, n_neurons) of each example, and which tokens count."""
+def _read(examples: Any, mask: Any) -> Iterator[tuple[Tensor, Tensor, int]]:
+    """Yield each example's activations (n_tokens, n_neurons), which tokens count, how many."""
     masks: Iterable[Any] = repeat(None)
     if mask is not None:
         masks = torch.as_tensor(mask).bool()
@@ -122,16 +123,20 @@ def _read(examples: Any, mask: Any) -> Iterator[tuple[Tensor, Tensor]]:
             )
     n_neurons = None
     for number, (example, counts) in enumerate(zip(examples, masks, strict=False)):
-        activations = torch.as_tensor(example) if isinstance(example, np.ndarray) else example
-        if not isinstance(activations, Tensor) or activations.ndim != 2:
+        if (
+            not isinstance(example, np.ndarray | Tensor)
+            or example.ndim != 2
+            or not example.shape[1]
+        ):
             raise UserError(
                 f"example {number} is {_said(example)}, not an array (n_tokens, n_neurons); give "
                 "a list of such arrays, or one array (n_examples, n_tokens, n_neurons)"
             )
-        if not activations.is_floating_point():
+        activations = _tensor(example)
+        if activations is None:
             raise UserError(
-                f"example {number} has values of type {activations.dtype}, not of a floating "
-                "type; give activations, not token ids"
+                f"example {number} has values of type {example.dtype}, not of a floating type of "
+                "at most 64 bits; give activations, not token ids"
             )
         n_neurons = n_neurons or activations.shape[1]
         if activations.shape[1] != n_neurons:
@@ -145,7 +150,17 @@ def _read(examples: Any, mask: Any) -> Iterator[tuple[Tensor, Tensor]]:
                 f"example {number} has {plural(n_tokens, 'token')}, and a correlation needs two; "
                 "leave it out"
             )
-        yield activations.detach(), keep.to(activations.device)
+        yield activations, keep.to(activations.device), n_tokens
+
+
+def _tensor(example: NDArray[Any] | Tensor) -> Tensor | None:
+    """Return the values without their gradient; None if they are not of a floating type."""
+    if isinstance(example, Tensor):
+        return example.detach() if example.is_floating_point() else None
+    if example.dtype.kind != "f" or example.itemsize > np.float64().itemsize:
+        return None
+    # A copy, as torch takes no array that is read-only, reversed or of another byte order.
+    return torch.from_numpy(np.array(example, example.dtype.newbyteorder("="), order="C"))
 
 
 def _said(example: Any) -> str:

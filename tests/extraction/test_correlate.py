@@ -58,9 +58,23 @@ def test_the_mean_is_that_of_numpys_correlations() -> None:
         lambda x: torch.tensor(x, dtype=torch.bfloat16),
         lambda x: torch.tensor(x, dtype=torch.float32, requires_grad=True),
         lambda x: torch.tensor(x.T).T,
+        lambda x: x[::-1],
+        lambda x: x.astype(">f8"),
+        lambda x: np.frombuffer(x.tobytes()).reshape(x.shape),
     ],
-    ids=["float32", "float16", "float64 tensor", "bfloat16 tensor", "gradient", "transposed"],
+    ids=[
+        "float32",
+        "float16",
+        "float64 tensor",
+        "bfloat16 tensor",
+        "gradient",
+        "transposed",
+        "reversed",
+        "big-endian",
+        "read-only",
+    ],
 )
+@pytest.mark.filterwarnings("error")
 def test_any_floating_type_is_taken_for_what_it_holds(make: Any) -> None:
     examples = [make(x) for x in series()]
     held = [
@@ -131,7 +145,10 @@ ROWS = np.zeros((3, 2))
         ([], {}, "there are no examples to correlate; give one or more"),
         (["text"], {}, r"example 0 is a str, not an array \(n_tokens, n_neurons\); give a list"),
         (ROWS, {}, r"example 0 is of shape \(2,\), not an array"),
-        ([ROWS.astype(int)], {}, "example 0 has values of type torch.int64, not of a floating"),
+        ([ROWS.astype(int)], {}, "example 0 has values of type int64, not of a floating"),
+        ([ROWS.astype(str)], {}, "example 0 has values of type <U32, not of a floating type"),
+        ([torch.zeros(3, 2, dtype=torch.int32)], {}, "values of type torch.int32, not of a"),
+        ([ROWS[:, :0]], {}, r"example 0 is of shape \(3, 0\), not an array"),
         ([np.eye(3, 2), np.eye(3)], {}, "example 1 has 3 neurons, but the first has 2; give"),
         ([np.eye(3, 2), np.eye(1, 2)], {}, "example 1 has 1 token, and a correlation needs two"),
         ([np.eye(3, 2), ROWS + np.nan], {}, "example 1 has an activation that is not finite"),

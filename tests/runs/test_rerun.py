@@ -111,6 +111,10 @@ def test_a_repetition_has_the_same_bytes_beside_the_run(done: tuple[Path, str, P
     assert "changed:" not in said
 
 
+# In this process figures are one pixel.
+@pytest.mark.parametrize(
+    "done", [pytest.param(in_three_processes, marks=pytest.mark.processes)], indirect=True
+)
 def test_figures_have_the_same_bytes_too(done: tuple[Path, str, Path]) -> None:
     run = done[0]
     repetition = run.parents[2] / ".rerun" / run.relative_to(run.parents[2])
