@@ -1,5 +1,7 @@
 """How many ranks a run has, who starts them, and who leads."""
 
+import signal
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 
 import pytest
@@ -63,3 +65,27 @@ def test_rank_0_of_an_outer_launch_leads_and_ends_it(
     assert external.follows() is follows
     external.release()
     assert sent == ([b""] if size == 2 and not follows else [])
+
+
+def test_a_gpu_that_is_not_there_is_refused_with_those_that_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    assert distributed.find_device("cuda:2") == torch.device("cuda:2")
+    with pytest.raises(UserError, match=r"which has cuda:0 to cuda:2$"):
+        distributed.find_device("cuda:3")
+
+
+def test_ranks_start_deaf_to_ctrl_c_which_their_driver_hears_again() -> None:
+    launch = import_module("probe.distributed.launch")
+
+    def handler() -> object:
+        with launch._not_interrupted():
+            return signal.getsignal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    assert handler() == signal.SIG_IGN
+    assert signal.getsignal(signal.SIGINT) is before
+    with ThreadPoolExecutor(1) as pool:  # where no handler can be set
+        assert pool.submit(handler).result() is before
