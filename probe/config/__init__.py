@@ -22,6 +22,7 @@ from probe.config.run_name import (
     layer_numbers,
     layers_name,
     model_name,
+    old_study_folder,
     run_folder,
     study_folder,
 )
@@ -36,6 +37,7 @@ from probe.config.schema import (
     ModelConfig,
     NullConfig,
     RuntimeConfig,
+    StudyConfig,
     SubjectConfig,
     TrackingConfig,
     key,

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 from unicodedata import category
@@ -75,21 +75,44 @@ def computed(config: Config) -> dict[str, Any]:
     }
 
 
-def study_folder(config: Config, name: str) -> Path:
-    """Return `<output>/<study>/<8 hex>`; the hash includes the study's own settings."""
-    return Path(config.output) / name / _hash(computed(config) | {"study": asdict(config)["study"]})
+def study_folder(config: Config, name: str, idle: Collection[str] = ()) -> Path:
+    """Return `<output>/<study>/<model>/<data>[-<subject>]-<8 hex>`.
+
+    The hash includes the study's own settings. What the study does not read (`idle`) is not named.
+    """
+    parts = [] if "model" in idle else [model_name(config.model)]
+    of_data = [] if "data" in idle else [_texts_name(config)]
+    leaf = "-".join([*(of_data or parts[-1:]), _study_hash(config)])
+    return Path(config.output, name, *(parts if of_data else parts[:-1]), leaf)
+
+
+def old_study_folder(config: Config, name: str) -> Path:
+    """Return `<output>/<study>/<8 hex>`, where studies were before they were named as runs are."""
+    return Path(config.output) / name / _study_hash(config)
+
+
+def _study_hash(config: Config) -> str:
+    settings = getattr(config, "study", None)
+    own: Any = asdict(config).get("study")
+    if is_dataclass(settings):
+        own = {one.metadata.get("was") or one.name: own[one.name] for one in fields(settings)}
+    return _hash(computed(config) | {"study": own})
 
 
 def run_folder(config: Config) -> Path:
     """Return `<output>/<model>/<data>[-<subject>]/<layers>-<average>[-random]-<8 hex>`."""
-    data = data_name(config.data)
-    if config.subject is not None and config.subject.name != "all":
-        data += f"-{config.subject.name}"
     leaf = [layers_name(config), average_name(config.average)]
     if config.init.kind is InitKind.random:
         leaf.append("random")
     leaf.append(_hash(computed(config)))
-    return Path(config.output) / model_name(config.model) / data / "-".join(leaf)
+    return Path(config.output) / model_name(config.model) / _texts_name(config) / "-".join(leaf)
+
+
+def _texts_name(config: Config) -> str:
+    data = data_name(config.data)
+    if config.subject is not None and config.subject.name != "all":
+        data += f"-{config.subject.name}"
+    return data
 
 
 def model_name(model: ModelConfig) -> str:

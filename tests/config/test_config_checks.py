@@ -231,7 +231,6 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         )
         for name, value, least in [
             ("runtime.checkpoint_minutes", -0.5, 0),
-            ("runtime.checkpoint_minutes", float("nan"), 0),
             ("data.max_words", 0, 1),
             ("data.min_tokens", 1, 2),
             ("data.window", 1, 2),
@@ -248,6 +247,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
             ("measures.seed", -1, 0),
             ("runtime.token_budget", 0, 1),
         ]
+    ),
+    (
+        {"runtime.checkpoint_minutes": float("nan")},
+        r"runtime\.checkpoint_minutes=nan is not a number; give 0 or more",
     ),
 ]
 PASSED: list[dict[str, Any]] = [
@@ -327,7 +330,7 @@ def test_no_message_of_the_checks_is_left_untested() -> None:
         nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         found[file.name] = sum(isinstance(node, ast.Yield) for node in nodes)
     # Those of the other files are in tests/entry/test_bad_input.py.
-    assert found == {"checks.py": 32, "value_checks.py": 6, "run_name.py": 1}
+    assert found == {"checks.py": 33, "value_checks.py": 4, "run_name.py": 1}
 
 
 @pytest.mark.parametrize(("index", "numbers"), [(12, [12]), ([3, 7], [3, 7]), ([5], [5])])
