@@ -4,8 +4,11 @@ import textwrap
 from dataclasses import MISSING
 from typing import Any
 
+from probe.cli.arguments import read_arguments
+from probe.cli.compose import compose_config
+from probe.cli.frame import Frame
 from probe.cli.keys import keys
-from probe.config import group_options
+from probe.config import group_options, leaves, to_plain
 
 _EXAMPLES = """\
 {program}  [group=option] [key=value] ...
@@ -39,21 +42,46 @@ Flags
 """
 
 
-def help_page(schema: type[Any], program: str, about: str | None = None) -> str:
-    """Write the help page: description, flags, the options of every group, every key."""
-    about = _EXAMPLES if about is None else "{program}  [group=option] [key=value] ...\n\n" + about
-    lines = [about.format(program=program), _FLAGS, "Groups and their options"]
-    for group, options in group_options().items():
+def help_page(
+    schema: type[Any], program: str, about: str | None = None, frame: Frame | None = None
+) -> str:
+    """Write the help page: description, flags, the options of every group, every key.
+
+    What a frame does not read is left out; its defaults stand in the place of the program's.
+    """
+    frame = frame or Frame()
+    usage = "{program}  [group=option] [key=value] ...\n\n"
+    lines = [(_EXAMPLES if about is None else usage + about).format(program=program), _FLAGS]
+    options_of = {group: each for group, each in group_options().items() if frame.reads(group)}
+    lines += ["Groups and their options"] if options_of else []
+    for group, options in options_of.items():
         if group == "layers":
             options = [*options, "or numbers: layers=12, layers=[3,7]"]
-        lines += _wrap(f"  {group:<12}", " ".join(options))
-    lines += ["", "Keys and their defaults, which an option may replace"]
-    listed = list(keys(schema))
+        default = next((word for word in frame.defaults if word.startswith(f"{group}=")), "")
+        lines += _wrap(
+            f"  {group:<12}", " ".join(options) + (f" (here: {default})" * bool(default))
+        )
+    lines += [""] if options_of else []
+    lines += ["Keys and their defaults, which an option may replace"]
+    listed = [key for key in keys(schema) if frame.reads(key.name)]
+    replaced = _defaults(schema, frame)
     width = max(len(key.name) for key in listed) + 1
     for key in listed:
         choices = f" [{', '.join(key.choices)}]" if key.choices else ""
-        lines += _wrap(f"  {key.name:<{width}}", key.doc + choices + _default(key.default))
+        default = _default(replaced.get(key.name, key.default))
+        lines += _wrap(f"  {key.name:<{width}}", key.doc + choices + default)
     return "\n".join(lines)
+
+
+def _defaults(schema: type[Any], frame: Frame) -> dict[str, Any]:
+    """Return the values that a frame's own defaults change, by key."""
+    if not frame.defaults:
+        return {}
+    usual, own = (
+        dict(leaves(to_plain(compose_config(read_arguments(words, schema).jobs[0], schema))))
+        for words in ([], frame.defaults)
+    )
+    return {name: value for name, value in own.items() if value != usual.get(name)}
 
 
 def _default(value: Any) -> str:

@@ -58,7 +58,8 @@ class Bounds:
 
 def declared_mistakes(config: Any, prefix: str = "") -> Iterator[str]:
     """Find values that are not what is declared with their keys, in a tree of dataclasses."""
-    for name, kind, declared in _declared(type(config)):
+    schema: Any = type(config)
+    for name, kind, declared in _declared(schema):
         value = getattr(config, name)
         if is_dataclass(value):
             yield from declared_mistakes(value, f"{prefix}{name}.")

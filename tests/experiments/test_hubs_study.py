@@ -72,7 +72,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def series() -> list[NDArray[np.float64]]:
-    found = sorted(api.iterate_activations(*WORDS), key=lambda example: example.example)
+    found = sorted(api.iterate(*WORDS), key=lambda example: example.example)
     return [example.layers[LAYER].double().numpy() for example in found]
 
 

@@ -188,7 +188,7 @@ def test_an_activation_that_is_not_finite_is_named(words: list[str], tmp_path: P
         api.write_factors(api.compose(*broken, f"model.path={folder}"), tmp_path / "store")
     assert not list(tmp_path.glob("store/*"))
     with pytest.raises(UserError, match=r"^example \d .*has an activation .*not finite in layer 2"):
-        list(api.iterate_activations(*broken, f"model.path={folder}"))
+        list(api.iterate(*broken, f"model.path={folder}"))
 
 
 @st.composite
