@@ -61,13 +61,13 @@ def run(config: GraphProbeConfig, folder: Path) -> dict[str, Any]:
             logger.info("fitted %s", name)
         return load(file)
 
-    scorer, every = Scorer(groups, targets, parts, settings.bootstrap), range(settings.seeds)
+    scorer, every = Scorer(groups, targets, parts, settings.repetitions), range(settings.seeds)
     plain = fitted("texts", lambda: [*plain_inputs(examples), *embedding_inputs(embedded)], every)
     scores: list[Score] = scorer.scores(None, plain)
     for layer in layers:
         fits = dict(fitted(f"layer_{layer}", lambda: _of_layer(config, layer), every))  # noqa: B023
-        for init in range(min(settings.random_inits, settings.seeds)):
-            name, turns = f"layer_{layer}_random_{init}", every[init :: settings.random_inits]
+        for init in range(min(settings.inits, settings.seeds)):
+            name, turns = f"layer_{layer}_random_{init}", every[init :: settings.inits]
             fits |= fitted(name, lambda: _of_random(config, layer, init), turns)  # noqa: B023
         scores += scorer.scores(layer, fits)
     report.write(config, folder, scores, len(groups), len(set(groups)))

@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from experiments.documents import Documents
-from experiments.graph_probe.settings import GraphProbeConfig, layer_words
+from experiments.graph_probe.settings import GraphProbeConfig
 from probe.api import (
     Config,
     Document,
     ExampleActivations,
     Factor,
-    UserError,
     iterate,
     overlay,
 )  # fmt: skip
@@ -69,20 +68,8 @@ def layer_numbers(config: GraphProbeConfig) -> list[int]:
     UserError
         If the model lacks one.
     """
-    selection = layer_words(config.study.layers)
-    [first] = islice(iterate(overlay(config, ["layers=each"])), 1)
-    available = sorted(first.layers)
-    if selection == "each":
-        return available
-    if selection == "middle":
-        return [len(available) // 2]
-    assert isinstance(selection, list)
-    for layer in selection:
-        if layer not in available:
-            raise UserError(
-                f"study.layers={layer} is not in the model, whose layers are 0 to {available[-1]}"
-            )
-    return sorted(selection)
+    [first] = islice(iterate(config), 1)
+    return sorted(first.layers)
 
 
 def of_layer(config: Config, layer: int) -> Config:

@@ -77,7 +77,7 @@ def answers_of(config: Config, documents: Mapping[str, Document], names: Sequenc
     return Answers(
         truth=np.array([document.labels["correct"] for document in chosen], dtype=bool),
         questions=[document.group or document.name for document in chosen],
-        tokens=tokenize(config, alone),
+        tokens=tokenize(config, texts=alone),
     )
 
 

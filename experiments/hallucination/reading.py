@@ -2,15 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from probe.api import Config, ExampleActivations, Factor, iterate, overlay
-
-Settings = TypeVar("Settings", bound=Config)
+from probe.api import Config, ExampleActivations, Factor, iterate
 
 
 @dataclass(frozen=True)
@@ -65,13 +62,6 @@ def read(config: Config) -> Reading:
         lengths=[len(example.tokens) for example, _ in examples],
         layers=layers,
     )
-
-
-def one_by_one(config: Settings) -> Settings:
-    """Replace the mean over all layers by the middle layer."""
-    if config.layers.selection.value != "all":
-        return config
-    return overlay(config, ["layers=middle"])
 
 
 _Parts = dict[int, tuple[Tensor, NDArray[np.float64], NDArray[np.float64]]]

@@ -15,7 +15,7 @@ from experiments.hallucination.findings import (
     couple_source,
     probe_source,
 )
-from experiments.hallucination.reading import one_by_one, read
+from experiments.hallucination.reading import read
 from experiments.hallucination.settings import Hallucination, HallucinationConfig, check
 from experiments.hallucination.sources import TOPOLOGY, sources
 from experiments.statistics import paired_difference
@@ -34,11 +34,11 @@ def report(config: HallucinationConfig, folder: Path) -> dict[str, Any]:
     """
     check(config)
     documents = answer_documents(config)
-    config, settings = one_by_one(config), config.study
+    settings = config.study
     reading = read(config)
     answers = answers_of(config, documents, reading.names)
     facts = _facts(answers, len(documents))
-    parts = split(answers, settings.fractions, settings.seed)
+    parts = split(answers, settings.split, settings.seed)
     shuffled = answers.shuffled(settings.permutations, settings.seed)
     probes: list[ProbeResult] = []
     couplings: list[Quantity] = []

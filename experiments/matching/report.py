@@ -35,11 +35,11 @@ def report(config: MatchingConfig, folder: Path) -> dict[str, Any]:
     other = read("second model", second, texts, list(one.series))
     numbers = list(other.series)
     groups = [texts[number].group for number in numbers]
-    parts = split_by_group(groups, config.study.fractions, config.study.seed)
+    parts = split_by_group(groups, config.study.split, config.study.seed)
     if min(map(len, parts)) < _FEWEST:
         raise UserError(
             f"{len(numbers)} texts that both models can read, of {len(set(groups))} documents, "
-            f"leave a part of study.fractions={config.study.fractions} with fewer than {_FEWEST}; "
+            f"leave a part of study.split={config.study.split} with fewer than {_FEWEST}; "
             "give more or shorter texts, e.g. data.max_words=100"
         )
     logger.info("%d texts of %d documents, read by both models", len(numbers), len(set(groups)))

@@ -4,11 +4,11 @@ import textwrap
 from dataclasses import MISSING
 from typing import Any
 
-from probe.cli.arguments import read_arguments
-from probe.cli.compose import compose_config
+from omegaconf import OmegaConf
+
 from probe.cli.frame import Frame
 from probe.cli.keys import keys
-from probe.config import group_options, leaves, to_plain
+from probe.config import CONF, group_options, leaves
 
 _EXAMPLES = """\
 {program}  [group=option] [key=value] ...
@@ -64,7 +64,7 @@ def help_page(
     lines += [""] if options_of else []
     lines += ["Keys and their defaults, which an option may replace"]
     listed = [key for key in keys(schema) if frame.reads(key.name)]
-    replaced = _defaults(schema, frame)
+    replaced = _defaults(frame)
     width = max(len(key.name) for key in listed) + 1
     for key in listed:
         choices = f" [{', '.join(key.choices)}]" if key.choices else ""
@@ -73,15 +73,19 @@ def help_page(
     return "\n".join(lines)
 
 
-def _defaults(schema: type[Any], frame: Frame) -> dict[str, Any]:
-    """Return the values that a frame's own defaults change, by key."""
-    if not frame.defaults:
-        return {}
-    usual, own = (
-        dict(leaves(to_plain(compose_config(read_arguments(words, schema).jobs[0], schema))))
-        for words in ([], frame.defaults)
-    )
-    return {name: value for name, value in own.items() if value != usual.get(name)}
+def _defaults(frame: Frame) -> dict[str, Any]:
+    """Return the values that a frame's own defaults give, by key; nothing is composed."""
+    values: dict[str, Any] = {}
+    for word in frame.defaults:
+        name, _, value = word.partition("=")
+        option = CONF / name / f"{value}.yaml"
+        if option.is_file():
+            content: Any = OmegaConf.to_container(OmegaConf.load(option))
+            everywhere = "@package _global_" in option.read_text(encoding="utf-8")
+            values |= leaves(content if everywhere else {name: content})
+        else:
+            values[name] = value
+    return values
 
 
 def _default(value: Any) -> str:
