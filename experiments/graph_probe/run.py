@@ -70,10 +70,10 @@ def run(config: GraphProbeConfig, folder: Path) -> dict[str, Any]:
             name, turns = f"layer_{layer}_random_{init}", every[init :: settings.inits]
             fits |= fitted(name, lambda: _of_random(config, layer, init), turns)  # noqa: B023
         scores += scorer.scores(layer, fits)
-    report.write(config, folder, scores, len(groups), len(set(groups)))
+    headline = report.write(config, folder, scores, len(groups), len(set(groups)))
     return {
         "examples": len(groups), "documents": len(set(groups)), "layers": layers,
-        "optimistic": settings.protocol == "paper",
+        "optimistic": settings.protocol == "paper", "headline": {"gain": headline},
     }  # fmt: skip
 
 

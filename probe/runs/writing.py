@@ -42,7 +42,7 @@ class Results:
         for name, figure in figures.items():
             self.figure(name, figure)
 
-    def results(self, content: Mapping[str, Any]) -> None:
+    def save(self, content: Mapping[str, Any]) -> None:
         """Write numbers, words and lists to `results.json`."""
         with atomic_write(self.folder / "results.json") as unfinished:
             unfinished.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

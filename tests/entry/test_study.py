@@ -298,8 +298,9 @@ class Command:
         self._place, self._patch, self._how = place, monkeypatch, how
 
     def __call__(self, *words: str, **how: Any) -> int:
-        usual = [f"output={self._place}", "tracking=none"]
-        self._patch.setattr(sys, "argv", ["steps", *words, *(usual if words != ("-h",) else [])])
+        again = words[0].startswith("--rerun") if words else False
+        usual = [] if again else [f"output={self._place}", "tracking=none"]
+        self._patch.setattr(sys, "argv", ["steps", *words, *usual])
         with pytest.raises(SystemExit) as ended:
             study("steps", StepsConfig, TASK, look=LOOK, **(self._how | how))
         return int(ended.value.code or 0)
@@ -388,26 +389,26 @@ def test_an_interruption_says_what_the_same_command_does(
 
 
 def test_a_repetition_compares_the_tables(
-    command: Command, task: Task, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    command: Command, task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    caplog.set_level(logging.INFO, logger="probe")
     assert command("study.steps=2") == 0
     [(folder, _)] = task.looks
     task.taken = []
     assert command(f"--rerun={folder}") == 0
     again = task.looks[-1][0]
     assert again == tmp_path / "out" / ".rerun" / "steps" / "tiny" / folder.name
-    assert caplog.messages[-1] == "tables identical to the byte: 1 of 1"
+    assert capsys.readouterr().err.endswith("tables identical to the byte: 1 of 1\n")
     assert command("--rerun", str(folder)) == 1, "more steps have been taken"
-    assert caplog.messages[-1] == ("the largest difference is 0.133 in steps.csv, more than 1e-06")
+    said = "the largest difference is 0.133 in steps.csv, more than 1e-06\n"
+    assert capsys.readouterr().err.endswith(said)
     (folder / "steps.csv").write_text("step,share\nfirst,0.333\n")
     assert command("--rerun", str(folder)) == 1
-    assert caplog.messages[-1] == "steps.csv has other rows, columns or words"
+    assert capsys.readouterr().err.endswith("steps.csv has other rows, columns or words\n")
+    assert command("--rerun", str(folder), "study.steps=0", "average=mean") == 1
+    assert "average has no effect here" in capsys.readouterr().err
 
 
-def test_a_study_is_repeated_by_its_own_command(
-    run: Run, command: Command, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_study_is_repeated_by_its_own_command(run: Run) -> None:
     folder = run()
     with pytest.raises(UserError) as refused:
         rerun_config(folder, [])
@@ -415,8 +416,6 @@ def test_a_study_is_repeated_by_its_own_command(
         f"{folder} was made by python -m steps_study; repeat it with "
         f"python -m steps_study --rerun {folder}"
     )
-    assert command("--rerun", str(folder), "average=mean") == 1
-    assert "average has no effect here" in capsys.readouterr().err
 
 
 def test_a_finished_study_is_intact_until_a_file_changes(run: Run) -> None:
@@ -438,14 +437,14 @@ def test_a_finished_study_becomes_a_page(run: Run) -> None:
     assert re.search(r"headline\.taken</th><td class=\"value\">3</td>", page)
 
 
+@pytest.mark.usefixtures("task")
 def test_a_sweep_of_studies_ends_in_a_table_of_headlines(
-    command: Command, task: Task, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    caplog.set_level(logging.INFO, logger="probe")
     assert command("-m", "study.steps=1,2") == 0
     [summary] = (tmp_path / "out" / ".sweeps").glob("*/summary.csv")
     rows = [line.split(",") for line in summary.read_text().splitlines()]
     assert rows[0] == ["study.steps", "run", "taken"]
     assert [(row[0], row[2]) for row in rows[1:]] == [("1", "1"), ("2", "3")]
-    assert "study.steps  taken" in caplog.messages
+    assert "study.steps  taken\n" in capsys.readouterr().err
     assert "<caption>summary</caption>" in write_report(summary.parent).read_text()
