@@ -4,7 +4,6 @@ Examples of one group (one document, or the answers to one question) are not ind
 are split and resampled as a whole.
 """
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from math import isclose
 
@@ -13,10 +12,6 @@ from numpy.typing import NDArray
 
 from probe.api import UserError, plural
 
-logger = logging.getLogger(__name__)
-
-# Intervals over fewer groups are marked: a bootstrap of so few is too narrow.
-FEW = 20
 # Called with indices of examples, in which an example may occur several times.
 Statistic = Callable[[NDArray[np.int64]], float]
 
@@ -178,33 +173,6 @@ def paired_difference(
 
     low, high = bootstrap(difference, groups, seed, repetitions, level)
     return difference(np.arange(len(groups))), low, high
-
-
-def with_interval(
-    value: float | None, low: float | None, high: float | None, groups: int, *, form: str = ".3f"
-) -> str:
-    """Write a number with its interval and the groups that were resampled, marked if few.
-
-    Examples
-    --------
-    >>> with_interval(0.7, 0.612, 0.781, 34), with_interval(0.1, -0.2, 0.3, 7, form="+.2f")
-    ('0.700 [0.612, 0.781] n=34', '+0.10 [-0.20, +0.30] n=7!')
-    >>> with_interval(None, None, None, 7)
-    '-'
-    """
-    if value is None or low is None or high is None:
-        return "-"
-    mark = "!" if groups < FEW else ""
-    return f"{value:{form}} [{low:{form}}, {high:{form}}] n={groups}{mark}"
-
-
-def warn_few(groups: int, what: str = "document") -> None:
-    """Say in the log what the mark at intervals means, where they have it."""
-    if groups < FEW:
-        logger.warning(
-            "intervals marked ! are over %s only, and too narrow: under %d the bootstrap "
-            "understates how much another sample would differ", plural(groups, what), FEW,
-        )  # fmt: skip
 
 
 def permutation_p(observed: float, null: Sequence[float]) -> float:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from experiments.graph_probe.figures import by_density, by_input, by_layer
 from experiments.graph_probe.scores import Score, gains, row
 from experiments.graph_probe.settings import GraphProbeConfig
-from experiments.statistics import warn_few, with_interval
+from experiments.intervals import warn_few, with_interval
 from probe.api import Results, show
 
 logger = logging.getLogger(__name__)

@@ -18,7 +18,8 @@ from experiments.hallucination.findings import (
 from experiments.hallucination.reading import read
 from experiments.hallucination.settings import Hallucination, HallucinationConfig, check
 from experiments.hallucination.sources import TOPOLOGY, sources
-from experiments.statistics import paired_difference, warn_few, with_interval
+from experiments.intervals import warn_few, with_interval
+from experiments.statistics import paired_difference
 from probe.api import Results, UserError, show
 
 logger = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from experiments.hubs.frequency import frequency, frequency_rows, layer_frequenc
 from experiments.hubs.overlap import Item, first_token_rows, items, items_of_run, overlap_rows
 from experiments.hubs.reading import Reading, read
 from experiments.hubs.settings import HubsConfig, check
-from experiments.statistics import warn_few, with_interval
+from experiments.intervals import warn_few, with_interval
 from probe.api import Config, Results, UserError, data_name, model_name, show
 from probe.api.parts import Relabelling
 

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from experiments.intervals import warn_few, with_interval
 from experiments.matching.averages import compare_averages
 from experiments.matching.figures import figure
 from experiments.matching.pairs import Models, match_pairs
 from experiments.matching.settings import MatchingConfig, both, check
 from experiments.matching.texts import everything, load_texts, read
-from experiments.statistics import split_by_group, warn_few, with_interval
+from experiments.statistics import split_by_group
 from probe.api import Results, UserError, show
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.statistics import bootstrap, paired_difference, warn_few, with_interval
+from experiments.intervals import warn_few, with_interval
+from experiments.statistics import bootstrap, paired_difference
 from experiments.subjects.classification import Guesses, guess, majority
 from experiments.subjects.covariances import covariances, mean_strengths
 from experiments.subjects.figures import accuracy_bars, similarity_map, sweep_curves

@@ -79,7 +79,8 @@ def train(config: TrainTinyConfig, folder: Path) -> dict[str, Any]:
     report["stored_bits_per_byte"] = measure(stored)
     write_card(settings, report, folder / "model" / "README.md")
     logger.info("done: %s", report)
-    return report
+    names = ("untrained_bits_per_byte", "trained_bits_per_byte", "stored_bits_per_byte")
+    return report | {"headline": {name: report[name] for name in names}}
 
 
 def _sizes(corpus: Corpus, tokens: int, held_out: int, parameters: int) -> dict[str, Any]:

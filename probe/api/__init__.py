@@ -16,7 +16,6 @@ from probe.api.given import configured, words_of
 from probe.api.per_text import ExampleActivations, documents, iterate, perplexities, tokenize
 from probe.cli import overlay
 from probe.config import (
-    JOINT,
     Config,
     InitConfig,
     ModelConfig,
@@ -31,14 +30,14 @@ from probe.data.document import Document
 from probe.entry.study import study
 from probe.errors import UserError
 from probe.examples.partition import View
-from probe.measures import Measures, edges, gini, measure, strengths
+from probe.measures import Measures, measure
 from probe.runs.facts import Facts
 from probe.runs.load import load_topologies, load_topology
 from probe.runs.manifest import read_manifest
 from probe.runs.writing import Results, show
 from probe.system.files import atomic_write
 from probe.system.logs import plural
-from probe.system.tables import aligned, write_csv
+from probe.system.tables import aligned
 from probe.topology import Topology
 from probe.topology.sparsify import sparsify
 
@@ -57,7 +56,6 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "JOINT",
     "Config",
     "Dense",
     "Document",
@@ -83,11 +81,9 @@ __all__ = [
     "correlate",
     "data_name",
     "documents",
-    "edges",
     "extract",
     "extract_views",
     "fingerprints",
-    "gini",
     "iterate",
     "key",
     "load_topologies",
@@ -103,10 +99,8 @@ __all__ = [
     "run",
     "show",
     "sparsify",
-    "strengths",
     "study",
     "tokenize",
-    "write_csv",
     "write_factors",
 ]
 

@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
 
 import experiments.published_topologies.passes as passes_module
-import experiments.published_topologies.settings as settings_module
 import experiments.published_topologies.tree as tree_module
 from experiments.published_topologies.passes import Pass, passes
 from experiments.published_topologies.reference import compare, infer_scheme
@@ -149,8 +148,7 @@ def _process() -> Iterator[None]:
     root, handler = logging.getLogger(), signal.getsignal(signal.SIGTERM)
     handlers, level = list(root.handlers), root.level
     with pytest.MonkeyPatch.context() as patch:
-        for module in (passes_module, settings_module):
-            patch.setattr(module, "compose", composed)
+        patch.setattr(passes_module, "compose", composed)
         yield
     signal.signal(signal.SIGTERM, handler)
     root.handlers[:] = handlers
@@ -435,7 +433,7 @@ def test_a_record_is_gone_before_its_files_are_replaced(
     record.parent.mkdir(parents=True)
     record.write_text(json.dumps({"files": {}, "fingerprints": {}}))
 
-    def lose(*_: object) -> None:
+    def lose(*_: object, **__: object) -> None:
         raise SystemExit(143)
 
     monkeypatch.setattr(tree_module, "extract_views", lose)

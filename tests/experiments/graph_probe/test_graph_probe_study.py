@@ -58,9 +58,15 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> GraphProbeConfig:
 @pytest.fixture(scope="module")
 def folder(config: GraphProbeConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("study")
-    assert run(config, place) == {
+    facts = run(config, place)
+    headline = facts.pop("headline")
+    assert facts == {
         "examples": ROWS, "documents": ROWS, "layers": [0, 2], "optimistic": False,
     }  # fmt: skip
+    found = json.loads((place / "results.json").read_text())["headline"]
+    assert headline == {
+        "gain": {f"{one['target']} layer {one['layer']}": one["gain"] for one in found}
+    }
     return place
 
 

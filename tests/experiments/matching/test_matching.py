@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from transformers import AutoModel, AutoTokenizer
 
-import experiments.matching.settings as settings_module
 import experiments.matching.texts as texts_module
 from experiments.gcn import Gcn
 from experiments.matching.assignment import (
@@ -44,8 +43,7 @@ composed_words = cache(compose)
 def _composed_once() -> Iterator[None]:
     """Compose the same words once."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (settings_module, texts_module):
-            patch.setattr(module, "compose", composed_words)
+        patch.setattr(texts_module, "compose", composed_words)
         yield
 
 
