@@ -1,6 +1,6 @@
 """Models: the trunk without its LM head, its blocks, its tokenizer."""
 
-from probe.models.blocks import find_attention, find_blocks, find_mlp_output, text_config
+from probe.models.blocks import find_blocks, text_config
 from probe.models.load import (
     fetch_model,
     load_config,
@@ -10,4 +10,5 @@ from probe.models.load import (
     model_fingerprint,
     weights_bytes,
 )
+from probe.models.sites import HookPoint, find_hook_point
 from probe.models.spread import refuse_disk, settle
