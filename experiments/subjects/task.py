@@ -134,19 +134,18 @@ def _accuracy(
         "p": guesses[what].p,
     }
     controls = [control for control in (EMBEDDING, BAG, CONSTANT) if control != what]
-    row["best_control"] = max(controls, key=lambda control: guesses[control].accuracy)
-    for control, name in [
-        *((one, one.split()[0]) for one in controls),
-        (row["best_control"], "best"),
-    ]:
+    for control in controls:
         more = paired_difference(
             lambda numbers: mean(what, numbers),
             lambda numbers, control=control: mean(control, numbers),  # type: ignore[misc]
             groups, seed, repetitions,
         )  # fmt: skip
-        names = (f"more_than_{name}", f"more_than_{name}_low", f"more_than_{name}_high")
-        row |= dict(zip(names, more, strict=True))
-    return row
+        name = f"more_than_{control.split()[0]}"
+        row |= dict(zip((name, f"{name}_low", f"{name}_high"), more, strict=True))
+    best = max(controls, key=lambda control: guesses[control].accuracy)
+    name = f"more_than_{best.split()[0]}"
+    ours = {f"more_than_best{end}": row[f"{name}{end}"] for end in ("", "_low", "_high")}
+    return row | {"best_control": best} | ours
 
 
 def _matrix_rows(part: str, what: str, names: list[str], alike: Similarity) -> Rows:

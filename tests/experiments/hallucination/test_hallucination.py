@@ -20,10 +20,15 @@ from transformers import AutoModel, AutoTokenizer
 from experiments.hallucination.answers import Answers, answer_documents, split
 from experiments.hallucination.coupling import coupling_index, has_pairs
 from experiments.hallucination.figures import probes_figure
-from experiments.hallucination.findings import couple_source, probe_source, ranking_accuracy
+from experiments.hallucination.findings import (
+    Quantity,
+    couple_source,
+    probe_source,
+    ranking_accuracy,
+)
 from experiments.hallucination.probes import PENALTIES, auc, probe
 from experiments.hallucination.products import products_of_features, products_of_topologies
-from experiments.hallucination.report import report
+from experiments.hallucination.report import _constant, _differences, report
 from experiments.hallucination.settings import Hallucination, HallucinationConfig, check
 from experiments.hallucination.sources import Source
 from experiments.statistics import split_by_group
@@ -254,6 +259,30 @@ def test_the_study_leaves_every_source_with_its_controls(done: tuple[Path, dict[
     assert [line["what"] for line in compared] == [
         "AUC", "accuracy", "share of questions with C > 0",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("auc_of_control", "best"), [(0.7, "length"), (0.3, "constant")])
+def test_the_best_control_is_at_least_a_constant_answer(auc_of_control: float, best: str) -> None:
+    groups = ["a", "a", "b"]
+
+    def entry(source: str, value: float) -> tuple[dict[str, Any], Quantity]:
+        row = {"source": source, "layer": None, "control": source != "topology"}
+        return row, Quantity(lambda _: value, groups, {"value": value})
+
+    entries = [entry("constant", 0.5), entry("topology", 0.8), entry("length", auc_of_control)]
+    [line] = _differences("AUC", entries, Hallucination(repetitions=5))
+    assert line["best_control"] == best
+    assert line["difference"] == pytest.approx(0.8 - max(0.5, auc_of_control))
+    assert line["questions"] == 2
+
+
+def test_a_constant_answer_is_that_of_most_training_answers() -> None:
+    truth = np.array([True, True, False, True, False, False])
+    answers = Answers(truth, list("aabbcc"), [[1]] * 6)
+    found = _constant(answers, [np.array([0, 1, 2]), np.array([3]), np.array([3, 4, 5])])
+    assert found.row["value"] == pytest.approx(1 / 3)
+    assert found.of(np.array([0, 0, 1])) == pytest.approx(2 / 3)
+    assert found.groups == ["b", "c", "c"]
 
 
 def test_a_source_is_in_the_same_row_of_every_panel(done: tuple[Path, dict[str, Any]]) -> None:
