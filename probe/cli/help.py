@@ -37,7 +37,8 @@ Flags
   --cfg job          print the configuration and stop
   --config-dir DIR   add options from a folder of your own, laid out like conf/
   --rerun RUN        repeat the run in the folder RUN, by default under <output>/.rerun, and
-                     compare: exit code 0 if all r agree within 1e-6; with -m, sweep from it
+                     compare: exit code 0 if all r, or all numbers in a study's tables, agree
+                     within 1e-6; with -m, sweep from it
   -h, --help         this page
 """
 

@@ -5,7 +5,6 @@ import filecmp
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +148,7 @@ def compare_studies(study: Path, repetition: Path) -> bool:
     for name in sorted(names):
         difference = _table_difference(study / name, repetition / name)
         if difference is None:
-            logger.info("%s has other rows, columns or words", name)
+            logger.info("%s has other rows or words, or lacks a column", name)
             return False
         largest[name] = difference
     same = sum(_same_bytes(study / name, repetition / name) for name in names)
@@ -169,21 +168,32 @@ def _tables(manifest: Mapping[str, Any]) -> set[str]:
 
 
 def _table_difference(before: Path, now: Path) -> float | None:
-    """Return the largest difference of two tables' numbers; None if anything else differs."""
-    first, second = (
-        [*csv.reader(file.open(newline="", encoding="utf-8"))] for file in (before, now)
-    )
-    if [len(row) for row in first] != [len(row) for row in second]:
-        return None
+    """Return the largest difference of two tables' numbers; None if anything else differs.
+
+    Columns that only the repetition has, of a later version, are told and left out.
+    """
+    first, second = (_columns(file) for file in (before, now))
+    if new := second.keys() - first.keys():
+        logger.info("%s has more columns now: %s", before.name, ", ".join(sorted(new)))
     largest = 0.0
-    for a, b in zip(chain(*first), chain(*second), strict=True):
-        if a != b:
-            try:
-                one, other = float(a), float(b)
-            except ValueError:
-                return None
-            largest = max(largest, abs(one - other) / max(1.0, abs(one)))
+    for name, cells in first.items():
+        if len(second.get(name, [])) != len(cells):
+            return None
+        for a, b in zip(cells, second[name], strict=True):
+            if a != b:
+                try:
+                    one, other = float(a), float(b)
+                except ValueError:
+                    return None
+                difference = abs(one - other) / max(1.0, abs(one))
+                largest = max(largest, difference if difference == difference else float("inf"))
     return largest
+
+
+def _columns(file: Path) -> dict[str, list[str]]:
+    with file.open(newline="", encoding="utf-8") as stream:
+        heads, *rows = csv.reader(stream)
+    return {head: [row[place] for row in rows] for place, head in enumerate(heads)}
 
 
 def _log_agreement(run: Path, repetition: Path, largest: Mapping[str, float]) -> bool:

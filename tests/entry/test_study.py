@@ -401,9 +401,16 @@ def test_a_repetition_compares_the_tables(
     assert command("--rerun", str(folder)) == 1, "more steps have been taken"
     said = "the largest difference is 0.133 in steps.csv, more than 1e-06\n"
     assert capsys.readouterr().err.endswith(said)
+    (folder / "steps.csv").write_text("step\nlast\n")
+    assert command("--rerun", str(folder)) == 0
+    said = capsys.readouterr().err
+    assert "steps.csv has more columns now: share\n" in said
+    assert said.endswith("the largest difference is 0 in steps.csv, within 1e-06\n")
     (folder / "steps.csv").write_text("step,share\nfirst,0.333\n")
     assert command("--rerun", str(folder)) == 1
-    assert capsys.readouterr().err.endswith("steps.csv has other rows, columns or words\n")
+    assert capsys.readouterr().err.endswith(
+        "steps.csv has other rows or words, or lacks a column\n"
+    )
     assert command("--rerun", str(folder), "study.steps=0", "average=mean") == 1
     assert "average has no effect here" in capsys.readouterr().err
 
