@@ -11,4 +11,5 @@ if __name__ == "__main__":
         reads=sources,
         idle=("average", "null", "measures"),
         defaults=["layers=middle"],
+        resumes=True,
     )

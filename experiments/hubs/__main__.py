@@ -14,4 +14,5 @@ if __name__ == "__main__":
             "null": "study.shifts, study.rotations and study.inits are the null models",
             "measures": "study.hubs is the number of hubs",
         },
+        resumes=True,
     )

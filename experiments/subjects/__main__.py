@@ -10,4 +10,5 @@ if __name__ == "__main__":
         "experiments.subjects.task:run",
         reads=sources,
         idle=("average", "null", "measures"),
+        resumes=True,
     )

@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probe.api.given import configured, words_of
-from probe.api.per_text import ExampleActivations, documents, iterate, perplexities, tokenize
+from probe.api.per_text import (
+    ExampleActivations,
+    documents,
+    iterate,
+    perplexities,
+    series,
+    tokenize,
+)
 from probe.cli import overlay
 from probe.config import (
     Config,
@@ -35,6 +42,7 @@ from probe.runs.facts import Facts
 from probe.runs.load import load_topologies, load_topology
 from probe.runs.manifest import read_manifest
 from probe.runs.writing import Results, show
+from probe.series import LayerSeries, SeriesStore, StoredExample, open_series
 from probe.system.files import atomic_write
 from probe.system.logs import plural
 from probe.system.tables import aligned
@@ -43,17 +51,8 @@ from probe.topology.sparsify import sparsify
 
 if TYPE_CHECKING:
     from probe.extraction.correlate import correlate
-    from probe.factors import (
-        Dense,
-        Factor,
-        FactorStore,
-        Graph,
-        Sparse,
-        StoredExample,
-        open_factors,
-        quickest,
-        write_factors,
-    )
+    from probe.series.factor import Factor, UnitSeries
+    from probe.series.graphs import Dense, Graph, Sparse, quickest
 
 __all__ = [
     "Config",
@@ -61,17 +60,19 @@ __all__ = [
     "Document",
     "ExampleActivations",
     "Factor",
-    "FactorStore",
     "Graph",
     "InitConfig",
+    "LayerSeries",
     "Measures",
     "ModelConfig",
     "Results",
+    "SeriesStore",
     "Side",
     "Sparse",
     "StoredExample",
     "StudyConfig",
     "Topology",
+    "UnitSeries",
     "UserError",
     "View",
     "aligned",
@@ -90,18 +91,18 @@ __all__ = [
     "load_topology",
     "measure",
     "model_name",
-    "open_factors",
+    "open_series",
     "overlay",
     "perplexities",
     "plural",
     "quickest",
     "read_manifest",
     "run",
+    "series",
     "show",
     "sparsify",
     "study",
     "tokenize",
-    "write_factors",
 ]
 
 
@@ -114,10 +115,12 @@ def __getattr__(name: str) -> Any:
     """Import what is offered but not here yet, because it needs torch."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from probe import factors
     from probe.extraction.correlate import correlate
+    from probe.series import factor, graphs
 
-    return correlate if name == "correlate" else getattr(factors, name)
+    if name == "correlate":
+        return correlate
+    return getattr(factor if name in ("Factor", "UnitSeries") else graphs, name)
 
 
 def compose(*given: str | Config) -> Config:

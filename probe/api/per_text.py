@@ -5,6 +5,7 @@ Importing this module does not import torch; its functions do when called.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from probe.examples.choose import Examples
     from probe.examples.request import Request
+    from probe.series import SeriesStore
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,32 @@ def _iterate(config: Config) -> Iterator[ExampleActivations]:
                 layers=layers,
             )
         held.clear()
+
+
+def series(
+    *given: str | Config,
+    folder: str | os.PathLike[str] | None = None,
+    dtype: str = "float32",
+    standardised: bool = False,
+) -> SeriesStore:
+    """Read every example on all ranks and keep its activations, or find what was kept before.
+
+    Parameters
+    ----------
+    *given : str or Config
+        Model, texts, `layers` and `site`; `layers=all` is every layer.
+    folder, dtype, standardised
+        See `probe.series.write.series`.
+
+    Raises
+    ------
+    UserError
+        If the model or the texts cannot be loaded, the disk is too small, an activation is not
+        finite, or the folder holds other series.
+    """
+    from probe.series.write import series as write
+
+    return write(configured(given, StudyConfig), folder, dtype, standardised)
 
 
 def planned(config: Config) -> tuple[Request, Examples]:

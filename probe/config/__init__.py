@@ -25,6 +25,7 @@ from probe.config.run_name import (
     model_name,
     old_study_folder,
     run_folder,
+    series_folder,
     study_folder,
 )
 from probe.config.schema import (

@@ -82,10 +82,9 @@ def study_folder(config: Config, name: str, idle: Collection[str] = ()) -> Path:
 
     The hash includes the study's own settings. What the study does not read (`idle`) is not named.
     """
-    parts = [] if "model" in idle else [model_name(config.model)]
-    of_data = [] if "data" in idle else [_texts_name(config)]
-    leaf = "-".join([*(of_data or parts[-1:]), _study_hash(config)])
-    return Path(config.output, name, *(parts if of_data else parts[:-1]), leaf)
+    place = zip(("model", "data"), _subject(config).parts, strict=True)
+    read = [part for group, part in place if group not in idle]
+    return Path(config.output, name, *read[:-1], "-".join([*read[-1:], _study_hash(config)]))
 
 
 def old_study_folder(config: Config, name: str) -> Path:
@@ -101,20 +100,28 @@ def _study_hash(config: Config) -> str:
     return _hash(computed(config) | {"study": own})
 
 
+def series_folder(config: Config, kind: str) -> Path:
+    """Return `<output>/series/<model>/<data>[-<subject>]/<layers>[-random]-<kind>-<8 hex>`."""
+    leaf = [layers_name(config), *_random(config), kind, _hash(computed(config) | {"kind": kind})]
+    return Path(config.output) / "series" / _subject(config) / "-".join(leaf)
+
+
 def run_folder(config: Config) -> Path:
     """Return `<output>/<model>/<data>[-<subject>]/<layers>-<average>[-random]-<8 hex>`."""
-    leaf = [layers_name(config), average_name(config.average)]
-    if config.init.kind is InitKind.random:
-        leaf.append("random")
-    leaf.append(_hash(computed(config)))
-    return Path(config.output) / model_name(config.model) / _texts_name(config) / "-".join(leaf)
+    leaf = [layers_name(config), average_name(config.average), *_random(config)]
+    return Path(config.output) / _subject(config) / "-".join([*leaf, _hash(computed(config))])
 
 
-def _texts_name(config: Config) -> str:
+def _subject(config: Config) -> Path:
+    """Return `<model>/<data>[-<subject>]`."""
     data = data_name(config.data)
     if config.subject is not None and config.subject.name != "all":
         data += f"-{config.subject.name}"
-    return data
+    return Path(model_name(config.model)) / data
+
+
+def _random(config: Config) -> list[str]:
+    return ["random"] if config.init.kind is InitKind.random else []
 
 
 def model_name(model: ModelConfig) -> str:

@@ -24,7 +24,6 @@ from experiments.subjects.reading import (
     Text,
     question_span,
     read,
-    unit_series,
 )
 from experiments.subjects.settings import Subjects, SubjectsConfig, Sweep, check
 from experiments.subjects.similarity import pattern, similarity, subject_parts
@@ -53,7 +52,7 @@ def drawn(n_texts: int, n_tokens: int, n_neurons: int, coupled: int | None, seed
     x = np.random.default_rng(seed).normal(size=(n_texts, n_tokens, n_neurons))
     if coupled is not None:
         x[..., coupled] += 2 * x[..., 0]
-    return torch.stack([unit_series(torch.from_numpy(text)) for text in x])
+    return torch.stack([api.Factor.of(torch.from_numpy(text)).series for text in x])
 
 
 def dense(series: Tensor) -> NDArray[np.float64]:
