@@ -52,7 +52,7 @@ def run(config: GraphProbeConfig, folder: Path) -> dict[str, Any]:
     check(config)
     settings = config.study
     whole, embedded = series(config), series(embeddings(config))
-    layers = whole.layers
+    layers = list(whole.layers)
     examples = texts.read_texts(whole, config)
     groups = examples.groups
     if len(groups) < _FEW_TEXTS:

@@ -340,7 +340,7 @@ def test_an_activation_that_is_not_finite_is_named(
         api.series(api.compose(*broken), folder=tmp_path / "store", standardised=standardised)
     assert not list(tmp_path.glob("store/*"))
     with pytest.raises(UserError, match=r"^example \d .*has an activation .*not finite in layer 2"):
-        list(api.iterate_activations(*broken))
+        list(api.iterate(*broken))
 
 
 def test_an_activation_beyond_half_precision_is_told(words: list[str], tmp_path: Path) -> None:
