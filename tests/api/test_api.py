@@ -264,7 +264,7 @@ def test_words_may_follow_a_configuration() -> None:
 
 
 TAKE_WORDS = [
-    "compose", "run", "extract", "iterate", "documents", "perplexities", "fingerprints",
+    "compose", "run", "extract", "iterate", "documents", "perplexities", "fingerprints", "series",
 ]  # fmt: skip
 
 
