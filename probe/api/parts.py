@@ -29,3 +29,4 @@ from probe.models import (
     load_trunk,
     model_fingerprint,
 )
+from probe.statistics import Resamples, interval, members_of, split_by_group
