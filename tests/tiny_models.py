@@ -50,6 +50,11 @@ MLP_OUTPUT = dict.fromkeys(ARCHITECTURES, "mlp.down_proj") | {
     "bert": "output.dense",
     "opt": "fc2",
 }
+MLP = dict.fromkeys(ARCHITECTURES, "mlp") | {
+    "gpt_neox": "mlp.dense_4h_to_h",
+    "bert": "output.dense",
+    "opt": "fc2",
+}
 ATTENTION = dict.fromkeys(ARCHITECTURES, "self_attn") | {
     "gpt2": "attn",
     "gpt_neox": "attention",

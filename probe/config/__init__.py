@@ -2,6 +2,7 @@
 
 from probe.config.checks import check
 from probe.config.choices import (
+    RESIDUALS,
     Cut,
     DensityRule,
     DType,

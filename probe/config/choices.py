@@ -22,9 +22,15 @@ class Site(StrEnum):
     """Place in a decoder block, or before the first one, where neurons are read."""
 
     residual = "residual"
+    residual_raw = "residual_raw"
     mlp = "mlp"
+    mlp_output = "mlp_output"
     attention = "attention"
     embedding = "embedding"
+
+
+# Sites whose neurons are coordinates of the residual stream itself.
+RESIDUALS = (Site.residual, Site.residual_raw)
 
 
 class Selection(StrEnum):

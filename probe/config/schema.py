@@ -39,8 +39,11 @@ class ModelConfig:
     device_map: str | None = key(None, "auto spreads one model over all GPUs and the host.")
     padding_side: Side = key(Side.right, "Side on which short examples are padded.")
     blocks: str | None = key(None, "Dotted path to the decoder blocks, if they are not found.")
+    mlp: str | None = key(
+        None, "Path within a block to the MLP, whose output site=mlp_output reads."
+    )
     mlp_output: str | None = key(
-        None, "Path within a block to the MLP's output projection (site=mlp)."
+        None, "Path within a block to the MLP's output projection, whose input site=mlp reads."
     )
     attention: str | None = key(
         None, "Path within a block to the attention module (site=attention)."
@@ -206,7 +209,8 @@ class Config:
     site: Site = key(
         Site.residual,
         "Where neurons are read: residual (a block's output, the last one's after the final norm), "
-        "mlp (input of its output projection), attention (output) or embedding.",
+        "residual_raw (that of every block as it is), mlp (input of its output projection), "
+        "mlp_output or attention (what it adds to the residual stream), or embedding.",
     )
     output: str = key("outputs", "Folder under which runs are written.")
     overwrite: bool = key(False, "Repeat a finished run and replace it.")

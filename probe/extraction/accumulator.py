@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from probe.config import Site, Weight
+from probe.config import RESIDUALS, Weight
 from probe.correlation import BatchShape, Correlation, Matmul, MostBytes, Sums, make_sums
 from probe.examples.batches import Batch, Tensors
 from probe.examples.partition import MatrixSpec
@@ -105,7 +105,7 @@ class Accumulator:
         if self.layers.sums:
             sampled = activations[..., self.sampled.to(activations.device)]
             self.layers.update(layer, batch.cell, sampled, keep, weight)
-        if config.site is Site.residual and self._journal.todo(layer):
+        if config.site in RESIDUALS and self._journal.todo(layer):
             self.first_token.update(layer, activations, keep)
             self._journal.note(layer)
         if layer == self.request.layers[-1]:
@@ -164,7 +164,7 @@ class Accumulator:
         assert examples == self.request.n_examples, (
             f"{examples} examples were summed, not {self.request.n_examples}"
         )
-        residual = self.request.config.site is Site.residual
+        residual = self.request.config.site in RESIDUALS
         return Extracted(
             examples=examples,
             tokens=tokens,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from probe.config import ModelConfig, Side, Site
 from probe.examples.batches import Tensors
-from probe.models import find_attention, find_blocks, find_mlp_output
+from probe.models import HookPoint, find_blocks, find_hook_point
 
 # Called with a layer's number and its activations, (n_examples, n_tokens, n_neurons), padding
 # included. The tensor belongs to the model: do not change or keep it.
@@ -33,9 +33,10 @@ class Reader:
         Layers to read; the forward pass ends after the last one.
     site : Site
         Where in the block: `residual` is the block's output, for the last block after the final
-        norm (the trunk's `last_hidden_state`); `mlp` the input of the MLP's output projection;
-        `attention` the attention module's output; `embedding` the block's input, which for block
-        0 are the embeddings (transformers' `hidden_states[0]`).
+        norm (the trunk's `last_hidden_state`); `residual_raw` the output of every block as it is;
+        `mlp` the input of the MLP's output projection; `mlp_output` and `attention` the output
+        of these modules, before it is added to the residual stream; `embedding` the block's
+        input, which for block 0 are the embeddings (transformers' `hidden_states[0]`).
 
     Raises
     ------
@@ -46,21 +47,13 @@ class Reader:
     def __init__(
         self, trunk: nn.Module, model: ModelConfig, layers: Sequence[int], site: Site
     ) -> None:
-        self.trunk, self.model, self.site = trunk, model, site
+        self.trunk, self.model = trunk, model
         self.blocks = find_blocks(trunk, model)
         self.layers = sorted(layers)
         # The last block's residual is read behind the final norm, from the trunk's own output.
         self.read_output = site is Site.residual and self.layers[-1] == len(self.blocks) - 1
         hooked = self.layers[: len(self.layers) - self.read_output]
-        self.hooked = {layer: self._place(layer) for layer in hooked}
-
-    def _place(self, layer: int) -> nn.Module:
-        block = self.blocks[layer]
-        if self.site is Site.mlp:
-            return find_mlp_output(block, self.model)
-        if self.site is Site.attention:
-            return find_attention(block, self.model)
-        return block
+        self.hooked = {layer: find_hook_point(self.blocks[layer], model, site) for layer in hooked}
 
     @torch.inference_mode()
     def read(self, batch: Tensors, consume: Consumer) -> None:
@@ -77,7 +70,7 @@ class Reader:
         if self.read_output:
             consume(self.layers[-1], output.last_hidden_state)
 
-    def _hook(self, layer: int, place: nn.Module, consume: Consumer, shape: torch.Size) -> Any:
+    def _hook(self, layer: int, place: HookPoint, consume: Consumer, shape: torch.Size) -> Any:
         last = layer == self.layers[-1]
 
         def take(value: Any) -> None:
@@ -87,9 +80,9 @@ class Reader:
             if last:
                 raise _LastLayerReadError
 
-        if self.site in (Site.mlp, Site.embedding):
-            return place.register_forward_pre_hook(lambda _, inputs: take(inputs))
-        return place.register_forward_hook(lambda _, __, output: take(output))
+        if place.before:
+            return place.module.register_forward_pre_hook(lambda _, inputs: take(inputs))
+        return place.module.register_forward_hook(lambda _, __, output: take(output))
 
     def n_neurons(self) -> int:
         """Count the neurons of a layer by reading one token."""

@@ -1,6 +1,6 @@
 """Models: the trunk without its LM head, its blocks, its tokenizer."""
 
-from probe.models.blocks import find_attention, find_blocks, find_mlp_output, text_config
+from probe.models.blocks import find_blocks, text_config
 from probe.models.load import (
     fetch_language_model,
     fetch_model,
@@ -12,4 +12,5 @@ from probe.models.load import (
     outline,
     weights_bytes,
 )
+from probe.models.sites import HookPoint, find_hook_point
 from probe.models.spread import refuse_disk, settle

@@ -1,32 +1,11 @@
-"""Locate a trunk's decoder blocks, and in each the modules whose neurons are read."""
+"""Locate a trunk's decoder blocks."""
 
 from typing import Any
 
 from torch import nn
 
-from probe.config import ModelConfig, Site
+from probe.config import ModelConfig
 from probe.errors import UserError
-
-# Names of a block's MLP output projection and attention module in the architectures of
-# transformers, most specific first.
-MLP_OUTPUTS = (
-    "mlp.down_proj",  # Llama, Qwen, Mistral, Gemma, OLMo
-    "mlp.c_proj",  # GPT-2
-    "mlp.dense_4h_to_h",  # Pythia, Bloom, Falcon
-    "mlp.fc2",  # Phi
-    "mlp.fc_out",  # GPT-J
-    "feed_forward.w2",
-    "output.dense",  # BERT
-    "fc2",  # OPT, Galactica
-)
-ATTENTIONS = (
-    "self_attn",  # Llama, Qwen, OPT
-    "attention.output.dense",  # BERT, before the residual is added
-    "attn.attention",  # GPT-Neo
-    "attn",  # GPT-2
-    "self_attention.dense",  # Falcon, and Bloom, before the residual is added
-    "attention",  # Pythia
-)
 
 
 def text_config(trunk: nn.Module) -> Any:
@@ -64,30 +43,6 @@ def find_blocks(trunk: nn.Module, model: ModelConfig) -> nn.ModuleList:
             f"one of {', '.join(outermost or _lists(trunk)) or 'none'}"
         )
     return lists[outermost[0]]
-
-
-def find_mlp_output(block: nn.Module, model: ModelConfig) -> nn.Module:
-    """Find the output projection of a block's MLP, whose input are the MLP's neurons."""
-    return _member(block, model.mlp_output, MLP_OUTPUTS, "model.mlp_output", Site.mlp)
-
-
-def find_attention(block: nn.Module, model: ModelConfig) -> nn.Module:
-    """Find a block's attention module, whose output goes to the residual stream."""
-    return _member(block, model.attention, ATTENTIONS, "model.attention", Site.attention)
-
-
-def _member(
-    block: nn.Module, path: str | None, candidates: tuple[str, ...], key: str, site: Site
-) -> nn.Module:
-    for candidate in [path] if path is not None else candidates:
-        member = _get(block, candidate)
-        if member is not None:
-            return member
-    children = ", ".join(name for name, _ in block.named_modules() if name)
-    setting = f"{key}={path}" if path is not None else f"site={site.value}"
-    raise UserError(
-        f"{setting} finds no such part in {type(block).__name__}; give {key}=, one of {children}"
-    )
 
 
 def _lists(trunk: nn.Module) -> dict[str, nn.ModuleList]:

@@ -146,7 +146,7 @@ VALUES = [
     # values of a few
     (
         "site=mpl",
-        r"^site=mpl is not one of residual, mlp, attention, embedding; did you mean 'mlp'\?$",
+        r"^site=mpl is not one of residual, residual_raw, .*; did you mean 'mlp'\?$",
     ),
     ("model.dtype=bf16", r"^model\.dtype=bf16 is not one of .*; did you mean 'bfloat16'\?$"),
     ("model.dtype=null", r"^model\.dtype\S* is not one of float32, bfloat16, float16$"),

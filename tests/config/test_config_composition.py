@@ -197,7 +197,14 @@ def test_every_key_has_a_sentence_of_documentation() -> None:
 
 
 def test_every_key_with_few_values_lists_them() -> None:
-    assert SCHEMA["site"].choices == ["residual", "mlp", "attention", "embedding"]
+    assert SCHEMA["site"].choices == [
+        "residual",
+        "residual_raw",
+        "mlp",
+        "mlp_output",
+        "attention",
+        "embedding",
+    ]
     assert SCHEMA["data.shuffle"].choices == ["true", "false"]
     assert SCHEMA["data.limit"].choices == []
 

@@ -208,9 +208,8 @@ def test_every_name_has_the_documented_form(config: Config) -> None:
     if config.subject is not None and config.subject.name != "all":
         data = f"{data}-{config.subject.name}"
     random = "-random" if config.init.kind is InitKind.random else ""
-    layers = (
-        r"(all|each|middle|cross|full|(layer|cross|full)\d+(-\d+)*)(-mlp|-attention|-embedding)?"
-    )
+    site = r"(-residual_raw|-mlp|-mlp_output|-attention|-embedding)?"
+    layers = rf"(all|each|middle|cross|full|(layer|cross|full)\d+(-\d+)*){site}"
     average = r"(mean|fisher|pooled)(-tokens|-examples)?(-\d+parts)?(-example\d+)?"
     form = rf"outputs/{re.escape(model_name(config.model))}/{re.escape(data)}/"
     assert re.fullmatch(rf"{form}{layers}-{average}{random}-[0-9a-f]{{8}}", str(run_folder(config)))

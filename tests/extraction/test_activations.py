@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from probe.config import InitConfig, ModelConfig, Side, Site
+from probe.config import RESIDUALS, InitConfig, ModelConfig, Side, Site
 from probe.errors import UserError
 from probe.examples.batches import Batch, Tensors
 from probe.extraction.activations import Reader
@@ -23,6 +23,7 @@ from tests.tiny_models import (
     BLOCKS,
     FINAL_NORM,
     LAYERS,
+    MLP,
     MLP_OUTPUT,
     VOCABULARY,
     WIDTH,
@@ -205,7 +206,7 @@ def test_no_block_behind_the_last_layer_is_run(subject: Subject, site: Site, las
     with counted([subject.block(layer) for layer in ALL]) as calls:
         read(subject.reader([0, last] if last else [0], site), batch())
     # Inside its block mlp and attention are read before the block itself is done.
-    done = last + 1 if site is Site.residual else last
+    done = last + 1 if site in RESIDUALS else last
     assert calls[:done] == [1] * done
     assert calls[last + 1 :] == [0] * (LAYERS - last - 1)
 
@@ -240,6 +241,10 @@ def test_the_final_norm_is_on_the_last_layer_and_on_no_other(subject: Subject) -
     assert torch.equal(last[LAYERS - 2], outputs[LAYERS - 2])
     assert torch.equal(last[LAYERS - 1], normed)
     assert not torch.allclose(normed, outputs[LAYERS - 1], atol=0.1)
+    with counted([norm]) as calls:
+        raw = read(subject.reader(ALL, Site.residual_raw), tensors)
+    assert calls == [0]
+    assert all(torch.equal(raw[layer], outputs[layer]) for layer in ALL)
 
 
 @everywhere
@@ -257,7 +262,7 @@ def test_embeddings_are_the_first_hidden_state(subject: Subject, side: Side) -> 
 
 @everywhere
 @both_sides
-@pytest.mark.parametrize("site", [Site.mlp, Site.attention])
+@pytest.mark.parametrize("site", [Site.mlp, Site.mlp_output, Site.attention])
 def test_sites_are_what_hooks_on_the_known_modules_see(
     subject: Subject, side: Side, site: Site
 ) -> None:
@@ -267,7 +272,8 @@ def test_sites_are_what_hooks_on_the_known_modules_see(
         value = inputs if site is Site.mlp else output
         seen.append(value[0] if isinstance(value, tuple) else value)
 
-    path = (MLP_OUTPUT if site is Site.mlp else ATTENTION)[subject.architecture]
+    paths = {Site.mlp: MLP_OUTPUT, Site.mlp_output: MLP, Site.attention: ATTENTION}
+    path = paths[site][subject.architecture]
     places = [subject.block(layer).get_submodule(path) for layer in ALL]
     handles = [place.register_forward_hook(note) for place in places]
     tensors = batch(side)
@@ -284,6 +290,18 @@ def test_sites_are_what_hooks_on_the_known_modules_see(
         expected = expected.reshape(found[layer].shape)
         real = tensors.attended
         torch.testing.assert_close(found[layer][real], expected[real], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gpt2", "gpt_neox", "opt"])
+def test_attention_and_mlp_are_what_a_block_adds_to_the_residual_stream(subject: Subject) -> None:
+    tensors = batch()
+    before, attention, mlp, after = (
+        read(subject.reader(ALL, site), tensors)
+        for site in (Site.embedding, Site.attention, Site.mlp_output, Site.residual_raw)
+    )
+    for layer in ALL:
+        added = (before[layer] + attention[layer] + mlp[layer])[tensors.attended]
+        torch.testing.assert_close(after[layer][tensors.attended], added, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("architecture", ["llama"])
@@ -375,6 +393,8 @@ def test_a_place_that_is_not_found_is_said_before_anything_is_run() -> None:
     Reader(trunk, model, [0, 1], Site.residual)
     with pytest.raises(UserError, match=r"model\.mlp_output="):
         Reader(trunk, model, [0, 1], Site.mlp)
+    with pytest.raises(UserError, match=r"model\.mlp="):
+        Reader(trunk, model, [0, 1], Site.mlp_output)
     with pytest.raises(UserError, match=r"model\.attention="):
         Reader(trunk, model, [0, 1], Site.attention)
     assert next(counter) == 0

@@ -53,7 +53,7 @@ def captured(words: list[str]) -> Captured:
     model = AutoModel.from_pretrained(path, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(path)
     blocks = model.layers if path.name == "llama" else model.h
-    found: Captured = {site: [[] for _ in blocks] for site in ("residual", "mlp", "attention")}
+    found: Captured = {site: [[] for _ in blocks] for site in Site}
     found["embedding"] = [[]]
 
     def keep(site: str, layer: int, value: Any) -> None:
@@ -64,9 +64,11 @@ def captured(words: list[str]) -> Captured:
         block.get_submodule(MLP_OUTPUT[path.name]).register_forward_pre_hook(
             lambda _, value, layer=layer: keep("mlp", layer, value)
         )
-        block.get_submodule(ATTENTION[path.name]).register_forward_hook(
-            lambda _, __, value, layer=layer: keep("attention", layer, value)
-        )
+        outputs = {"attention": ATTENTION[path.name], "mlp_output": "mlp", "residual_raw": ""}
+        for site, part in outputs.items():
+            block.get_submodule(part).register_forward_hook(
+                lambda _, __, value, layer=layer, site=site: keep(site, layer, value)
+            )
     for text in TEXTS:
         with torch.no_grad():
             ids = torch.tensor([tokenizer(text)["input_ids"]])

@@ -1,4 +1,4 @@
-"""Blocks and the places to read in them are found in every architecture, or asked for by key."""
+"""Blocks are found in every architecture, or asked for by key."""
 
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,8 @@ from transformers import LlamaConfig
 
 from probe.config import InitConfig, InitKind, ModelConfig
 from probe.errors import UserError
-from probe.models import find_attention, find_blocks, find_mlp_output, load_trunk, text_config
-from tests.tiny_models import ARCHITECTURES, ATTENTION, BLOCKS, MLP_OUTPUT, save_tiny
+from probe.models import find_blocks, load_trunk, text_config
+from tests.tiny_models import ARCHITECTURES, BLOCKS, save_tiny
 
 GIVEN = ModelConfig(path="given")
 
@@ -37,15 +37,6 @@ class Odd(nn.Module):
             parent.add_module(name, nn.ModuleList(nn.Linear(2, 2) for _ in range(length)))
 
 
-class OddBlock(nn.Module):
-    """A block whose parts have names that nobody else uses."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.mixer = nn.Linear(2, 2)
-        self.expand = nn.ModuleDict({"out": nn.Linear(4, 2)})
-
-
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("layers", [1, 3])
 def test_the_blocks_of_every_architecture_are_found(
@@ -55,13 +46,6 @@ def test_the_blocks_of_every_architecture_are_found(
     blocks = find_blocks(trunk, GIVEN)
     assert blocks is trunk.get_submodule(BLOCKS[architecture])
     assert len(blocks) == layers == text_config(trunk).num_hidden_layers
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_the_places_of_every_architecture_are_found(architecture: str, tmp_path: Path) -> None:
-    for block in find_blocks(trunk_of(architecture, tmp_path), GIVEN):
-        assert find_mlp_output(block, GIVEN) is block.get_submodule(MLP_OUTPUT[architecture])
-        assert find_attention(block, GIVEN) is block.get_submodule(ATTENTION[architecture])
 
 
 def test_lists_of_another_length_or_further_in_are_passed_over() -> None:
@@ -107,28 +91,3 @@ def test_model_blocks_that_is_no_list_is_refused(path: str) -> None:
     with pytest.raises(UserError, match=rf"model\.blocks={path} is not a list of blocks") as raised:
         find_blocks(trunk, ModelConfig(path="given", blocks=path))
     assert "blocks, core.inner" in str(raised.value)
-
-
-def test_a_place_that_is_not_found_is_asked_for_by_its_key() -> None:
-    with pytest.raises(UserError, match=r"site=mlp finds no such part in OddBlock") as raised:
-        find_mlp_output(OddBlock(), GIVEN)
-    assert "model.mlp_output=, one of mixer, expand, expand.out" in str(raised.value)
-    with pytest.raises(UserError, match=r"site=attention finds no such part in OddBlock") as raised:
-        find_attention(OddBlock(), GIVEN)
-    assert "model.attention=, one of mixer, expand, expand.out" in str(raised.value)
-
-
-def test_a_place_that_is_given_is_taken() -> None:
-    block = OddBlock()
-    given = ModelConfig(path="given", mlp_output="expand.out", attention="mixer")
-    assert find_mlp_output(block, given) is block.get_submodule("expand.out")
-    assert find_attention(block, given) is block.mixer
-
-
-def test_a_place_that_is_given_wrongly_is_not_replaced_by_the_usual_one(tmp_path: Path) -> None:
-    block = find_blocks(trunk_of("llama", tmp_path), GIVEN)[0]
-    wrong = ModelConfig(path="given", mlp_output="mlp.down", attention="attn")
-    with pytest.raises(UserError, match=r"model\.mlp_output=mlp\.down .*mlp\.down_proj"):
-        find_mlp_output(block, wrong)
-    with pytest.raises(UserError, match=r"model\.attention=attn .*self_attn"):
-        find_attention(block, wrong)
