@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from operator import attrgetter
 from typing import Any
 
-from probe.api import Config, UserError, key
+from probe.api import Config, Site, UserError, key
 
 # Criteria of selection, and their names in figures.
 SELECTIONS = {
@@ -20,16 +21,22 @@ SELECTIONS = {
 }
 # Random selections, of which every draw is another one.
 DRAWN = ("random", "random_norm")
-TREATMENTS = ("mean", "zero", "noise")
+TREATMENTS = ("mean", "zero", "noise", "add", "scale")
+# Those with an amount.
+AMOUNTS = ("add", "scale")
 ORDERS = ("highest", "lowest")
-MEASURES = ("perplexity", "kl", "accuracy")
+MEASURES = ("perplexity", "kl", "accuracy", "margin")
+_OF_QUESTIONS = ("accuracy", "margin")
 SCOPES = ("input", "average")
+# Sites whose neurons the next block reads.
+_STREAM = (Site.residual, Site.residual_raw)
+# Selections, of which masks have no need.
+_SELECTING = ("select", "order", "fractions", "layers", "scope")
 # Set by the study itself; setting these would have no effect.
 _FIXED = {
     "layers": "give study.layers=12 or study.layers=[3,7]",
     "average": "study.scope selects the topology",
     "null": "study.select=[…,random] is the null model",
-    "site": "neurons of the residual stream are treated",
     "init.kind": "an untrained model has no predictions to lose",
 }
 
@@ -52,6 +59,10 @@ class Intervene:
         ["perplexity", "kl"], f"Effects to measure; of {', '.join(MEASURES)} (on questions)."
     )
     scope: str = key("input", "Select for every text (input), or once for all (average).")
+    masks: str | None = key(
+        None, "File of masks (.npz) to treat beside their controls, instead of selections."
+    )
+    amount: float | None = key(None, "What is added (add), or the factor (scale).")
     seeds: int = key(3, "Draws of random neurons and of noise.")
     seed: int = key(0, "Seed of the halves of the texts, the draws and the intervals.")
 
@@ -88,7 +99,7 @@ def layer_list(settings: Intervene) -> list[int] | None:
 
 
 def _mistakes(config: InterveneConfig) -> Iterator[str]:
-    settings, usual = config.study, Config()
+    settings, usual = config.study, InterveneConfig()
     for name, instead in _FIXED.items():
         if attrgetter(name)(config) != attrgetter(name)(usual):
             yield f"{name} has no effect here: {instead}; leave {name} out"
@@ -108,6 +119,28 @@ def _mistakes(config: InterveneConfig) -> Iterator[str]:
             f"study.select=random_norm selects neurons other than the {settings.order[0]} degrees, "
             f"so study.fractions={shares} cannot exceed 0.5; leave one of the two out"
         )
+    if settings.masks is not None:
+        for name in _SELECTING:
+            if getattr(settings, name) != getattr(usual.study, name):
+                yield (
+                    f"study.{name} has no effect with study.masks, which say what is treated; "
+                    "leave one of the two out"
+                )
+    treated = [name for name in settings.treatment if name in AMOUNTS]
+    if bool(treated) != (settings.amount is not None):
+        yield (
+            f"study.treatment={treated[0]} needs study.amount=, e.g. 2"
+            if treated
+            else f"study.amount={settings.amount:g} has no effect without study.treatment=[add] or "
+            "[scale]; leave it out"
+        )
+    if settings.amount is not None and not isfinite(settings.amount):
+        yield f"study.amount={settings.amount} must be a finite number, e.g. 2"
+    if "weighted" in settings.select and settings.masks is None and config.site not in _STREAM:
+        yield (
+            f"study.select=weighted scores what the next block reads of the residual stream, not "
+            f"site={config.site}; leave weighted out of study.select"
+        )
     layers = layer_list(settings)
     if layers is not None and (
         not layers
@@ -122,9 +155,10 @@ def _mistakes(config: InterveneConfig) -> Iterator[str]:
         yield f"study.seeds={settings.seeds} is too small; give 1 or more"
     if settings.seed < 0:
         yield f"study.seed={settings.seed} is too small; give 0 or more"
-    if "accuracy" in settings.measure and config.data.cut.value != "whole":
+    asked = next((measure for measure in settings.measure if measure in _OF_QUESTIONS), None)
+    if asked is not None and config.data.cut.value != "whole":
         yield (
-            f"study.measure=accuracy needs whole questions, and data.cut={config.data.cut.value} "
+            f"study.measure={asked} needs whole questions, and data.cut={config.data.cut.value} "
             "cuts them; give data.cut=whole or another measure"
         )
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from probe.config import ModelConfig, Site
 from probe.errors import UserError
-from probe.models import find_attention, find_blocks, find_mlp_output
+from probe.models import HookPoint, find_blocks, find_hook_point
 
 # Maps a layer's activations (n_examples, n_tokens, n_neurons) to those the model continues with.
 Edit = Callable[[Tensor], Tensor]
@@ -55,17 +55,11 @@ class Sites:
     def _behind_norm(self, layer: int) -> bool:
         return self.site is Site.residual and layer == len(self.blocks) - 1
 
-    def _place(self, layer: int) -> tuple[nn.Module, bool]:
-        """Return the module, and whether its input is meant."""
-        block = self.blocks[layer]
+    def _place(self, layer: int) -> HookPoint:
         if self._behind_norm(layer):
             assert self.head is not None
-            return self.head, True
-        if self.site is Site.mlp:
-            return find_mlp_output(block, self.config), True
-        if self.site is Site.attention:
-            return find_attention(block, self.config), False
-        return block, self.site is Site.embedding
+            return HookPoint(self.head, before=True)
+        return find_hook_point(self.blocks[layer], self.config, self.site)
 
     @contextmanager
     def edited(self, edits: Mapping[int, Edit]) -> Iterator[None]:
@@ -93,9 +87,9 @@ class Sites:
             first = edit(whole).reshape(first.shape)
             return (first, *value[1:]) if isinstance(value, tuple) else first
 
-        place, before = self._places[layer]
+        place = self._places[layer]
         yield self.blocks[layer].register_forward_pre_hook(note)
-        if before:
-            yield place.register_forward_pre_hook(lambda _, inputs: changed(inputs))
+        if place.before:
+            yield place.module.register_forward_pre_hook(lambda _, inputs: changed(inputs))
         else:
-            yield place.register_forward_hook(lambda _, __, output: changed(output))
+            yield place.module.register_forward_hook(lambda _, __, output: changed(output))

@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from probe.system.files import atomic_write
 
 Bools = NDArray[np.bool_]
 _ARRAYS = ("masks", "layer", "neuron")
+# What NumPy raises for files that are no archive of plain arrays; a single array is no context.
+_BROKEN = (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Masks:
         try:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in (*_ARRAYS, "site") if name in file.files}
-        except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        except _BROKEN as error:
             why = "there is no such file" if isinstance(error, FileNotFoundError) else "it is none"
             raise UserError(
                 f"masks are read from an .npz file of plain arrays, and {path} cannot be: {why}; "
@@ -67,10 +70,11 @@ class Masks:
 
     def save(self, path: Path) -> None:
         """Save the masks as `load` reads them."""
-        arrays = {name: getattr(self, name) for name in _ARRAYS}
-        site = {} if self.site is None else {"site": np.array(self.site.value)}
+        arrays: dict[str, Any] = {name: getattr(self, name) for name in _ARRAYS}
+        if self.site is not None:
+            arrays["site"] = np.array(self.site.value)
         with atomic_write(path) as unfinished, unfinished.open("wb") as stream:
-            np.savez_compressed(stream, **arrays, **site)
+            np.savez_compressed(stream, **arrays)
 
     def by_layer(self, widths: Mapping[int, int]) -> list[dict[int, Bools]]:
         """Return every mask as the neurons of each layer.
