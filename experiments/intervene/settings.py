@@ -6,7 +6,7 @@ from math import isfinite
 from operator import attrgetter
 from typing import Any
 
-from probe.api import Config, Site, UserError, key
+from probe.api import Config, Site, UserError, key, younger
 
 # Criteria of selection, and their names in figures.
 SELECTIONS = {
@@ -59,10 +59,10 @@ class Intervene:
         ["perplexity", "kl"], f"Effects to measure; of {', '.join(MEASURES)} (on questions)."
     )
     scope: str = key("input", "Select for every text (input), or once for all (average).")
-    masks: str | None = key(
-        None, "File of masks (.npz) to treat beside their controls, instead of selections."
+    masks: str | None = younger(
+        "File of masks (.npz) to treat beside their controls, instead of selections."
     )
-    amount: float | None = key(None, "What is added (add), or the factor (scale).")
+    amount: float | None = younger("What is added (add), or the factor (scale).")
     seeds: int = key(3, "Draws of random neurons and of noise.")
     seed: int = key(0, "Seed of the halves of the texts, the draws and the intervals.")
 

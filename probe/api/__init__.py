@@ -25,6 +25,7 @@ from probe.config import (
     data_name,
     key,
     model_name,
+    younger,
 )
 from probe.data.document import Document
 from probe.entry.study import study
@@ -105,6 +106,7 @@ __all__ = [
     "tokenize",
     "write_csv",
     "write_factors",
+    "younger",
 ]
 
 

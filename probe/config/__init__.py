@@ -40,5 +40,6 @@ from probe.config.schema import (
     SubjectConfig,
     TrackingConfig,
     key,
+    younger,
 )
 from probe.config.store import CONF, group_options, registered

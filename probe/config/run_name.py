@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 from unicodedata import category
@@ -79,7 +79,14 @@ def computed(config: Config) -> dict[str, Any]:
 
 def study_folder(config: Config, name: str) -> Path:
     """Return `<output>/<study>/<8 hex>`; the hash includes the study's own settings."""
-    return Path(config.output) / name / _hash(computed(config) | {"study": asdict(config)["study"]})
+    return Path(config.output) / name / _hash(computed(config) | {"study": _settings(config)})
+
+
+def _settings(config: Any) -> dict[str, Any]:
+    """Return a study's own settings, without younger keys that have no value."""
+    own: dict[str, Any] = asdict(config.study)
+    young = [one.name for one in fields(config.study) if one.metadata.get("younger")]
+    return {name: value for name, value in own.items() if name not in young or value is not None}
 
 
 def run_folder(config: Config) -> Path:

@@ -27,6 +27,11 @@ def key(default: Any, sentence: str) -> Any:
     return field(default=default, metadata={"doc": sentence})
 
 
+def younger(sentence: str) -> Any:
+    """Declare a study's key that earlier runs lack: without a value it is no part of their name."""
+    return field(default=None, metadata={"doc": sentence, "younger": True})
+
+
 @dataclass
 class ModelConfig:
     """A Hugging Face model."""

@@ -27,7 +27,7 @@ def test_masks_and_controls_are_drawn_side_by_side() -> None:
         for place, name in enumerate(names)
     ]
     figure = controlled(rows, "model on texts")
-    assert figure.get_suptitle() == "model on texts:\nmasks, scaled (25 documents)"
+    assert figure.get_suptitle() == "model on texts: masks, scaled (25 documents)"
     for axes, more in zip(figure.axes, (0, 1), strict=True):
         for place, drawn in enumerate(axes.containers):
             line, _, (bars,) = drawn.lines
