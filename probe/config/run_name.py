@@ -57,8 +57,10 @@ def computed(config: Config) -> dict[str, Any]:
     """Return the part of the configuration that the matrices depend on."""
     model, data = asdict(config.model), asdict(config.data)
     del model["device_map"], model["pickle"]  # place and file format change no result
-    if model["mlp"] is None:
-        del model["mlp"]  # younger than the names of many runs
+    # Younger than the names of many runs.
+    for part, name in ((model, "mlp"), (data, "choices"), (data, "answer")):
+        if part[name] is None:
+            del part[name]
     for part in (model, data):
         if part["path"] is not None:
             part["path"] = str(Path(part["path"]).resolve())

@@ -72,6 +72,14 @@ class DataConfig:
     template: str | None = key(
         None, "Text to fill with a row's columns, named in braces (data=table)."
     )
+    choices: list[str] | None = key(
+        None,
+        "Texts, or templates, of the choices that each row has (data=table), "
+        "e.g. [negative,positive].",
+    )
+    answer: str | None = key(
+        None, "Column with the right choice, its text or its number from 0 (data=table)."
+    )
     streaming: bool = key(False, "Download only as many rows from the Hub as needed.")
     path: str | None = key(None, "Local file or folder, used instead of the Hub.")
     cut: Cut = key(

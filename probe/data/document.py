@@ -30,8 +30,9 @@ class Document:
         What texts that must be in the same half share, such as the question of several answers;
         by default the document's own name.
     choices : tuple of str
-        Texts of a question's choices, empty if it has none. They are in the text or the labels,
-        too, so that the fingerprint leaves them out and is that of earlier versions.
+        Texts of a question's choices, empty if it has none. The text, the labels or the
+        configuration say them, too, so that the fingerprint leaves them out and is that of
+        earlier versions.
     """
 
     name: str
