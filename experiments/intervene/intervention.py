@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
@@ -14,13 +14,13 @@ from torch import Tensor
 from experiments.intervene.curves import pruning_curve
 from experiments.intervene.masked import masked
 from experiments.intervene.model import check_model
-from experiments.intervene.plan import Plan
+from experiments.intervene.plan import Plan, conditions
 from experiments.intervene.settings import InterveneConfig, check
 from experiments.intervene.table import Effects, Row, headline, rows, write
 from experiments.statistics import split_by_group
 from probe.api import atomic_write, data_name, documents, model_name
 from probe.api.interventions import OF_QUESTIONS, TREATMENTS, Work, questions
-from probe.api.parts import Example, n_ranks, perplexities, plan_extraction, run_ranks
+from probe.api.parts import n_ranks, perplexities, plan_extraction, run_ranks
 
 logger = logging.getLogger(__name__)
 
@@ -45,33 +45,34 @@ def intervene(config: InterveneConfig, folder: Path) -> dict[str, Any]:
     halves = split_by_group([one.group for one in examples], [0.5, 0.5], settings.seed)
     first, second = ([examples[number] for number in half] for half in halves)
 
-    def plan(half: Sequence[Example], statistics: Mapping[str, Tensor]) -> Plan:
-        measured = asked if half is second else {}
-        measures = settings.measure if half is second else []
-        work = Work.of(config, half, measured, measures, facts.layers, statistics, settings.seed)
-        return Plan(work, settings, facts.n_neurons, facts.n_heads)
+    def run(module: str, work: Work) -> dict[str, Tensor]:
+        plan = Plan(work, settings, facts.n_neurons, facts.n_heads)
+        device = config.runtime.device
+        name = f"experiments.intervene.{module}"
+        return run_ranks(name, plan.to_bytes(), work.request.processes, device)
 
     logger.info(
         "%d texts for means, deviations and averages, %d others for the measurement",
         len(first),
         len(second),
     )
-    measurement = plan(second, _run("survey", plan(first, {})))
+    place, seed = facts.layers, settings.seed
+    statistics = run("survey:survey", Work.of(config, first, {}, [], place, {}, seed))
+    work = Work.of(config, second, asked, settings.measure, place, statistics, seed)
+    done = conditions(settings, facts.n_neurons)
     logger.info(
         "%s: %d conditions of up to %d of %d neurons",
-        layers, len(measurement.conditions), max(one.count for one in measurement.conditions),
-        facts.n_neurons,
+        layers, len(done), max(one.count for one in done), facts.n_neurons,
     )  # fmt: skip
-    untouched, treated = measurement.work.outcomes(_run("measurement", measurement))
-    choices = measurement.work.choices
+    untouched, treated = work.outcomes(run("measurement:measure", work))
     effects = Effects(
-        conditions=measurement.conditions,
+        conditions=done,
         n_neurons=facts.n_neurons,
         untouched=untouched,
         treated=treated,
         tokens=np.array([len(example.ids) for example in second], dtype=np.float64),
         groups=[example.group for example in second],
-        chance={"accuracy": float(np.mean([1 / n for n in choices]))} if choices else {},
+        chance={"accuracy": work.chance} if work.chance is not None else {},
     )
     effect_rows = rows(effects, settings.measure, settings.seed)
     scope = {"input": "for every text", "average": "once, on other texts"}[settings.scope]
@@ -84,14 +85,8 @@ def intervene(config: InterveneConfig, folder: Path) -> dict[str, Any]:
         "documents": len(set(effects.groups)),
         "tokens": int(effects.tokens.sum()),
         "chance": effects.chance,
-        "ranks": n_ranks(measurement.work.request.processes, config.runtime.device),
+        "ranks": n_ranks(work.request.processes, config.runtime.device),
     }
-
-
-def _run(module: str, plan: Plan) -> dict[str, Tensor]:
-    work = {"survey": "survey", "measurement": "measure"}[module]
-    name, request = f"experiments.intervene.{module}:{work}", plan.work.request
-    return run_ranks(name, plan.to_bytes(), request.processes, request.config.runtime.device)
 
 
 def _write(effect_rows: Sequence[Row], folder: Path, about: str) -> None:

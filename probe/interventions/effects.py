@@ -271,7 +271,7 @@ class _Table:
         self.conditions, (self.untouched, self.treated) = conditions, outcomes
         self.tokens = np.array([len(example.ids) for example in examples], dtype=np.float64)
         self.resamples, self.documents = Resamples(groups, work.seed), len(set(groups))
-        self.chance = float(np.mean([1 / n for n in work.choices])) if work.choices else None
+        self.chance = work.chance
 
     def rows(
         self, measure: str, number: int, intervention: Intervention, mask: int, units: int

@@ -130,6 +130,11 @@ class Work:
             statistics,
         )
 
+    @property
+    def chance(self) -> float | None:
+        """Accuracy of a model that knows nothing; None without questions."""
+        return float(np.mean([1 / n for n in self.choices])) if self.choices else None
+
     def to_bytes(self) -> bytes:
         """Pack the work."""
         names = ("examples", "starts", "letters", "answers", "choices", "seed")
