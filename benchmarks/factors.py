@@ -10,6 +10,7 @@ import statistics
 import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,10 @@ from benchmarks.report import Report, save
 from benchmarks.timing import Timing, describe, interleave
 from experiments.gcn import Gcn
 from probe.correlation import standardise
-from probe.factors import Dense, Factor, FactorStore, Graph, StoredExample
-from probe.factors.shards import ShardWriter, shard_name
-from probe.factors.store import pack, unpack
+from probe.series import SeriesStore, StoredExample
+from probe.series.factor import Factor, pack, unpack
+from probe.series.graphs import Dense, Graph
+from probe.series.shards import ShardWriter, find_shards
 
 TOKENS, BATCH, WIDTH, LAYERS = 512, 16, 32, 2
 NEURONS = (896, 3584)
@@ -92,7 +94,11 @@ def _measure(
     """Time a step of each variant; return the timings and the bytes per text on disk."""
     with tempfile.TemporaryDirectory() as folder:
         store = _store(Path(folder), n_neurons)
-        factor = store.batch(range(BATCH), 0, device)
+
+        def read() -> Factor:
+            return Factor.stack([Factor.read(store, n, 0, device) for n in range(BATCH)])
+
+        factor = read()
         matrices = Dense(factor.dense())
         files = [Path(folder) / f"{number}.npy" for number in range(BATCH)]
         for file, matrix in zip(files, matrices.matrix, strict=True):
@@ -107,7 +113,7 @@ def _measure(
             "factor, ready in memory": lambda: factor,
             "matrix, formed for the step": lambda: Dense(factor.dense()),
             "matrix, read from disk": load,
-            "factor, read from disk": lambda: store.batch(range(BATCH), 0, device),
+            "factor, read from disk": read,
         }
         step = _step(n_neurons, device)
         steps = {name: partial(step, graph) for name, graph in variants.items()}
@@ -135,18 +141,24 @@ def _step(n_neurons: int, device: torch.device) -> Callable[[Callable[[], Graph]
     return step
 
 
-def _store(folder: Path, n_neurons: int) -> FactorStore:
-    """Write factors of random series, as a rank does."""
-    writer, generator = ShardWriter(folder, 0), torch.Generator().manual_seed(0)
+def _store(folder: Path, n_neurons: int) -> SeriesStore:
+    """Write standardised random series, as a rank does."""
+    writer, generator = ShardWriter(folder, "random", 60), torch.Generator().manual_seed(0)
     for number in range(BATCH):
         series = torch.randn(1, TOKENS, n_neurons, generator=generator)
-        writer.add(number, torch.arange(TOKENS), {0: pack(series, _all(TOKENS))[0][0]})
+        writer.add(number, np.arange(TOKENS), {0: pack(series, _all(TOKENS))[0][0].numpy()})
+        writer.end_batch()
     writer.flush()
-    examples = [
-        StoredExample(number, f"text {number}", "", n_tokens, shard_name(rank, shard), start)
-        for number, rank, shard, start, n_tokens in writer.rows
-    ]
-    return FactorStore(folder, (0,), n_neurons, tuple(examples), {}, {})
+    examples = sorted(
+        (
+            StoredExample(number, f"text {number}", "", n_tokens, shard.name, start)
+            for shard, rows in find_shards(folder, "random").items()
+            for number, start, n_tokens in rows
+        ),
+        key=attrgetter("example"),
+    )
+    order = tuple(range(BATCH))
+    return SeriesStore(folder, {0: n_neurons}, "float16", True, tuple(examples), order, {}, {})
 
 
 def _errors(dtype: torch.dtype) -> dict[str, float]:

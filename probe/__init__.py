@@ -15,7 +15,7 @@ Data flows one way; a package imports only those below it::
     runs            the folder of a run: claimed, written, closed by a manifest, read, repeated
     tracking        W&B
     plots           figures
-    factors         topologies of single texts, kept as tokens × neurons
+    series          activations of single texts, kept as tokens × neurons
     interventions   neurons treated while the model reads, and what it loses, beside controls
     extraction      the one loop over the texts: activations, sums, checkpoints, memory
     measures        numbers that sum up a topology

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, overload
 
 import numpy as np
 import torch
@@ -118,6 +118,29 @@ class Graphs:
 
 
 @dataclass(frozen=True)
+class Scaled(Sequence[Tensor]):
+    """Series times a factor for each text and neuron, shape (n_texts, n_neurons)."""
+
+    series: Sequence[Tensor]
+    factors: Tensor
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+    @overload
+    def __getitem__(self, number: int) -> Tensor: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> "Scaled": ...
+
+    def __getitem__(self, number: int | slice) -> "Tensor | Scaled":
+        """Scale the series of a text, or choose some of them."""
+        if isinstance(number, slice):
+            return Scaled(self.series[number], self.factors[number])
+        return self.series[number] * self.factors[number]
+
+
+@dataclass(frozen=True)
 class Input:
     """An input of a probe.
 
@@ -179,7 +202,7 @@ def layer_inputs(readings: Readings, densities: Sequence[float]) -> list[Input]:
     # deviation, as a few neurons vary many times more than the others.
     typical = readings.deviation.square().mean(dim=0).sqrt()
     sigmas = readings.deviation / typical.masked_fill(typical == 0, 1)
-    scaled = [z * sigma for z, sigma in zip(readings.series, sigmas, strict=True)]
+    scaled = Scaled(readings.series, sigmas)
     both = torch.cat([readings.mean, readings.deviation], dim=1)
     return [
         Input("last_token", Vectors(readings.last)),

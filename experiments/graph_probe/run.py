@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,15 @@ from experiments.graph_probe.inputs import (
 from experiments.graph_probe.scores import Score, Scorer
 from experiments.graph_probe.settings import GraphProbeConfig, check
 from experiments.graph_probe.targets import SCORES, Target, label_target, score_target
-from probe.api import UserError, atomic_write, fingerprints, perplexities
+from probe.api import (
+    SeriesStore,
+    UserError,
+    atomic_write,
+    fingerprints,
+    overlay,
+    perplexities,
+    series,
+)
 
 logger = logging.getLogger(__name__)
 _FEW_TEXTS = 200
@@ -44,7 +53,9 @@ def run(config: GraphProbeConfig, folder: Path) -> dict[str, Any]:
     check(config)
     settings = config.study
     layers = texts.layer_numbers(config)
-    examples, embedded = texts.read(embeddings(config))
+    read = overlay(config, [f"layers={layers}".replace(" ", "")])
+    embedded, whole = series(embeddings(config)), series(read)
+    examples = texts.read_texts(whole, config)
     groups = examples.groups
     if len(groups) < _FEW_TEXTS:
         logger.warning("only %d texts: a probe of a topology has thousands of weights", len(groups))
@@ -62,13 +73,14 @@ def run(config: GraphProbeConfig, folder: Path) -> dict[str, Any]:
         return load(file)
 
     scorer, every = Scorer(groups, targets, parts, settings.bootstrap), range(settings.seeds)
-    plain = fitted("texts", lambda: [*plain_inputs(examples), *embedding_inputs(embedded)], every)
+    plain = fitted("texts", partial(_of_texts, examples, embedded), every)
     scores: list[Score] = scorer.scores(None, plain)
     for layer in layers:
-        fits = dict(fitted(f"layer_{layer}", lambda: _of_layer(config, layer), every))  # noqa: B023
+        topologies = partial(_of_layer, whole, layer, settings.densities)
+        fits = dict(fitted(f"layer_{layer}", topologies, every))
         for init in range(min(settings.random_inits, settings.seeds)):
             name, turns = f"layer_{layer}_random_{init}", every[init :: settings.random_inits]
-            fits |= fitted(name, lambda: _of_random(config, layer, init), turns)  # noqa: B023
+            fits |= fitted(name, partial(_of_random, read, layer, init), turns)
         scores += scorer.scores(layer, fits)
     report.write(config, folder, scores, len(groups), len(set(groups)))
     return {
@@ -121,13 +133,17 @@ def _refuse_constant(targets: Iterable[Target], every: Iterable[Parts]) -> None:
                     )
 
 
-def _of_layer(config: GraphProbeConfig, layer: int) -> list[Input]:
-    readings = texts.read(texts.of_layer(config, layer))[1]
-    return layer_inputs(readings, config.study.densities)
+def _of_texts(examples: texts.Texts, embedded: SeriesStore) -> list[Input]:
+    [layer] = embedded.layers
+    return [*plain_inputs(examples), *embedding_inputs(texts.read_layer(embedded, layer))]
+
+
+def _of_layer(store: SeriesStore, layer: int, densities: Sequence[float]) -> list[Input]:
+    return layer_inputs(texts.read_layer(store, layer), densities)
 
 
 def _of_random(config: GraphProbeConfig, layer: int, init: int) -> list[Input]:
-    return random_inputs(texts.read(texts.of_layer(untrained(config, init + 1)[init], layer))[1])
+    return random_inputs(texts.read_layer(series(untrained(config, init + 1)[init]), layer))
 
 
 def _device(config: GraphProbeConfig) -> torch.device:

@@ -1,6 +1,6 @@
 """The texts and the activations of the model's neurons over them."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -14,12 +14,12 @@ from experiments.graph_probe.settings import GraphProbeConfig, layer_words
 from probe.api import (
     Config,
     Document,
-    ExampleActivations,
-    Factor,
+    SeriesStore,
+    UnitSeries,
     UserError,
     iterate,
     overlay,
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,14 @@ class Readings:
     ----------
     last, mean, deviation : Tensor of float32, shape (n_texts, n_neurons)
         Activation at the last token, its mean and its standard deviation over the tokens.
-    series : list of Tensor of float32, each of shape (n_tokens, n_neurons)
+    series : sequence of Tensor of float32, each of shape (n_tokens, n_neurons)
         Standardised series: centred, of length 1, and zero for a constant neuron.
     """
 
     last: Tensor
     mean: Tensor
     deviation: Tensor
-    series: list[Tensor]
+    series: Sequence[Tensor]
 
 
 def layer_numbers(config: GraphProbeConfig) -> list[int]:
@@ -85,31 +85,22 @@ def layer_numbers(config: GraphProbeConfig) -> list[int]:
     return sorted(selection)
 
 
-def of_layer(config: Config, layer: int) -> Config:
-    """Return the configuration that reads one layer."""
-    return overlay(config, [f"layers={layer}"])
-
-
-def read(config: Config) -> tuple[Texts, Readings]:
-    """Read the single layer of a configuration over all examples."""
+def read_texts(store: SeriesStore, config: Config) -> Texts:
+    """Return the texts of a store that was read with a configuration."""
     documents = Documents(config)
-    examples = sorted(_condense(iterate(config)), key=lambda one: one[0])
-    _, names, tokens, last, mean, deviation, series = zip(*examples, strict=True)
-    texts = Texts([documents[name] for name in names], list(tokens))
+    return Texts(
+        [documents[example.document] for example in store.examples],
+        [store.tokens(example.example) for example in store.examples],
+    )
+
+
+def read_layer(store: SeriesStore, layer: int) -> Readings:
+    """Return the activations of a layer; its series stay on disk until they are asked for."""
+    last, mean, deviation = [], [], []
+    for activations in map(torch.from_numpy, store.layer(layer)):
+        sd, average = torch.std_mean(activations.double(), dim=0, correction=0)
+        last.append(activations[-1])
+        mean.append(average.float())
+        deviation.append(sd.float())
     stacked = torch.stack(last), torch.stack(mean), torch.stack(deviation)
-    return texts, Readings(*stacked, list(series))
-
-
-def _condense(
-    examples: Iterator[ExampleActivations],
-) -> Iterator[tuple[int, str, NDArray[np.int64], Tensor, Tensor, Tensor, Tensor]]:
-    """Yield what is needed of each example, on the CPU."""
-    for one in examples:
-        [activations] = (layer.float() for layer in one.layers.values())
-        if activations.device.type == "mps":  # has no float64
-            activations = activations.cpu()
-        deviation, mean = torch.std_mean(activations.double(), dim=0, correction=0)
-        yield (
-            one.example, one.document, one.tokens.cpu().numpy(), activations[-1].cpu(),
-            mean.float().cpu(), deviation.float().cpu(), Factor.of(activations).series.cpu(),
-        )  # fmt: skip
+    return Readings(*stacked, UnitSeries(store.layer(layer)))

@@ -1,14 +1,14 @@
 """Each text's standardised series, mean and last activation, by layer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
-from probe.api import Config, ExampleActivations, Factor, iterate, overlay
+from probe.api import Config, UnitSeries, overlay, series
+from probe.api.parts import this_rank
 
 Settings = TypeVar("Settings", bound=Config)
 
@@ -19,13 +19,13 @@ class Layer:
 
     Attributes
     ----------
-    series : list of Tensor, each of shape (n_tokens, n_neurons)
+    series : UnitSeries
         Standardised series of each text: `Z.T @ Z` is its topology.
     mean, last : ndarray of float64, shape (n_texts, n_neurons)
         Mean activation over the tokens, and activation at the last token.
     """
 
-    series: list[Tensor]
+    series: UnitSeries
     mean: NDArray[np.float64]
     last: NDArray[np.float64]
 
@@ -51,19 +51,18 @@ class Reading:
 
 def read(config: Config) -> Reading:
     """Read every text once."""
-    examples = sorted(map(_condense, iterate(config)), key=lambda example: example[0].example)
-    layers = {
-        number: Layer(
-            series=[parts[number][0] for _, parts in examples],
-            mean=np.stack([parts[number][1] for _, parts in examples]),
-            last=np.stack([parts[number][2] for _, parts in examples]),
-        )
-        for number in examples[0][1]
-    }
+    store, device = series(config), this_rank(config.runtime.device).device
     return Reading(
-        names=[example.document for example, _ in examples],
-        lengths=[len(example.tokens) for example, _ in examples],
-        layers=layers,
+        names=[example.document for example in store.examples],
+        lengths=[example.n_tokens for example in store.examples],
+        layers={
+            number: Layer(
+                series=UnitSeries(store.layer(number), device),
+                mean=np.stack([one.mean(axis=0, dtype=np.float64) for one in store.layer(number)]),
+                last=np.stack([one[-1].astype(np.float64) for one in store.layer(number)]),
+            )
+            for number in store.layers
+        },
     )
 
 
@@ -72,15 +71,3 @@ def one_by_one(config: Settings) -> Settings:
     if config.layers.selection.value != "all":
         return config
     return overlay(config, ["layers=middle"])
-
-
-_Parts = dict[int, tuple[Tensor, NDArray[np.float64], NDArray[np.float64]]]
-
-
-def _condense(example: ExampleActivations) -> tuple[ExampleActivations, _Parts]:
-    parts: _Parts = {}
-    for number, activations in example.layers.items():
-        mean = activations.double().mean(dim=0).cpu().numpy()
-        last = activations[-1].double().cpu().numpy()
-        parts[number] = (Factor.of(activations).series, mean, last)
-    return replace(example, layers={}), parts

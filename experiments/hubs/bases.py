@@ -28,12 +28,10 @@ class Correlated:
     @classmethod
     def of(cls, activations: Tensor) -> "Correlated":
         """Correlate the columns of activations, shape (n_tokens, n_neurons)."""
-        from probe.api.parts import standardise
+        from probe.api import Factor
 
-        keep = torch.ones(1, len(activations), dtype=torch.bool, device=activations.device)
-        standardised = standardise(activations.unsqueeze(0), keep)
-        series = standardised.series[0]
-        return cls(series.T @ series, standardised.defined[0])
+        factor = Factor.of(activations)
+        return cls(factor.dense(), factor.defined)
 
     def strongest(self, number: int) -> Tensor:
         """Return the neurons of largest strength Σ|r|, shape (number,); ties in their order."""

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from tqdm import tqdm
 
-from experiments.documents import Documents
 from experiments.hubs.bases import Bases, Correlated
-from probe.api import Config, iterate
-from probe.api.parts import HUB_SHARE
+from probe.api import Config, series
+from probe.api.parts import HUB_SHARE, this_rank
 
 # Layer, basis and number of the basis's draw.
 Place = tuple[int, str, int]
@@ -99,28 +99,31 @@ class Reading:
 def read(config: Config, bases: Bases, n_hubs: int | None) -> Reading:
     """Read every text once.
 
-    Documents are assigned to the two halves alternately, longest texts first, so that both halves
-    have texts of all lengths, and no document is in both.
+    Documents are assigned to the two halves alternately, texts of similar length together, so that
+    both halves have texts of all lengths, and no document is in both.
 
     Raises
     ------
     UserError
         If model or data cannot be loaded.
     """
-    reading, halves = Reading(), _Halves(config)
-    for example in iterate(config):
-        group = halves.group(example.document)
-        reading.half.append(halves[group])
+    store, device = series(config), this_rank(config.runtime.device).device
+    reading, halves = Reading(), dict[str, int]()
+    for number in tqdm(store.order, "hubs", disable=None, leave=False, delay=2):
+        group = store.examples[number].group
+        half = halves.setdefault(group, len(halves) % 2)
+        reading.half.append(half)
         reading.groups.append(group)
-        reading.tokens.append(len(example.tokens))
-        for layer, activations in example.layers.items():
+        reading.tokens.append(store.examples[number].n_tokens)
+        for layer in store.layers:
+            activations = torch.from_numpy(store.read(number, layer)).to(device)
             reading.first_norm[layer].append(_first_norm(activations))
-            for basis, draw, series in bases(activations, example.example):
+            for basis, draw, transformed in bases(activations, number):
                 place = layer, basis, draw
                 if place not in reading.tallies:
-                    n = series.shape[1]
-                    reading.tallies[place] = Tally(n, number_of_hubs(n, n_hubs), series.device)
-                reading.tallies[place].add(Correlated.of(series), halves[group])
+                    n = transformed.shape[1]
+                    reading.tallies[place] = Tally(n, number_of_hubs(n, n_hubs), device)
+                reading.tallies[place].add(Correlated.of(transformed), half)
     return reading
 
 
@@ -133,21 +136,6 @@ def number_of_hubs(n_neurons: int, requested: int | None) -> int:
     50
     """
     return min(n_neurons, requested or max(1, round(HUB_SHARE * n_neurons)))
-
-
-class _Halves(dict[str, int]):
-    """The half of every group, assigned alternately."""
-
-    def __init__(self, config: Config) -> None:
-        super().__init__()
-        self._documents = Documents(config)
-
-    def group(self, document: str) -> str:
-        return self._documents.group(document)
-
-    def __missing__(self, group: str) -> int:
-        self[group] = len(self) % 2
-        return self[group]
 
 
 def _first_norm(activations: Tensor) -> float:

@@ -4,28 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment, quadratic_assignment
-from torch import Tensor
 
 Matrix = NDArray[np.float64]
 _QUANTILES = 64  # that describe a neuron's |r| with the others
-
-
-def average_topology(series: Sequence[Tensor]) -> Matrix:
-    """Average topologies over texts, each pair over the texts in which both neurons vary.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_neurons, n_neurons)
-        0 where a pair is never defined.
-    """
-    total = sum((z.T @ z).double() for z in series)
-    defined = torch.stack([(z != 0).any(dim=0) for z in series]).double()
-    counts = defined.T @ defined
-    assert isinstance(total, Tensor)
-    return np.asarray((total / counts.clamp(min=1)).cpu().numpy())
 
 
 @dataclass(frozen=True)

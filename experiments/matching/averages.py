@@ -7,7 +7,6 @@ import numpy as np
 from experiments.matching.assignment import (
     Matrix,
     assign,
-    average_topology,
     shuffled_entries,
     spectra_distance,
 )
@@ -24,9 +23,7 @@ def compare_averages(models: Models, settings: Matching) -> list[Row]:
     The first row compares one half of the documents with the other, neurons permuted: the values
     that one model reaches, and the share of neurons that are recovered.
     """
-    first, second = (
-        average_topology(side.of(models.numbers)) for side in (models.one, models.other)
-    )
+    first, second = (side.average(models.numbers) for side in (models.one, models.other))
     rows = [_halves(models, settings)]
     pairs = {
         "first model, second model": second,
@@ -45,7 +42,7 @@ def compare_averages(models: Models, settings: Matching) -> list[Row]:
 def _halves(models: Models, settings: Matching) -> Row:
     groups = [models.texts[number].group for number in models.numbers]
     halves = [
-        average_topology(models.one.of([models.numbers[place] for place in half]))
+        models.one.average([models.numbers[place] for place in half])
         for half in split_by_group(groups, [0.5, 0.5], settings.seed)
     ]
     permutation = np.random.default_rng(settings.seed).permutation(len(halves[1]))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.controls import embeddings, random_weights
-from experiments.matching.assignment import Matrix, average_topology
+from experiments.matching.assignment import Matrix
 from experiments.matching.contrastive import fit
 from experiments.matching.gauc import gauc_by_text, length_similarity, permuted_gauc
 from experiments.matching.settings import Matching, MatchingConfig
@@ -60,7 +60,7 @@ class Models:
     def read(self, name: str, config: MatchingConfig) -> Side:
         """Read the same texts with another model that shares a tokenizer with one of the two."""
         side = read(name, config, self.texts, self.numbers)
-        self.averages[name] = average_topology(side.of(self.numbers))
+        self.averages[name] = side.average(self.numbers)
         return side
 
     def random_first(self) -> Side:
@@ -141,7 +141,7 @@ def _similarities(
     for name, sides in pairs():
         matcher = fit(sides, models.part(0), models.part(1), settings)
         yield name, matcher.similarity(sides, test, settings.batch), matcher.epochs
-    lengths = [[len(series) for series in side.of(test)] for side in (models.one, models.other)]
+    lengths = [[len(side.series[number]) for number in test] for side in (models.one, models.other)]
     yield "numbers of tokens alone", length_similarity(*lengths), None
 
 

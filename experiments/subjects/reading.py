@@ -1,7 +1,6 @@
 """One pass over the texts: standardised series of equal length, and their tokens."""
 
 import logging
-from bisect import insort
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,10 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from tqdm import tqdm
 
 from experiments.documents import Documents
 from experiments.subjects.settings import Subjects
-from probe.api import Config, ExampleActivations, UserError, iterate
+from probe.api import Config, Factor, SeriesStore, UserError, series
 
 logger = logging.getLogger(__name__)
 PROMPT, QUESTION = "prompt", "question"
@@ -62,31 +62,25 @@ def read(config: Config, settings: Subjects, skip_first: int) -> list[Text]:
     from probe.api.parts import load_tokenizer
 
     documents, tokenizer = Documents(config), load_tokenizer(config.model)
-    embed = _embedding(config)
-    by_subject: dict[str, list[tuple[int, Text]]] = defaultdict(list)
-    for example in iterate(config):
-        document = documents[example.document]
+    embed, store = _embedding(config), series(config)
+    by_subject: dict[str, list[Text]] = defaultdict(list)
+    for example in tqdm(store.examples, "texts", disable=None, leave=False, delay=2):
         text = Text(
-            name=document.name,
-            subject=str(document.subject),
-            group=documents.group(document.name),
-            answer=document.answer,
-            choices=int(document.labels.get("choices", 0)),
-            tokens=example.tokens.cpu().numpy(),
+            name=example.document,
+            subject=str(example.subject),
+            group=example.group,
+            answer=example.answer,
+            choices=int(example.labels.get("choices", 0)),
+            tokens=store.tokens(example.example),
         )
-        places = _places(document.text, len(text.tokens), tokenizer, config, settings, skip_first)
+        members, words = by_subject[text.subject], documents[example.document].text
+        if len(members) == settings.examples:
+            continue
+        places = _places(words, len(text.tokens), tokenizer, config, settings, skip_first)
         if places is not None:
-            _add_series(text, example, places, embed)
-            members = by_subject[text.subject]
-            insort(members, (example.example, text), key=lambda pair: pair[0])
-            if settings.examples is not None:
-                del members[
-                    settings.examples :
-                ]  # examples come by length; the first by index are kept
-    return _equally_many(
-        {subject: [text for _, text in members] for subject, members in by_subject.items()},
-        settings,
-    )
+            _add_series(text, store, example.example, places, embed)
+            members.append(text)
+    return _equally_many(by_subject, settings)
 
 
 def layers(texts: Sequence[Text]) -> list[str]:
@@ -131,24 +125,18 @@ def question_span(text: str) -> tuple[int, int] | None:
 
 def _add_series(
     text: Text,
-    example: ExampleActivations,
+    store: SeriesStore,
+    example: int,
     places: dict[str, Tensor],
     embed: Callable[[Tensor], Tensor],
 ) -> None:
-    embedded = embed(example.tokens.cpu())
+    embedded = embed(torch.from_numpy(text.tokens))
+    read = {layer: torch.from_numpy(store.read(example, layer)) for layer in store.layers}
     for part, where in places.items():
         text.counted[part] = text.tokens[where.numpy()]
-        text.series[EMBEDDING, part] = unit_series(embedded[where])
-        for layer, activations in example.layers.items():
-            text.series[f"layer {layer}", part] = unit_series(activations.cpu()[where])
-
-
-def unit_series(activations: Tensor) -> Tensor:
-    """Centre every neuron's series and scale it to length 1; a constant one becomes zero."""
-    from probe.api.parts import standardise
-
-    keep = torch.ones(1, len(activations), dtype=torch.bool)
-    return standardise(activations[None], keep).series[0]
+        text.series[EMBEDDING, part] = Factor.of(embedded[where]).series
+        for layer, activations in read.items():
+            text.series[f"layer {layer}", part] = Factor.of(activations[where]).series
 
 
 def _embedding(config: Config) -> Callable[[Tensor], Tensor]:

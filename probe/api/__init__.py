@@ -35,6 +35,7 @@ from probe.measures import Measures, edges, gini, measure, strengths
 from probe.runs.facts import Facts
 from probe.runs.load import load_topologies, load_topology
 from probe.runs.manifest import read_manifest
+from probe.series import LayerSeries, SeriesStore, StoredExample, open_series
 from probe.system.files import atomic_write
 from probe.system.logs import plural
 from probe.system.tables import aligned, write_csv
@@ -43,17 +44,9 @@ from probe.topology.sparsify import sparsify
 
 if TYPE_CHECKING:
     from probe.extraction.correlate import correlate
-    from probe.factors import (
-        Dense,
-        Factor,
-        FactorStore,
-        Graph,
-        Sparse,
-        StoredExample,
-        open_factors,
-        quickest,
-        write_factors,
-    )
+    from probe.series.factor import Factor, UnitSeries
+    from probe.series.graphs import Dense, Graph, Sparse, quickest
+    from probe.series.write import series
 
 __all__ = [
     "JOINT",
@@ -62,16 +55,18 @@ __all__ = [
     "Document",
     "ExampleActivations",
     "Factor",
-    "FactorStore",
     "Graph",
     "InitConfig",
+    "LayerSeries",
     "Measures",
     "ModelConfig",
+    "SeriesStore",
     "Side",
     "Site",
     "Sparse",
     "StoredExample",
     "Topology",
+    "UnitSeries",
     "UserError",
     "View",
     "aligned",
@@ -93,19 +88,19 @@ __all__ = [
     "load_topology",
     "measure",
     "model_name",
-    "open_factors",
+    "open_series",
     "overlay",
     "perplexities",
     "plural",
     "quickest",
     "read_manifest",
     "run",
+    "series",
     "sparsify",
     "strengths",
     "study",
     "tokenize",
     "write_csv",
-    "write_factors",
     "younger",
 ]
 
@@ -119,10 +114,13 @@ def __getattr__(name: str) -> Any:
     """Import what is offered but not here yet, because it needs torch."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from probe import factors
     from probe.extraction.correlate import correlate
+    from probe.series import factor, graphs
+    from probe.series.write import series
 
-    return correlate if name == "correlate" else getattr(factors, name)
+    if name in ("correlate", "series"):
+        return {"correlate": correlate, "series": series}[name]
+    return getattr(factor if name in ("Factor", "UnitSeries") else graphs, name)
 
 
 def compose(*overrides: str) -> Config:

@@ -24,6 +24,7 @@ from probe.config.run_name import (
     layers_name,
     model_name,
     run_folder,
+    series_folder,
     study_folder,
 )
 from probe.config.schema import (

@@ -91,16 +91,28 @@ def _settings(config: Any) -> dict[str, Any]:
     return {name: value for name, value in own.items() if name not in young or value is not None}
 
 
+def series_folder(config: Config, kind: str) -> Path:
+    """Return `<output>/series/<model>/<data>[-<subject>]/<layers>[-random]-<kind>-<8 hex>`."""
+    leaf = [layers_name(config), *_random(config), kind, _hash(computed(config) | {"kind": kind})]
+    return Path(config.output) / "series" / _subject(config) / "-".join(leaf)
+
+
 def run_folder(config: Config) -> Path:
     """Return `<output>/<model>/<data>[-<subject>]/<layers>-<average>[-random]-<8 hex>`."""
+    leaf = [layers_name(config), average_name(config.average), *_random(config)]
+    return Path(config.output) / _subject(config) / "-".join([*leaf, _hash(computed(config))])
+
+
+def _subject(config: Config) -> Path:
+    """Return `<model>/<data>[-<subject>]`."""
     data = data_name(config.data)
     if config.subject is not None and config.subject.name != "all":
         data += f"-{config.subject.name}"
-    leaf = [layers_name(config), average_name(config.average)]
-    if config.init.kind is InitKind.random:
-        leaf.append("random")
-    leaf.append(_hash(computed(config)))
-    return Path(config.output) / model_name(config.model) / data / "-".join(leaf)
+    return Path(model_name(config.model)) / data
+
+
+def _random(config: Config) -> list[str]:
+    return ["random"] if config.init.kind is InitKind.random else []
 
 
 def model_name(model: ModelConfig) -> str:

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from experiments.gcn import Gcn
-from probe.factors import Dense, Factor, Graph, Sparse
-from tests.factors.series import activations, topology
+from probe.series.factor import Factor
+from probe.series.graphs import Dense, Graph, Sparse
+from tests.series.drawn_series import activations, topology
 
 
 class AsItIs:

@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import experiments.subjects.covariances as covariances_module
 from experiments.subjects.classification import guess
 from experiments.subjects.covariances import bag_covariances, mean_strengths, topology_covariances
-from experiments.subjects.reading import PROMPT, QUESTION, Text, question_span, read, unit_series
+from experiments.subjects.reading import PROMPT, QUESTION, Text, question_span, read
 from experiments.subjects.settings import Subjects, SubjectsConfig, Sweep, check
 from experiments.subjects.similarity import pattern, similarity, subject_parts
 from experiments.subjects.sweep import Change, Speaker
@@ -44,7 +44,7 @@ def drawn(n_texts: int, n_tokens: int, n_neurons: int, coupled: int | None, seed
     x = np.random.default_rng(seed).normal(size=(n_texts, n_tokens, n_neurons))
     if coupled is not None:
         x[..., coupled] += 2 * x[..., 0]
-    return torch.stack([unit_series(torch.from_numpy(text)) for text in x])
+    return torch.stack([api.Factor.of(torch.from_numpy(text)).series for text in x])
 
 
 def dense(series: Tensor) -> NDArray[np.float64]:

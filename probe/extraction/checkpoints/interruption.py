@@ -10,7 +10,9 @@ from typing import Any
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # A terminal and a launcher may both pass on the same Ctrl-C.
 _SAME = 1.0  # seconds
-_MESSAGE = b"\nprobe: interrupted; saving the sums after the current batch (Ctrl-C again to quit)\n"
+_MESSAGE = (
+    b"\nprobe: interrupted; saving what is done after the current batch (Ctrl-C again to quit)\n"
+)
 
 
 class Interruption:

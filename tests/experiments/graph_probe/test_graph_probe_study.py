@@ -15,6 +15,7 @@ import pytest
 
 import experiments.graph_probe.run as run_module
 import probe.data
+import probe.series.write
 from experiments.controls import embeddings
 from experiments.graph_probe import texts
 from experiments.graph_probe.fits import Key, Parts, load
@@ -23,6 +24,7 @@ from experiments.graph_probe.report import figures, log_headline
 from experiments.graph_probe.run import run, targets_of
 from experiments.graph_probe.settings import GraphProbe, GraphProbeConfig, check
 from experiments.graph_probe.targets import Target, label_target
+from probe import api
 from probe.api import Document, UserError, compose, documents, perplexities
 from probe.data.document import Stream
 from tests.tiny_models import LINES, save_tiny
@@ -182,7 +184,7 @@ def test_the_paper_splits_rows_and_chooses_on_the_test_part() -> None:
 
 def test_perplexity_and_loss_are_the_models(config: GraphProbeConfig) -> None:
     wanted = replace(config, study=replace(config.study, targets=["loss", "perplexity"]))
-    examples, _ = texts.read(embeddings(config))
+    examples = texts.read_texts(api.series(embeddings(config)), config)
     loss, perplexity = targets_of(wanted, examples)
     np.testing.assert_allclose(perplexity.values, perplexities(config))
     np.testing.assert_allclose(np.exp(loss.values), perplexity.values)
@@ -203,9 +205,10 @@ def test_documents_are_read_no_further_than_asked_for(
         yield from few
         pytest.fail("a stream, which may have no end, was read further")
 
-    monkeypatch.setattr(probe.data, "load_documents", lambda _: Stream(read, "commit"))
+    for module in (probe.data, probe.series.write):
+        monkeypatch.setattr(module, "load_documents", lambda _: Stream(read, "commit"))
     limited = replace(config, data=replace(config.data, limit=8))
-    found, _ = texts.read(texts.of_layer(limited, 1))
+    found = texts.read_texts(api.series(embeddings(limited)), limited)
     assert [one.name for one in found.documents] == [one.name for one in few[:8]]
 
 

@@ -22,7 +22,6 @@ import experiments.matching.texts as texts_module
 from experiments.gcn import Gcn
 from experiments.matching.assignment import (
     assign,
-    average_topology,
     shuffled_entries,
     spectra_distance,
 )
@@ -211,7 +210,7 @@ def test_the_average_leaves_out_texts_in_which_a_neuron_is_constant() -> None:
     generator = np.random.default_rng(0)
     texts = [series(generator, 4) for _ in range(3)]
     texts[1][:, 2] = 0
-    found = average_topology(texts)
+    found = Side("model", dict(enumerate(texts))).average([0, 1, 2])
     others = [np.corrcoef(z.T) for z in (texts[0], texts[2])]
     wanted = np.mean(
         [*others, np.corrcoef(texts[1][:, [0, 1, 3]].T)[np.ix_(*[[0, 1, 0, 2]] * 2)]], axis=0

@@ -6,8 +6,9 @@ import torch
 from numpy.typing import NDArray
 
 from probe.errors import UserError
-from probe.factors import Factor, Sparse, quickest
-from tests.factors.series import activations
+from probe.series.factor import Factor
+from probe.series.graphs import Sparse, quickest
+from tests.series.drawn_series import activations
 
 
 def by_the_paper(matrix: NDArray[np.float32], density: float) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from probe.factors.factor import Factor
+from probe.series.factor import Factor
 from probe.topology.sparsify import sparsify
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import torch
 from torch import Tensor
 
 from probe.correlation import standardise
+from probe.series.store import LayerSeries, SeriesStore
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +50,22 @@ class Factor:
         return cls(standardise(activations.unsqueeze(0), keep).series[0])
 
     @classmethod
+    def read(
+        cls, store: SeriesStore, example: int, layer: int, device: torch.device | None = None
+    ) -> Factor:
+        """Read an example from a store.
+
+        Raises
+        ------
+        UserError
+            If the example or the layer is not stored.
+        """
+        stored = torch.from_numpy(store.stored(example, layer)).to(device)
+        if store.dtype == "bfloat16":
+            stored = stored.view(torch.bfloat16)
+        return cls(unpack(stored)) if store.standardised else cls.of(stored)
+
+    @classmethod
     def stack(cls, factors: Sequence[Factor]) -> Factor:
         """Stack examples, padding with rows of zeros, which add nothing to `A`."""
         series = [factor.series for factor in factors]
@@ -82,3 +100,66 @@ class Factor:
     def to(self, device: torch.device) -> Factor:
         """Move to a device."""
         return Factor(self.series.to(device))
+
+
+@dataclass(frozen=True)
+class UnitSeries(Sequence[Tensor]):
+    """The series `Z` of a layer's examples, `Zᵀ Z` their topologies, read when they are asked for.
+
+    Attributes
+    ----------
+    layer : LayerSeries
+        The layer of a store.
+    device : torch.device, optional
+        Where the series go.
+    """
+
+    layer: LayerSeries
+    device: torch.device | None = None
+
+    def __len__(self) -> int:
+        return len(self.layer)
+
+    @overload
+    def __getitem__(self, place: int) -> Tensor: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> UnitSeries: ...
+
+    def __getitem__(self, place: int | slice) -> Tensor | UnitSeries:
+        """Read a series, float32 of shape (n_tokens, n_neurons), or choose some of them."""
+        if isinstance(place, slice):
+            return UnitSeries(self.layer[place], self.device)
+        example = self.layer.examples[place]
+        return Factor.read(self.layer.store, example, self.layer.layer, self.device).series
+
+
+def pack(
+    activations: Tensor, keep: Tensor, dtype: torch.dtype = torch.float16
+) -> tuple[Tensor, Tensor]:
+    """Standardise a batch and round it for storage: series of length √T, entries around 1.
+
+    Parameters
+    ----------
+    activations, keep
+        As in `probe.correlation.standardise`.
+    dtype : torch.dtype
+        Type of the series. Over 64 to 512 tokens the error of r is below 3e-4 in float16; in
+        bfloat16, as large a type, 8 times that.
+
+    Returns
+    -------
+    series : Tensor, shape (n_examples, n_tokens, n_neurons)
+        Zero at tokens that do not count and for constant neurons.
+    finite : Tensor of bool, shape (n_examples,)
+        False where an activation is not finite.
+    """
+    series, _, finite = standardise(activations, keep, keep.sum(dim=1).double().sqrt())
+    return series.to(dtype), finite
+
+
+def unpack(stored: Tensor) -> Tensor:
+    """Restore series of length 1, which also undoes most of the rounding error of an outlier."""
+    series = stored.float()
+    length: Tensor = torch.linalg.vector_norm(series, dim=-2, keepdim=True)
+    return series / length.masked_fill_(length == 0, 1)

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from probe.factors import Dense, Factor, Graph, quickest
-from tests.factors.series import Series, activations, topology
+from probe.series.factor import Factor
+from probe.series.graphs import Dense, Graph, quickest
+from tests.series.drawn_series import Series, activations, topology
 
 
 @st.composite

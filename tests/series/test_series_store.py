@@ -1,0 +1,402 @@
+"""What all ranks write is read back piece by piece: the same activations, small where asked for."""
+
+import json
+import signal
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+
+from probe import api
+from probe.api import Config, ExampleActivations, SeriesStore, UserError
+from probe.extraction.loop import Loop
+from probe.series import write
+from probe.series.factor import Factor, pack, unpack
+from probe.series.shards import ShardWriter
+from probe.series.store import INDEX, widen
+from tests import reference
+from tests.series.drawn_series import Series, activations, topology
+from tests.tiny_models import save_tiny
+from tests.warm import Warm
+
+SUBJECTS = ("river", "sand", "sea")
+# Relative error of rounding to 11 and to 8 significant bits.
+ROUNDING = {"float32": 0.0, "float16": 2**-11, "bfloat16": 2**-8}
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Say what to read: seven texts with labels, in several batches."""
+    folder = tmp_path_factory.mktemp("texts")
+    model = save_tiny("gpt2", folder / "gpt2")
+    rows = [
+        {"text": "sand " * (k % 3) + f"boat {k} " * (4 + k), "subject": SUBJECTS[k % 3]}
+        for k in range(7)
+    ]
+    texts = folder / "texts.jsonl"
+    texts.write_text("\n".join(map(json.dumps, rows)))
+    return [
+        "model=local", f"model.path={model}", "data=table", f"data.path={texts}",
+        'data.template="{text}"', "data.min_tokens=4", "layers=[0,2]", f"output={folder}",
+        "runtime.token_budget=150", "runtime.device=cpu", "tracking=none",
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def config(words: list[str]) -> Config:
+    return api.compose(*words)
+
+
+@pytest.fixture(scope="module")
+def read(config: Config) -> list[ExampleActivations]:
+    return sorted(api.iterate(config), key=lambda example: example.example)
+
+
+@pytest.fixture(scope="module")
+def store(config: Config) -> SeriesStore:
+    return api.series(config)
+
+
+def in_small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write every batch into a shard of its own."""
+    monkeypatch.setattr(write, "ShardWriter", lambda *place: ShardWriter(*place, limit=1))
+
+
+@pytest.mark.parametrize("dtype", ROUNDING)
+def test_what_is_read_is_what_the_model_computed(
+    config: Config, read: list[ExampleActivations], dtype: str, tmp_path: Path
+) -> None:
+    store = api.series(config, tmp_path, dtype)
+    assert (len(store), store.layers, store.widths, store.dtype) == (
+        7, (0, 2), {0: 16, 2: 16}, dtype,
+    )  # fmt: skip
+    for example in read:
+        assert np.array_equal(store.tokens(example.example), example.tokens.numpy())
+        for layer, expected in example.layers.items():
+            found = store.read(example.example, layer)
+            assert found.dtype == np.float32
+            np.testing.assert_allclose(found, expected.numpy(), rtol=ROUNDING[dtype], atol=1e-7)
+
+
+def test_every_bfloat16_is_widened_as_torch_does_it() -> None:
+    bits = np.arange(1 << 16, dtype=np.uint16)
+    expected = torch.from_numpy(bits).view(torch.bfloat16).float().numpy()
+    np.testing.assert_array_equal(widen(bits), expected)
+
+
+def test_examples_know_where_they_come_from(
+    store: SeriesStore, read: list[ExampleActivations]
+) -> None:
+    for number, (record, example) in enumerate(zip(store.examples, read, strict=True)):
+        assert record.example == number
+        assert record.document == record.group == example.document
+        assert record.n_tokens == len(example.tokens)
+        assert record.labels["subject"] == SUBJECTS[number % 3]
+    assert set(store.fingerprints) == {"model", "data"}
+    assert store.computed["site"] == "residual"
+    units = [(layer, neuron) for layer in (0, 2) for neuron in range(16)]
+    assert store.units.tolist() == [list(unit) for unit in units]
+
+
+@given(n_tokens=st.integers(1, 400), layers=st.sampled_from([None, [2], [2, 0]]))
+@settings(derandomize=True, database=None, deadline=None, max_examples=20)
+def test_blocks_are_all_tokens_by_all_units(
+    store: SeriesStore, n_tokens: int, layers: list[int] | None
+) -> None:
+    expected = np.concatenate(
+        [
+            np.concatenate([store.read(number, layer) for layer in layers or [0, 2]], axis=1)
+            for number in range(7)
+        ]
+    )
+    blocks = list(store.blocks(n_tokens, layers))
+    assert [len(block) for block in blocks[:-1]] == [n_tokens] * (len(blocks) - 1)
+    np.testing.assert_array_equal(np.concatenate(blocks), expected)
+
+
+def test_a_layer_is_correlated_from_the_disk(store: SeriesStore, words: list[str]) -> None:
+    layer = store.layer(2, [4, 1, 6])
+    expected = reference.topology([[store.read(number, 2) for number in (4, 1, 6)]], "mean")
+    np.testing.assert_allclose(api.correlate(layer).matrix, expected, atol=1e-6)
+    np.testing.assert_array_equal(layer[1], store.read(1, 2))
+    assert layer[1:].examples == (1, 6)
+    [whole] = api.extract(*words[:7], "layers=2", *words[8:])
+    np.testing.assert_allclose(api.correlate(store.layer(2)).matrix, whole.matrix, atol=1e-6)
+
+
+def test_reading_imports_no_torch(store: SeriesStore, libraries: Warm) -> None:
+    read = f"api.open_series({str(store.folder)!r}).read(0, 2).size"
+    code = f"import sys; from probe import api; print({read}, 'torch' in sys.modules)"
+    result = libraries.run([sys.executable, "-c", code])
+    assert result.stdout.split() == [str(16 * store.examples[0].n_tokens), "False"]
+
+
+@pytest.mark.parametrize("standardised", [False, True])
+def test_factors_are_the_correlations_of_every_example(
+    config: Config, read: list[ExampleActivations], standardised: bool, tmp_path: Path
+) -> None:
+    store = api.series(config, tmp_path, "float16" if standardised else "float32", standardised)
+    for example in read:
+        for layer, series in example.layers.items():
+            factor = Factor.read(store, example.example, layer)
+            assert factor.series.shape == series.shape
+            expected = reference.example_correlation(series.numpy())
+            tolerance = 1e-3 if standardised else 1e-6
+            np.testing.assert_allclose(factor.dense(), expected, atol=tolerance)
+
+
+def test_any_number_of_shards_holds_the_same_series(
+    config: Config, store: SeriesStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_small_shards(monkeypatch)
+    many = api.series(config, tmp_path)
+    assert len({record.shard for record in many.examples}) > 2
+    for number in range(7):
+        assert np.array_equal(store.tokens(number), many.tokens(number))
+        for layer in store.layers:
+            assert np.array_equal(store.read(number, layer), many.read(number, layer))
+
+
+@pytest.mark.usefixtures("warm_ranks")
+def test_any_number_of_ranks_writes_the_same_series(
+    words: list[str], store: SeriesStore, tmp_path: Path
+) -> None:
+    ranks = api.series(api.compose(*words, "launch.num_processes=2"), tmp_path)
+    assert len({record.shard for record in ranks.examples}) == 2
+    for number in range(7):
+        for layer in store.layers:
+            one, two = store.read(number, layer), ranks.read(number, layer)
+            np.testing.assert_allclose(one, two, rtol=0, atol=1e-6)
+
+
+def test_series_are_found_again_unless_they_are_others(
+    config: Config, words: list[str], store: SeriesStore, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    given = api.series(config, tmp_path)
+    monkeypatch.setattr(write, "run_ranks", lambda *_: pytest.fail("the model was run"))
+    assert api.series(config).examples == store.examples
+    assert api.series(api.compose(*words, "average=fisher")).folder == store.folder
+    assert api.series(config, tmp_path).examples == given.examples
+    with pytest.raises(
+        UserError, match=r"has other series \(layers differ\); give another folder, or remove it$"
+    ):
+        api.series(api.compose(*words, "layers=1"), tmp_path)
+    with pytest.raises(UserError, match=r"has other series \(dtype, standardised differ\)"):
+        api.series(config, tmp_path, "float16", standardised=True)
+
+
+def test_outdated_series_under_output_are_replaced(
+    words: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = api.compose(*words, f"output={tmp_path}")
+    before = api.series(config)
+    index = before.folder / INDEX
+    older = index.read_text().replace(before.fingerprints["data"], "0" * 64)
+    index.write_text(older)
+    caplog.set_level("INFO")
+    assert api.series(config).fingerprints == before.fingerprints
+    assert "has outdated series (data differ), which are replaced" in caplog.text
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt, OSError])
+def test_what_was_read_before_an_interruption_is_not_read_again(
+    config: Config, store: SeriesStore, ending: type[BaseException], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The second batch is cut short: its examples are read again, those of the first are not."""
+    in_small_shards(monkeypatch)
+    reads: Counter[int] = Counter()
+    add = ShardWriter.add
+
+    def cut_short(self: ShardWriter, example: int, *rest: Any) -> None:
+        reads[example] += 1
+        if len(list(tmp_path.glob("series-*"))) == 1 and sum(reads.values()) < 7:
+            raise ending("cut short")
+        add(self, example, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ShardWriter, "add", cut_short)
+        with pytest.raises(ending):
+            api.series(config, tmp_path)
+    first = set(reads)
+    [shard] = tmp_path.glob("series-*")
+    with pytest.raises(UserError, match=r"has no series: no series\.json; api\.series\(config, fo"):
+        api.open_series(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(ShardWriter, "add", lambda *own: (reads.update([own[1]]), add(*own))[-1])
+        again = api.series(config, tmp_path)
+    assert shard in tmp_path.iterdir()
+    assert sorted(reads) == list(range(7))
+    [cut] = [number for number, times in reads.items() if times == 2]
+    assert cut in first
+    for number in range(7):
+        assert np.array_equal(again.read(number, 2), store.read(number, 2))
+
+
+def test_a_signal_is_deferred_until_whole_batches_are_kept(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shards are large, so that nothing would have been written yet."""
+    batches = Loop.batches
+
+    def interrupted(self: Loop, *given: Any, **more: Any) -> Any:
+        for number, batch in enumerate(batches(self, *given, **more)):
+            if number == 1:
+                signal.raise_signal(signal.SIGINT)
+            yield batch
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "batches", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            api.series(config, tmp_path)
+    [shard] = tmp_path.glob("series-*")
+    assert not (tmp_path / INDEX).exists()
+    assert len(api.series(config, tmp_path)) == 7
+    assert shard.is_file()
+
+
+def test_shards_of_something_else_and_unfinished_ones_are_removed(
+    config: Config, store: SeriesStore, tmp_path: Path
+) -> None:
+    save_file({"x": torch.zeros(1)}, tmp_path / "series-0000009.safetensors", {"of": "other"})
+    (tmp_path / "series-0000008.safetensors").write_bytes(b"damaged")
+    (tmp_path / ".series-0000007.safetensors.1.part").write_bytes(b"half")
+    api.series(config, tmp_path)
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == sorted(path.name for path in store.folder.iterdir())
+
+
+def test_what_is_not_there_is_named(store: SeriesStore) -> None:
+    with pytest.raises(UserError, match=r"has no layer 1; it has 0, 2$"):
+        store.read(0, 1)
+    for number in (7, -1):
+        with pytest.raises(UserError, match=rf"has no example {number}; it has 0 to 6$"):
+            store.read(number, 2)
+
+
+def test_an_unknown_type_is_told(config: Config, tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError,
+        match=r"^dtype='float61' is not one of float32, float16, bfloat16; did you mean 'float16'",
+    ):
+        api.series(config, tmp_path, "float61")
+
+
+def test_damage_is_seen_when_series_are_opened(config: Config, tmp_path: Path) -> None:
+    api.series(config, tmp_path)
+    [shard] = tmp_path.glob("*.safetensors")
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-1])
+    with pytest.raises(UserError, match="is missing or truncated; write the series again"):
+        api.open_series(tmp_path)
+    shard.unlink()
+    with pytest.raises(UserError, match="is missing or truncated; write the series again"):
+        api.open_series(tmp_path)
+    (tmp_path / INDEX).write_text("{")
+    with pytest.raises(UserError, match=r"series\.json is not JSON; write the series again"):
+        api.open_series(tmp_path)
+
+
+def test_a_disk_that_is_too_small_is_refused_before_the_model_is_run(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000}))
+    with pytest.raises(UserError, match=r"^the series need .* GB, but .* has 1e-06 GB free; use"):
+        api.series(config, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def with_bias(value: float, folder: Path) -> str:
+    """Save a model whose layer 1 adds a value to neuron 3, and say where it is."""
+    saved = save_tiny("gpt2", folder)
+    weights = load_file(saved / "model.safetensors")
+    [name] = [name for name in weights if name.endswith("h.1.mlp.c_proj.bias")]
+    weights[name][3] = value
+    save_file(weights, saved / "model.safetensors", metadata={"format": "pt"})
+    return f"model.path={saved}"
+
+
+@pytest.mark.parametrize("standardised", [False, True])
+def test_an_activation_that_is_not_finite_is_named(
+    words: list[str], standardised: bool, tmp_path: Path
+) -> None:
+    broken = [word for word in words if not word.startswith("model.path")]
+    broken.append(with_bias(float("nan"), tmp_path / "gpt2"))
+    with pytest.raises(UserError, match=r"^example \d .*has an activation .*not finite in layer 2"):
+        api.series(api.compose(*broken), tmp_path / "store", standardised=standardised)
+    assert not list(tmp_path.glob("store/*"))
+    with pytest.raises(UserError, match=r"^example \d .*has an activation .*not finite in layer 2"):
+        list(api.iterate_activations(*broken))
+
+
+def test_an_activation_beyond_half_precision_is_told(words: list[str], tmp_path: Path) -> None:
+    large = [word for word in words if not word.startswith("model.path")]
+    large += [with_bias(1e6, tmp_path / "gpt2"), "layers=1"]
+    with pytest.raises(
+        UserError, match=r"has an activation too large for float16 in layer 1; use bfloat16 or fl"
+    ):
+        api.series(api.compose(*large), tmp_path / "store", "float16")
+    assert (
+        np.abs(api.series(api.compose(*large), tmp_path / "b", "bfloat16").read(0, 1)).max() > 9e5
+    )
+
+
+@st.composite
+def drawn(draw: st.DrawFn) -> Series:
+    """Draw series of which one token may be hundreds of times as large (an attention sink)."""
+    n_neurons = draw(st.integers(2, 24))
+    series = activations(
+        draw(st.integers(0, 99)), draw(st.integers(16, 200)), n_neurons, draw(st.integers(0, 2))
+    )
+    sink = draw(st.sampled_from([0, 30, 300]))
+    varies = series.max(axis=0) > series.min(axis=0)
+    series[0, varies] += (sink * np.random.default_rng(0).standard_normal(varies.sum())).astype("f")
+    return series
+
+
+@given(series=drawn())
+@settings(derandomize=True, database=None, deadline=None, max_examples=60)
+def test_half_precision_moves_no_correlation_by_more_than_a_thousandth(series: Series) -> None:
+    keep = torch.ones(1, len(series), dtype=torch.bool)
+    packed, finite = pack(torch.from_numpy(series).unsqueeze(0), keep)
+    assert finite.all()
+    factor = Factor(unpack(packed[0]))
+    np.testing.assert_allclose(factor.dense(), topology(series), atol=1e-3)
+    assert factor.series.square().sum(dim=0).sub(factor.defined.float()).abs().max() < 1e-6
+
+
+def test_padding_is_stored_as_nothing() -> None:
+    series = torch.from_numpy(np.stack([activations(k, 40, 6) for k in range(2)]))
+    keep = torch.ones(2, 40, dtype=torch.bool)
+    keep[1, :15] = False
+    packed, _ = pack(series, keep)
+    assert not packed[1, :15].any()
+    np.testing.assert_allclose(
+        Factor(unpack(packed[1])).dense(), topology(series[1, 15:].numpy()), atol=1e-3
+    )
+
+
+@pytest.mark.parametrize(("n_neurons", "times"), [(896, 3), (3584, 10)])
+def test_series_take_a_fraction_of_the_disk_of_matrices(
+    n_neurons: int, times: int, tmp_path: Path
+) -> None:
+    n_tokens, examples = 512, 3
+    writer = ShardWriter(tmp_path, "test", minutes=60)
+    tokens: NDArray[np.int64] = np.arange(n_tokens)
+    for example in range(examples):
+        writer.add(example, tokens, {12: np.zeros((n_tokens, n_neurons), np.float16)})
+    writer.end_batch()
+    writer.flush()
+    written = sum(file.stat().st_size for file in tmp_path.iterdir())
+    np.save(tmp_path / "matrix.npy", np.zeros((n_neurons, n_neurons), np.float32))
+    matrices = examples * (tmp_path / "matrix.npy").stat().st_size
+    assert matrices > times * written
