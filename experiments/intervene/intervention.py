@@ -19,7 +19,7 @@ from experiments.intervene.settings import InterveneConfig, check
 from experiments.intervene.table import Effects, Row, headline, rows, write
 from experiments.statistics import split_by_group
 from probe.api import atomic_write, data_name, documents, model_name
-from probe.api.interventions import OF_QUESTIONS, TREATMENTS, Work, questions
+from probe.api.interventions import TREATMENTS, Work, questions
 from probe.api.parts import n_ranks, perplexities, plan_extraction, run_ranks
 
 logger = logging.getLogger(__name__)
@@ -39,8 +39,7 @@ def intervene(config: InterveneConfig, folder: Path) -> dict[str, Any]:
     settings, facts = config.study, check_model(config)
     layers = f"layer{'s' if len(facts.layers) > 1 else ''} {', '.join(map(str, facts.layers))}"
     texts = documents(config)
-    needing = next((measure for measure in settings.measure if measure in OF_QUESTIONS), None)
-    asked = {} if needing is None else questions(texts, needing)
+    asked = questions(config, texts, settings.measure)
     examples = plan_extraction(config, texts, score=perplexities)[1].chosen
     halves = split_by_group([one.group for one in examples], [0.5, 0.5], settings.seed)
     first, second = ([examples[number] for number in half] for half in halves)

@@ -26,7 +26,6 @@ TREATMENTS = ("mean", "zero", "noise", "add", "scale")
 AMOUNTS = ("add", "scale")
 ORDERS = ("highest", "lowest")
 MEASURES = ("perplexity", "kl", "accuracy", "margin")
-_OF_QUESTIONS = ("accuracy", "margin")
 SCOPES = ("input", "average")
 # Sites whose neurons the next block reads.
 _STREAM = (Site.residual, Site.residual_raw)
@@ -155,12 +154,6 @@ def _mistakes(config: InterveneConfig) -> Iterator[str]:
         yield f"study.seeds={settings.seeds} is too small; give 1 or more"
     if settings.seed < 0:
         yield f"study.seed={settings.seed} is too small; give 0 or more"
-    asked = next((measure for measure in settings.measure if measure in _OF_QUESTIONS), None)
-    if asked is not None and config.data.cut.value != "whole":
-        yield (
-            f"study.measure={asked} needs whole questions, and data.cut={config.data.cut.value} "
-            "cuts them; give data.cut=whole or another measure"
-        )
 
 
 def _not_among(name: str, values: Sequence[str], options: Sequence[str]) -> Iterator[str]:

@@ -173,10 +173,11 @@ def effects(
     UserError
         If masks and model do not fit, controls cannot be drawn, or the texts cannot be measured.
     """
+    if draws < 1:
+        raise UserError(f"draws={draws} is too few for random controls; give 1 or more")
     config, by_layer = _fitting(config, masks)
     documents = list(load_documents(config))
-    needing = next((measure for measure in measures if measure in OF_QUESTIONS), None)
-    asked = {} if needing is None else questions(documents, needing)
+    asked = questions(config, documents, measures)
     examples = plan_extraction(config, documents, score=perplexities)[1].chosen
     if statistics is None:
         halves = split_by_group([one.group for one in examples], [0.5, 0.5], seed)

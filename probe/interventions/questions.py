@@ -4,11 +4,12 @@ import string
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from probe.config import Config, ModelConfig, model_name
+from probe.config import Config, Cut, ModelConfig, model_name
 from probe.data import Document
 from probe.errors import UserError
 from probe.examples.choose import Example
 from probe.examples.plan import context_length
+from probe.interventions.outcomes import MEASURES, OF_QUESTIONS
 from probe.models import load_tokenizer
 
 
@@ -31,14 +32,27 @@ class Continuation:
     start: int
 
 
-def questions(documents: Iterable[Document], measure: str) -> dict[str, Document]:
-    """Return the questions by name.
+def questions(
+    config: Config, documents: Iterable[Document], measures: Sequence[str]
+) -> dict[str, Document]:
+    """Return the questions by name; none if no measure needs them.
 
     Raises
     ------
     UserError
-        If a text is not a question with choices, which a measure needs.
+        If a measure is unknown, or needs whole questions with choices, which a text is not.
     """
+    for measure in measures:
+        if measure not in MEASURES:
+            raise UserError(f"the measure {measure} is unknown; choose of {', '.join(MEASURES)}")
+    measure = next((measure for measure in measures if measure in OF_QUESTIONS), "")
+    if not measure:
+        return {}
+    if config.data.cut is not Cut.whole:
+        raise UserError(
+            f"the measure {measure} needs whole questions, and data.cut={config.data.cut} cuts "
+            "them; give data.cut=whole or another measure"
+        )
     found = {}
     for document in documents:
         if document.answer is None or not document.choices:

@@ -21,11 +21,14 @@ from transformers import (
 )
 
 from probe.cli import compose_job
-from probe.config import Config, Site
+from probe.config import Config, Cut, Site
+from probe.data import Document
 from probe.errors import UserError
+from probe.examples.choose import Example
 from probe.interventions.controls import CONTROLS, control
 from probe.interventions.effects import Effect, Intervention, effects, headline
 from probe.interventions.masks import Masks
+from probe.interventions.questions import continuations, letter_tokens
 from probe.interventions.treatments import Treatment
 from probe.statistics import split_by_group
 from tests.experiments.intervene.planted import save_texts
@@ -349,6 +352,50 @@ def test_what_cannot_be_measured_is_told(
     assert "\n" not in str(error.value)
 
 
-def test_questions_are_needed_for_margins(texts: Path) -> None:
-    with pytest.raises(UserError, match=r"the measure margin needs questions with choices, which"):
-        effects(config_of(folder_of("llama"), texts), masks_of(), [LESION], ["kl", "margin"])
+def test_measures_that_cannot_be_taken_are_told(texts: Path) -> None:
+    config = config_of(folder_of("llama"), texts)
+    cut = replace(config, data=replace(config.data, cut=Cut.tokens))
+    for given, measures, draws, said in (
+        (config, ["kl", "margin"], 1, "the measure margin needs questions with choices, which"),
+        (cut, ["accuracy"], 1, "the measure accuracy needs whole questions, and data.cut=tokens"),
+        (config, ["loss"], 1, "the measure loss is unknown; choose of perplexity, kl, accuracy"),
+        (config, ["kl"], 0, "draws=0 is too few for random controls; give 1 or more"),
+    ):
+        with pytest.raises(UserError, match=said):
+            effects(given, masks_of(), [LESION], measures, draws=draws)
+
+
+def test_choices_that_cannot_be_scored_are_told(tmp_path: Path) -> None:
+    config = config_of(folder_of("llama"), tmp_path)
+    examples = [Example("q/0", [5] * 120)]
+    for choice, said in (
+        (" ", "q/0 has an empty choice, which has no likelihood; leave the question out"),
+        ("the theory explains the data", "has 1.. tokens, and the model reads 128; leave long"),
+    ):
+        question = Document("q/0", "Why?", answer=0, choices=(choice, "a"))
+        with pytest.raises(UserError, match=said):
+            continuations(config, examples, {"q/0": question})
+
+
+def test_a_choice_follows_a_chat_template_without_a_space() -> None:
+    config = config_of(folder_of("llama"), Path("texts"))
+    tokenizer = AutoTokenizer.from_pretrained(folder_of("llama"))
+    question = Document("q/0", "Why?", answer=0, turns=(("user", "Why?"),), choices=("sea", "sand"))
+    for chat, between in ((True, ""), (False, " ")):
+        given = replace(config, model=replace(config.model, chat=chat))
+        found = continuations(given, [Example("q/0", [7, 8])], {"q/0": question})
+        assert [(one.example, one.start) for one in found] == [(0, 2), (0, 2)]
+        for one, choice in zip(found, ("sea", "sand"), strict=True):
+            assert one.ids == [7, 8, *tokenizer(between + choice)["input_ids"]]
+
+
+def test_a_tokenizer_without_letters_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = config_of(folder_of("llama"), Path("texts")).model
+    letters = letter_tokens(model, 3)
+    assert letters == AutoTokenizer.from_pretrained(folder_of("llama")).convert_tokens_to_ids(
+        [*"ABC"]
+    )
+    tokenizer = type("Tokenizer", (), {"get_vocab": lambda _: {"A": 4}})()
+    monkeypatch.setattr("probe.interventions.questions.load_tokenizer", lambda _: tokenizer)
+    with pytest.raises(UserError, match="compares the tokens A, B, C, …, and B is not a token of"):
+        letter_tokens(model, 3)

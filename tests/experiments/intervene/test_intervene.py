@@ -434,7 +434,7 @@ def test_the_help_page_does_not_wait_for_torch() -> None:
         ({}, ["site=mlp", "layers=each"], "layers has no effect here"),
         ({}, ["site=attention"], "of the residual stream, not site=attention; leave weighted"),
         ({"measure": ["accuracy"]}, [], "the measure accuracy needs questions with choices"),
-        ({"measure": ["margin"]}, ["data.cut=tokens"], "margin needs whole questions"),
+        ({"measure": ["margin"]}, ["data.cut=tokens"], "the measure margin needs whole questions"),
         ({"treatment": ["add"]}, [], "study.treatment=add needs study.amount=, e.g. 2"),
         ({"amount": 2.0}, [], "study.amount=2 has no effect without study.treatment=[add] or"),
         ({"treatment": ["add"], "amount": np.inf}, [], "study.amount=inf must be a finite number"),
