@@ -377,8 +377,8 @@ def test_choices_that_cannot_be_scored_are_told(tmp_path: Path) -> None:
             continuations(config, examples, {"q/0": question})
 
 
-def test_a_choice_follows_a_chat_template_without_a_space() -> None:
-    config = config_of(folder_of("llama"), Path("texts"))
+def test_a_choice_follows_a_chat_template_without_a_space(texts: Path) -> None:
+    config = config_of(folder_of("llama"), texts)
     tokenizer = AutoTokenizer.from_pretrained(folder_of("llama"))
     question = Document("q/0", "Why?", answer=0, turns=(("user", "Why?"),), choices=("sea", "sand"))
     for chat, between in ((True, ""), (False, " ")):
@@ -389,12 +389,10 @@ def test_a_choice_follows_a_chat_template_without_a_space() -> None:
             assert one.ids == [7, 8, *tokenizer(between + choice)["input_ids"]]
 
 
-def test_a_tokenizer_without_letters_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = config_of(folder_of("llama"), Path("texts")).model
-    letters = letter_tokens(model, 3)
-    assert letters == AutoTokenizer.from_pretrained(folder_of("llama")).convert_tokens_to_ids(
-        [*"ABC"]
-    )
+def test_a_tokenizer_without_letters_is_told(texts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = config_of(folder_of("llama"), texts).model
+    own = AutoTokenizer.from_pretrained(folder_of("llama"))
+    assert letter_tokens(model, 3) == own.convert_tokens_to_ids(["A", "B", "C"])
     tokenizer = type("Tokenizer", (), {"get_vocab": lambda _: {"A": 4}})()
     monkeypatch.setattr("probe.interventions.questions.load_tokenizer", lambda _: tokenizer)
     with pytest.raises(UserError, match="compares the tokens A, B, C, …, and B is not a token of"):
