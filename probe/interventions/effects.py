@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from itertools import product
 
 import numpy as np
@@ -15,122 +15,26 @@ from probe.data import load_documents
 from probe.distributed import Ranks, run_ranks
 from probe.errors import UserError
 from probe.examples.batches import Tensors
-from probe.examples.choose import Example
 from probe.examples.plan import plan_extraction
 from probe.examples.request import Request
 from probe.extraction.perplexity import perplexities
 from probe.interventions.controls import CONTROLS, DRAWN, ByLayer, control
 from probe.interventions.masks import Masks
-from probe.interventions.measure import Chosen, Condition, Measurement, Work
-from probe.interventions.outcomes import OF_QUESTIONS, Vector, value
+from probe.interventions.measure import Chosen, Condition, Measurement
 from probe.interventions.payload import pack, unpack
 from probe.interventions.questions import questions
 from probe.interventions.survey import Statistics, survey
+from probe.interventions.table import Effect, Intervention, Masked, Table
 from probe.interventions.treatments import Treatment
 from probe.interventions.widths import widths
+from probe.interventions.work import Work
 from probe.models import fetch_language_model, load_language_model
-from probe.statistics import Resamples, interval, split_by_group
+from probe.statistics import split_by_group
 from probe.system.logs import plural
-from probe.system.tables import aligned
 
 logger = logging.getLogger(__name__)
-# With fewer documents, an interval says little.
-FEW = 20
 # Controls are drawn from a random stream of their own.
 _CONTROL = 2
-
-
-@dataclass(frozen=True)
-class Intervention:
-    """What is done with a mask.
-
-    Attributes
-    ----------
-    name : str
-        Its name in the table, e.g. `lesion`.
-    treatment : Treatment
-        The treatment.
-    keep : bool
-        Treat all neurons of the masks' layers but those in the mask.
-    """
-
-    name: str
-    treatment: Treatment
-    keep: bool = False
-
-
-@dataclass(frozen=True)
-class Effect:
-    """The effect of an intervention on a mask, or on one of its controls.
-
-    Attributes
-    ----------
-    effect : str
-        Name of the intervention.
-    mask : int
-        Number of the mask, from 0.
-    treatment : str
-        Treatment with its amount.
-    control : str
-        `none`: the mask itself; otherwise one of `CONTROLS`.
-    measure : str
-        One of `MEASURES`.
-    units : int
-        Neurons in the mask.
-    moved : float
-        Share of the activations' squared norm that the treatment moves, mean over texts and layers.
-    untouched, value, change : float
-        The measure without and with the treatment, and the difference.
-    low, high, change_low, change_high : float
-        95 % intervals of value and change over documents.
-    draws : int
-        Draws of the control, or of noise; they are averaged within every text.
-    draws_low, draws_high : float
-        Range of the value over them.
-    documents : int
-        Documents that were measured.
-    chance : float or None
-        Value of a model that knows nothing, for accuracy.
-    best : str or None
-        The control that does most like the mask: most harm, or least if the mask is kept.
-    beyond, beyond_low, beyond_high : float or None
-        By how much the mask's harm exceeds the best control's (or falls below it, if the mask is
-        kept), in the measure's unit; positive if the mask matters more than every control. In each
-        bootstrap draw the best control is chosen anew. None for controls.
-    """
-
-    effect: str
-    mask: int
-    treatment: str
-    control: str
-    measure: str
-    units: int
-    moved: float
-    untouched: float
-    value: float
-    low: float
-    high: float
-    change: float
-    change_low: float
-    change_high: float
-    draws: int
-    draws_low: float
-    draws_high: float
-    documents: int
-    chance: float | None
-    best: str | None = None
-    beyond: float | None = None
-    beyond_low: float | None = None
-    beyond_high: float | None = None
-
-
-@dataclass(frozen=True)
-class _Masked(Condition):
-    """A condition: an intervention, by its number, on a mask or one of its controls."""
-
-    intervention: int
-    mask: int
-    control: str
 
 
 def effects(
@@ -206,7 +110,7 @@ def effects(
         "probe.interventions.effects:measure", payload, work.request.processes,
         config.runtime.device,
     )  # fmt: skip
-    table = _Table(work, conditions, examples, work.outcomes(result))
+    table = Table(work, conditions, examples, work.outcomes(result))
     return [
         effect
         for measure, (number, intervention), mask in product(
@@ -238,7 +142,7 @@ def _conditions(
     statistics: Statistics,
     draws: int,
     seed: int,
-) -> tuple[list[_Masked], NDArray[np.bool_]]:
+) -> tuple[list[Masked], NDArray[np.bool_]]:
     """Return the conditions and each one's units, layers one after the other."""
     rms = {layer: statistics[f"{layer}/rms"].numpy() for layer in by_layer[0]}
     conditions, units = [], []
@@ -253,112 +157,9 @@ def _conditions(
             for number, intervention in enumerate(interventions):
                 noisy = intervention.treatment.name == "noise"
                 for draw in range(draws if noisy else len(drawn)):
-                    conditions.append(_Masked(intervention.treatment, draw, number, mask, name))
+                    conditions.append(Masked(intervention.treatment, draw, number, mask, name))
                     units.append(drawn[draw % len(drawn)] ^ intervention.keep)
     return conditions, np.array(units)
-
-
-class _Table:
-    """Rows of the table from the outcomes of the measured examples."""
-
-    def __init__(
-        self,
-        work: Work,
-        conditions: Sequence[_Masked],
-        examples: Sequence[Example],
-        outcomes: tuple[Vector, Vector],
-    ) -> None:
-        groups = [example.group for example in examples]
-        self.conditions, (self.untouched, self.treated) = conditions, outcomes
-        self.tokens = np.array([len(example.ids) for example in examples], dtype=np.float64)
-        self.resamples, self.documents = Resamples(groups, work.seed), len(set(groups))
-        self.chance = work.chance
-
-    def rows(
-        self, measure: str, number: int, intervention: Intervention, mask: int, units: int
-    ) -> list[Effect]:
-        """Return the effects of a mask, and of its controls, on one measure."""
-        base, resampled_base = self._values(measure, self.untouched)
-        found: dict[str, Effect] = {}
-        # Larger where a treatment does more of what an intervention is about.
-        scores: dict[str, tuple[float, Vector]] = {}
-        sign = (-1 if measure in OF_QUESTIONS else 1) * (-1 if intervention.keep else 1)
-        for name in ("none", *CONTROLS):
-            wanted = (number, mask, name)
-            places = [
-                place
-                for place, one in enumerate(self.conditions)
-                if (one.intervention, one.mask, one.control) == wanted
-            ]
-            mean = self.treated[places].mean(axis=0)
-            reached, resampled = self._values(measure, mean)
-            by_draw = [self._values(measure, self.treated[place])[0] for place in places]
-            low, high = interval(resampled)
-            change_low, change_high = interval(resampled - resampled_base)
-            scores[name] = sign * reached, sign * resampled
-            found[name] = Effect(
-                effect=intervention.name,
-                mask=mask,
-                treatment=str(intervention.treatment),
-                control=name,
-                measure=measure,
-                units=units,
-                moved=float(mean[:, -1].mean()),
-                untouched=base,
-                value=reached,
-                low=low,
-                high=high,
-                change=reached - base,
-                change_low=change_low,
-                change_high=change_high,
-                draws=len(places),
-                draws_low=min(by_draw),
-                draws_high=max(by_draw),
-                documents=self.documents,
-                chance=self.chance if measure == "accuracy" else None,
-            )
-        best = max(CONTROLS, key=lambda name: scores[name][0])
-        limit = np.max([scores[name][1] for name in CONTROLS], axis=0)
-        low, high = interval(scores["none"][1] - limit)
-        beyond = scores["none"][0] - scores[best][0]
-        found["none"] = replace(
-            found["none"], best=best, beyond=beyond, beyond_low=low, beyond_high=high
-        )
-        return list(found.values())
-
-    def _values(self, measure: str, outcomes: Vector) -> tuple[float, Vector]:
-        """Return the measure over all examples, and in every bootstrap draw."""
-        over_all = value(measure, outcomes, self.tokens, np.sum)
-        return float(over_all), value(measure, outcomes, self.tokens, self.resamples.sums)
-
-
-def headline(rows: Sequence[Effect]) -> list[str]:
-    """Format every mask's effect beside its best control, one table per measure."""
-    lines: list[str] = []
-    for measure in dict.fromkeys(row.measure for row in rows):
-        own = [row for row in rows if (row.measure, row.control) == (measure, "none")]
-        few = ", too few for intervals" if own[0].documents < FEW else ""
-        chance = "" if own[0].chance is None else f", chance {own[0].chance:.4g}"
-        title = (
-            f"{measure} ({plural(own[0].documents, 'document')}{few}; "
-            f"untouched {own[0].untouched:.4g}{chance})"
-        )
-        header = [title, "units", "value", "95 %", "best control", "beyond it", "95 %", "moved"]
-        lines += aligned(header, [_cells(row) for row in own])
-    return lines
-
-
-def _cells(row: Effect) -> list[str]:
-    return [
-        f"{row.effect} mask {row.mask}, {row.treatment}",
-        str(row.units),
-        f"{row.value:.4g}",
-        f"{row.low:.4g} to {row.high:.4g}",
-        str(row.best),
-        f"{row.beyond:+.3g}",
-        f"{row.beyond_low:+.3g} to {row.beyond_high:+.3g}",
-        f"{row.moved:.2%}",
-    ]
 
 
 def fetch(payload: bytes) -> None:

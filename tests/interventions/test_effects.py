@@ -26,9 +26,10 @@ from probe.data import Document
 from probe.errors import UserError
 from probe.examples.choose import Example
 from probe.interventions.controls import CONTROLS, control
-from probe.interventions.effects import Effect, Intervention, effects, headline
+from probe.interventions.effects import effects
 from probe.interventions.masks import Masks
 from probe.interventions.questions import continuations, letter_tokens
+from probe.interventions.table import Effect, Intervention, headline
 from probe.interventions.treatments import Treatment
 from probe.statistics import split_by_group
 from tests.experiments.intervene.planted import save_texts
