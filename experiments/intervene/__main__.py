@@ -13,7 +13,6 @@ if __name__ == "__main__":
             "layers": "give study.layers=12 or study.layers=[3,7]",
             "average": "study.scope selects the topology",
             "null": "study.select=[…,random] is the null model",
-            "site": "neurons of the residual stream are treated",
             "init": "an untrained model has no predictions to lose",
             "measures": "",
         },

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from probe.api import StudyConfig, UserError, key
+from probe.api import Site, StudyConfig, UserError, key
 
 # Criteria of selection, and their names in figures.
 SELECTIONS = {
@@ -19,10 +19,16 @@ SELECTIONS = {
 }
 # Random selections, of which every draw is another one.
 DRAWN = ("random", "random_norm")
-TREATMENTS = ("mean", "zero", "noise")
+TREATMENTS = ("mean", "zero", "noise", "add", "scale")
+# Those with an amount.
+AMOUNTS = ("add", "scale")
 ORDERS = ("highest", "lowest")
-MEASURES = ("perplexity", "kl", "accuracy")
+MEASURES = ("perplexity", "kl", "accuracy", "margin")
 SCOPES = ("input", "average")
+# Sites whose neurons the next block reads.
+_STREAM = (Site.residual, Site.residual_raw)
+# Selections, of which masks have no need.
+_SELECTING = ("select", "order", "fractions", "layers", "scope")
 
 
 @dataclass
@@ -44,11 +50,19 @@ class Intervene:
     )
     layers: Any = key(None, "Layer, or list of layers to treat together (default: the middle one).")
     measure: list[str] = key(
-        ["perplexity", "kl"], "Effects to measure (accuracy: on questions).", choices=MEASURES
+        ["perplexity", "kl"],
+        "Effects to measure (accuracy and margin: on questions).",
+        choices=MEASURES,
     )
     scope: str = key(
         "input", "Select for every text (input), or once for all (average).", choices=SCOPES
     )
+    masks: str | None = key(
+        None,
+        "File of masks (.npz) to treat beside their controls, instead of selections.",
+        younger=True,
+    )
+    amount: float | None = key(None, "What is added (add), or the factor (scale).", younger=True)
     seeds: int = key(3, "Draws of random neurons and of noise.", least=1)
     seed: int = key(0, "Seed of the halves of the texts, the draws and the intervals.", least=0)
 
@@ -85,7 +99,7 @@ def layer_list(settings: Intervene) -> list[int] | None:
 
 
 def _mistakes(config: InterveneConfig) -> Iterator[str]:
-    settings = config.study
+    settings, usual = config.study, InterveneConfig()
     shares = settings.fractions
     if not shares or len(set(shares)) < len(shares):
         yield (
@@ -96,6 +110,26 @@ def _mistakes(config: InterveneConfig) -> Iterator[str]:
             f"study.select=random_norm selects neurons other than the {settings.order[0]} degrees, "
             f"so study.fractions={shares} cannot exceed 0.5; leave one of the two out"
         )
+    if settings.masks is not None:
+        for name in _SELECTING:
+            if getattr(settings, name) != getattr(usual.study, name):
+                yield (
+                    f"study.{name} has no effect with study.masks, which say what is treated; "
+                    "leave one of the two out"
+                )
+    treated = [name for name in settings.treatment if name in AMOUNTS]
+    if bool(treated) != (settings.amount is not None):
+        yield (
+            f"study.treatment={treated[0]} needs study.amount=, e.g. 2"
+            if treated
+            else f"study.amount={settings.amount:g} has no effect without study.treatment=[add] or "
+            "[scale]; leave it out"
+        )
+    if "weighted" in settings.select and settings.masks is None and config.site not in _STREAM:
+        yield (
+            f"study.select=weighted scores what the next block reads of the residual stream, not "
+            f"site={config.site}; leave weighted out of study.select"
+        )
     layers = layer_list(settings)
     if layers is not None and (
         not layers
@@ -105,9 +139,4 @@ def _mistakes(config: InterveneConfig) -> Iterator[str]:
         yield (
             f"study.layers={settings.layers} must be a layer number from 0 up or a list of "
             "different ones, e.g. study.layers=12 or study.layers=[3,7]"
-        )
-    if "accuracy" in settings.measure and config.data.cut.value != "whole":
-        yield (
-            f"study.measure=accuracy needs whole questions, and data.cut={config.data.cut.value} "
-            "cuts them; give data.cut=whole or another measure"
         )

@@ -73,6 +73,16 @@ def _data_mistakes(config: Config) -> Iterator[str]:
         )
     if data.source != "table" and data.template is not None:
         yield "data.template needs data=table"
+    if data.source != "table" and (data.choices is not None or data.answer is not None):
+        yield f"data.choices and data.answer need data=table; data={data.source} has its own"
+    elif (data.choices is None) != (data.answer is None) or (
+        data.choices is not None and len(set(data.choices)) < 2
+    ):
+        yield (
+            f"data.choices={data.choices} must be two different texts or more, with data.answer= "
+            "the column that says which is right, e.g. data.choices=[negative,positive] "
+            "data.answer=label"
+        )
     if data.source == "hub" and data.id is None and data.path is None:
         yield "data=hub needs a data set; give data.id=ORG/NAME"
     if data.path is not None and not Path(data.path).exists():

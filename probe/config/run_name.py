@@ -57,8 +57,10 @@ def computed(config: Config) -> dict[str, Any]:
     """Return the part of the configuration that the matrices depend on."""
     model, data = asdict(config.model), asdict(config.data)
     del model["device_map"], model["pickle"]  # place and file format change no result
-    if model["mlp"] is None:
-        del model["mlp"]  # younger than the names of many runs
+    # Younger than the names of many runs.
+    for part, name in ((model, "mlp"), (data, "choices"), (data, "answer")):
+        if part[name] is None:
+            del part[name]
     for part in (model, data):
         if part["path"] is not None:
             part["path"] = str(Path(part["path"]).resolve())
@@ -93,11 +95,18 @@ def old_study_folder(config: Config, name: str) -> Path:
 
 
 def _study_hash(config: Config) -> str:
-    settings = getattr(config, "study", None)
-    own: Any = asdict(config).get("study")
-    if is_dataclass(settings):
-        own = {one.metadata.get("was") or one.name: own[one.name] for one in fields(settings)}
-    return _hash(computed(config) | {"study": own})
+    return _hash(computed(config) | {"study": _settings(getattr(config, "study", None))})
+
+
+def _settings(settings: Any) -> Any:
+    """Return a study's own settings under their first names, without younger keys at None."""
+    if not is_dataclass(settings):
+        return settings
+    return {
+        one.metadata.get("was") or one.name: value
+        for one in fields(settings)
+        if (value := getattr(settings, one.name)) is not None or not one.metadata.get("younger")
+    }
 
 
 def series_folder(config: Config, kind: str) -> Path:

@@ -32,6 +32,7 @@ def key(
     below: float | None = None,
     choices: Sequence[str] = (),
     was: str | None = None,
+    younger: bool = False,
 ) -> Any:
     """Declare a configuration key.
 
@@ -47,12 +48,15 @@ def key(
         The words that it can be, or that a list can name.
     was : str, optional
         Its former name, which is told to those who type it, and stands in the names of folders.
+    younger : bool
+        Whether earlier runs of a study lack it: without a value it is no part of their name.
     """
     declared = {
         "doc": sentence,
         "bounds": Bounds(least, most, above, below),
         "choices": tuple(choices),
         "was": was,
+        "younger": younger,
     }
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=declared)
@@ -98,6 +102,14 @@ class DataConfig:
     column: str = key("text", "Column that holds the text.")
     template: str | None = key(
         None, "Text to fill with a row's columns, named in braces (data=table)."
+    )
+    choices: list[str] | None = key(
+        None,
+        "Texts, or templates, of the choices that each row has (data=table), "
+        "e.g. [negative,positive].",
+    )
+    answer: str | None = key(
+        None, "Column with the right choice, its text or its number from 0 (data=table)."
     )
     streaming: bool = key(False, "Download only as many rows from the Hub as needed.")
     path: str | None = key(None, "Local file or folder, used instead of the Hub.")

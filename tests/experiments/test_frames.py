@@ -16,7 +16,6 @@ REFUSED = [
     *((study, "measures.hubs=5", "measures.hubs") for study in STUDIES),
     ("hubs", "null.shifts=1", "study.shifts, study.rotations and study.inits are the null models"),
     ("intervene", "layers=each", "leave it out; give study.layers=12 or study.layers=[3,7]"),
-    ("intervene", "site=residual", "leave it out; neurons of the residual stream are treated"),
     ("intervene", "init=random", "leave it out; an untrained model has no predictions to lose"),
     *(
         ("published_topologies", word, "leave it out; the published files fix it, and --help shows")
