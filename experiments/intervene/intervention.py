@@ -1,6 +1,5 @@
 """The study from start to finish: texts, survey, measurement, table, figures."""
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,14 +10,15 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from experiments.intervals import warn_few
 from experiments.intervene.curves import pruning_curve
 from experiments.intervene.masked import masked
 from experiments.intervene.model import check_model
 from experiments.intervene.plan import Plan, conditions
 from experiments.intervene.settings import InterveneConfig, check
-from experiments.intervene.table import Effects, Row, headline, rows, write
+from experiments.intervene.table import Effects, Row, headline, rows
 from experiments.statistics import split_by_group
-from probe.api import atomic_write, data_name, documents, model_name
+from probe.api import Results, data_name, documents, model_name
 from probe.api.interventions import TREATMENTS, Work, questions
 from probe.api.parts import n_ranks, perplexities, plan_extraction, run_ranks
 
@@ -91,9 +91,10 @@ def intervene(config: InterveneConfig, folder: Path) -> dict[str, Any]:
 def _write(effect_rows: Sequence[Row], folder: Path, about: str) -> None:
     for line in headline(effect_rows):
         logger.info("%s", line)
-    write(effect_rows, folder / "effects.csv")
-    with atomic_write(folder / "effects.json") as unfinished:
-        unfinished.write_text(json.dumps([asdict(row) for row in effect_rows], indent=1) + "\n")
+    warn_few(effect_rows[0].documents)
+    results, table = Results(folder), [asdict(row) for row in effect_rows]
+    results.table("effects", table)
+    results.save(table, "effects")
     kinds = [{getattr(row, name): None for row in effect_rows} for name in ("treatment", "order")]
     for treatment, order in product(*kinds):
         selected = [
@@ -104,5 +105,4 @@ def _write(effect_rows: Sequence[Row], folder: Path, about: str) -> None:
         name, _, amount = treatment.partition(" ")
         how = f"{TREATMENTS[name]}{amount and f' by {amount}'}"
         figure = pruning_curve(selected, f"{about} by {order} score; {how}")
-        with atomic_write(folder / "figures" / f"curve_{name}_{order}.png") as unfinished:
-            figure.savefig(unfinished, format="png")
+        results.figure(f"curve_{name}_{order}", figure)

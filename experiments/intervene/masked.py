@@ -1,6 +1,5 @@
 """Masks of any study beside their controls, in place of the study's own selections."""
 
-import json
 import logging
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 from experiments.intervene.controlled import controlled
 from experiments.intervene.plan import treatment_of
 from experiments.intervene.settings import InterveneConfig
-from probe.api import atomic_write, data_name, model_name, write_csv
+from probe.api import Results, data_name, model_name
 from probe.api.interventions import Intervention, Masks, effects, headline
 
 logger = logging.getLogger(__name__)
@@ -37,14 +36,13 @@ def masked(config: InterveneConfig, folder: Path) -> dict[str, Any]:
     for line in headline(rows):
         logger.info("%s", line)
     table = [asdict(row) for row in rows]
-    write_csv(folder / "effects.csv", table)
-    with atomic_write(folder / "effects.json") as unfinished:
-        unfinished.write_text(json.dumps(table, indent=1) + "\n")
+    results = Results(folder)
+    results.table("effects", table)
+    results.save(table, "effects")
     about = f"{model_name(config.model)} on {data_name(config.data)}"
     for name in settings.treatment:
         figure = controlled([row for row in rows if row.effect == name], about)
-        with atomic_write(folder / "figures" / f"masks_{name}.png") as unfinished:
-            figure.savefig(unfinished, format="png")
+        results.figure(f"masks_{name}", figure)
     return {
         "masks": len(masks.masks),
         "layers": masks.layers,

@@ -1,15 +1,14 @@
 """The effect of every condition: absolute, relative, against random neurons, with intervals."""
 
-import csv
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 
+from experiments.intervals import with_interval
 from experiments.intervene.plan import Selected
 from experiments.statistics import Resamples, interval
-from probe.api import aligned, atomic_write
+from probe.api import aligned
 from probe.api.interventions import OUTCOMES, Vector, value
 
 Beyond = tuple[float | None, float | None, float | None]
@@ -44,6 +43,8 @@ class Row:
         Chance level of the measure.
     beyond, beyond_low, beyond_high : float or None
         Change less that of equally many random neurons, and its interval; None without them.
+    documents : int
+        Documents that were measured, over which intervals are.
     """
 
     treatment: str
@@ -66,6 +67,7 @@ class Row:
     beyond: float | None
     beyond_low: float | None
     beyond_high: float | None
+    documents: int
 
 
 @dataclass(frozen=True)
@@ -160,16 +162,8 @@ def _row(effects: Effects, one: Selected, measure: str, draws: Resamples) -> Row
         beyond=beyond[0],
         beyond_low=beyond[1],
         beyond_high=beyond[2],
+        documents=len(set(effects.groups)),
     )
-
-
-def write(effect_rows: Sequence[Row], path: Path) -> None:
-    """Write the rows as a table."""
-    with atomic_write(path) as unfinished, unfinished.open("w", newline="") as stream:
-        columns = [field.name for field in fields(Row)]
-        writer = csv.DictWriter(stream, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in effect_rows)
 
 
 def headline(effect_rows: Sequence[Row]) -> list[str]:
@@ -181,22 +175,20 @@ def headline(effect_rows: Sequence[Row]) -> list[str]:
         untouched, chance = smallest[0].untouched, smallest[0].chance
         level = "" if chance is None else f", chance level {chance:.4g}"
         title = f"{measure} ({least} treated per layer; untouched {untouched:.4g}{level})"
-        header = [title, "treated", "change", "95 %", "beyond random", "95 %", "norm moved"]
+        header = [title, "treated", "change [95 %]", "", "beyond random [95 %]", "norm moved"]
         lines += aligned(header, [_cells(row) for row in smallest])
     return lines
 
 
 def _cells(row: Row) -> list[str]:
-    relative = "" if row.relative is None else f" ({row.relative:+.1%})"
-    beyond = ["", ""]
-    if row.beyond is not None:
-        beyond = [f"{row.beyond:+.3g}", f"{row.beyond_low:+.3g} to {row.beyond_high:+.3g}"]
+    change = with_interval(row.change, row.low, row.high, row.documents, form="+.3g")
+    beyond = (row.beyond, row.beyond_low, row.beyond_high, row.documents)
     return [
         f"{row.treatment}, {_choice(row)}",
         f"{row.treated:.4g}",
-        f"{row.change:+.3g}{relative}",
-        f"{row.low:+.3g} to {row.high:+.3g}",
-        *beyond,
+        change,
+        "" if row.relative is None else f"({row.relative:+.1%})",
+        "" if row.beyond is None else with_interval(*beyond, form="+.3g"),
         f"{row.moved:.2%}",
     ]
 

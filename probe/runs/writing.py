@@ -42,9 +42,9 @@ class Results:
         for name, figure in figures.items():
             self.figure(name, figure)
 
-    def save(self, content: Mapping[str, Any]) -> None:
-        """Write numbers, words and lists to `results.json`."""
-        with atomic_write(self.folder / "results.json") as unfinished:
+    def save(self, content: Mapping[str, Any] | Sequence[Any], name: str = "results") -> None:
+        """Write numbers, words and lists to `<name>.json`."""
+        with atomic_write(self.folder / f"{name}.json") as unfinished:
             unfinished.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
