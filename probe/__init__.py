@@ -16,12 +16,14 @@ Data flows one way; a package imports only those below it::
     tracking        W&B
     plots           figures
     series          activations of single texts, kept as tokens × neurons
+    interventions   neurons treated while the model reads, and what it loses, beside controls
     extraction      the one loop over the texts: activations, sums, checkpoints, memory
     measures        numbers that sum up a topology
     examples        which texts are read, in which batches, for which matrices
     topology        the result: the matrix, its edges, its noise
     correlation     the formula: standardise, multiply, sum up, divide
     distributed     ranks
+    statistics      splits and bootstrap intervals over documents
     models          the model without its language-model head
     data            raw texts with their labels, one module per data set
     cli             the words of the command line, checked and composed

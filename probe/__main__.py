@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from probe.config import Config
-from probe.entry.program import enter
+from probe.entry.program import Program, enter
 
 
 def extract(config: Config, overrides: list[str], group: str | None) -> Path:
@@ -22,7 +22,7 @@ def summarise(sweep: Path, config: Config) -> None:
 
 def main() -> None:
     """Run from the command line."""
-    enter(extract, after=summarise)
+    enter(Program(extract, after=summarise))
 
 
 if __name__ == "__main__":

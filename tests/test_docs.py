@@ -42,6 +42,8 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
 def test_every_module_that_is_run_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for module in re.findall(r"-m ((?:probe|experiments|benchmarks)[\w.]*)", text):
+        if f"`{module.replace('.', '/')}/__main__.py`" in text:  # the page itself builds it
+            continue
         spec = find_spec(module)
         assert spec is not None, module
         runs = spec.submodule_search_locations is None or find_spec(f"{module}.__main__")

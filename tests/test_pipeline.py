@@ -62,7 +62,7 @@ def run(config: Config) -> Path:
 @pytest.fixture(scope="module")
 def activations() -> dict[int, list[np.ndarray]]:
     """Read every layer's activations, a series of (n_tokens, n_neurons) for each example."""
-    read = sorted(api.iterate_activations(*WORDS), key=lambda example: example.example)
+    read = sorted(api.iterate(*WORDS), key=lambda example: example.example)
     return {layer: [e.layers[layer].double().numpy() for e in read] for layer in range(6)}
 
 

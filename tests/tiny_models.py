@@ -84,7 +84,7 @@ def save_tiny(architecture: str, folder: Path, *, seed: int = 0, **config: Any) 
     Parameters
     ----------
     architecture : str
-        One of `ARCHITECTURES`.
+        One of `ARCHITECTURES`, or another that `config` describes.
     folder : Path
         Where to save; it is made if it is not there.
     seed : int
@@ -108,7 +108,9 @@ def save_tiny(architecture: str, folder: Path, *, seed: int = 0, **config: Any) 
         "eos_token_id": 0,
         "pad_token_id": None,
     }
-    settings = AutoConfig.for_model(architecture, **(tiny | ARCHITECTURES[architecture] | config))
+    settings = AutoConfig.for_model(
+        architecture, **(tiny | ARCHITECTURES.get(architecture, {}) | config)
+    )
     kind = AutoModelForMaskedLM if architecture == "bert" else AutoModelForCausalLM
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

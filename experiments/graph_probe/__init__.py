@@ -13,7 +13,7 @@ training, validation and test set; intervals resample the test documents.
 
 Commands:
   `{program} model=qwen0.5b data=openwebtext data.limit=1000 data.perplexity=[1,99]`
-  `{program} data=mmlu study.targets=[subject] study.layers=each study.probes=[ridge]`
-  `{program} study.layers=[3] study.densities=[1,0.1,0.01]`
+  `{program} data=mmlu study.targets=[subject] layers=each study.probes=[ridge]`
+  `{program} layers=3 study.densities=[1,0.1,0.01]`
   `{program} study.protocol=paper`   selects on the test set, as published; optimistic
 """

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from experiments.graph_probe.figures import by_density, by_input, by_layer
 from experiments.graph_probe.scores import Score, gains, row
 from experiments.graph_probe.settings import GraphProbeConfig
-from probe.api import aligned, atomic_write, write_csv
+from experiments.intervals import warn_few, with_interval
+from probe.api import Results, show
 
 logger = logging.getLogger(__name__)
 # Caveat of protocol=paper.
@@ -20,20 +21,20 @@ _OPTIMISTIC = "rows are split, and penalties and epochs are selected on the test
 
 def write(
     config: GraphProbeConfig, folder: Path, scores: Sequence[Score], texts: int, documents: int
-) -> None:
-    """Write `scores.csv`, `gains.csv`, `results.json` and the figures."""
-    rows, added = [row(score) for score in scores], gains(scores)
-    write_csv(folder / "scores.csv", rows)
-    write_csv(folder / "gains.csv", added)
-    results = {
+) -> dict[str, float]:
+    """Write `scores.csv`, `gains.csv`, `results.json` and the figures; return the gains."""
+    rows = [row(score) | {"documents": documents} for score in scores]
+    added = [gain | {"documents": documents} for gain in gains(scores)]
+    written = Results(folder)
+    written.table("scores", rows)
+    written.table("gains", added)
+    content: dict[str, Any] = {
         "protocol": config.study.protocol, "texts": texts, "documents": documents,
         "headline": headline(added), "gains": added, "scores": rows,
     }  # fmt: skip
-    with atomic_write(folder / "results.json") as unfinished:
-        unfinished.write_text(json.dumps(results, indent=1), encoding="utf-8")
-    for name, figure in figures(rows, added, config.study.protocol).items():
-        with atomic_write(folder / "figures" / f"{name}.png") as unfinished:
-            figure.savefig(unfinished, format="png")
+    written.save(content)
+    written.figures(figures(rows, added, config.study.protocol))
+    return {f"{one['target']} layer {one['layer']}": one["gain"] for one in content["headline"]}
 
 
 def headline(added: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -54,12 +55,13 @@ def log_headline(folder: Path) -> None:
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     if results["protocol"] == "paper":
         logger.warning("study.protocol=paper: %s", _OPTIMISTIC)
+    documents = results["documents"]
     lines = [
         [
             one["target"], str(one["layer"]), one["probe"], f"{one['density']:g}", one["metric"],
             f"{one['topology']:.3f}", f"{one['best_control']} ({one['its_probe']})",
             f"{one['control']:.3f}",
-            f"{one['gain']:+.3f} [{one['gain_low']:+.3f}, {one['gain_high']:+.3f}]",
+            with_interval(one["gain"], one["gain_low"], one["gain_high"], documents, form="+.3f"),
         ]
         for one in results["headline"]
     ]  # fmt: skip
@@ -67,8 +69,8 @@ def log_headline(folder: Path) -> None:
         "target", "layer", "probe", "density", "metric", "topology", "best control", "its",
         "gain [95 %]",
     ]  # fmt: skip
-    for line in aligned(header, lines):
-        logger.info("%s", line)
+    show(header, lines)
+    warn_few(documents)
 
 
 def figures(

@@ -28,7 +28,6 @@ from probe.api import (
     UserError,
     atomic_write,
     fingerprints,
-    overlay,
     perplexities,
     series,
 )
@@ -52,9 +51,8 @@ def run(config: GraphProbeConfig, folder: Path) -> dict[str, Any]:
     """
     check(config)
     settings = config.study
-    layers = texts.layer_numbers(config)
-    read = overlay(config, [f"layers={layers}".replace(" ", "")])
-    embedded, whole = series(embeddings(config)), series(read)
+    whole, embedded = series(config), series(embeddings(config))
+    layers = list(whole.layers)
     examples = texts.read_texts(whole, config)
     groups = examples.groups
     if len(groups) < _FEW_TEXTS:
@@ -72,20 +70,20 @@ def run(config: GraphProbeConfig, folder: Path) -> dict[str, Any]:
             logger.info("fitted %s", name)
         return load(file)
 
-    scorer, every = Scorer(groups, targets, parts, settings.bootstrap), range(settings.seeds)
+    scorer, every = Scorer(groups, targets, parts, settings.repetitions), range(settings.seeds)
     plain = fitted("texts", partial(_of_texts, examples, embedded), every)
     scores: list[Score] = scorer.scores(None, plain)
     for layer in layers:
         topologies = partial(_of_layer, whole, layer, settings.densities)
         fits = dict(fitted(f"layer_{layer}", topologies, every))
-        for init in range(min(settings.random_inits, settings.seeds)):
-            name, turns = f"layer_{layer}_random_{init}", every[init :: settings.random_inits]
-            fits |= fitted(name, partial(_of_random, read, layer, init), turns)
+        for init in range(min(settings.inits, settings.seeds)):
+            name, turns = f"layer_{layer}_random_{init}", every[init :: settings.inits]
+            fits |= fitted(name, partial(_of_random, config, layer, init), turns)
         scores += scorer.scores(layer, fits)
-    report.write(config, folder, scores, len(groups), len(set(groups)))
+    headline = report.write(config, folder, scores, len(groups), len(set(groups)))
     return {
         "examples": len(groups), "documents": len(set(groups)), "layers": layers,
-        "optimistic": settings.protocol == "paper",
+        "optimistic": settings.protocol == "paper", "headline": {"gain": headline},
     }  # fmt: skip
 
 

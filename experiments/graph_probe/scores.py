@@ -12,6 +12,8 @@ from experiments.graph_probe.targets import Target
 from experiments.statistics import draws, interval
 
 CLAIM, SHUFFLED = "topology", "shuffled_targets"
+# Main metrics of a constant prediction: the mean, and equal scores.
+CONSTANT = {"r2": 0.0, "auc": 0.5}
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def gains(scores: Sequence[Score]) -> list[dict[str, Any]]:
     """Return the gain of every topology over the best control, with a paired interval.
 
     The best control is the input (other than topologies) and probe with the highest metric on the
-    test set itself, which favours the control.
+    test set itself, which favours the control; or a constant prediction, where none exceeds it.
     """
     rows = []
     for claim in (score for score in scores if score.input == CLAIM):
@@ -141,15 +143,18 @@ def gains(scores: Sequence[Score]) -> list[dict[str, Any]]:
             and score.layer in (None, claim.layer)
         ]
         best = max(controls, key=lambda score: score.headline[0])
-        difference = claim.headline - best.headline
+        metric = next(iter(claim.metrics))
+        floored = not best.headline[0] > CONSTANT[metric]
+        control = np.full_like(best.headline, CONSTANT[metric]) if floored else best.headline
+        difference = claim.headline - control
         low, high = interval(difference[1:].tolist())
         rows.append(
             {
                 "layer": claim.layer, "target": claim.target, "density": claim.density,
-                "probe": claim.probe, "metric": next(iter(claim.metrics)),
+                "probe": claim.probe, "metric": metric,
                 "topology": float(claim.headline[0]), "where_chosen": claim.validation,
-                "best_control": best.input, "its_probe": best.probe,
-                "control": float(best.headline[0]),
+                "best_control": "constant" if floored else best.input,
+                "its_probe": "none" if floored else best.probe, "control": float(control[0]),
                 "gain": float(difference[0]), "gain_low": low, "gain_high": high,
             }
         )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 import torch
@@ -10,15 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from experiments.documents import Documents
-from experiments.graph_probe.settings import GraphProbeConfig, layer_words
 from probe.api import (
     Config,
     Document,
     SeriesStore,
     UnitSeries,
-    UserError,
-    iterate,
-    overlay,
 )
 
 
@@ -59,30 +54,6 @@ class Readings:
     mean: Tensor
     deviation: Tensor
     series: Sequence[Tensor]
-
-
-def layer_numbers(config: GraphProbeConfig) -> list[int]:
-    """Return the selected layers; one batch is read to count those of the model.
-
-    Raises
-    ------
-    UserError
-        If the model lacks one.
-    """
-    selection = layer_words(config.study.layers)
-    [first] = islice(iterate(overlay(config, ["layers=each"])), 1)
-    available = sorted(first.layers)
-    if selection == "each":
-        return available
-    if selection == "middle":
-        return [len(available) // 2]
-    assert isinstance(selection, list)
-    for layer in selection:
-        if layer not in available:
-            raise UserError(
-                f"study.layers={layer} is not in the model, whose layers are 0 to {available[-1]}"
-            )
-    return sorted(selection)
 
 
 def read_texts(store: SeriesStore, config: Config) -> Texts:

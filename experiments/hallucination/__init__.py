@@ -8,8 +8,8 @@ index)? Controls: topologies of token embeddings and of randomly initialised mod
 bag of tokens, lengths, the majority class, and labels shuffled within each question.
 
 How: linear probes with two outputs (ridge regression in its dual form). Whole questions are split,
-and resampled for the intervals: no question is in two sets. `layers=all`, the program's default,
-means the middle layer here; layers=each and layers=[3,7] give one result per layer.
+and resampled for the intervals: no question is in two sets. The default is
+layers=middle; layers=each and layers=[3,7] give one result per layer.
 
 Commands:
   `{program} model=qwen0.5b data=truthfulqa`

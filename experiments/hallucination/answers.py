@@ -77,7 +77,7 @@ def answers_of(config: Config, documents: Mapping[str, Document], names: Sequenc
     return Answers(
         truth=np.array([document.labels["correct"] for document in chosen], dtype=bool),
         questions=[document.group or document.name for document in chosen],
-        tokens=tokenize(config, alone),
+        tokens=tokenize(config, texts=alone),
     )
 
 
@@ -93,7 +93,7 @@ def split(answers: Answers, fractions: Sequence[float], seed: int) -> list[NDArr
     if any(len(set(answers.truth[part].tolist())) < 2 for part in parts):
         raise UserError(
             f"the answers to {len(answers.by_question())} questions are too few: a part of "
-            f"study.fractions={list(fractions)} has only true or only false ones; give more "
+            f"study.split={list(fractions)} has only true or only false ones; give more "
             "questions"
         )
     return parts

@@ -73,6 +73,7 @@ def probe_source(
     nulls = [auc(one, truth) for one in null]
     row = {
         **_identity(source),
+        "questions": len(set(groups)),
         "accuracy": of_accuracy.row["value"],
         "accuracy_low": of_accuracy.row["low"],
         "accuracy_high": of_accuracy.row["high"],

@@ -2,15 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.api import Config, UnitSeries, overlay, series
+from probe.api import Config, UnitSeries, series
 from probe.api.parts import this_rank
-
-Settings = TypeVar("Settings", bound=Config)
 
 
 @dataclass(frozen=True)
@@ -64,10 +61,3 @@ def read(config: Config) -> Reading:
             for number in store.layers
         },
     )
-
-
-def one_by_one(config: Settings) -> Settings:
-    """Replace the mean over all layers by the middle layer."""
-    if config.layers.selection.value != "all":
-        return config
-    return overlay(config, ["layers=middle"])

@@ -1,8 +1,8 @@
 """The study from start to finish, and its output: tables, figures, results."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,16 @@ from experiments.hallucination.findings import (
     couple_source,
     probe_source,
 )
-from experiments.hallucination.reading import one_by_one, read
+from experiments.hallucination.reading import read
 from experiments.hallucination.settings import Hallucination, HallucinationConfig, check
 from experiments.hallucination.sources import TOPOLOGY, sources
+from experiments.intervals import warn_few, with_interval
 from experiments.statistics import paired_difference
-from probe.api import UserError, aligned, atomic_write, write_csv
+from probe.api import Results, UserError, show
 
 logger = logging.getLogger(__name__)
+# Who always predicts the same is a control, too.
+CONSTANT = {"source": "constant", "layer": None, "control": True}
 
 
 def report(config: HallucinationConfig, folder: Path) -> dict[str, Any]:
@@ -34,11 +37,11 @@ def report(config: HallucinationConfig, folder: Path) -> dict[str, Any]:
     """
     check(config)
     documents = answer_documents(config)
-    config, settings = one_by_one(config), config.study
+    settings = config.study
     reading = read(config)
     answers = answers_of(config, documents, reading.names)
     facts = _facts(answers, len(documents))
-    parts = split(answers, settings.fractions, settings.seed)
+    parts = split(answers, settings.split, settings.seed)
     shuffled = answers.shuffled(settings.permutations, settings.seed)
     probes: list[ProbeResult] = []
     couplings: list[Quantity] = []
@@ -50,18 +53,26 @@ def report(config: HallucinationConfig, folder: Path) -> dict[str, Any]:
     facts["parts"] = {
         name: len(part) for name, part in zip(("train", "choose", "test"), parts, strict=True)
     }
-    facts["majority_accuracy"] = _majority(answers, parts)
+    constant = _constant(answers, parts)
+    facts["majority_accuracy"] = constant.row["value"]
+    chance = replace(constant, of=lambda _: 0.5, row={"value": 0.5})
     quantities = {
-        "AUC": [(result.row, result.auc) for result in probes],
-        "accuracy": [(result.row, result.accuracy) for result in probes],
+        "AUC": [(CONSTANT, chance), *((result.row, result.auc) for result in probes)],
+        "accuracy": [(CONSTANT, constant), *((result.row, result.accuracy) for result in probes)],
         "share of questions with C > 0": [(coupling.row, coupling) for coupling in couplings],
     }
     facts["topology_less_best_control"] = [
         line for what, rows in quantities.items() for line in _differences(what, rows, settings)
     ]
-    _write(folder, probes, couplings, facts)
+    rows, coupled = [result.row for result in probes], [coupling.row for coupling in couplings]
+    results = Results(folder)
+    results.table("probes", rows)
+    results.table("coupling", [{k: v for k, v in r.items() if k != "indices"} for r in coupled])
+    results.save({**facts, "probes": rows, "coupling": coupled})
+    results.figure("probes", probes_figure(rows, facts["majority_accuracy"]))
+    results.figure("coupling", coupling_figure(coupled))
     _log_tables(probes, couplings, facts)
-    return facts
+    return facts | {"headline": {"AUC": {_label(row): row["auc"] for row in rows}}}
 
 
 def _facts(answers: Answers, documents: int) -> dict[str, Any]:
@@ -82,10 +93,11 @@ def _facts(answers: Answers, documents: int) -> dict[str, Any]:
     }
 
 
-def _majority(answers: Answers, parts: Sequence[Any]) -> float:
+def _constant(answers: Answers, parts: Sequence[Any]) -> Quantity:
     """Return the accuracy of always predicting the majority class of the training set."""
-    guess = answers.truth[parts[0]].mean() > 0.5
-    return float((answers.truth[parts[2]] == guess).mean())
+    right = answers.truth[parts[2]] == (answers.truth[parts[0]].mean() > 0.5)
+    groups = [answers.questions[number] for number in parts[2]]
+    return Quantity(lambda n: float(right[n].mean()), groups, {"value": float(right.mean())})
 
 
 def _differences(
@@ -105,34 +117,10 @@ def _differences(
             {
                 "what": what, "layer": row["layer"], "best_control": best["source"],
                 "control_layer": best["layer"], "difference": difference, "low": low, "high": high,
+                "questions": len(set(own.groups)),
             }
         )  # fmt: skip
     return lines
-
-
-def _write(
-    folder: Path,
-    probes: Sequence[ProbeResult],
-    couplings: Sequence[Quantity],
-    facts: Mapping[str, Any],
-) -> None:
-    write_csv(folder / "probes.csv", [result.row for result in probes])
-    rows = [{k: v for k, v in one.row.items() if k != "indices"} for one in couplings]
-    write_csv(folder / "coupling.csv", rows)
-    results = {
-        **facts,
-        "probes": [result.row for result in probes],
-        "coupling": [coupling.row for coupling in couplings],
-    }
-    with atomic_write(folder / "results.json") as unfinished:
-        unfinished.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    figures = {
-        "probes": probes_figure([result.row for result in probes], facts["majority_accuracy"]),
-        "coupling": coupling_figure([coupling.row for coupling in couplings]),
-    }
-    for name, figure in figures.items():
-        with atomic_write(folder / "figures" / f"{name}.png") as unfinished:
-            figure.savefig(unfinished, format="png")
 
 
 def _log_tables(
@@ -147,26 +135,25 @@ def _log_tables(
         for result in probes
     ]
     header = ["truth predicted from", "accuracy", "AUC", "within questions", "shuffled labels"]
-    lines = aligned(header, rows)
-    lines.append(f"majority class: accuracy {facts['majority_accuracy']:.3f}")
+    show(header, rows)
+    logger.info("majority class: accuracy %.3f", facts["majority_accuracy"])
     rows = [
         [
-            _label(coupling.row), str(coupling.row["questions"]), _number(coupling.row, "value"),
+            _label(coupling.row), _number(coupling.row, "value"),
             f"{coupling.row['null']:.3f}", f"{coupling.row['p']:.3f}",
             f"{coupling.row['mean_c']:+.4f}",
         ]
         for coupling in couplings
     ]  # fmt: skip
-    header = ["coupling index of", "questions", "share C > 0", "shuffled", "p", "mean C"]
-    lines += aligned(header, rows)
+    header = ["coupling index of", "share C > 0", "shuffled", "p", "mean C"]
+    show(header, rows)
     for line in facts["topology_less_best_control"]:
-        lines.append(
-            f"{line['what']}, topology of layer {line['layer']} minus best control "
-            f"({line['best_control']}): {line['difference']:+.3f} "
-            f"[{line['low']:+.3f}, {line['high']:+.3f}]"
-        )
-    for text in lines:
-        logger.info("%s", text)
+        numbers = (line[name] for name in ("difference", "low", "high", "questions"))
+        logger.info(
+            "%s, topology of layer %s minus best control (%s): %s",
+            line["what"], line["layer"], line["best_control"], with_interval(*numbers, form="+.3f"),
+        )  # fmt: skip
+    warn_few(probes[0].row["questions"], "question")
 
 
 def _label(row: Mapping[str, Any]) -> str:
@@ -176,6 +163,4 @@ def _label(row: Mapping[str, Any]) -> str:
 
 def _number(row: Mapping[str, Any], name: str) -> str:
     low, high = ("low", "high") if name == "value" else (f"{name}_low", f"{name}_high")
-    if row[name] is None:
-        return "-"
-    return f"{row[name]:.3f} [{row[low]:.3f}, {row[high]:.3f}]"
+    return with_interval(row[name], row[low], row[high], row["questions"])

@@ -2,29 +2,28 @@
 
 from dataclasses import dataclass, field
 from math import isclose
-from operator import attrgetter
 
-from probe.api import Config, UserError, compose, key
-
-# Parts of the main program's configuration without effect here.
-_IDLE = ("average", "null")
+from probe.api import StudyConfig, UserError, key
 
 
 @dataclass
 class Hallucination:
     """The probes and their controls."""
 
-    fractions: list[float] = key(
-        [0.6, 0.2, 0.2], "Fractions of the answers for training, validation (penalty) and test."
+    split: list[float] = key(
+        [0.6, 0.2, 0.2],
+        "Fractions of the answers for training, validation (penalty) and test.",
+        above=0,
+        was="fractions",
     )
-    random_inits: int = key(3, "Randomly initialised models as controls.")
-    permutations: int = key(200, "Shuffles of the labels within each question.")
-    repetitions: int = key(1000, "Bootstrap draws of questions for intervals.")
-    seed: int = key(0, "Seed of split, draws and shuffles.")
+    inits: int = key(3, "Randomly initialised models as controls.", least=0, was="random_inits")
+    permutations: int = key(200, "Shuffles of the labels within each question.", least=1)
+    repetitions: int = key(1000, "Bootstrap draws of questions for intervals.", least=1)
+    seed: int = key(0, "Seed of split, draws and shuffles.", least=0)
 
 
 @dataclass
-class HallucinationConfig(Config):
+class HallucinationConfig(StudyConfig):
     """The program's configuration with the settings of this study."""
 
     study: Hallucination = field(default_factory=Hallucination)
@@ -38,26 +37,12 @@ def check(config: HallucinationConfig) -> None:
     UserError
         For the first value that cannot work.
     """
-    settings, usual = config.study, compose()
-    if config.layers.selection.value in ("cross", "full"):
+    parts = config.study.split
+    if len(parts) != 3 or not isclose(sum(parts), 1):
         raise UserError(
-            f"layers={config.layers.selection} joins layers, and this study reads them separately; "
-            "give e.g. layers=middle, layers=each or layers=[3,7]"
+            f"study.split={parts} must be three fractions that sum to 1, e.g. "
+            "study.split=[0.6,0.2,0.2]"
         )
-    for name in _IDLE:
-        if attrgetter(name)(config) != attrgetter(name)(usual):
-            raise UserError(f"{name} has no effect on this study of single texts; leave it out")
-    parts = settings.fractions
-    if len(parts) != 3 or min(parts) <= 0 or not isclose(sum(parts), 1):
-        raise UserError(
-            f"study.fractions={parts} must be three fractions above 0 that sum to 1, e.g. "
-            "study.fractions=[0.6,0.2,0.2]"
-        )
-    least = {"random_inits": 0, "permutations": 1, "repetitions": 1, "seed": 0}
-    for name, bound in least.items():
-        value = getattr(settings, name)
-        if value < bound:
-            raise UserError(f"study.{name}={value} is too small; give {bound} or more")
 
 
 def sources(config: HallucinationConfig) -> list[HallucinationConfig]:

@@ -58,7 +58,7 @@ def sources(
             products = products_of_features(scaled(features, train))
             yield Source(name, number, control=False, coupled=False, products=products)
     yield from _text_controls(config, reading, answers, train)
-    for random in untrained(config, config.study.random_inits):
+    for random in untrained(config, config.study.inits):
         name = f"topology, random init {random.init.seed}"
         for number, layer in read(random).layers.items():
             products = products_of_topologies(layer.series)

@@ -118,6 +118,7 @@ def _numbers(
     numbers = {
         "draws": len(own.draws),
         "texts": len(groups),
+        "documents": len(set(groups)),
         "median_tokens": float(np.median(reading.tokens)),
         "neurons": tally.n_neurons,
         "hubs": tally.n_hubs,

@@ -1,10 +1,10 @@
 """Settings of the study and their checks, and the variants that it compares."""
 
 import shlex
-from copy import deepcopy
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
-from probe.api import Config, UserError, key, load_topologies, overlay
+from probe.api import StudyConfig, UserError, key, load_topologies, overlay
+from probe.api import check as check_config
 
 # Keys of the study itself, or common to all variants.
 _NOT_VARIED = ("study", "output", "overwrite", "tracking", "launch", "experiment")
@@ -16,28 +16,30 @@ class Hubs:
     """Hubs, variants and null models."""
 
     hubs: int | None = key(
-        None, "Number of hubs, the strongest neurons (default: 5.6 %, 50 of 896)."
+        None, "Number of hubs, the strongest neurons (default: 5.6 %, 50 of 896).", least=1
     )
     over: list[str] = key(
         [], 'Variants, each as words, e.g. ["layers=3","data=mmlu data.limit=9"].'
     )
     runs: list[str] = key([], "Folders of finished runs whose hubs are also compared.")
-    rotations: int = key(3, "Random rotations of the basis, a null model (0: none).")
-    shifts: int = key(1, "Circular shifts of the series, a null model (0: none).")
-    inits: int = key(3, "Random initialisations, a null model (0: none).")
-    permutations: int = key(1000, "Relabellings of the neurons, the null model of overlaps.")
-    repetitions: int = key(1000, "Bootstrap draws of documents for intervals.")
-    seed: int = key(0, "Seed of rotations, shifts, relabellings and draws.")
+    rotations: int = key(3, "Random rotations of the basis, a null model (0: none).", least=0)
+    shifts: int = key(1, "Circular shifts of the series, a null model (0: none).", least=0)
+    inits: int = key(3, "Random initialisations, a null model (0: none).", least=0)
+    permutations: int = key(
+        1000, "Relabellings of the neurons, the null model of overlaps.", least=1
+    )
+    repetitions: int = key(1000, "Bootstrap draws of documents for intervals.", least=1)
+    seed: int = key(0, "Seed of rotations, shifts, relabellings and draws.", least=0)
 
 
 @dataclass
-class HubsConfig(Config):
+class HubsConfig(StudyConfig):
     """The program's configuration with the settings of this study."""
 
     study: Hubs = field(default_factory=Hubs)
 
 
-def check(config: HubsConfig) -> dict[str, Config]:
+def check(config: HubsConfig) -> dict[str, HubsConfig]:
     """Check the settings, and return the variants by name, `base` first.
 
     Raises
@@ -46,17 +48,9 @@ def check(config: HubsConfig) -> dict[str, Config]:
         For the first value that cannot work.
     """
     settings = config.study
-    least = {"rotations": 0, "shifts": 0, "inits": 0, "permutations": 1, "repetitions": 1}
-    for name, bound in {**least, "seed": 0}.items():
-        if getattr(settings, name) < bound:
-            raise UserError(
-                f"study.{name}={getattr(settings, name)} is too small; give {bound} or more"
-            )
-    if settings.hubs is not None and settings.hubs < 1:
-        raise UserError(f"study.hubs={settings.hubs} is too small; give 1 or more")
     for run in settings.runs:
         load_topologies(run)
-    variants = {"base": _plain(config)}
+    variants = {"base": config}
     for variant_words in settings.over:
         name, words = _named(variant_words)
         if name in variants:
@@ -67,12 +61,12 @@ def check(config: HubsConfig) -> dict[str, Config]:
     return variants
 
 
-def sources(config: HubsConfig) -> list[Config]:
+def sources(config: HubsConfig) -> list[HubsConfig]:
     """Check the settings, and return the configurations whose model and texts are read."""
     return list(check(config).values())
 
 
-def varied(config: Config, words: str) -> Config:
+def varied(config: HubsConfig, words: str) -> HubsConfig:
     """Lay the words of a variant over the configuration.
 
     Raises
@@ -89,7 +83,7 @@ def varied(config: Config, words: str) -> Config:
             )
     if not listed:
         raise UserError('study.over has a variant without words; give e.g. ["layers=3"]')
-    return overlay(_plain(config), listed)
+    return overlay(config, listed)
 
 
 def _named(variant: str) -> tuple[str, str]:
@@ -98,19 +92,8 @@ def _named(variant: str) -> tuple[str, str]:
     return (name, words) if colon and "=" not in name else (variant, variant)
 
 
-def _plain(config: Config) -> Config:
-    return deepcopy(Config(**{field.name: getattr(config, field.name) for field in fields(Config)}))
-
-
-def _check_variant(name: str, variant: Config) -> None:
-    from probe.api import JOINT, check
-
-    check(variant)
-    if variant.layers.selection in JOINT:
-        raise UserError(
-            f"layers={variant.layers.selection} ({name}) joins neurons of several layers, and hubs "
-            "are those of one layer; use layers=each, middle or numbers"
-        )
+def _check_variant(name: str, variant: HubsConfig) -> None:
+    check_config(variant)
     if variant.data.min_tokens < LEAST_TOKENS:
         raise UserError(
             f"data.min_tokens={variant.data.min_tokens} ({name}) leaves too few tokens without the "

@@ -1,12 +1,12 @@
 """The study from start to finish: read, count, compare, draw."""
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from experiments.controls import untrained
 from experiments.hubs.bases import OBSERVED, Bases
@@ -15,15 +15,8 @@ from experiments.hubs.frequency import frequency, frequency_rows, layer_frequenc
 from experiments.hubs.overlap import Item, first_token_rows, items, items_of_run, overlap_rows
 from experiments.hubs.reading import Reading, read
 from experiments.hubs.settings import HubsConfig, check
-from probe.api import (
-    Config,
-    UserError,
-    aligned,
-    atomic_write,
-    data_name,
-    model_name,
-    write_csv,
-)
+from experiments.intervals import warn_few, with_interval
+from probe.api import Config, Results, UserError, data_name, model_name, show
 from probe.api.parts import Relabelling
 
 logger = logging.getLogger(__name__)
@@ -40,6 +33,7 @@ def run(config: HubsConfig, folder: Path) -> dict[str, Any]:
     """
     settings, variants = config.study, check(config)
     null = Relabelling(settings.permutations, settings.seed)
+    results = Results(folder)
     frequencies, first_token, neurons, all_items = Rows(), Rows(), Rows(), list[Item]()
     for number, (name, variant) in enumerate(variants.items()):
         reading = _read(name, variant, config)
@@ -52,19 +46,25 @@ def run(config: HubsConfig, folder: Path) -> dict[str, Any]:
         frequencies += frequency_rows(name, reading, random, settings)
         first_token += first_token_rows(name, reading, null)
         neurons += _neuron_rows(name, reading)
-        _draw_frequencies(folder, number, variant, reading, random)
+        curves = _draw_frequencies(variant, reading, random)
+        results.figure(f"frequency{f'_{number}' if number else ''}", curves)
     for path in settings.runs:
         all_items += items_of_run(path, settings.hubs)
     overlaps = overlap_rows(all_items, null)
-    _save_figure(folder / "figures/overlap.png", overlap_matrix(all_items, null))
+    results.figure("overlap", overlap_matrix(all_items, null))
     tables = {"frequency": frequencies, "overlap": overlaps, "first_token": first_token}
     for table, rows in {**tables, "neurons": neurons}.items():
-        if rows:
-            write_csv(folder / f"{table}.csv", rows)
-    with atomic_write(folder / "results.json") as unfinished:
-        unfinished.write_text(json.dumps(tables, indent=1) + "\n")
+        results.table(table, rows)
+    results.save(tables)
     _log_table(frequencies, first_token)
-    return {"variants": list(variants), "texts": {r["variant"]: r["texts"] for r in frequencies}}
+    return {
+        "variants": list(variants),
+        "texts": {row["variant"]: row["texts"] for row in frequencies},
+        "headline": {
+            f"{row['variant']} layer {row['layer']} {row['basis']}": row["frequency"]
+            for row in frequencies
+        },
+    }
 
 
 def _read(name: str, variant: Config, config: HubsConfig) -> Reading:
@@ -109,20 +109,12 @@ def _neuron_rows(variant: str, reading: Reading) -> Rows:
     return rows
 
 
-def _draw_frequencies(
-    folder: Path, number: int, variant: Config, reading: Reading, random: Sequence[Reading]
-) -> None:
+def _draw_frequencies(variant: Config, reading: Reading, random: Sequence[Reading]) -> Figure:
     layers = {layer: layer_frequencies(reading, random, layer) for layer in reading.layers}
     texts, tokens = len(reading.half), np.median(reading.tokens)
     title = f"Hub frequency: {model_name(variant.model)} ({variant.init.kind}) on "
     title += f"{data_name(variant.data)}, {variant.site}, {texts} texts, median {tokens:.0f} tokens"
-    place = folder / f"figures/frequency{f'_{number}' if number else ''}.png"
-    _save_figure(place, frequency_curves(title, layers))
-
-
-def _save_figure(path: Path, figure: Any) -> None:
-    with atomic_write(path) as unfinished:
-        figure.savefig(unfinished, format="png")
+    return frequency_curves(title, layers)
 
 
 def _log_table(frequencies: Rows, first_token: Rows) -> None:
@@ -138,10 +130,16 @@ def _log_table(frequencies: Rows, first_token: Rows) -> None:
             f"{by_place[*place, basis]['frequency']:.2f}" if (*place, basis) in by_place else ""
             for basis in bases
         ]
-        interval = f"{observed['low']:.2f}-{observed['high']:.2f}"
+        numbers = (observed[name] for name in ("frequency", "low", "high", "documents"))
         same = f"{first['share']:.2f}" if first else ""
-        numbers = [means[0], interval, *means[1:], f"{observed['chance']:.2f}", same]
-        lines.append([f"{place[0]} layer {place[1]}", *numbers])
-    header = ["hub frequency", bases[0], "95 %", *bases[1:], "chance", "hubs kept without first"]
-    for line in aligned(header, lines):
-        logger.info(line)
+        cells = [with_interval(*numbers, form=".2f"), *means[1:], f"{observed['chance']:.2f}", same]
+        lines.append([f"{place[0]} layer {place[1]}", *cells])
+    header = [
+        "hub frequency",
+        f"{bases[0]} [95 %]",
+        *bases[1:],
+        "chance",
+        "hubs kept without first",
+    ]
+    show(header, lines)
+    warn_few(min(row["documents"] for row in frequencies))

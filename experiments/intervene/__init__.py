@@ -6,9 +6,10 @@ are equally many random neurons, and random neurons of the same activation norm.
 
 How: the texts are split into two halves that share no document. The first gives every neuron's mean
 and deviation, and the average topology. In the second half the selected neurons of `study.layers`
-are treated at all tokens: set to their mean or to zero, or perturbed by noise of their own standard
-deviation. Perplexity, the divergence of the next-token distribution from the untouched model's, and
-the accuracy on questions are compared with the untouched model, with intervals over documents.
+are treated at all tokens: set to their mean or to zero, perturbed by noise of their own standard
+deviation, shifted or scaled. Perplexity, the divergence of the next-token distribution from the
+untouched model's, and accuracy and margin on questions are compared with the untouched model, with
+intervals over documents. `study.masks` takes neurons of any study, beside controls outside them.
 
 Commands:
   `{program} data=openwebtext data.cut=tokens data.window=128 data.min_tokens=128`

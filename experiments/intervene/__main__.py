@@ -1,19 +1,19 @@
 """`python -m experiments.intervene model=qwen0.5b data=mmlu 'study.measure=[accuracy]'`."""
 
-from pathlib import Path
-from typing import Any
-
-import experiments.intervene
 from experiments.intervene.settings import InterveneConfig, sources
 from probe.api import study
 
-
-def intervene(config: InterveneConfig, folder: Path) -> dict[str, Any]:
-    """Run the study; imported here so that --help is fast."""
-    from experiments.intervene.intervention import intervene
-
-    return intervene(config, folder)
-
-
 if __name__ == "__main__":
-    study("intervene", InterveneConfig, intervene, experiments.intervene.__doc__, reads=sources)
+    study(
+        "intervene",
+        InterveneConfig,
+        "experiments.intervene.intervention:intervene",
+        reads=sources,
+        idle={
+            "layers": "give study.layers=12 or study.layers=[3,7]",
+            "average": "study.scope selects the topology",
+            "null": "study.select=[…,random] is the null model",
+            "init": "an untrained model has no predictions to lose",
+            "measures": "",
+        },
+    )

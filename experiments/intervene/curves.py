@@ -12,13 +12,9 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 from experiments.intervene.settings import SELECTIONS
 from experiments.intervene.table import Row
 from probe.api.drawing import COLOURS, grid
+from probe.api.interventions import MEASURES, OF_QUESTIONS
 
 _SIZE = (5.2, 3.4)
-_LABELS = {
-    "perplexity": "perplexity",
-    "kl": "KL from the untouched model, nats per token",
-    "accuracy": "accuracy, share of questions",
-}
 # Labelled multiples of powers of ten, by the factor that an axis spans at most.
 _TICKS = {100.0: (1, 1.5, 2, 3, 4, 6, 8), 1000.0: (1, 2, 5), float("inf"): (1,)}
 # Null models are grey and dashed.
@@ -41,7 +37,7 @@ def pruning_curve(rows: Sequence[Row], title: str) -> Figure:
         left, right = axes[2 * place : 2 * place + 2]
         _draw(left, selected, "fraction")
         _draw(right, selected, "moved")
-        left.set_ylabel(_LABELS[measure], fontsize=8)
+        left.set_ylabel(MEASURES[measure], fontsize=8)
         left.set_xlabel("share of neurons treated", fontsize=8)
         right.set_xlabel("share of squared norm moved", fontsize=8)
         _relative(right, selected[0])
@@ -57,7 +53,7 @@ def _draw(axes: Axes, rows: Sequence[Row], across: str) -> None:
             (row for row in rows if row.select == name and getattr(row, across) > 0),
             key=attrgetter(across),
         )
-        points = [row for row in points if row.treated > 0 or measure == "accuracy"]
+        points = [row for row in points if row.treated > 0 or measure in OF_QUESTIONS]
         if not points:
             continue
         below = [max(0.0, row.change - row.low) for row in points]
@@ -70,7 +66,7 @@ def _draw(axes: Axes, rows: Sequence[Row], across: str) -> None:
         )  # fmt: skip
     axes.set_xscale("log")
     _label(axes.xaxis)
-    if measure != "accuracy":
+    if measure not in OF_QUESTIONS:
         axes.set_yscale("log")
         _label(axes.yaxis)
     if measure != "kl":

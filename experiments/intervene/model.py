@@ -1,18 +1,13 @@
 """Facts of the model from its configuration alone, so that mistakes are found at once."""
 
-import string
 from dataclasses import dataclass
-from typing import Any
-
-import torch
-from torch import nn
-from transformers import AutoModel
 
 from experiments.intervene.selection import counts
 from experiments.intervene.settings import InterveneConfig, layer_list
 from experiments.intervene.value_projection import value_weights
-from probe.api import UserError, model_name
-from probe.api.parts import find_blocks, load_config, load_tokenizer
+from probe.api import Site, UserError, model_name
+from probe.api.interventions import widths
+from probe.api.parts import find_blocks, load_config, outline
 
 
 @dataclass(frozen=True)
@@ -22,7 +17,6 @@ class ModelFacts:
     layers: list[int]
     n_neurons: int
     n_heads: int
-    vocabulary: int
 
 
 def check_model(config: InterveneConfig) -> ModelFacts:
@@ -33,16 +27,22 @@ def check_model(config: InterveneConfig) -> ModelFacts:
     UserError
         If it lacks a layer, or the value projection that a selection needs.
     """
-    whole = load_config(config.model)
-    text = whole.get_text_config()
+    text = load_config(config.model).get_text_config()
     name, n_layers = model_name(config.model), text.num_hidden_layers
     settings = config.study
-    layers = sorted(layer_list(settings) or [n_layers // 2])
+    middle = 0 if config.site is Site.embedding else n_layers // 2
+    layers = sorted(layer_list(settings) or [middle])
     if layers[-1] >= n_layers:
         raise UserError(
             f"study.layers={layers[-1]} is not in {name}, whose layers are 0 to {n_layers - 1}"
         )
-    n_neurons = text.hidden_size
+    n_neurons, *others = set(widths(config.model, config.site, layers).values())
+    if others:
+        raise UserError(
+            f"study.layers={settings.layers} have {n_neurons} and {others[0]} neurons at "
+            f"site={config.site}, and the same fraction of each is treated; give one layer"
+        )
+    n_heads = getattr(text, "num_attention_heads", 1)  # Mamba has none, and no values
     most = counts(settings.fractions, n_neurons)[-1]
     if "random_norm" in settings.select and 2 * most > n_neurons:
         raise UserError(
@@ -56,37 +56,7 @@ def check_model(config: InterveneConfig) -> ModelFacts:
                 f"{layers[-1]} is the last of {name}; give earlier study.layers, or leave weighted "
                 "out of study.select"
             )
-        blocks = find_blocks(_without_weights(config, whole), config.model)
+        blocks = find_blocks(outline(config.model), config.model)
         for layer in layers:
-            value_weights(blocks[layer + 1], text.num_attention_heads)
-    return ModelFacts(layers, n_neurons, text.num_attention_heads, text.vocab_size)
-
-
-def answer_tokens(config: InterveneConfig, choices: int) -> list[int]:
-    """Return the tokens of the letters A, B, C, … without a leading space.
-
-    They are looked up in the vocabulary, as some tokenizers put a space before any text.
-
-    Raises
-    ------
-    UserError
-        If a letter is not a token.
-    """
-    if not choices:
-        return []
-    vocabulary = load_tokenizer(config.model).get_vocab()
-    for letter in string.ascii_uppercase[:choices]:
-        if letter not in vocabulary:
-            raise UserError(
-                f"study.measure=accuracy compares the tokens A, B, C, …, and {letter} is not a "
-                f"token of {model_name(config.model)}; use another measure or model"
-            )
-    return [vocabulary[letter] for letter in string.ascii_uppercase[:choices]]
-
-
-def _without_weights(config: InterveneConfig, whole: Any) -> nn.Module:
-    with torch.device("meta"):
-        trunk: nn.Module = AutoModel.from_config(
-            whole, trust_remote_code=config.model.trust_remote_code
-        )
-    return trunk
+            value_weights(blocks[layer + 1], n_heads)
+    return ModelFacts(layers, n_neurons, n_heads)

@@ -1,57 +1,50 @@
 """The work of the ranks: texts, layers, selections and treatments, as bytes."""
 
-import io
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from itertools import product
-from typing import Any
-
-import numpy as np
-import torch
-from torch import Tensor
 
 from experiments.intervene.selection import counts
-from experiments.intervene.settings import DRAWN, Intervene
-from probe.api.parts import Request
+from experiments.intervene.settings import AMOUNTS, DRAWN, Intervene
+from probe.api.interventions import Condition, Treatment, Work, pack, unpack
 
 
 @dataclass(frozen=True)
-class Condition:
+class Selected(Condition):
     """A selection of neurons and its treatment.
 
     Attributes
     ----------
-    treatment, select, order : str
+    select, order : str
         See `Intervene`.
     count : int
         Neurons to treat in each layer.
-    draw : int
-        Index of the draw of neurons, or of noise.
     """
 
-    treatment: str
     select: str
     order: str
     count: int
-    draw: int
 
 
-def conditions(settings: Intervene, n_neurons: int) -> list[Condition]:
+def conditions(settings: Intervene, n_neurons: int) -> list[Selected]:
     """List all conditions; without randomness there is one draw, and `random` has one order."""
     listed = []
-    for treatment, select, order, count, draw in product(
+    for name, select, order, count, draw in product(
         settings.treatment,
         settings.select,
         settings.order,
         counts(settings.fractions, n_neurons),
         range(settings.seeds),
     ):
-        same_draw = draw > 0 and select not in DRAWN and treatment != "noise"
+        same_draw = draw > 0 and select not in DRAWN and name != "noise"
         same_order = select == "random" and order != settings.order[0]
         if not (same_draw or same_order):
-            listed.append(Condition(treatment, select, order, count, draw))
+            listed.append(Selected(treatment_of(settings, name), draw, select, order, count))
     return listed
+
+
+def treatment_of(settings: Intervene, name: str) -> Treatment:
+    """Return a treatment with the amount that it needs."""
+    return Treatment(name, settings.amount if name in AMOUNTS else None)
 
 
 @dataclass(frozen=True)
@@ -60,64 +53,32 @@ class Plan:
 
     Attributes
     ----------
-    request : Request
-        Model, layers and batches.
+    work : Work
+        Model, layers and texts; the statistics of the other half, once they are known.
     settings : Intervene
         Selections, treatments and measures.
     n_neurons, n_heads : int
         Neurons of a layer, and attention heads.
-    letters : list of int
-        Tokens of the answers A, B, C, …; none if accuracy is not measured.
-    answers, choices : list of int
-        Right answer of every example, from 0, and its number of choices.
-    statistics : mapping of str to Tensor
-        Results of the survey, `<layer>/<name>`, each of shape (n_neurons,).
     """
 
-    request: Request
+    work: Work
     settings: Intervene
     n_neurons: int
     n_heads: int
-    letters: list[int] = field(default_factory=list)
-    answers: list[int] = field(default_factory=list)
-    choices: list[int] = field(default_factory=list)
-    statistics: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
-    def conditions(self) -> list[Condition]:
+    def conditions(self) -> list[Selected]:
         """All conditions, in the order of the results."""
         return conditions(self.settings, self.n_neurons)
 
     def to_bytes(self) -> bytes:
         """Pack the plan."""
-        rest = {
-            name: getattr(self, name)
-            for name in ("n_neurons", "n_heads", "letters", "answers", "choices")
-        }
-        rest["settings"] = asdict(self.settings)
-        packed = {"request": self.request.to_bytes(), "rest": json.dumps(rest).encode()}
-        stream = io.BytesIO()
-        arrays: dict[str, Any] = {name: tensor.numpy() for name, tensor in self.statistics.items()}
-        arrays |= {name: np.frombuffer(part, dtype=np.uint8) for name, part in packed.items()}
-        np.savez(stream, **arrays)
-        return stream.getvalue()
-
-    @staticmethod
-    def request_of(packed: bytes) -> bytes:
-        """Unpack the request alone."""
-        with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
-            return bytes(arrays["request"].tobytes())
+        rest = {"n_neurons": self.n_neurons, "n_heads": self.n_heads}
+        return pack({"work": self.work.to_bytes()}, {"settings": asdict(self.settings), **rest})
 
     @classmethod
     def from_bytes(cls, packed: bytes) -> "Plan":
         """Unpack a plan."""
-        with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
-            rest = json.loads(arrays["rest"].tobytes())
-            statistics = {
-                name: torch.from_numpy(arrays[name])
-                for name in arrays.files
-                if name not in ("request", "rest")
-            }
+        parts, rest, _ = unpack(packed)
         settings = Intervene(**rest.pop("settings"))
-        request = Request.from_bytes(cls.request_of(packed))
-        return cls(request=request, settings=settings, statistics=statistics, **rest)
+        return cls(work=Work.from_bytes(parts["work"]), settings=settings, **rest)

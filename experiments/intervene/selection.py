@@ -6,10 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from probe.api.interventions import alike
 from probe.api.parts import standardise
-
-# A neuron is matched in norm with one of this many nearest, so that draws differ.
-_NEAREST = 3
 
 
 def degrees(matrix: Tensor) -> Tensor:
@@ -88,11 +86,7 @@ def draw(n_neurons: int, count: int, generator: np.random.Generator) -> Tensor:
 
 
 def draw_alike(like: Tensor, rms: Tensor, generator: np.random.Generator) -> Tensor:
-    """Draw for every chosen neuron another one with a similar activation norm.
-
-    In random order, each chosen neuron is matched with one of the three nearest in log norm that
-    are neither chosen nor matched. If the chosen ones have the largest norms of all, their matches
-    are smaller.
+    """Draw for every chosen neuron another one with a similar activation norm, see `alike`.
 
     Parameters
     ----------
@@ -100,17 +94,5 @@ def draw_alike(like: Tensor, rms: Tensor, generator: np.random.Generator) -> Ten
         The chosen neurons, at most half of all.
     rms : Tensor, shape (n_neurons,)
         Norms, up to a common factor.
-
-    Returns
-    -------
-    Tensor of bool, shape (n_neurons,)
-        Equally many neurons, none of them chosen.
     """
-    size = rms.double().clamp(min=torch.finfo(torch.float32).tiny).log().cpu().numpy()
-    chosen = like.cpu().numpy()
-    free = ~chosen
-    for neuron in generator.permutation(np.flatnonzero(chosen)):
-        candidates = np.flatnonzero(free)
-        near = np.argsort(np.abs(size[candidates] - size[neuron]), kind="stable")[:_NEAREST]
-        free[candidates[generator.choice(near)]] = False
-    return torch.from_numpy(~free & ~chosen)
+    return torch.from_numpy(alike(like.cpu().numpy(), rms.double().cpu().numpy(), generator))

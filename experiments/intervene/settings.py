@@ -1,11 +1,10 @@
 """Settings of the study, and checks that need neither model nor texts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import Any
 
-from probe.api import Config, UserError, key
+from probe.api import Site, StudyConfig, UserError, key
 
 # Criteria of selection, and their names in figures.
 SELECTIONS = {
@@ -20,18 +19,16 @@ SELECTIONS = {
 }
 # Random selections, of which every draw is another one.
 DRAWN = ("random", "random_norm")
-TREATMENTS = ("mean", "zero", "noise")
+TREATMENTS = ("mean", "zero", "noise", "add", "scale")
+# Those with an amount.
+AMOUNTS = ("add", "scale")
 ORDERS = ("highest", "lowest")
-MEASURES = ("perplexity", "kl", "accuracy")
+MEASURES = ("perplexity", "kl", "accuracy", "margin")
 SCOPES = ("input", "average")
-# Set by the study itself; setting these would have no effect.
-_FIXED = {
-    "layers": "give study.layers=12 or study.layers=[3,7]",
-    "average": "study.scope selects the topology",
-    "null": "study.select=[…,random] is the null model",
-    "site": "neurons of the residual stream are treated",
-    "init.kind": "an untrained model has no predictions to lose",
-}
+# Sites whose neurons the next block reads.
+_STREAM = (Site.residual, Site.residual_raw)
+# Selections, of which masks have no need.
+_SELECTING = ("select", "order", "fractions", "layers", "scope")
 
 
 @dataclass
@@ -39,25 +36,39 @@ class Intervene:
     """Selections, treatments and measures."""
 
     select: list[str] = key(
-        list(SELECTIONS), f"Criteria of selection; of {', '.join(SELECTIONS)} (default: all)."
+        list(SELECTIONS), "Criteria of selection (default: all).", choices=tuple(SELECTIONS)
     )
-    treatment: list[str] = key(["mean"], f"Treatments of the neurons; of {', '.join(TREATMENTS)}.")
-    order: list[str] = key(["highest"], "Select the highest, or the lowest, scores.")
+    treatment: list[str] = key(["mean"], "Treatments of the neurons.", choices=TREATMENTS)
+    order: list[str] = key(
+        ["highest"], "Select the highest, or the lowest, scores.", choices=ORDERS
+    )
     fractions: list[float] = key(
         [0.01, 0.05, 0.1, 0.25, 0.5],
         "Fractions of neurons to treat, at least one neuron (default: [0.01,0.05,0.1,0.25,0.5]).",
+        above=0,
+        most=1,
     )
     layers: Any = key(None, "Layer, or list of layers to treat together (default: the middle one).")
     measure: list[str] = key(
-        ["perplexity", "kl"], f"Effects to measure; of {', '.join(MEASURES)} (on questions)."
+        ["perplexity", "kl"],
+        "Effects to measure (accuracy and margin: on questions).",
+        choices=MEASURES,
     )
-    scope: str = key("input", "Select for every text (input), or once for all (average).")
-    seeds: int = key(3, "Draws of random neurons and of noise.")
-    seed: int = key(0, "Seed of the halves of the texts, the draws and the intervals.")
+    scope: str = key(
+        "input", "Select for every text (input), or once for all (average).", choices=SCOPES
+    )
+    masks: str | None = key(
+        None,
+        "File of masks (.npz) to treat beside their controls, instead of selections.",
+        younger=True,
+    )
+    amount: float | None = key(None, "What is added (add), or the factor (scale).", younger=True)
+    seeds: int = key(3, "Draws of random neurons and of noise.", least=1)
+    seed: int = key(0, "Seed of the halves of the texts, the draws and the intervals.", least=0)
 
 
 @dataclass
-class InterveneConfig(Config):
+class InterveneConfig(StudyConfig):
     """The program's configuration with the settings of this study."""
 
     study: Intervene = field(default_factory=Intervene)
@@ -88,25 +99,36 @@ def layer_list(settings: Intervene) -> list[int] | None:
 
 
 def _mistakes(config: InterveneConfig) -> Iterator[str]:
-    settings, usual = config.study, Config()
-    for name, instead in _FIXED.items():
-        if attrgetter(name)(config) != attrgetter(name)(usual):
-            yield f"{name} has no effect here: {instead}; leave {name} out"
-    yield from _not_among("select", settings.select, tuple(SELECTIONS))
-    yield from _not_among("treatment", settings.treatment, TREATMENTS)
-    yield from _not_among("order", settings.order, ORDERS)
-    yield from _not_among("measure", settings.measure, MEASURES)
-    yield from _not_among("scope", [settings.scope], SCOPES)
+    settings, usual = config.study, InterveneConfig()
     shares = settings.fractions
-    if not shares or len(set(shares)) < len(shares) or not all(0 < s <= 1 for s in shares):
+    if not shares or len(set(shares)) < len(shares):
         yield (
-            f"study.fractions={shares} must be different fractions above 0 and up to 1, e.g. "
-            "study.fractions=[0.01,0.1]"
+            f"study.fractions={shares} must be different fractions, e.g. study.fractions=[0.01,0.1]"
         )
     if "random_norm" in settings.select and max(shares) > 0.5:
         yield (
             f"study.select=random_norm selects neurons other than the {settings.order[0]} degrees, "
             f"so study.fractions={shares} cannot exceed 0.5; leave one of the two out"
+        )
+    if settings.masks is not None:
+        for name in _SELECTING:
+            if getattr(settings, name) != getattr(usual.study, name):
+                yield (
+                    f"study.{name} has no effect with study.masks, which say what is treated; "
+                    "leave one of the two out"
+                )
+    treated = [name for name in settings.treatment if name in AMOUNTS]
+    if bool(treated) != (settings.amount is not None):
+        yield (
+            f"study.treatment={treated[0]} needs study.amount=, e.g. 2"
+            if treated
+            else f"study.amount={settings.amount:g} has no effect without study.treatment=[add] or "
+            "[scale]; leave it out"
+        )
+    if "weighted" in settings.select and settings.masks is None and config.site not in _STREAM:
+        yield (
+            f"study.select=weighted scores what the next block reads of the residual stream, not "
+            f"site={config.site}; leave weighted out of study.select"
         )
     layers = layer_list(settings)
     if layers is not None and (
@@ -118,19 +140,3 @@ def _mistakes(config: InterveneConfig) -> Iterator[str]:
             f"study.layers={settings.layers} must be a layer number from 0 up or a list of "
             "different ones, e.g. study.layers=12 or study.layers=[3,7]"
         )
-    if settings.seeds < 1:
-        yield f"study.seeds={settings.seeds} is too small; give 1 or more"
-    if settings.seed < 0:
-        yield f"study.seed={settings.seed} is too small; give 0 or more"
-    if "accuracy" in settings.measure and config.data.cut.value != "whole":
-        yield (
-            f"study.measure=accuracy needs whole questions, and data.cut={config.data.cut.value} "
-            "cuts them; give data.cut=whole or another measure"
-        )
-
-
-def _not_among(name: str, values: Sequence[str], options: Sequence[str]) -> Iterator[str]:
-    if not values or len(set(values)) < len(values) or not set(values) <= set(options):
-        written = f"[{','.join(values)}]" if name != "scope" else values[0]
-        kind = "one" if name == "scope" else "a list, each once,"
-        yield f"study.{name}={written} must be {kind} of {', '.join(options)}"

@@ -1,21 +1,16 @@
 """The effect of every condition: absolute, relative, against random neurons, with intervals."""
 
-import csv
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from experiments.intervene.outcome import OUTCOMES
-from experiments.intervene.plan import Condition
+from experiments.intervals import with_interval
+from experiments.intervene.plan import Selected
 from experiments.statistics import Resamples, interval
-from probe.api import aligned, atomic_write
+from probe.api import aligned
+from probe.api.interventions import OUTCOMES, Vector, value
 
-Vector = NDArray[np.float64]
-# Sums the examples' values, over all of them or in every bootstrap draw.
-Sum = Callable[[Vector], Vector]
 Beyond = tuple[float | None, float | None, float | None]
 
 
@@ -35,7 +30,7 @@ class Row:
         Shares of the activations' squared norm in these neurons, and moved by the treatment; means
         over texts and layers.
     measure : str
-        `perplexity`, `kl` (nats per token) or `accuracy` (share of questions).
+        `perplexity`, `kl` (nats per token), `accuracy` (share of questions) or `margin` (nats).
     untouched, treated, change : float
         The measure without and with the treatment, and the difference.
     low, high : float
@@ -48,6 +43,8 @@ class Row:
         Chance level of the measure.
     beyond, beyond_low, beyond_high : float or None
         Change less that of equally many random neurons, and its interval; None without them.
+    documents : int
+        Documents that were measured, over which intervals are.
     """
 
     treatment: str
@@ -70,6 +67,7 @@ class Row:
     beyond: float | None
     beyond_low: float | None
     beyond_high: float | None
+    documents: int
 
 
 @dataclass(frozen=True)
@@ -78,14 +76,14 @@ class Effects:
 
     Attributes
     ----------
-    conditions : list of Condition
+    conditions : list of Selected
         In the order of the results.
     n_neurons : int
         Neurons of a layer.
-    untouched : array, shape (n_examples, 3)
-        See `outcome`.
-    treated : array, shape (n_conditions, n_examples, 5)
-        See `measure`.
+    untouched : array, shape (n_examples, 4)
+        See `Work.outcomes`.
+    treated : array, shape (n_conditions, n_examples, 6)
+        Likewise.
     tokens : array, shape (n_examples,)
         Tokens of every example.
     groups : list of str
@@ -94,7 +92,7 @@ class Effects:
         Chance levels, by measure.
     """
 
-    conditions: list[Condition]
+    conditions: list[Selected]
     n_neurons: int
     untouched: Vector
     treated: Vector
@@ -102,15 +100,7 @@ class Effects:
     groups: list[str]
     chance: dict[str, float]
 
-    def value(self, measure: str, outcomes: Vector, add: Sum) -> Vector:
-        """Compute a measure from outcomes of shape (n_examples, 3 or 5)."""
-        if measure == "perplexity":
-            return np.exp(add(outcomes[:, 0]) / add(self.tokens - 1))
-        if measure == "kl":
-            return add(outcomes[:, 1]) / add(self.tokens)
-        return add(outcomes[:, 2]) / add(np.ones(len(outcomes)))
-
-    def draws_of(self, select: str, like: Condition) -> list[int]:
+    def draws_of(self, select: str, like: Selected) -> list[int]:
         """Return the indices of a selection's draws, otherwise like a condition."""
         return [
             number
@@ -134,11 +124,11 @@ def rows(effects: Effects, measures: Sequence[str], seed: int) -> list[Row]:
     ]
 
 
-def _row(effects: Effects, one: Condition, measure: str, draws: Resamples) -> Row:
+def _row(effects: Effects, one: Selected, measure: str, draws: Resamples) -> Row:
     def values(outcomes: Vector) -> tuple[float, Vector]:
         """Return the measure over all texts, and in every bootstrap draw."""
-        over_all = effects.value(measure, outcomes, np.sum)
-        return float(over_all), effects.value(measure, outcomes, draws.sums)
+        over_all = value(measure, outcomes, effects.tokens, np.sum)
+        return float(over_all), value(measure, outcomes, effects.tokens, draws.sums)
 
     numbers = effects.draws_of(one.select, one)
     mean = effects.treated[numbers].mean(axis=0)
@@ -150,8 +140,9 @@ def _row(effects: Effects, one: Condition, measure: str, draws: Resamples) -> Ro
         beyond = treated - other, *interval(resampled - other_resampled)
     low, high = interval(resampled - base)
     held, moved = mean[:, len(OUTCOMES) :].mean(axis=0)
+    of_nothing = measure in ("perplexity", "accuracy")  # 0 means none of it, so that ratios do, too
     return Row(
-        treatment=one.treatment,
+        treatment=str(one.treatment),
         select=one.select,
         order=one.order,
         neurons=one.count,
@@ -166,21 +157,13 @@ def _row(effects: Effects, one: Condition, measure: str, draws: Resamples) -> Ro
         high=high,
         draws_low=min(by_draw),
         draws_high=max(by_draw),
-        relative=(treated - untouched) / untouched if untouched and measure != "kl" else None,
+        relative=(treated - untouched) / untouched if untouched and of_nothing else None,
         chance=effects.chance.get(measure),
         beyond=beyond[0],
         beyond_low=beyond[1],
         beyond_high=beyond[2],
+        documents=len(set(effects.groups)),
     )
-
-
-def write(effect_rows: Sequence[Row], path: Path) -> None:
-    """Write the rows as a table."""
-    with atomic_write(path) as unfinished, unfinished.open("w", newline="") as stream:
-        columns = [field.name for field in fields(Row)]
-        writer = csv.DictWriter(stream, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in effect_rows)
 
 
 def headline(effect_rows: Sequence[Row]) -> list[str]:
@@ -192,22 +175,20 @@ def headline(effect_rows: Sequence[Row]) -> list[str]:
         untouched, chance = smallest[0].untouched, smallest[0].chance
         level = "" if chance is None else f", chance level {chance:.4g}"
         title = f"{measure} ({least} treated per layer; untouched {untouched:.4g}{level})"
-        header = [title, "treated", "change", "95 %", "beyond random", "95 %", "norm moved"]
+        header = [title, "treated", "change [95 %]", "", "beyond random [95 %]", "norm moved"]
         lines += aligned(header, [_cells(row) for row in smallest])
     return lines
 
 
 def _cells(row: Row) -> list[str]:
-    relative = "" if row.relative is None else f" ({row.relative:+.1%})"
-    beyond = ["", ""]
-    if row.beyond is not None:
-        beyond = [f"{row.beyond:+.3g}", f"{row.beyond_low:+.3g} to {row.beyond_high:+.3g}"]
+    change = with_interval(row.change, row.low, row.high, row.documents, form="+.3g")
+    beyond = (row.beyond, row.beyond_low, row.beyond_high, row.documents)
     return [
         f"{row.treatment}, {_choice(row)}",
         f"{row.treated:.4g}",
-        f"{row.change:+.3g}{relative}",
-        f"{row.low:+.3g} to {row.high:+.3g}",
-        *beyond,
+        change,
+        "" if row.relative is None else f"({row.relative:+.1%})",
+        "" if row.beyond is None else with_interval(*beyond, form="+.3g"),
         f"{row.moved:.2%}",
     ]
 

@@ -9,8 +9,8 @@ assignment of neurons, and the distance of their spectra. Controls are randomly 
 which read the same tokens but have learned nothing, token embeddings and text lengths.
 
 How: `study.other` has the words that turn the first model into the second, each in quotes. Texts
-are split, and resampled for the intervals, by document. `layers=all`, the program's default, means
-the middle layer here.
+are split, and resampled for the intervals, by document. One layer
+of each model is matched, by default the middle one.
 
 Commands:
   `{program} model=pythia160m data=openwebtext "study.other=['model=gpt2']"`

@@ -93,7 +93,7 @@ def fit(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         width = settings.width
-        encoders = [Gcn(side.n_neurons, width, settings.layers, width) for side in sides]
+        encoders = [Gcn(side.n_neurons, width, settings.gcn_layers, width) for side in sides]
     device = next(iter(sides[0].series.values())).device
     matcher = Matcher(encoders[0].to(device), encoders[1].to(device))
     weights = [*matcher.first.parameters(), *matcher.second.parameters()]

@@ -119,7 +119,7 @@ def match_pairs(models: Models, settings: Matching) -> list[dict[str, Any]]:
                 "pair": name, "gauc": value, "low": low, "high": high,
                 "permuted": float(np.mean(nulls[name])), "p": permutation_p(value, nulls[name]),
                 "less": less[0], "less_low": less[1], "less_high": less[2],
-                "epochs": epochs[name], "texts": len(test),
+                "epochs": epochs[name], "texts": len(test), "documents": len(set(groups)),
             }
         )  # fmt: skip
     return rows

@@ -1,13 +1,10 @@
 """Settings of the study, and checks that need neither models nor texts."""
 
 from dataclasses import dataclass, field
-from math import inf, isclose
-from operator import attrgetter
+from math import isclose
 
-from probe.api import Config, UserError, compose, key, overlay
+from probe.api import StudyConfig, UserError, key, overlay
 
-# Parts of the main program's configuration without effect here.
-_IDLE = ("average", "null")
 # Parts of the configuration in which the second model may differ.
 _OTHER = ("model", "init", "layers")
 
@@ -21,23 +18,27 @@ class Matching:
         "Words that turn the first model into the second, e.g. ['model=gpt2'] (default: random "
         "weights).",
     )
-    fractions: list[float] = key(
+    split: list[float] = key(
         [0.6, 0.2, 0.2],
         "Fractions of the texts for training, validation (early stopping) and test.",
+        above=0,
+        was="fractions",
     )
-    width: int = key(32, "Width of the encoders and of their embeddings.")
-    layers: int = key(2, "Graph convolutions per encoder.")
-    rate: float = key(1e-3, "Learning rate (Adam).")
-    batch: int = key(64, "Texts per batch, which are contrasted with each other.")
-    epochs: int = key(100, "Most passes over the training set.")
-    patience: int = key(10, "Passes without gain after which training stops.")
-    restarts: int = key(5, "Random starts of the search for an assignment of neurons.")
-    repetitions: int = key(1000, "Bootstrap draws of documents, and permutations of texts.")
-    seed: int = key(0, "Seed of split, encoders, draws and starts.")
+    width: int = key(32, "Width of the encoders and of their embeddings.", least=1)
+    gcn_layers: int = key(2, "Graph convolutions per encoder.", least=1, was="layers")
+    rate: float = key(1e-3, "Learning rate (Adam).", above=0)
+    batch: int = key(64, "Texts per batch, which are contrasted with each other.", least=2)
+    epochs: int = key(100, "Most passes over the training set.", least=1)
+    patience: int = key(10, "Passes without gain after which training stops.", least=1)
+    restarts: int = key(5, "Random starts of the search for an assignment of neurons.", least=0)
+    repetitions: int = key(
+        1000, "Bootstrap draws of documents, and permutations of texts.", least=1
+    )
+    seed: int = key(0, "Seed of split, encoders, draws and starts.", least=0)
 
 
 @dataclass
-class MatchingConfig(Config):
+class MatchingConfig(StudyConfig):
     """The program's configuration with the settings of this study."""
 
     study: Matching = field(default_factory=Matching)
@@ -51,11 +52,7 @@ def check(config: MatchingConfig) -> None:
     UserError
         For the first value that cannot work.
     """
-    settings, usual = config.study, compose()
     _single_layer(config)
-    for name in _IDLE:
-        if attrgetter(name)(config) != attrgetter(name)(usual):
-            raise UserError(f"{name} has no effect on this study of single texts; leave it out")
     if config.data.cut.value == "tokens":
         raise UserError(
             "data.cut=tokens depends on the tokenizer, and two models must read the same texts; "
@@ -65,22 +62,12 @@ def check(config: MatchingConfig) -> None:
         raise UserError(
             "data.streaming=true reads texts once, and two models need them; leave it out"
         )
-    parts = settings.fractions
-    if len(parts) != 3 or min(parts) <= 0 or not isclose(sum(parts), 1):
+    parts = config.study.split
+    if len(parts) != 3 or not isclose(sum(parts), 1):
         raise UserError(
-            f"study.fractions={parts} must be three fractions above 0 that sum to 1, e.g. "
-            "study.fractions=[0.6,0.2,0.2]"
+            f"study.split={parts} must be three fractions that sum to 1, e.g. "
+            "study.split=[0.6,0.2,0.2]"
         )
-    least = {
-        "width": 1, "layers": 1, "batch": 2, "epochs": 1, "patience": 1, "restarts": 0,
-        "repetitions": 1, "seed": 0,
-    }  # fmt: skip
-    for name, bound in least.items():
-        if getattr(settings, name) < bound:
-            value = getattr(settings, name)
-            raise UserError(f"study.{name}={value} is too small; give {bound} or more")
-    if not 0 < settings.rate < inf:
-        raise UserError(f"study.rate={settings.rate} must be a learning rate above 0, e.g. 0.001")
 
 
 def sources(config: MatchingConfig) -> list[MatchingConfig]:
@@ -109,13 +96,10 @@ def both(config: MatchingConfig) -> tuple[MatchingConfig, MatchingConfig]:
 
 
 def _single_layer(config: MatchingConfig) -> MatchingConfig:
-    """Replace the mean over all layers by the middle layer."""
+    """Return a configuration, if it reads a single layer."""
     selection, index = config.layers.selection.value, config.layers.index
-    if selection == "all":
-        return overlay(config, ["layers=middle"])
-    if selection == "middle" or (selection == "single" and not isinstance(index, list)):
-        return config
-    if selection == "single" and len(index) == 1:
+    one = not isinstance(index, list) or len(index) == 1
+    if selection == "middle" or (selection == "single" and one):
         return config
     raise UserError(
         f"layers={selection} is more than one layer, and one layer per model is matched; give e.g. "

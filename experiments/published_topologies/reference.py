@@ -1,8 +1,7 @@
 """Comparison of the tree with a downloaded copy of the published one, file by file."""
 
-import csv
 import logging
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from experiments.published_topologies.settings import PublishedTopologiesConfig, check_reference
-from probe.api import UserError, atomic_write
+from probe.api import Results, UserError
 
 logger = logging.getLogger(__name__)
 Matrix = NDArray[np.floating]
@@ -132,11 +131,7 @@ def _compare_file(scheme: str, file: Path, folder: Path, theirs: Path | None) ->
 
 
 def _write(comparisons: list[Comparison], path: Path) -> None:
-    with atomic_write(path) as unfinished, unfinished.open("w", newline="") as stream:
-        columns = [field.name for field in fields(Comparison)]
-        writer = csv.DictWriter(stream, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(comparison) for comparison in comparisons)
+    Results(path.parent).table(path.stem, [asdict(comparison) for comparison in comparisons])
     logger.info("comparison: %s", path)
 
 

@@ -1,16 +1,25 @@
 """Settings of the study, and checks that need neither model nor texts."""
 
 from dataclasses import dataclass, field
-from operator import attrgetter
 from pathlib import Path
 
-from probe.api import Config, UserError, compose, key
+from probe.api import StudyConfig, UserError, key
 
 SCHEMES = ("mean", "fisher")
 # Number of parts of the published `partitioned_N`.
 PARTS = 3
 # Fixed by the published files; setting these would have no effect.
-_FIXED = ("data", "subject", "layers", "average", "init.kind", "null", "site")
+IDLE = (
+    "data",
+    "subject",
+    "layers",
+    "average",
+    "init.kind",
+    "null",
+    "site",
+    "measures",
+    "experiment",
+)
 
 
 @dataclass
@@ -18,10 +27,10 @@ class PublishedTopologies:
     """What to build."""
 
     schemes: list[str] = key(
-        list(SCHEMES), "Averages to build, one tree each (default: mean and fisher)."
+        list(SCHEMES), "Averages to build, one tree each (default: both).", choices=SCHEMES
     )
-    layer: int = key(12, "The single layer, from 0.")
-    texts: int = key(100, "Pieces of OpenWebText in average_N and partitioned_N.")
+    layer: int = key(12, "The single layer, from 0.", least=0)
+    texts: int = key(100, "Pieces of OpenWebText in average_N and partitioned_N.", least=PARTS)
     many: int = key(10000, "Pieces of OpenWebText in the large partitioned_N.")
     perplexity: list[float] | None = key(
         [1.0, 99.0], "Percentiles of perplexity between which pieces are kept (default: [1,99])."
@@ -31,7 +40,7 @@ class PublishedTopologies:
 
 
 @dataclass
-class PublishedTopologiesConfig(Config):
+class PublishedTopologiesConfig(StudyConfig):
     """The program's configuration with the settings of this study."""
 
     study: PublishedTopologies = field(default_factory=PublishedTopologies)
@@ -46,20 +55,7 @@ def check(config: PublishedTopologiesConfig) -> None:
     UserError
         For the first value that cannot work.
     """
-    settings, usual = config.study, compose()
-    for name in _FIXED:
-        if attrgetter(name)(config) != attrgetter(name)(usual):
-            raise UserError(
-                f"{name} is fixed by the published files; leave it out, and see --help for what "
-                "study.… can change"
-            )
-    schemes = settings.schemes
-    if not schemes or len(set(schemes)) < len(schemes) or not set(schemes) <= set(SCHEMES):
-        raise UserError(f"study.schemes={schemes} must be [mean], [fisher] or [mean,fisher]")
-    if settings.texts < PARTS:
-        raise UserError(
-            f"study.texts={settings.texts} cannot be split into {PARTS} parts; give {PARTS} or more"
-        )
+    settings = config.study
     if settings.many <= settings.texts:
         raise UserError(
             f"study.many={settings.many} must be more than study.texts={settings.texts}"

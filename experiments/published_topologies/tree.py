@@ -42,7 +42,7 @@ def _extract(one: Pass, sources: dict[str, str], folder: Path, record: Path) -> 
     """Write the files of a pass and then its record, which says that they are complete."""
     record.unlink(missing_ok=True)  # of other texts, if any
     unfinished = record.with_suffix(".unfinished")
-    topologies, facts = extract_views(one.config, one.views, unfinished)
+    topologies, facts = extract_views(one.config, views=one.views, folder=unfinished)
     files = {}
     for topology in topologies:
         with atomic_write(folder / topology.name) as part, part.open("wb") as stream:

@@ -61,6 +61,12 @@ def guess(
     return Guesses(_right(covariances, subjects, train, test), null)
 
 
+def majority(subjects: Sequence[str], train: NDArray[np.int64], test: NDArray[np.int64]) -> Guesses:
+    """Classify every test text as the most frequent subject of training: a constant prediction."""
+    names, counts = np.unique(np.array(subjects)[train], return_counts=True)
+    return Guesses(np.array(subjects)[test] == names[counts.argmax()], [])
+
+
 def _right(
     covariances: Matrix,
     subjects: Sequence[str],

@@ -1,11 +1,10 @@
 """Settings of the study, and checks that need neither model nor texts."""
 
 from copy import deepcopy
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from math import isfinite
 
-from probe.api import Config, UserError, compose, key
+from probe.api import StudyConfig, UserError, compose, key
 
 
 class Sweep(StrEnum):
@@ -31,39 +30,46 @@ class Subjects:
         [], "Options of the group subject to combine (default: that of subject=)."
     )
     tokens: int = key(
-        64, "First tokens of a prompt that are correlated; shorter prompts are dropped."
+        64, "First tokens of a prompt that are correlated; shorter prompts are dropped.", least=4
     )
     question_tokens: int = key(
-        24, "First tokens of the question alone that are correlated, likewise."
+        24, "First tokens of the question alone that are correlated, likewise.", least=4
     )
-    examples: int | None = key(None, "Texts per subject (default: as many as the smallest has).")
-    splits: int = key(20, "Random splits of each subject, for the noise ceiling.")
+    examples: int | None = key(
+        None, "Texts per subject (default: as many as the smallest has).", least=4
+    )
+    splits: int = key(20, "Random splits of each subject, for the noise ceiling.", least=1)
     test_share: float = key(
-        0.3, "Fraction of a subject's texts in the test set of the classification."
+        0.3,
+        "Fraction of a subject's texts in the test set of the classification.",
+        above=0,
+        below=1,
     )
-    permutations: int = key(200, "Permutations of labels, a null model.")
-    repetitions: int = key(1000, "Bootstrap draws of documents for intervals.")
-    seed: int = key(0, "Seed of halves, splits, permutations, draws and control neurons.")
+    permutations: int = key(200, "Permutations of labels, a null model.", least=1)
+    repetitions: int = key(1000, "Bootstrap draws of documents for intervals.", least=1)
+    seed: int = key(0, "Seed of halves, splits, permutations, draws and control neurons.", least=0)
     sweep: Sweep = key(Sweep.add, "Add values to a neuron of the middle layer, or set it to them.")
-    neurons: list[int] = key([], "Neurons to sweep (default: the one of largest strength).")
-    controls: int = key(4, "Random control neurons to sweep.")
+    neurons: list[int] = key(
+        [], "Neurons to sweep (default: the one of largest strength).", least=0
+    )
+    controls: int = key(4, "Random control neurons to sweep.", least=0)
     values: list[float] = key(
         [-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0], "Values of the sweep (default: from -2 to 2)."
     )
     unit: Unit = key(
         Unit.sd, "Unit of the values: the neuron's standard deviation (sd), or raw activation."
     )
-    sweep_examples: int = key(100, "Texts in the sweep.")
+    sweep_examples: int = key(100, "Texts in the sweep.", least=1)
 
 
 @dataclass
-class SubjectsConfig(Config):
+class SubjectsConfig(StudyConfig):
     """The program's configuration with the settings of this study."""
 
     study: Subjects = field(default_factory=Subjects)
 
 
-def check(config: SubjectsConfig) -> Config:
+def check(config: SubjectsConfig) -> SubjectsConfig:
     """Check the settings, and return the configuration of the texts.
 
     Raises
@@ -72,34 +78,14 @@ def check(config: SubjectsConfig) -> Config:
         For the first value that cannot work.
     """
     settings, data = config.study, config.data
-    least = {"tokens": 4, "question_tokens": 4, "splits": 1, "permutations": 1, "repetitions": 1}
-    least |= {"seed": 0, "controls": 0, "sweep_examples": 1}
-    for name, bound in least.items():
-        if getattr(settings, name) < bound:
-            raise UserError(
-                f"study.{name}={getattr(settings, name)} is too small; give {bound} or more"
-            )
-    if settings.examples is not None and settings.examples < 4:
-        raise UserError(
-            f"study.examples={settings.examples} is too small; give 4 or more per subject"
-        )
-    if not 0 < settings.test_share < 1:
-        raise UserError(f"study.test_share={settings.test_share} must be between 0 and 1")
-    if not settings.values or not all(map(isfinite, settings.values)):
-        raise UserError(
-            f"study.values={settings.values} must be finite numbers, e.g. study.values=[-1,0,1]"
-        )
+    if not settings.values:
+        raise UserError("study.values=[] must be numbers, e.g. study.values=[-1,0,1]")
     if config.subject is None:
         raise UserError("this data set has no subjects; use data=mmlu, mmlu_pro or sample")
     if data.cut.value != "whole" or config.model.chat:
         raise UserError(
             "subjects are compared by whole prompts, in which the question has a fixed position; "
             "leave data.cut and model.chat out"
-        )
-    if config.layers.selection.value in ("cross", "full"):
-        raise UserError(
-            f"layers={config.layers.selection.value} joins neurons of several layers; use "
-            "layers=each, middle or numbers"
         )
     if config.init.kind.value == "random" and settings.sweep is not Sweep.none:
         raise UserError(
@@ -109,16 +95,14 @@ def check(config: SubjectsConfig) -> Config:
     return _texts(config)
 
 
-def sources(config: SubjectsConfig) -> list[Config]:
+def sources(config: SubjectsConfig) -> list[SubjectsConfig]:
     """Check the settings, and return the configurations whose model and texts are read."""
     return [check(config)]
 
 
-def _texts(config: SubjectsConfig) -> Config:
+def _texts(config: SubjectsConfig) -> SubjectsConfig:
     """Return the configuration with all subjects; `skip_first` is applied later."""
-    plain = deepcopy(
-        Config(**{field.name: getattr(config, field.name) for field in fields(Config)})
-    )
+    plain = deepcopy(config)
     plain.data = replace(plain.data, skip_first=0)
     options = [compose(f"subject={name}").subject for name in config.study.subjects]
     subjects = [subject for subject in options if subject is not None]

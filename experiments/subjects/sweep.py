@@ -178,7 +178,7 @@ def _effect(
     measured = {"kl": divergence, "changed_top": _top_moved(plain, swept)}
     if all(text.choices and text.answer is not None for text in texts):
         measured["accuracy"] = right_answers(swept, texts, speaker)
-    effect = {}
+    effect: dict[str, float] = {"documents": len({text.group for text in texts})}
     for name, values in measured.items():
         effect[name] = float(values.mean())
         effect[f"{name}_low"], effect[f"{name}_high"] = _interval(values, texts, settings)

@@ -1,6 +1,5 @@
 """The study from start to finish: read, correlate, classify, sweep, draw."""
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,17 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.intervals import warn_few, with_interval
 from experiments.statistics import bootstrap, paired_difference
-from experiments.subjects.classification import Guesses, guess
+from experiments.subjects.classification import Guesses, guess, majority
 from experiments.subjects.covariances import covariances, mean_strengths
 from experiments.subjects.figures import accuracy_bars, similarity_map, sweep_curves
 from experiments.subjects.reading import BAG, EMBEDDING, PROMPT, QUESTION, Text, layers, read
 from experiments.subjects.settings import Subjects, SubjectsConfig, Sweep, check
 from experiments.subjects.similarity import Similarity, pattern, similarity, subject_parts
 from experiments.subjects.sweep import sweep_rows
-from probe.api import Config, aligned, atomic_write, data_name, model_name, write_csv
+from probe.api import Config, Results, data_name, model_name, show
 
 logger = logging.getLogger(__name__)
+CONSTANT = "constant"
 Rows = list[dict[str, Any]]
 
 
@@ -36,27 +37,27 @@ def run(config: SubjectsConfig, folder: Path) -> dict[str, Any]:
     names = sorted({text.subject for text in texts})
     source = f"{model_name(config.model)} ({config.init.kind}) on {data_name(config.data)}"
     source += f", {len(texts) // len(names)} texts per subject"
+    results = Results(folder)
     # The sweep comes first, as it can still find a mistake in the settings.
-    swept = _sweep(of_texts, settings, texts, folder)
+    swept = _sweep(of_texts, settings, texts, results)
     rows, matrices = Rows(), Rows()
     for part in [part for part in (PROMPT, QUESTION) if part in texts[0].counted]:
         similarities, guesses = _compare(texts, part, settings)
         rows += _rows(part, texts, similarities, guesses, settings)
         for what, alike in similarities.items():
             matrices += _matrix_rows(part, what, names, alike)
-            place = folder / f"figures/{f'{what} {part}'.replace(' ', '_')}.png"
             tokens = len(texts[0].counted[part])
             title = f"{what}, {part}: {source}, {tokens} tokens per text"
-            _save(place, similarity_map(title, alike, names))
-    _save(folder / "figures/classification.png", accuracy_bars(f"Nearest mean: {source}", rows))
+            drawn = similarity_map(title, alike, names)
+            results.figure(f"{what} {part}".replace(" ", "_"), drawn)
+    results.figure("classification", accuracy_bars(f"Nearest mean: {source}", rows))
     tables = {"subjects": rows, "similarity": matrices, "sweep": swept}
     for table, content in tables.items():
-        if content:
-            write_csv(folder / f"{table}.csv", content)
-    with atomic_write(folder / "results.json") as unfinished:
-        unfinished.write_text(json.dumps(tables, indent=1) + "\n")
+        results.table(table, content)
+    results.save(tables)
     _log_tables(rows, swept)
-    return {"subjects": names, "texts": len(texts)}
+    headline = {f"{row['what']}, {row['part']}": row["accuracy"] for row in rows}
+    return {"subjects": names, "texts": len(texts), "headline": {"accuracy": headline}}
 
 
 def _compare(
@@ -72,6 +73,7 @@ def _compare(
         similarities[what] = similarity(between, subjects, groups, settings.splits, settings.seed)
         permutations, seed = settings.permutations, settings.seed
         guesses[what] = guess(between, subjects, groups, train, test, permutations, seed)
+    guesses[CONSTANT] = majority(subjects, train, test)
     return similarities, guesses
 
 
@@ -114,7 +116,7 @@ def _test_groups(texts: Sequence[Text], settings: Subjects) -> list[str]:
 
 def _accuracy(
     guesses: dict[str, Guesses], what: str, groups: list[str], settings: Subjects
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Summarise the accuracy of the nearest mean, against permuted labels and the controls."""
 
     def mean(of: str, numbers: NDArray[np.int64]) -> float:
@@ -122,7 +124,8 @@ def _accuracy(
 
     seed, repetitions = settings.seed, settings.repetitions
     low, high = bootstrap(lambda numbers: mean(what, numbers), groups, seed, repetitions)
-    row = {
+    row: dict[str, Any] = {
+        "documents": len(set(groups)),
         "accuracy": guesses[what].accuracy,
         "accuracy_low": low,
         "accuracy_high": high,
@@ -130,9 +133,8 @@ def _accuracy(
         "null_95": float(np.quantile(guesses[what].null, 0.95)),
         "p": guesses[what].p,
     }
-    for control in (EMBEDDING, BAG):
-        if control == what:
-            continue
+    controls = [control for control in (EMBEDDING, BAG, CONSTANT) if control != what]
+    for control in controls:
         more = paired_difference(
             lambda numbers: mean(what, numbers),
             lambda numbers, control=control: mean(control, numbers),  # type: ignore[misc]
@@ -140,7 +142,10 @@ def _accuracy(
         )  # fmt: skip
         name = f"more_than_{control.split()[0]}"
         row |= dict(zip((name, f"{name}_low", f"{name}_high"), more, strict=True))
-    return row
+    best = max(controls, key=lambda control: guesses[control].accuracy)
+    name = f"more_than_{best.split()[0]}"
+    ours = {f"more_than_best{end}": row[f"{name}{end}"] for end in ("", "_low", "_high")}
+    return row | {"best_control": best} | ours
 
 
 def _matrix_rows(part: str, what: str, names: list[str], alike: Similarity) -> Rows:
@@ -153,7 +158,7 @@ def _matrix_rows(part: str, what: str, names: list[str], alike: Similarity) -> R
     ]  # fmt: skip
 
 
-def _sweep(config: Config, settings: Subjects, texts: Sequence[Text], folder: Path) -> Rows:
+def _sweep(config: Config, settings: Subjects, texts: Sequence[Text], results: Results) -> Rows:
     """Sweep a neuron of the middle one of the layers read."""
     if settings.sweep is Sweep.none:
         return []
@@ -165,13 +170,8 @@ def _sweep(config: Config, settings: Subjects, texts: Sequence[Text], folder: Pa
     unit = "standard deviations" if settings.unit.value == "sd" else "raw activation"
     title = f"{settings.sweep.value.capitalize()} a value at one neuron, {what}: "
     title += f"{model_name(config.model)} on {data_name(config.data)}, {len(chosen)} texts"
-    _save(folder / "figures/sweep.png", sweep_curves(title, rows, unit))
+    results.figure("sweep", sweep_curves(title, rows, unit))
     return rows
-
-
-def _save(path: Path, figure: Any) -> None:
-    with atomic_write(path) as unfinished:
-        figure.savefig(unfinished, format="png")
 
 
 def _log_tables(rows: Rows, swept: Rows) -> None:
@@ -183,10 +183,13 @@ def _log_tables(rows: Rows, swept: Rows) -> None:
         for control in ("embeddings", "bag"):
             r = row.get(f"pattern_{control}")
             cells.append("" if r is None else f"{r:.2f}")
-        cells += [f"{row['accuracy']:.2f}", f"{row['accuracy_low']:.2f}-{row['accuracy_high']:.2f}"]
-        lines.append([f"{row['part']} {row['what']}", *cells, f"{row['null_mean']:.2f}"])
-    for line in aligned([*header, "accuracy", "95 %", "permuted"], lines):
-        logger.info(line)
+        accuracy = (
+            row[name] for name in ("accuracy", "accuracy_low", "accuracy_high", "documents")
+        )
+        cells += [with_interval(*accuracy, form=".2f"), f"{row['null_mean']:.2f}"]
+        lines.append([f"{row['part']} {row['what']}", *cells])
+    show([*header, "accuracy [95 %]", "permuted"], lines)
+    warn_few(rows[0]["documents"])
     for row in swept:
         if abs(row["value"]) == max(abs(other["value"]) for other in swept):
             logger.info(

@@ -1,16 +1,14 @@
 """Settings of the tiny language model, without heavy imports."""
 
-from dataclasses import dataclass
-from math import inf
+from dataclasses import dataclass, field
 
-from probe.api import UserError, key
+from probe.api import StudyConfig, UserError, key
 
-# The 256 bytes and the end of text are always tokens.
-_LEAST = {
-    "steps": 0, "batch_size": 1, "window": 2, "warmup_steps": 0, "seed": 0, "vocabulary": 257,
-    "hidden_size": 1, "num_layers": 1, "num_heads": 1, "num_key_value_heads": 1,
-    "intermediate_size": 1, "threads": 1, "log_every": 1,
-}  # fmt: skip
+# It reads neither a model nor texts.
+IDLE = (
+    "model", "data", "subject", "layers", "average", "init", "null", "measures", "site", "launch",
+    "runtime", "experiment",
+)  # fmt: skip
 
 
 @dataclass
@@ -22,51 +20,71 @@ class TrainTiny:
     about a quarter of an hour on two processor cores.
     """
 
-    steps: int = key(3000, "Number of optimiser steps; 0 stores the untrained model.")
+    steps: int = key(3000, "Number of optimiser steps; 0 stores the untrained model.", least=0)
 
-    batch_size: int = key(2, "Windows per optimiser step.")
+    batch_size: int = key(2, "Windows per optimiser step.", least=1)
 
     window: int = key(
-        1024, "Tokens per window in training and evaluation, and the model's context length."
+        1024,
+        "Tokens per window in training and evaluation, and the model's context length.",
+        least=2,
     )
 
-    learning_rate: float = key(3e-3, "Peak learning rate, reached at the end of the warm-up.")
+    learning_rate: float = key(
+        3e-3, "Peak learning rate, reached at the end of the warm-up.", above=0
+    )
 
-    warmup_steps: int = key(100, "Steps of linear warm-up before the cosine decay to zero.")
+    warmup_steps: int = key(
+        100, "Steps of linear warm-up before the cosine decay to zero.", least=0
+    )
 
     weight_decay: float = key(
-        0.1, "AdamW weight decay of the matrices; norms and biases have none."
+        0.1, "AdamW weight decay of the matrices; norms and biases have none.", least=0
     )
 
-    gradient_clip: float = key(1.0, "Maximum norm of the gradient.")
+    gradient_clip: float = key(1.0, "Maximum norm of the gradient.", above=0)
 
-    seed: int = key(0, "Seed of the initial weights and of the order of the windows.")
+    seed: int = key(0, "Seed of the initial weights and of the order of the windows.", least=0)
 
     held_out: float = key(
-        0.05, "Expected fraction of documents held out, selected by a hash of their names."
+        0.05,
+        "Expected fraction of documents held out, selected by a hash of their names.",
+        above=0,
+        below=1,
     )
 
-    vocabulary: int = key(2048, "Number of tokens, including the 256 bytes and the end of text.")
+    vocabulary: int = key(
+        2048, "Number of tokens, including the 256 bytes and the end of text.", least=257
+    )
 
-    hidden_size: int = key(128, "Width of the residual stream.")
+    hidden_size: int = key(128, "Width of the residual stream.", least=1)
 
-    num_layers: int = key(6, "Number of decoder layers.")
+    num_layers: int = key(6, "Number of decoder layers.", least=1)
 
-    num_heads: int = key(4, "Number of attention heads in each layer.")
+    num_heads: int = key(4, "Number of attention heads in each layer.", least=1)
 
     num_key_value_heads: int = key(
-        2, "Number of key-value heads in each layer, shared by the attention heads."
+        2, "Number of key-value heads in each layer, shared by the attention heads.", least=1
     )
 
-    intermediate_size: int = key(384, "Width of the feed-forward blocks.")
+    intermediate_size: int = key(384, "Width of the feed-forward blocks.", least=1)
 
-    threads: int = key(2, "Processor threads of PyTorch; another number changes the last digits.")
+    threads: int = key(
+        2, "Processor threads of PyTorch; another number changes the last digits.", least=1
+    )
 
-    log_every: int = key(50, "Steps between log lines of the training loss.")
+    log_every: int = key(50, "Steps between log lines of the training loss.", least=1)
 
     checkpoints: bool = key(
         False, "Whether to store the model at steps 0, 1, 2, 4, 8, ... as `checkpoints/step-N`."
     )
+
+
+@dataclass
+class TrainTinyConfig(StudyConfig):
+    """The program's configuration with the settings of this training."""
+
+    study: TrainTiny = field(default_factory=TrainTiny)
 
 
 def check(settings: TrainTiny) -> None:
@@ -83,18 +101,6 @@ def check(settings: TrainTiny) -> None:
     UserError
         For the first value that cannot work.
     """
-    for name, bound in _LEAST.items():
-        value = getattr(settings, name)
-        if value < bound:
-            raise UserError(f"study.{name}={value} is too small; give {bound} or more")
-    for name in ("learning_rate", "gradient_clip"):
-        value = getattr(settings, name)
-        if not 0 < value < inf:
-            raise UserError(f"study.{name}={value} must be above 0")
-    if not 0 <= settings.weight_decay < inf:
-        raise UserError(f"study.weight_decay={settings.weight_decay} must be 0 or more")
-    if not 0 < settings.held_out < 1:
-        raise UserError(f"study.held_out={settings.held_out} must be between 0 and 1")
     heads, shared = settings.num_heads, settings.num_key_value_heads
     # Rotary positions rotate pairs of coordinates in a head.
     if settings.hidden_size % (2 * heads) or heads % shared:

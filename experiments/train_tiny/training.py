@@ -17,21 +17,21 @@ from experiments.train_tiny.card import write_card
 from experiments.train_tiny.corpus import Corpus, count_bytes, load_corpus
 from experiments.train_tiny.evaluation import bits_per_byte
 from experiments.train_tiny.model import build_model, count_parameters, store_model
-from experiments.train_tiny.settings import TrainTiny, check
+from experiments.train_tiny.settings import TrainTiny, TrainTinyConfig, check
 from experiments.train_tiny.tokenizer import encode_stream, learn_tokenizer
 from probe.api import UserError
 
 logger = logging.getLogger(__name__)
 
 
-def train(settings: TrainTiny, folder: Path) -> dict[str, Any]:
+def train(config: TrainTinyConfig, folder: Path) -> dict[str, Any]:
     """
     Train the tiny model and write it, with its model card, to `folder / "model"`.
 
     Parameters
     ----------
-    settings
-        Sizes, schedule and seed.
+    config
+        Sizes, schedule and seed in `config.study`.
     folder
         Where to write; created if it does not exist.
 
@@ -46,6 +46,7 @@ def train(settings: TrainTiny, folder: Path) -> dict[str, Any]:
     UserError
         If a setting cannot work.
     """
+    settings = config.study
     check(settings)
     torch.set_num_threads(settings.threads)
     corpus = load_corpus(settings.held_out)
@@ -78,7 +79,8 @@ def train(settings: TrainTiny, folder: Path) -> dict[str, Any]:
     report["stored_bits_per_byte"] = measure(stored)
     write_card(settings, report, folder / "model" / "README.md")
     logger.info("done: %s", report)
-    return report
+    names = ("untrained_bits_per_byte", "trained_bits_per_byte", "stored_bits_per_byte")
+    return report | {"headline": {name: report[name] for name in names}}
 
 
 def _sizes(corpus: Corpus, tokens: int, held_out: int, parameters: int) -> dict[str, Any]:

@@ -8,18 +8,27 @@
 Reading results does not import torch; functions that run a model import it when called.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from probe.api.per_text import ExampleActivations, documents, iterate, perplexities, tokenize
+from probe.api.given import configured, words_of
+from probe.api.per_text import (
+    ExampleActivations,
+    documents,
+    iterate,
+    perplexities,
+    series,
+    tokenize,
+)
 from probe.cli import overlay
 from probe.config import (
-    JOINT,
     Config,
     InitConfig,
     ModelConfig,
     Side,
+    Site,
+    StudyConfig,
     check,
     data_name,
     key,
@@ -29,14 +38,15 @@ from probe.data.document import Document
 from probe.entry.study import study
 from probe.errors import UserError
 from probe.examples.partition import View
-from probe.measures import Measures, edges, gini, measure, strengths
+from probe.measures import Measures, measure
 from probe.runs.facts import Facts
 from probe.runs.load import load_topologies, load_topology
 from probe.runs.manifest import read_manifest
+from probe.runs.writing import Results, show
 from probe.series import LayerSeries, SeriesStore, StoredExample, open_series
 from probe.system.files import atomic_write
 from probe.system.logs import plural
-from probe.system.tables import aligned, write_csv
+from probe.system.tables import aligned
 from probe.topology import Topology
 from probe.topology.sparsify import sparsify
 
@@ -44,10 +54,8 @@ if TYPE_CHECKING:
     from probe.extraction.correlate import correlate
     from probe.series.factor import Factor, UnitSeries
     from probe.series.graphs import Dense, Graph, Sparse, quickest
-    from probe.series.write import series
 
 __all__ = [
-    "JOINT",
     "Config",
     "Dense",
     "Document",
@@ -58,10 +66,13 @@ __all__ = [
     "LayerSeries",
     "Measures",
     "ModelConfig",
+    "Results",
     "SeriesStore",
     "Side",
+    "Site",
     "Sparse",
     "StoredExample",
+    "StudyConfig",
     "Topology",
     "UnitSeries",
     "UserError",
@@ -73,13 +84,10 @@ __all__ = [
     "correlate",
     "data_name",
     "documents",
-    "edges",
     "extract",
     "extract_views",
     "fingerprints",
-    "gini",
     "iterate",
-    "iterate_activations",
     "key",
     "load_topologies",
     "load_topology",
@@ -93,11 +101,10 @@ __all__ = [
     "read_manifest",
     "run",
     "series",
+    "show",
     "sparsify",
-    "strengths",
     "study",
     "tokenize",
-    "write_csv",
 ]
 
 
@@ -112,28 +119,33 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from probe.extraction.correlate import correlate
     from probe.series import factor, graphs
-    from probe.series.write import series
 
-    if name in ("correlate", "series"):
-        return {"correlate": correlate, "series": series}[name]
+    if name == "correlate":
+        return correlate
     return getattr(factor if name in ("Factor", "UnitSeries") else graphs, name)
 
 
-def compose(*overrides: str) -> Config:
-    """Compose a configuration from overrides such as `"model=gpt2", "layers=[3,7]"`.
+def compose(*given: str | Config) -> Config:
+    """Compose a configuration from words such as `"model=gpt2", "layers=[3,7]"`.
+
+    A configuration may stand before them, which they are then laid over. All functions below take
+    the same.
 
     Raises
     ------
     UserError
         If a key, an option or a value is invalid.
     """
-    from probe.cli import compose_job
-
-    return compose_job(overrides)
+    return configured(given)
 
 
-def run(*overrides: str) -> Path:
-    """Run `python -m probe` with these overrides, or reuse a finished run; return its folder.
+def run(*given: str | Config) -> Path:
+    """Run `python -m probe` with words or a configuration, or reuse a finished run.
+
+    Returns
+    -------
+    Path
+        Its folder.
 
     Raises
     ------
@@ -142,10 +154,12 @@ def run(*overrides: str) -> Path:
     """
     from probe.pipeline import run as run_pipeline
 
-    return run_pipeline(compose(*overrides), overrides)
+    config = configured(given)
+    words = [word for word in given if isinstance(word, str)]
+    return run_pipeline(config, words if len(words) == len(given) else words_of(config))
 
 
-def extract(*overrides: str) -> list[Topology]:
+def extract(*given: str | Config) -> list[Topology]:
     """Extract topologies without writing files.
 
     Raises
@@ -156,18 +170,20 @@ def extract(*overrides: str) -> list[Topology]:
     from probe.data import load_documents
     from probe.pipeline import extract_topologies
 
-    config = compose(*overrides)
+    config = configured(given)
     return extract_topologies(config, load_documents(config))[0]
 
 
 def extract_views(
-    config: Config, views: Callable[[int, int], Sequence[View]], folder: Path | None = None
+    *given: str | Config,
+    views: Callable[[int, int], Sequence[View]],
+    folder: Path | None = None,
 ) -> tuple[list[Topology], Facts]:
     """Extract any matrices over the same texts in one pass, without writing them.
 
     Parameters
     ----------
-    config : Config
+    *given : str or Config
         Model, data and runtime; `layers`, `average.scheme`, `average.parts` and `average.halves`
         are ignored.
     views : callable
@@ -191,22 +207,12 @@ def extract_views(
     from probe.data import load_documents
     from probe.pipeline import extract_topologies
 
+    config = configured(given)
     return extract_topologies(config, load_documents(config), views, folder)
 
 
-def fingerprints(config: Config) -> dict[str, str]:
+def fingerprints(*given: str | Config) -> dict[str, str]:
     """Return the fingerprints of a configuration's weights and texts: a hash or a commit each."""
     from probe.pipeline import load
 
-    return load(config)[1]
-
-
-def iterate_activations(*overrides: str) -> Iterator[ExampleActivations]:
-    """Yield the activations of every example, as `iterate` does, from overrides.
-
-    Raises
-    ------
-    UserError
-        If the model or the data cannot be loaded.
-    """
-    return iterate(compose(*overrides))
+    return load(configured(given))[1]

@@ -21,6 +21,7 @@ from probe.extraction.out_of_memory import in_halves
 from probe.extraction.perplexity import perplexities
 from probe.measures.summary import HUB_SHARE
 from probe.models import (
+    fetch_language_model,
     fetch_model,
     find_blocks,
     load_config,
@@ -28,4 +29,6 @@ from probe.models import (
     load_tokenizer,
     load_trunk,
     model_fingerprint,
+    outline,
 )
+from probe.statistics import Resamples, interval, members_of, split_by_group

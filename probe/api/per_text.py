@@ -5,11 +5,13 @@ Importing this module does not import torch; its functions do when called.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from probe.config import Config
+from probe.api.given import configured
+from probe.config import Config, StudyConfig
 from probe.data.document import Document
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from probe.examples.choose import Examples
     from probe.examples.request import Request
+    from probe.series import SeriesStore
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,8 @@ class ExampleActivations:
     layers: dict[int, Tensor]
 
 
-def documents(config: Config) -> list[Document]:
-    """Load the raw texts of a configuration, with their labels; examples are cut from them.
+def documents(*given: str | Config) -> list[Document]:
+    """Load the raw texts of words or a configuration, with labels; examples are cut from them.
 
     Raises
     ------
@@ -53,19 +56,19 @@ def documents(config: Config) -> list[Document]:
     """
     from probe.data import load_documents
 
-    return list(load_documents(config))
+    return list(load_documents(configured(given, StudyConfig)))
 
 
-def tokenize(config: Config, texts: Sequence[str]) -> list[list[int]]:
+def tokenize(*given: str | Config, texts: Sequence[str]) -> list[list[int]]:
     """Return the token ids of texts under the configuration's model, without special tokens."""
     from probe.models import load_tokenizer
 
-    tokenizer = load_tokenizer(config.model)
+    tokenizer = load_tokenizer(configured(given, StudyConfig).model)
     ids: list[list[int]] = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
     return ids
 
 
-def perplexities(config: Config) -> NDArray[np.float64]:
+def perplexities(*given: str | Config) -> NDArray[np.float64]:
     """Return the pretrained model's perplexity of every example, in the order of `example`.
 
     They are cached in the output folder. The first token is not scored.
@@ -77,19 +80,30 @@ def perplexities(config: Config) -> NDArray[np.float64]:
     """
     from probe.extraction.perplexity import perplexities as score
 
+    config = configured(given, StudyConfig)
     return score(planned(config)[1].chosen, config)
 
 
-def iterate(config: Config) -> Iterator[ExampleActivations]:
+def iterate(*given: str | Config) -> Iterator[ExampleActivations]:
     """Yield the activations of every example, in batches of similar length, in this process.
 
-    Only one batch is in memory at a time. Of `average`, only `average.example` is used.
+    Only one batch is in memory at a time. `layers=all` is every layer; of `average`, only
+    `average.example` is used.
+
+    Parameters
+    ----------
+    *given : str or Config
+        Words as on the command line, or a configuration, which more words may follow.
 
     Raises
     ------
     UserError
         If the model or the data cannot be loaded, or an activation is not finite.
     """
+    return _iterate(configured(given, StudyConfig))
+
+
+def _iterate(config: Config) -> Iterator[ExampleActivations]:
     from probe.distributed import this_rank
     from probe.extraction.loop import Loop
 
@@ -114,6 +128,32 @@ def iterate(config: Config) -> Iterator[ExampleActivations]:
                 layers=layers,
             )
         held.clear()
+
+
+def series(
+    *given: str | Config,
+    folder: str | os.PathLike[str] | None = None,
+    dtype: str = "float32",
+    standardised: bool = False,
+) -> SeriesStore:
+    """Read every example on all ranks and keep its activations, or find what was kept before.
+
+    Parameters
+    ----------
+    *given : str or Config
+        Model, texts, `layers` and `site`; `layers=all` is every layer.
+    folder, dtype, standardised
+        See `probe.series.write.series`.
+
+    Raises
+    ------
+    UserError
+        If the model or the texts cannot be loaded, the disk is too small, an activation is not
+        finite, or the folder holds other series.
+    """
+    from probe.series.write import series as write
+
+    return write(configured(given, StudyConfig), folder, dtype, standardised)
 
 
 def planned(config: Config) -> tuple[Request, Examples]:

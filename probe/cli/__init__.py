@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from probe.cli.arguments import read_arguments
 from probe.cli.compose import compose_config, typed
+from probe.cli.frame import Frame
 from probe.cli.help import help_page
 from probe.cli.overlay import overlay
 from probe.cli.rerun_flag import split_rerun
@@ -11,7 +12,9 @@ from probe.config import Config
 from probe.errors import UserError
 
 
-def compose_job(overrides: Sequence[str], schema: type[Config] = Config) -> Config:
+def compose_job(
+    overrides: Sequence[str], schema: type[Config] = Config, frame: Frame | None = None
+) -> Config:
     """Compose a single run from the words of a command line.
 
     Raises
@@ -19,7 +22,7 @@ def compose_job(overrides: Sequence[str], schema: type[Config] = Config) -> Conf
     UserError
         If a word is mistyped, a value cannot work, or the words make a sweep.
     """
-    arguments = read_arguments(overrides, schema)
+    arguments = read_arguments(overrides, schema, frame)
     if len(arguments.jobs) != 1:
         raise UserError("these overrides are a sweep; give those of a single run")
     return compose_config(arguments.jobs[0], schema)

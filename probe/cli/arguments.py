@@ -1,7 +1,7 @@
 """The command line, checked and expanded before Hydra reads it."""
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -19,6 +19,7 @@ from hydra.core.override_parser.types import (
 )
 from hydra.errors import HydraException
 
+from probe.cli.frame import Frame
 from probe.cli.keys import keys
 from probe.cli.rerun_flag import with_overrides
 from probe.config import group_options
@@ -45,8 +46,19 @@ class Arguments:
     flags: Namespace
 
 
-def read_arguments(arguments: Sequence[str], schema: type[Any]) -> Arguments:
+def read_arguments(
+    arguments: Sequence[str], schema: type[Any], frame: Frame | None = None
+) -> Arguments:
     """Parse a command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Its words.
+    schema : type
+        The configuration that they set.
+    frame : Frame, optional
+        What of it is read, and the words that come first; by default all, and none.
 
     Raises
     ------
@@ -67,10 +79,14 @@ def read_arguments(arguments: Sequence[str], schema: type[Any]) -> Arguments:
         if hide(word) != word:  # overrides are saved with the results, messages in logs
             raise UserError(f"{word.partition('=')[0]} {REFUSAL}")
         _check_sweep(_parse(word), options, flags.multirun)
+    former = {key.was: key.name for key in keys(schema) if key.was}
+    for word in flags.overrides:
+        _check_key(_parse(word), options, key_names, former)
+    if frame is not None:
+        frame.refuse([_parse(word).key_or_group for word in flags.overrides])
+        flags.overrides = frame.words(flags.overrides)
     words = [part for word in flags.overrides for part in _expand_layers(word)]
     overrides = [_parse(word) for word in words]
-    for override in overrides:
-        _check_key(override, options, key_names)
     names = [override.key_or_group for override in overrides]
     if "layers.index" in names and "layers" not in names:
         raise UserError("layers.index alone changes nothing; write layers=3 or layers=[3,7]")
@@ -165,8 +181,15 @@ def _check_sweep(override: Override, options: dict[str, list[str]], multirun: bo
         )
 
 
-def _check_key(override: Override, options: dict[str, list[str]], key_names: set[str]) -> None:
+def _check_key(
+    override: Override,
+    options: dict[str, list[str]],
+    key_names: set[str],
+    former: Mapping[str, str],
+) -> None:
     key = override.key_or_group
+    if key in former:
+        raise UserError(f"{key} is called {former[key]} now; write {former[key]}=…")
     if key.startswith(("hydra.", "hydra/")):
         return
     if override.type is OverrideType.DEL:

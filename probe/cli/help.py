@@ -4,8 +4,11 @@ import textwrap
 from dataclasses import MISSING
 from typing import Any
 
+from omegaconf import OmegaConf
+
+from probe.cli.frame import Frame
 from probe.cli.keys import keys
-from probe.config import group_options
+from probe.config import CONF, group_options, leaves
 
 _EXAMPLES = """\
 {program}  [group=option] [key=value] ...
@@ -34,26 +37,56 @@ Flags
   --cfg job          print the configuration and stop
   --config-dir DIR   add options from a folder of your own, laid out like conf/
   --rerun RUN        repeat the run in the folder RUN, by default under <output>/.rerun, and
-                     compare: exit code 0 if all r agree within 1e-6; with -m, sweep from it
+                     compare: exit code 0 if all r, or all numbers in a study's tables, agree
+                     within 1e-6; with -m, sweep from it
   -h, --help         this page
 """
 
 
-def help_page(schema: type[Any], program: str, about: str | None = None) -> str:
-    """Write the help page: description, flags, the options of every group, every key."""
-    about = _EXAMPLES if about is None else "{program}  [group=option] [key=value] ...\n\n" + about
-    lines = [about.format(program=program), _FLAGS, "Groups and their options"]
-    for group, options in group_options().items():
+def help_page(
+    schema: type[Any], program: str, about: str | None = None, frame: Frame | None = None
+) -> str:
+    """Write the help page: description, flags, the options of every group, every key.
+
+    What a frame does not read is left out; its defaults stand in the place of the program's.
+    """
+    frame = frame or Frame()
+    usage = "{program}  [group=option] [key=value] ...\n\n"
+    lines = [(_EXAMPLES if about is None else usage + about).format(program=program), _FLAGS]
+    options_of = {group: each for group, each in group_options().items() if frame.reads(group)}
+    lines += ["Groups and their options"] if options_of else []
+    for group, options in options_of.items():
         if group == "layers":
             options = [*options, "or numbers: layers=12, layers=[3,7]"]
-        lines += _wrap(f"  {group:<12}", " ".join(options))
-    lines += ["", "Keys and their defaults, which an option may replace"]
-    listed = list(keys(schema))
+        default = next((word for word in frame.defaults if word.startswith(f"{group}=")), "")
+        lines += _wrap(
+            f"  {group:<12}", " ".join(options) + (f" (here: {default})" * bool(default))
+        )
+    lines += [""] if options_of else []
+    lines += ["Keys and their defaults, which an option may replace"]
+    listed = [key for key in keys(schema) if frame.reads(key.name)]
+    replaced = _defaults(frame)
     width = max(len(key.name) for key in listed) + 1
     for key in listed:
         choices = f" [{', '.join(key.choices)}]" if key.choices else ""
-        lines += _wrap(f"  {key.name:<{width}}", key.doc + choices + _default(key.default))
+        default = _default(replaced.get(key.name, key.default))
+        lines += _wrap(f"  {key.name:<{width}}", key.doc + choices + default)
     return "\n".join(lines)
+
+
+def _defaults(frame: Frame) -> dict[str, Any]:
+    """Return the values that a frame's own defaults give, by key; nothing is composed."""
+    values: dict[str, Any] = {}
+    for word in frame.defaults:
+        name, _, value = word.partition("=")
+        option = CONF / name / f"{value}.yaml"
+        if option.is_file():
+            content: Any = OmegaConf.to_container(OmegaConf.load(option))
+            everywhere = "@package _global_" in option.read_text(encoding="utf-8")
+            values |= leaves(content if everywhere else {name: content})
+        else:
+            values[name] = value
+    return values
 
 
 def _default(value: Any) -> str:

@@ -1,6 +1,6 @@
 """Every key of a configuration, read from its dataclasses."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from types import NoneType, UnionType
@@ -19,12 +19,17 @@ _TYPE_NAMES: dict[Any, str] = {
 
 @dataclass(frozen=True)
 class Key:
-    """A key that a user can set: its dotted name, type, default and description."""
+    """A key that a user can set: its dotted name, type, default, description and words.
+
+    `was` is its former dotted name, if it had one.
+    """
 
     name: str
     kind: Any
     default: Any
     doc: str
+    words: Sequence[str] = ()
+    was: str | None = None
 
     @property
     def choices(self) -> list[str]:
@@ -33,7 +38,7 @@ class Key:
         for kind in kinds:
             if isinstance(kind, type) and issubclass(kind, Enum):
                 return [member.name for member in kind]
-        return ["true", "false"] if bool in kinds else []
+        return ["true", "false"] if bool in kinds else list(self.words)
 
     @property
     def type_name(self) -> str:
@@ -50,5 +55,12 @@ def keys(schema: Any, prefix: str = "") -> Iterator[Key]:
         if kinds:
             yield from keys(kinds[0], f"{prefix}{field.name}.")
         else:
-            doc = field.metadata.get("doc", "")
-            yield Key(prefix + field.name, hints[field.name], field.default, doc)
+            declared = field.metadata
+            yield Key(
+                name=prefix + field.name,
+                kind=hints[field.name],
+                default=field.default,
+                doc=declared.get("doc", ""),
+                words=declared.get("choices", ()),
+                was=prefix + declared["was"] if declared.get("was") else None,
+            )

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
+from probe.config.bounds import LARGEST, declared_mistakes
 from probe.config.choices import Cut, Scheme, Selection, Site
 from probe.config.plain import leaves, to_plain
 from probe.config.run_name import JOINT, layer_numbers, name_mistakes
 from probe.config.schema import Config, DataConfig
-from probe.config.value_checks import LARGEST, number_mistakes, text_mistakes
+from probe.config.value_checks import process_mistakes, text_mistakes
 from probe.errors import UserError
 from probe.system.secrets import REFUSAL, hide
 
@@ -17,10 +18,11 @@ def check(config: Config) -> None:
     """Raise `UserError` for the first value that cannot work."""
     checks = (
         _secret_mistakes, text_mistakes, name_mistakes, _model_mistakes, _data_mistakes,
-        _layer_mistakes, _embedding_mistakes, _joint_mistakes, _average_mistakes, _measure_mistakes,
-        number_mistakes,
+        _layer_mistakes, _embedding_mistakes, _measure_mistakes, declared_mistakes,
+        process_mistakes,
     )  # fmt: skip
-    for mistake in chain.from_iterable(mistakes(config) for mistakes in checks):
+    of_averages = (_joint_mistakes, _average_mistakes) if config.averages else ()
+    for mistake in chain.from_iterable(mistakes(config) for mistakes in (*checks, *of_averages)):
         raise UserError(mistake)
 
 
@@ -71,6 +73,16 @@ def _data_mistakes(config: Config) -> Iterator[str]:
         )
     if data.source != "table" and data.template is not None:
         yield "data.template needs data=table"
+    if data.source != "table" and (data.choices is not None or data.answer is not None):
+        yield f"data.choices and data.answer need data=table; data={data.source} has its own"
+    elif (data.choices is None) != (data.answer is None) or (
+        data.choices is not None and len(set(data.choices)) < 2
+    ):
+        yield (
+            f"data.choices={data.choices} must be two different texts or more, with data.answer= "
+            "the column that says which is right, e.g. data.choices=[negative,positive] "
+            "data.answer=label"
+        )
     if data.source == "hub" and data.id is None and data.path is None:
         yield "data=hub needs a data set; give data.id=ORG/NAME"
     if data.path is not None and not Path(data.path).exists():
@@ -129,7 +141,12 @@ def _layer_mistakes(config: Config) -> Iterator[str]:
                 f"layers={selection} joins two or more layers, and layers.index={index} is one; "
                 "give e.g. layers.index=[3,7], or leave it out for all layers"
             )
-    if config.layers.selection is Selection.all and config.site is Site.mlp:
+    if not config.averages and selection in JOINT:
+        yield (
+            f"layers={selection} joins the neurons of several layers, which are read one by one "
+            "here; use layers=each, middle or numbers"
+        )
+    if config.averages and selection is Selection.all and config.site is Site.mlp:
         yield (
             "layers=all with site=mlp would average over unrelated neurons, as every layer's MLP "
             "has its own; use layers=each or layer numbers"

@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from types import UnionType
-from typing import Any, cast, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints, overload
 
 from probe.config.schema import Config
 from probe.errors import UserError
+
+Settings = TypeVar("Settings", bound=Config)
 
 
 def to_plain(config: Config) -> dict[str, Any]:
@@ -17,7 +19,11 @@ def to_plain(config: Config) -> dict[str, Any]:
     return cast(dict[str, Any], json.loads(json.dumps(asdict(config))))  # its enums are strings
 
 
-def from_plain(plain: dict[str, Any]) -> Config:
+@overload
+def from_plain(plain: dict[str, Any]) -> Config: ...
+@overload
+def from_plain(plain: dict[str, Any], schema: type[Settings]) -> Settings: ...
+def from_plain(plain: dict[str, Any], schema: type[Config] = Config) -> Config:
     """Rebuild a configuration; keys that are not there have their defaults.
 
     Raises
@@ -25,10 +31,13 @@ def from_plain(plain: dict[str, Any]) -> Config:
     UserError
         If a key is unknown, or a value is not of its type.
     """
-    return cast(Config, _typed(Config, plain, ""))
+    return cast(Config, _typed(schema, plain, ""))
 
 
-_types = cache(get_type_hints)
+@cache
+def _types(kind: type[Any]) -> dict[str, Any]:
+    hints = get_type_hints(kind)
+    return {one.name: hints[one.name] for one in fields(kind)}
 
 
 def _typed(kind: Any, value: Any, name: str) -> Any:

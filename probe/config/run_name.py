@@ -3,8 +3,8 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 from unicodedata import category
@@ -57,8 +57,10 @@ def computed(config: Config) -> dict[str, Any]:
     """Return the part of the configuration that the matrices depend on."""
     model, data = asdict(config.model), asdict(config.data)
     del model["device_map"], model["pickle"]  # place and file format change no result
-    if model["mlp"] is None:
-        del model["mlp"]  # younger than the names of many runs
+    # Younger than the names of many runs.
+    for part, name in ((model, "mlp"), (data, "choices"), (data, "answer")):
+        if part[name] is None:
+            del part[name]
     for part in (model, data):
         if part["path"] is not None:
             part["path"] = str(Path(part["path"]).resolve())
@@ -77,9 +79,34 @@ def computed(config: Config) -> dict[str, Any]:
     }
 
 
-def study_folder(config: Config, name: str) -> Path:
-    """Return `<output>/<study>/<8 hex>`; the hash includes the study's own settings."""
-    return Path(config.output) / name / _hash(computed(config) | {"study": asdict(config)["study"]})
+def study_folder(config: Config, name: str, idle: Collection[str] = ()) -> Path:
+    """Return `<output>/<study>/<model>/<data>[-<subject>]-<8 hex>`.
+
+    The hash includes the study's own settings. What the study does not read (`idle`) is not named.
+    """
+    place = zip(("model", "data"), _subject(config).parts, strict=True)
+    read = [part for group, part in place if group not in idle]
+    return Path(config.output, name, *read[:-1], "-".join([*read[-1:], _study_hash(config)]))
+
+
+def old_study_folder(config: Config, name: str) -> Path:
+    """Return `<output>/<study>/<8 hex>`, where studies were before they were named as runs are."""
+    return Path(config.output) / name / _study_hash(config)
+
+
+def _study_hash(config: Config) -> str:
+    return _hash(computed(config) | {"study": _settings(getattr(config, "study", None))})
+
+
+def _settings(settings: Any) -> Any:
+    """Return a study's own settings under their first names, without younger keys at None."""
+    if not is_dataclass(settings):
+        return settings
+    return {
+        one.metadata.get("was") or one.name: value
+        for one in fields(settings)
+        if (value := getattr(settings, one.name)) is not None or not one.metadata.get("younger")
+    }
 
 
 def series_folder(config: Config, kind: str) -> Path:

@@ -1,10 +1,12 @@
 """The dataclasses of every configuration: types, defaults, one sentence per key."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from omegaconf import MISSING
 
+from probe.config.bounds import Bounds
 from probe.config.choices import (
     Cut,
     DensityRule,
@@ -20,11 +22,45 @@ from probe.config.choices import (
 )
 
 
-def key(default: Any, sentence: str) -> Any:
-    """Declare a configuration key with its default and the sentence that explains it."""
+def key(
+    default: Any,
+    sentence: str,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    choices: Sequence[str] = (),
+    was: str | None = None,
+    younger: bool = False,
+) -> Any:
+    """Declare a configuration key.
+
+    Parameters
+    ----------
+    default : object
+        Its default.
+    sentence : str
+        What it means, for the help page.
+    least, most, above, below : float, optional
+        Bounds of a number, or of each number of a list.
+    choices : sequence of str
+        The words that it can be, or that a list can name.
+    was : str, optional
+        Its former name, which is told to those who type it, and stands in the names of folders.
+    younger : bool
+        Whether earlier runs of a study lack it: without a value it is no part of their name.
+    """
+    declared = {
+        "doc": sentence,
+        "bounds": Bounds(least, most, above, below),
+        "choices": tuple(choices),
+        "was": was,
+        "younger": younger,
+    }
     if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata={"doc": sentence})
-    return field(default=default, metadata={"doc": sentence})
+        return field(default_factory=lambda: list(default), metadata=declared)
+    return field(default=default, metadata=declared)
 
 
 @dataclass
@@ -67,26 +103,38 @@ class DataConfig:
     template: str | None = key(
         None, "Text to fill with a row's columns, named in braces (data=table)."
     )
+    choices: list[str] | None = key(
+        None,
+        "Texts, or templates, of the choices that each row has (data=table), "
+        "e.g. [negative,positive].",
+    )
+    answer: str | None = key(
+        None, "Column with the right choice, its text or its number from 0 (data=table)."
+    )
     streaming: bool = key(False, "Download only as many rows from the Hub as needed.")
     path: str | None = key(None, "Local file or folder, used instead of the Hub.")
     cut: Cut = key(
         Cut.whole, "A document is one example, or cut into merged paragraphs or windows of tokens."
     )
-    max_words: int = key(800, "Merge paragraphs up to this many words (cut=paragraphs).")
-    window: int | None = key(None, "Tokens per example (cut=tokens; default: max_tokens).")
-    min_tokens: int = key(16, "Drop examples with fewer tokens in the correlation.")
+    max_words: int = key(800, "Merge paragraphs up to this many words (cut=paragraphs).", least=1)
+    window: int | None = key(None, "Tokens per example (cut=tokens; default: max_tokens).", least=2)
+    min_tokens: int = key(16, "Drop examples with fewer tokens in the correlation.", least=2)
     max_tokens: int | None = key(
-        None, "Drop longer examples (default: the model's context length)."
+        None,
+        "Drop longer examples (default: the model's context length).",
+        least=2,
     )
     perplexity: list[float] | None = key(
         None, "Keep examples between two percentiles of the model's perplexity, e.g. [1,99]."
     )
     special_tokens: bool = key(True, "Let the tokenizer add its special tokens.")
-    skip_first: int = key(0, "Leave the first k tokens of each example out (attention sinks).")
+    skip_first: int = key(
+        0, "Leave the first k tokens of each example out (attention sinks).", least=0
+    )
     shuffle: bool = key(False, "Shuffle the examples before offset and limit.")
-    seed: int = key(0, "Seed of the shuffle.")
-    offset: int = key(0, "Examples to skip.")
-    limit: int | None = key(None, "Examples to keep, after all other selections.")
+    seed: int = key(0, "Seed of the shuffle.", least=0)
+    offset: int = key(0, "Examples to skip.", least=0)
+    limit: int | None = key(None, "Examples to keep, after all other selections.", least=1)
 
 
 @dataclass
@@ -117,8 +165,10 @@ class AverageConfig:
 
     scheme: Scheme = key(Scheme.mean, "mean, fisher (mean of arctanh r) or pooled (all tokens).")
     weight: Weight = key(Weight.example, "Weight every example, or every token, equally.")
-    parts: int = key(1, "Split the examples into this many contiguous parts, one matrix each.")
-    example: int | None = key(None, "Use this one example only, counted from 0.")
+    parts: int = key(
+        1, "Split the examples into this many contiguous parts, one matrix each.", least=1
+    )
+    example: int | None = key(None, "Use this one example only, counted from 0.", least=0)
     std: bool = key(False, "Also write the standard error of every edge.")
     halves: bool = key(
         True, "Compute split-half r: of the topologies of two halves of the documents."
@@ -129,8 +179,8 @@ class AverageConfig:
 class NullConfig:
     """The circular-shift null model: topologies of unrelated series, as a measure of noise."""
 
-    shifts: int = key(0, "Circular-shift surrogates; each costs as much as another run.")
-    seed: int = key(0, "Seed of the shifts.")
+    shifts: int = key(0, "Circular-shift surrogates; each costs as much as another run.", least=0)
+    seed: int = key(0, "Seed of the shifts.", least=0)
 
 
 @dataclass
@@ -142,11 +192,13 @@ class MeasuresConfig:
         DensityRule.pairs,
         "Fraction of all pairs of neurons, or, as in the paper, of all n² entries.",
     )
-    rewired: int = key(5, "Rewired graphs to compare each graph with (0: none).")
+    rewired: int = key(5, "Rewired graphs to compare each graph with (0: none).", least=0)
     hubs: int | None = key(
-        None, "Number of hubs, the strongest neurons (default: 5.6 %, 50 of 896)."
+        None,
+        "Number of hubs, the strongest neurons (default: 5.6 %, 50 of 896).",
+        least=1,
     )
-    seed: int = key(0, "Seed of community detection and rewiring.")
+    seed: int = key(0, "Seed of community detection and rewiring.", least=0)
 
 
 @dataclass
@@ -154,7 +206,7 @@ class InitConfig:
     """Trained or untrained weights."""
 
     kind: InitKind = key(InitKind.pretrained, "pretrained or random (same architecture).")
-    seed: int = key(0, "Seed of the random weights.")
+    seed: int = key(0, "Seed of the random weights.", least=0)
 
 
 @dataclass
@@ -173,7 +225,9 @@ class TrackingConfig:
 class LaunchConfig:
     """Processes on this machine."""
 
-    num_processes: int | None = key(None, "Ranks to start (default: one per GPU, else one).")
+    num_processes: int | None = key(
+        None, "Ranks to start (default: one per GPU, else one).", least=1
+    )
 
 
 @dataclass
@@ -181,19 +235,24 @@ class RuntimeConfig:
     """Device, batch size, precision and checkpoints."""
 
     device: str = key("auto", "auto, cpu, cuda, cuda:1, mps.")
-    token_budget: int = key(4096, "Tokens per batch, padding included.")
+    token_budget: int = key(4096, "Tokens per batch, padding included.", least=1)
     matmul: Matmul = key(
         Matmul.fp32,
         "Precision of the correlation matmul only; tf32 and bf16x3 are faster on a GPU.",
     )
     checkpoint_minutes: float = key(
-        5.0, "Minutes between checkpoints; longer if writing one takes over 1 % of that."
+        5.0,
+        "Minutes between checkpoints; longer if writing one takes over 1 % of that.",
+        least=0,
     )
 
 
 @dataclass
 class Config:
     """One run."""
+
+    # Whether `layers=all` is the mean of all layers, which some checks are about.
+    averages: ClassVar[bool] = True
 
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -214,3 +273,13 @@ class Config:
     )
     output: str = key("outputs", "Folder under which runs are written.")
     overwrite: bool = key(False, "Repeat a finished run and replace it.")
+
+
+@dataclass
+class StudyConfig(Config):
+    """What a study reads; one that has settings of its own adds them as a field `study`.
+
+    It averages nothing: `layers=all` means every layer.
+    """
+
+    averages: ClassVar[bool] = False

@@ -1,4 +1,4 @@
-"""Checks of single values: strings, paths, numbers."""
+"""Checks of single values: strings, paths, processes."""
 
 import os
 from collections.abc import Iterator
@@ -9,20 +9,10 @@ from unicodedata import category
 from probe.config.plain import leaves
 from probe.config.schema import Config
 
-# The largest integer that a double, and so every JSON reader, represents exactly.
-LARGEST = 1 << 53
 # Bytes of a file's name and of a path.
 _NAME, _PATH = 255, 4096
 # No machine has more GPUs, and every process needs its own memory.
 _PROCESSES = 64
-_LEAST = {
-    "data.max_words": 1, "data.min_tokens": 2, "data.max_tokens": 2, "data.window": 2,
-    "data.skip_first": 0, "data.seed": 0, "data.offset": 0, "data.limit": 1,
-    "average.parts": 1, "average.example": 0,
-    "init.seed": 0, "launch.num_processes": 1, "null.shifts": 0, "null.seed": 0,
-    "measures.rewired": 0, "measures.hubs": 1, "measures.seed": 0,
-    "runtime.token_budget": 1, "runtime.checkpoint_minutes": 0,
-}  # fmt: skip
 _PATHS = ("model.path", "data.path", "output")
 # A column's name and a template may be any text; an empty template has its own message.
 _ANY_TEXT = ("data.column", "data.template")
@@ -49,15 +39,8 @@ def text_mistakes(config: Config) -> Iterator[str]:
             )
 
 
-def number_mistakes(config: Config) -> Iterator[str]:
-    """Find numbers that are out of range."""
-    values = dict(leaves(asdict(config)))
-    for name, least in _LEAST.items():
-        value = values[name]
-        if value is not None and not value >= least:
-            yield f"{name}={value} is too small; give {least} or more"
-        elif value is not None and value > LARGEST:
-            yield f"{name}={value} is too large; give {LARGEST} or less"
+def process_mistakes(config: Config) -> Iterator[str]:
+    """Refuse more processes than a machine can run."""
     processes = config.launch.num_processes
     most = max(_PROCESSES, 4 * (os.cpu_count() or 1))
     if processes is not None and processes > most:

@@ -53,4 +53,5 @@ def question_document(
     """
     text = prompt(question, choices)
     labels = {"letter": string.ascii_uppercase[answer], "choices": len(choices), **(labels or {})}
-    return Document(name, text, subject, answer, (("system", _SYSTEM), ("user", text)), labels)
+    turns = (("system", _SYSTEM), ("user", text))
+    return Document(name, text, subject, answer, turns, labels, choices=tuple(map(str, choices)))

@@ -29,6 +29,10 @@ class Document:
     group : str, optional
         What texts that must be in the same half share, such as the question of several answers;
         by default the document's own name.
+    choices : tuple of str
+        Texts of a question's choices, empty if it has none. The text, the labels or the
+        configuration say them, too, so that the fingerprint leaves them out and is that of
+        earlier versions.
     """
 
     name: str
@@ -38,6 +42,7 @@ class Document:
     turns: tuple[tuple[str, str], ...] = ()
     labels: Mapping[str, Label] = field(default_factory=dict, hash=False)
     group: str | None = None
+    choices: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)

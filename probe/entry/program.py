@@ -6,6 +6,7 @@ import signal
 import sys
 from argparse import Namespace
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,8 +15,8 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from probe.cli import compose_config, help_page, read_arguments, split_rerun, typed
-from probe.config import CONF, Config, registered
+from probe.cli import Frame, compose_config, help_page, read_arguments, split_rerun, typed
+from probe.config import CONF, Config, registered, run_folder
 from probe.errors import RankError, UserError
 from probe.sweep.drive import After, run_sweep
 from probe.sweep.jobs import Job, failed
@@ -24,45 +25,63 @@ from probe.system.secrets import hide
 
 logger = logging.getLogger(__name__)
 _INTERRUPTED, _TERMINATED = 130, 143
-_RESUME = "the same command resumes it"
 # Called with the configuration, its overrides, and the name of the sweep it belongs to.
 # If it returns a `Path`, that is the run's folder, which a sweep records.
 Task = Callable[[Any, list[str], str | None], object]
 
 
-def enter(
-    task: Task,
-    schema: type[Config] = Config,
-    program: str = "python -m probe",
-    about: str | None = None,
-    after: After | None = None,
-) -> NoReturn:
-    """Run a task from the command line and exit: 0, 1 after an error, 130 or 143 on signals.
+@dataclass(frozen=True)
+class Program:
+    """A program with a command line.
 
-    Parameters
+    Attributes
     ----------
     task : callable
         Called with each configuration.
     schema : type
         `Config`, or a dataclass that extends it.
-    program, about : str
+    command, about : str
         Command and description, for the help page.
     after : callable, optional
         Called with a finished sweep, even if some of its jobs failed.
+    frame : Frame
+        What of the configuration it reads, and where it starts from.
+    folder : callable
+        Returns the folder of a configuration's results.
+    resumes : bool
+        Whether the same command goes on with what was interrupted.
     """
+
+    task: Task
+    schema: type[Config] = Config
+    command: str = "python -m probe"
+    about: str | None = None
+    after: After | None = None
+    frame: Frame = field(default_factory=Frame)
+    folder: Callable[[Any], Path] = run_folder
+    resumes: bool = True
+
+    @property
+    def again(self) -> str:
+        """What the same command does after an interruption."""
+        return f"the same command {'resumes it' if self.resumes else 'starts it again'}"
+
+
+def enter(program: Program) -> NoReturn:
+    """Run a program from the command line and exit: 0, 1 after an error, 130 or 143 on signals."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        code = _lead(task, schema, program, about, after)
+        code = _lead(program)
     except UserError as error:
         sys.stderr.write(hide(f"probe: {error}\n"))
         code = 1
     except KeyboardInterrupt:
-        sys.stderr.write(f"probe: interrupted; {_RESUME}\n")
+        sys.stderr.write(f"probe: interrupted; {program.again}\n")
         code = _INTERRUPTED
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
         if code == _TERMINATED:
-            sys.stderr.write(f"probe: terminated; {_RESUME}\n")
+            sys.stderr.write(f"probe: terminated; {program.again}\n")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         from probe.distributed import release
 
@@ -74,42 +93,44 @@ def enter(
     sys.exit(code)
 
 
-def _lead(
-    task: Task, schema: type[Config], program: str, about: str | None, after: After | None
-) -> int:
+def _lead(program: Program) -> int:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         from probe.distributed import follow, follows
 
         if follows():
             follow()
             os._exit(0)
+    schema, frame = program.schema, program.frame
     if {"-h", "--help"} & set(sys.argv[1:]):
-        sys.stdout.write(help_page(schema, program, about) + "\n")
+        sys.stdout.write(help_page(schema, program.command, program.about, frame) + "\n")
         return 0
-    repeated = split_rerun(sys.argv[1:]) if schema is Config else None
+    repeated = split_rerun(sys.argv[1:])
     if repeated is not None:
-        return _repeat(task, *repeated)
-    arguments = read_arguments(sys.argv[1:], schema)
+        return _repeat(program, *repeated)
+    arguments = read_arguments(sys.argv[1:], schema, frame)
     flags = arguments.flags
     configs = [compose_config(job, schema, flags.config_dir) for job in arguments.jobs]
     # Hydra reads sys.argv itself: it gets the overrides with layer numbers expanded.
     sys.argv[1:] = [*_flag_words(flags), *arguments.overrides]
-    attempt = partial(_attempt, task, schema)
+    attempt = partial(_attempt, program)
     if flags.multirun and not flags.shell_completion:
-        return run_sweep(configs, arguments.overrides, partial(_run_hydra, schema), attempt, after)
+        hydra_jobs = partial(_run_hydra, schema)
+        return run_sweep(configs, arguments.overrides, hydra_jobs, attempt, program.after)
     attempts: list[Job] = []
     _run_hydra(schema, lambda words, composed: attempts.append(attempt(words, composed, None)))
     return 1 if failed(attempts) else 0
 
 
-def _repeat(task: Task, run: Path, words: list[str]) -> int:
-    """Rerun a finished run in another folder, and compare the two."""
-    from probe.runs.rerun import compare_runs, rerun_config  # NumPy
+def _repeat(program: Program, run: Path, words: list[str]) -> int:
+    """Do a finished run or study again in another folder, and compare the two."""
+    from probe.runs.rerun import compare_runs, compare_studies, rerun_config  # NumPy
 
-    config = rerun_config(run, words)
+    config = rerun_config(run, words, program.schema, program.command, program.folder)
+    program.frame.refuse([word.partition("=")[0] for word in words])
     log_to_console()
-    job = _attempt(task, Config, words, OmegaConf.structured(config), None)
-    return 0 if job.run is not None and compare_runs(run, Path(job.run)) else 1
+    job = _attempt(program, words, OmegaConf.structured(config), None)
+    compare = compare_runs if program.schema is Config else compare_studies
+    return 0 if job.run is not None and compare(run, Path(job.run)) else 1
 
 
 def _run_hydra(schema: type[Config], job: Callable[[list[str], DictConfig], None]) -> None:
@@ -123,11 +144,11 @@ def _run_hydra(schema: type[Config], job: Callable[[list[str], DictConfig], None
 
 
 def _attempt(
-    task: Task, schema: type[Config], overrides: list[str], composed: DictConfig, group: str | None
+    program: Program, overrides: list[str], composed: DictConfig, group: str | None
 ) -> Job:
     """Do one job; log the error that ends it, if any."""
     try:
-        folder = task(typed(composed, schema), overrides, group)
+        folder = program.task(typed(composed, program.schema), overrides, group)
     except Exception as error:
         if isinstance(error, UserError | RankError):
             logger.error("probe: %s", error)

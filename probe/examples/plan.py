@@ -61,9 +61,7 @@ def plan_extraction(
     """
     text = _text_part(config.model)
     tokenizer = load_tokenizer(config.model)
-    # RoBERTa has two positions more than its context length, which its tokenizer has.
-    positions = getattr(text, "max_position_embeddings", None) or _MOST
-    context = min(positions, tokenizer.model_max_length)
+    context = context_length(config.model, tokenizer)
     if views is None:
         resolve_layers(config, text.num_hidden_layers)  # report a mistake before any work
 
@@ -88,6 +86,13 @@ def plan_extraction(
         matrices=matrices,
     )
     return request, examples
+
+
+def context_length(model: ModelConfig, tokenizer: Any) -> int:
+    """Return the most tokens that the model reads at once."""
+    # RoBERTa has two positions more than its context length, which its tokenizer has.
+    positions = getattr(_text_part(model), "max_position_embeddings", None) or _MOST
+    return int(min(positions, tokenizer.model_max_length))
 
 
 def _text_part(model: ModelConfig) -> Any:

@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
-from transformers import AutoModelForCausalLM
 
 from probe.config import Config, DataConfig, InitConfig, ModelConfig, RuntimeConfig
 from probe.distributed import Ranks, run_ranks
@@ -26,7 +25,12 @@ from probe.examples.share import share
 from probe.extraction.activations import model_inputs
 from probe.extraction.checkpoints import Keeper, find
 from probe.extraction.out_of_memory import in_halves
-from probe.models import fetch_model, load_config, load_language_model, model_fingerprint
+from probe.models import (
+    fetch_language_model,
+    load_config,
+    load_language_model,
+    model_fingerprint,
+)
 from probe.system.files import atomic_write
 from probe.system.locks import one_process
 
@@ -104,7 +108,7 @@ def _losses(
 
 def fetch(payload: bytes) -> None:
     """Download the model that `score` will load; called once per machine."""
-    fetch_model(Request.config_of(payload).model, InitConfig(), AutoModelForCausalLM)
+    fetch_language_model(Request.config_of(payload).model)
 
 
 def score(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:

@@ -2,12 +2,14 @@
 
 from probe.models.blocks import find_blocks, text_config
 from probe.models.load import (
+    fetch_language_model,
     fetch_model,
     load_config,
     load_language_model,
     load_tokenizer,
     load_trunk,
     model_fingerprint,
+    outline,
     weights_bytes,
 )
 from probe.models.sites import HookPoint, find_hook_point

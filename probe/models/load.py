@@ -12,7 +12,15 @@ import torch
 from huggingface_hub import errors, try_to_load_from_cache
 from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoTokenizer,
+)
 from transformers.utils import logging as transformers_logging
 
 from probe.config import InitConfig, InitKind, ModelConfig, model_name
@@ -147,7 +155,7 @@ def load_language_model(model: ModelConfig, device: torch.device) -> nn.Module:
     """
     place = Place.of(model)
     options = {"dtype": place.dtype, "output_loading_info": True, **spread_options(model, device)}
-    whole, report = place.open_weights(AutoModelForCausalLM, **options)
+    whole, report = place.open_weights(_with_head(place.open(AutoConfig)), **options)
     if report["missing_keys"]:
         raise UserError(
             f"model={place.name}: the checkpoint has no language-model head "
@@ -157,13 +165,29 @@ def load_language_model(model: ModelConfig, device: torch.device) -> nn.Module:
     return settle(whole, device)
 
 
+def _with_head(config: Any) -> Any:
+    """Return the class that loads a model with its head: most that see as well have their own."""
+    kind = type(config)
+    sees = kind in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING and kind not in MODEL_FOR_CAUSAL_LM_MAPPING
+    return AutoModelForImageTextToText if sees else AutoModelForCausalLM
+
+
+def fetch_language_model(model: ModelConfig) -> None:
+    """Download everything that `load_language_model` needs, see `fetch_model`."""
+    fetch_model(model, InitConfig(), _with_head(load_config(model)))
+
+
 def weights_bytes(model: ModelConfig) -> int:
     """Return the bytes of a trunk's weights, from its configuration alone."""
+    return sum(weight.nbytes for weight in outline(model).parameters())
+
+
+def outline(model: ModelConfig) -> nn.Module:
+    """Return the trunk without the values of its weights, from its configuration alone."""
     place = Place.of(model)
     config = place.open(AutoConfig)
     with torch.device("meta"):
-        trunk = place.make(config, dtype=place.dtype)
-    return sum(weight.nbytes for weight in trunk.parameters())
+        return place.make(config, dtype=place.dtype)
 
 
 def _pretrained(place: Place, spread: dict[str, Any]) -> Any:

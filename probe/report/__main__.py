@@ -1,4 +1,4 @@
-"""`python -m probe.report FOLDER`: one HTML page of a run or a sweep."""
+"""`python -m probe.report FOLDER`: one HTML page of a run, a study or a sweep."""
 
 import sys
 from collections.abc import Sequence
@@ -9,8 +9,9 @@ from probe.system.commands import Parser, exit_code
 
 _ABOUT = """\
 Writes one HTML page of a finished run or sweep: summary numbers and how to read them, figures,
-sortable tables of the measures of every topology, hubs, configuration and provenance. The page is
-self-contained and needs no network; no file of the run is changed.
+sortable tables of the measures of every topology, hubs, configuration and provenance; of a study
+its facts, figures and tables. The page is self-contained and needs no network; no file of the run
+is changed.
 """
 _EXAMPLES = """\
 examples:
@@ -22,7 +23,7 @@ examples:
 def main(words: Sequence[str] | None = None) -> int:
     """Write the page that the command line asks for; return the exit code, 0 or 1."""
     parser = Parser("python -m probe.report", _ABOUT, _EXAMPLES)
-    parser.add_argument("folder", type=Path, help="folder of a run or a sweep")
+    parser.add_argument("folder", type=Path, help="folder of a run, a study or a sweep")
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help="page to write (default: FOLDER/report.html)"
     )

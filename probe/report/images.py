@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from probe.report.records import Run, Sweep
+from probe.report.records import Run, Study, Sweep
 
 # Bytes of figures in a page, 30 MB in base64: about the limit of mail and browsers.
 ROOM = 22_000_000
@@ -47,8 +47,10 @@ class Images:
         return "data:image/png;base64," + base64.b64encode(content).decode("ascii")
 
 
-def page_figures(content: Run | Sweep) -> list[Path]:
+def page_figures(content: Run | Study | Sweep) -> list[Path]:
     """Return the figures of a page; for a sweep, only those of whole runs."""
+    if isinstance(content, Study):
+        return content.figures
     if isinstance(content, Run):
         each = [figure for topology in content.topologies for figure in topology.figures]
         return content.figures + each

@@ -13,20 +13,20 @@ from probe.errors import UserError
 from probe.report.glossary import FIGURES
 from probe.report.images import ROOM, Images, page_figures
 from probe.report.reading import read
-from probe.report.records import Run, Sweep
-from probe.report.tables import format_number, halves_table, headlines, run_tables, sweep_tables
+from probe.report.records import Run, Study, Sweep
+from probe.report.tables import format_number, halves_table, headlines, page_tables
 from probe.system.files import atomic_write
 
 _HERE = Path(__file__).parent / "template"
 
 
 def write_report(folder: Path, output: Path | None = None) -> Path:
-    """Write the page of a run or a sweep; return its path.
+    """Write the page of a run, a study or a sweep; return its path.
 
     Parameters
     ----------
     folder : Path
-        Folder of a finished run or sweep.
+        Folder of a finished run, study or sweep.
     output : Path, optional
         The page; default: `report.html` in the folder.
 
@@ -49,7 +49,7 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
     return page
 
 
-def render(content: Run | Sweep, room: int = ROOM) -> str:
+def render(content: Run | Study | Sweep, room: int = ROOM) -> str:
     """Return the page as HTML."""
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined,
@@ -61,12 +61,12 @@ def render(content: Run | Sweep, room: int = ROOM) -> str:
         "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; "
         f"style-src 'sha256-{_digest(style)}'; script-src 'sha256-{_digest(script)}'"
     )
-    template = environment.get_template("run.html" if isinstance(content, Run) else "sweep.html")
+    template = environment.get_template(f"{type(content).__name__.lower()}.html")
     files = page_figures(content)
     with tqdm(total=len(files), desc="figures", disable=None, leave=False, delay=2) as progress:
         return template.render(
             page=content,
-            tables=run_tables(content) if isinstance(content, Run) else sweep_tables(content),
+            tables=page_tables(content),
             headlines=headlines,
             halves_table=halves_table,
             images=Images(files, room, progress),

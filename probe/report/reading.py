@@ -1,5 +1,6 @@
-"""Read the files of a run or a sweep. Nothing is recomputed."""
+"""Read the files of a run, a study or a sweep. Nothing is recomputed."""
 
+import csv
 import shlex
 from collections import defaultdict
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from omegaconf import OmegaConf
 from yaml import YAMLError
 
 from probe.errors import UserError
-from probe.report.records import Job, Number, Run, Sweep, TopologySummary
+from probe.report.records import Csv, Job, Number, Run, Study, Sweep, TopologySummary
 from probe.runs.manifest import MANIFEST, read_manifest
 from probe.runs.measures_files import read_measures, read_numbers
 from probe.sweep.jobs import SUMMARY, read_summary
@@ -18,10 +19,12 @@ from probe.sweep.jobs import Job as SweepJob
 from probe.topology.reliability import Reliability
 
 _REDO = "do the run again with overwrite=true"
+# Rows of a study's table on the page; the file has all.
+_ROWS = 1000
 
 
-def read(folder: Path) -> Run | Sweep:
-    """Read a run or a sweep, whichever the folder holds.
+def read(folder: Path) -> Run | Study | Sweep:
+    """Read a run, a study or a sweep, whichever the folder holds.
 
     Raises
     ------
@@ -31,7 +34,8 @@ def read(folder: Path) -> Run | Sweep:
     if (folder / SUMMARY).is_file():
         return _read_sweep(folder)
     if (folder / MANIFEST).is_file():
-        return _read_run(folder)
+        study = "topologies" not in read_manifest(folder)
+        return _read_study(folder) if study else _read_run(folder)
     raise UserError(
         f"{folder} is neither a finished run (it has no {MANIFEST}) nor a finished sweep "
         f"(it has no {SUMMARY}); give the folder of one"
@@ -54,6 +58,25 @@ def _read_run(folder: Path) -> Run:
     command = shlex.join(["python", "-m", "probe", *_words(folder / "overrides.yaml")])
     title = _title(manifest["topologies"])
     return Run(folder, title, command, manifest, topologies, figures[None])
+
+
+def _read_study(folder: Path) -> Study:
+    manifest = read_manifest(folder, "config", "files")
+    csvs = [_csv(folder / name) for name in sorted(manifest["files"]) if name.endswith(".csv")]
+    figures = sorted((folder / "figures").glob("*.png"), key=_natural)
+    words = _words(folder / "overrides.yaml")
+    command = f"{manifest.get('command', 'python -m experiments.…')} {shlex.join(words)}".strip()
+    title = f"{manifest.get('study', folder.parent.name)}: {folder.name}".replace("_", " ")
+    return Study(folder, title, command, manifest, csvs, figures)
+
+
+def _csv(file: Path) -> Csv:
+    try:
+        with file.open(newline="", encoding="utf-8") as stream:
+            columns, *rows = csv.reader(stream)
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(f"{file} is missing or corrupt ({error}); {_REDO}") from None
+    return Csv(file.stem, columns, rows[:_ROWS], len(rows))
 
 
 def _topology(
@@ -79,14 +102,17 @@ def _read_sweep(folder: Path) -> Sweep:
     recorded, varied = read_summary(folder)
     jobs = [_job(number, job) for number, job in enumerate(recorded, start=1)]
     figures = sorted(folder.glob("*.png"), key=_natural)
-    return Sweep(folder, _sweep_command(folder), varied, jobs, figures)
+    studies = any(job.state == "finished" and job.run is None for job in jobs)
+    headline = _csv(folder / "summary.csv") if studies else None
+    return Sweep(folder, _sweep_command(folder), varied, jobs, figures, headline)
 
 
 def _job(number: int, job: SweepJob) -> Job:
     state, run, error = "finished" if job.error is None else "failed", None, job.error
     if job.run is not None:
         try:
-            run = _read_run(Path(job.run))
+            if "topologies" in read_manifest(Path(job.run)):
+                run = _read_run(Path(job.run))
         except UserError as problem:
             if error is None:
                 state, error = "missing", str(problem)

@@ -1,4 +1,4 @@
-"""The content of a page: a run and its topologies, or a sweep and its jobs."""
+"""The content of a page: a run and its topologies, a study, or a sweep and its jobs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +54,28 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Csv:
+    """A table as its file has it: its name, heads of columns, first rows, and number of rows."""
+
+    name: str
+    columns: list[str]
+    rows: list[list[str]]
+    total: int
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study: its manifest, its command line, its tables and figures."""
+
+    path: Path
+    title: str
+    command: str
+    manifest: dict[str, Any]
+    csvs: list[Csv]
+    figures: list[Path]
+
+
+@dataclass(frozen=True)
 class Job:
     """A job of a sweep.
 
@@ -68,7 +90,7 @@ class Job:
     state : str
         finished, failed, or missing if the finished run cannot be read any more.
     run : Run or None
-        Its run, if there is one.
+        Its run, if there is one; None for a study.
     error : str or None
         What went wrong.
     """
@@ -83,10 +105,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep: its command line, the keys it varies, its jobs and figures."""
+    """A sweep: its command line, the keys it varies, its jobs and figures.
+
+    `headline` is the table of the studies that are its jobs, if they are studies.
+    """
 
     path: Path
     command: str | None
     varied: list[str]
     jobs: list[Job]
     figures: list[Path]
+    headline: Csv | None = None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from probe.report.glossary import GROUPS, MEASURES, Entry, entry
-from probe.report.records import Number, Run, Sweep, TopologySummary
+from probe.report.records import Csv, Number, Run, Study, Sweep, TopologySummary
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,41 @@ def format_number(value: Number) -> str:
     if value == round(value) or abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.4g}"
+
+
+def page_tables(content: Run | Study | Sweep) -> list[Table]:
+    """Return the tables of a page."""
+    if isinstance(content, Run):
+        return run_tables(content)
+    if isinstance(content, Study):
+        return [csv_table(one) for one in content.csvs]
+    return ([csv_table(content.headline)] if content.headline else []) + sweep_tables(content)
+
+
+def csv_table(content: Csv) -> Table:
+    """Return a table of a file, columns of words before those of numbers."""
+    cells = [[_typed(row[place]) for row in content.rows] for place in range(len(content.columns))]
+    words = [
+        place for place, column in enumerate(cells) if any(isinstance(c.value, str) for c in column)
+    ] or [0]
+    numbers = [place for place in range(len(cells)) if place not in words]
+    cut = f" (the first {len(content.rows)} of {content.total} rows)"
+    caption = content.name.replace("_", " ") + cut * (content.total > len(content.rows))
+    rows = [
+        ([cells[place][row] for place in words], [cells[place][row] for place in numbers])
+        for row in range(len(content.rows))
+    ]
+    heads = [name.replace("_", " ") for name in content.columns]
+    return Table(caption, [heads[p] for p in words], [Entry(heads[p]) for p in numbers], rows)
+
+
+def _typed(text: str) -> Cell:
+    if not text:
+        return Cell("–", None)
+    try:
+        return _number(float(text))
+    except ValueError:
+        return word(text)
 
 
 def run_tables(run: Run) -> list[Table]:

@@ -1,8 +1,9 @@
-"""Repeat a run from its manifest and compare the two: `python -m probe --rerun RUN`."""
+"""Repeat a run or a study from its manifest and compare the two: `--rerun RUN`."""
 
+import csv
 import filecmp
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,14 @@ _WITHOUT_MEANING = {"output", "overwrite", "tracking"}
 _same_bytes = partial(filecmp.cmp, shallow=False)
 
 
-def rerun_config(run: Path, words: Sequence[str]) -> Config:
-    """Return the configuration in a run's manifest, with overrides.
+def rerun_config(
+    run: Path,
+    words: Sequence[str],
+    schema: type[Config] = Config,
+    command: str = "python -m probe",
+    folder: Callable[[Any], Path] = run_folder,
+) -> Config:
+    """Return the configuration in the manifest of a run or a study, with overrides.
 
     The repetition goes to `<output>/.rerun`, replaces an earlier one there, and writes no W&B run,
     unless the overrides say otherwise.
@@ -38,34 +45,52 @@ def rerun_config(run: Path, words: Sequence[str]) -> Config:
         Folder of a finished run.
     words : sequence of str
         Overrides, as on the command line.
+    schema : type
+        `Config`, or that of a study.
+    command : str
+        The command that is to repeat it.
+    folder : callable
+        Returns the folder of a configuration.
 
     Raises
     ------
     UserError
-        If the folder is not a run of this program, its configuration does not work any more, or
+        If the folder is not one of this program, its configuration does not work any more, or
         the repetition would replace it.
     """
-    manifest = read_manifest(run, "config", "topologies")
+    manifest = read_manifest(run, "config")
+    maker = "python -m probe" if "topologies" in manifest else manifest.get("command", command)
+    if maker != command:
+        raise UserError(f"{run} was made by {maker}; repeat it with {maker} --rerun {run}")
+    if schema is Config:
+        read_manifest(run, "topologies")
     plain = {
         **manifest["config"],
-        "output": str(run.resolve().parents[2] / PLACE),
         "overwrite": True,
         "tracking": manifest["config"]["tracking"] | {"enabled": False},
     }
     try:
-        config = from_plain(plain)
+        config = from_plain(plain, schema)
     except UserError as error:
         raise UserError(
             f"{run} was configured for probe {manifest['probe']}, not for this version ({error}); "
             "use the version and commit in its manifest"
         ) from None
+    config.output = str(_output(run.resolve(), folder(config), config.output) / PLACE)
     config = overlay(config, words)
-    if run_folder(config).resolve() == run.resolve():
+    if folder(config).resolve() == run.resolve():
         raise UserError(
             f"the repetition would replace {run}, with which it is compared; give another folder "
             "with output="
         )
     return config
+
+
+def _output(run: Path, named: Path, output: str) -> Path:
+    """Return the folder under which a run or a study lies, as its configuration names it."""
+    parts = named.relative_to(output).parts
+    old_study = len(parts) != 2 and run.parent.name == parts[0] and run.name in parts[-1]
+    return run.parents[1 if old_study else len(parts) - 1]
 
 
 def compare_runs(run: Path, repetition: Path) -> bool:
@@ -95,6 +120,80 @@ def compare_runs(run: Path, repetition: Path) -> bool:
     if None in largest.values():
         return False
     return _log_agreement(run, repetition, {n: d for n, d in largest.items() if d is not None})
+
+
+def compare_studies(study: Path, repetition: Path) -> bool:
+    """Log how two studies differ; return whether the numbers in their tables agree within 1e-6.
+
+    Numbers above 1 may differ by that share of them.
+
+    Parameters
+    ----------
+    study, repetition : Path
+        Their folders.
+
+    Raises
+    ------
+    UserError
+        If one of them cannot be read.
+    """
+    before, now = (read_manifest(one, "config", "files") for one in (study, repetition))
+    for line in differences(before, now):
+        logger.info("changed: %s", line)
+    names, others = (_tables(manifest) for manifest in (before, now))
+    if names != others:
+        logger.info("only in one study: %s", ", ".join(sorted(names ^ others)))
+        return False
+    largest: dict[str, float] = {}
+    for name in sorted(names):
+        difference = _table_difference(study / name, repetition / name)
+        if difference is None:
+            logger.info("%s has other rows or words, or lacks a column", name)
+            return False
+        largest[name] = difference
+    same = sum(_same_bytes(study / name, repetition / name) for name in names)
+    worst = max(largest, key=lambda name: largest[name], default=None)
+    within = worst is None or largest[worst] <= WITHIN
+    logger.info("tables identical to the byte: %d of %d", same, len(names))
+    if worst is not None and same < len(names):
+        logger.info(
+            "the largest difference is %.3g in %s, %s %g",
+            largest[worst], worst, "within" if within else "more than", WITHIN,
+        )  # fmt: skip
+    return within
+
+
+def _tables(manifest: Mapping[str, Any]) -> set[str]:
+    return {name for name in manifest["files"] if name.endswith(".csv")}
+
+
+def _table_difference(before: Path, now: Path) -> float | None:
+    """Return the largest difference of two tables' numbers; None if anything else differs.
+
+    Columns that only the repetition has, of a later version, are told and left out.
+    """
+    first, second = (_columns(file) for file in (before, now))
+    if new := second.keys() - first.keys():
+        logger.info("%s has more columns now: %s", before.name, ", ".join(sorted(new)))
+    largest = 0.0
+    for name, cells in first.items():
+        if len(second.get(name, [])) != len(cells):
+            return None
+        for a, b in zip(cells, second[name], strict=True):
+            if a != b:
+                try:
+                    one, other = float(a), float(b)
+                except ValueError:
+                    return None
+                difference = abs(one - other) / max(1.0, abs(one))
+                largest = max(largest, difference if difference == difference else float("inf"))
+    return largest
+
+
+def _columns(file: Path) -> dict[str, list[str]]:
+    with file.open(newline="", encoding="utf-8") as stream:
+        heads, *rows = csv.reader(stream)
+    return {head: [row[place] for row in rows] for place, head in enumerate(heads)}
 
 
 def _log_agreement(run: Path, repetition: Path, largest: Mapping[str, float]) -> bool:

@@ -1,11 +1,9 @@
 """The results of a run: matrices, measures, figures, manifest, a W&B run, a console table."""
 
 import logging
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from probe.errors import UserError
@@ -16,7 +14,7 @@ from probe.runs.facts import Facts
 from probe.runs.folder import RunFolder
 from probe.runs.load import load_topologies
 from probe.runs.measures_files import MEASURES, read_measures, write_measures
-from probe.system.files import atomic_write
+from probe.runs.writing import save_figure
 from probe.system.logs import plural
 from probe.topology import Topology
 from probe.tracking import Record, track
@@ -95,15 +93,7 @@ def _draw(folder: Path, measured: Measured) -> dict[str, Path]:
             continue
         for kind, figure in figures(topology, measures).items():
             file = folder / f"{topology.name}_{kind}.png"
-            images[f"{topology.name}/{kind}"] = _save(figure, file)
+            images[f"{topology.name}/{kind}"] = save_figure(figure, file)
     for kind, figure in run_figures(measured).items():
-        images[kind] = _save(figure, folder / f"{kind}.png")
+        images[kind] = save_figure(figure, folder / f"{kind}.png")
     return images
-
-
-def _save(figure: Figure, file: Path) -> Path:
-    with atomic_write(file) as unfinished, warnings.catch_warnings():
-        # Names may be in any script; a missing glyph in a title needs no warning.
-        warnings.filterwarnings("ignore", "Glyph .* missing from")
-        figure.savefig(unfinished, format="png")
-    return file

@@ -12,8 +12,8 @@ from probe.plots import sweep as draw_sweep
 from probe.runs.load import load_topology
 from probe.runs.manifest import read_manifest
 from probe.runs.measures_files import read_numbers
+from probe.runs.writing import save_figure
 from probe.sweep.jobs import Job, failed, read_jobs, varied
-from probe.system.files import atomic_write
 from probe.system.tables import aligned, write_csv
 from probe.topology import Topology
 from probe.tracking import SweepRecord, track_sweep
@@ -135,11 +135,7 @@ def _draw(sweep: Path, jobs: Sequence[Job], rows: list[Row], keys: list[str]) ->
     if pairs:
         labels, topologies = zip(*pairs, strict=True)
         drawn["pretrained_random"] = side_by_side(topologies, labels)
-    images = {name: sweep / f"{name}.png" for name in drawn}
-    for name, figure in drawn.items():
-        with atomic_write(images[name]) as unfinished:
-            figure.savefig(unfinished, format="png")
-    return images
+    return {name: save_figure(figure, sweep / f"{name}.png") for name, figure in drawn.items()}
 
 
 def _show(rows: Sequence[Row], keys: Sequence[str]) -> None:

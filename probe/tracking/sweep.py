@@ -19,7 +19,7 @@ class SweepRecord:
         Name of the sweep; its runs have it as their group.
     rows : sequence of mapping
         One for each topology of each job: values of the varied overrides, `run`, `topology`,
-        `layer`, `part`, and measures.
+        `layer`, `part`, and measures. One for each study: the values, `run`, and its headline.
     varied : mapping of str to sequence of str
         Varied overrides, with their values.
     images : mapping of str to Path
@@ -41,7 +41,7 @@ def track_sweep(config: Config, sweep: Path, record: SweepRecord) -> str | None:
     def log(writer: Any) -> None:
         curves_over_layers(writer)
         for row in record.rows:
-            if row["layer"] is not None:
+            if row.get("layer") is not None:
                 writer.log({"layer": row["layer"], **_curves(row, record)})
         columns = list(dict.fromkeys(column for row in record.rows for column in row))
         data = [[row.get(column) for column in columns] for row in record.rows]

@@ -15,6 +15,8 @@ matrices   shape and type; finite; in [-1, 1]; symmetric with a diagonal of 1, z
            undefined neurons (kind cross: range and undefined neurons); standard errors
 numbers    examples and tokens over the parts, layers, halves and nulls; measures.json and
            measures_by_layer.csv against the matrices
+
+Of a study, manifest and files are checked.
 """
 _EXAMPLES = """\
 examples:

@@ -85,6 +85,8 @@ def verify(run: Path) -> Findings:
     findings.checked = f"{n_files} files match their sha256"
     if records:
         findings.checked += f", {_counted(records)}, counts and measures"
+    elif "study" in manifest:
+        findings.checked += f", those of the study {manifest['study']}"
     else:
         findings.notes.append(f"{MANIFEST} lists no topologies: only files were checked")
     return findings

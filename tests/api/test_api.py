@@ -8,13 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from torch import Tensor
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 
 from probe import api
 from probe.api import ExampleActivations
+from probe.api.given import words_of
+from probe.cli import compose_job
 from probe.config import Config, Selection
 from probe.models.load import ASSETS
+from tests.config.compositions import TEXT
 from tests.run_folders import draw_dots
 
 SENTENCE = "In year {} the river carried {} boats of sand to the sea. "
@@ -57,7 +61,7 @@ def whole(words: list[str]) -> list[ExampleActivations]:
 
 
 def read(*words: str) -> list[ExampleActivations]:
-    return sorted(api.iterate_activations(*words), key=lambda example: example.example)
+    return sorted(api.iterate(*words), key=lambda example: example.example)
 
 
 def test_activations_are_those_of_a_plain_forward_pass(
@@ -76,7 +80,7 @@ def test_activations_are_those_of_a_plain_forward_pass(
 
 def test_the_examples_are_read_in_padded_batches(words: list[str]) -> None:
     """Show that the test above says something about padding."""
-    lengths = {e.example: len(e.tokens) for e in api.iterate_activations(*words, "layers=0")}
+    lengths = {e.example: len(e.tokens) for e in api.iterate(*words, "layers=0")}
     assert list(lengths) == [2, 0, 3, 1], "longest first"
     assert 2 * lengths[2] <= 250, "the longest two share a batch"
     assert lengths[2] != lengths[0]
@@ -135,14 +139,14 @@ def test_what_was_yielded_stays_as_it_was(
     words: list[str], hidden: list[tuple[Tensor, ...]]
 ) -> None:
     kept = dict.fromkeys(range(4), torch.empty(0))
-    for example in api.iterate_activations(*words, "layers=2"):
+    for example in api.iterate(*words, "layers=2"):
         kept[example.example] = example.layers[2]
     for number, activations in kept.items():
         torch.testing.assert_close(activations, hidden[number][3][0], rtol=1e-5, atol=1e-5)
 
 
 def test_reading_can_stop_early(words: list[str]) -> None:
-    reading = api.iterate_activations(*words, "layers=0")
+    reading = api.iterate(*words, "layers=0")
     assert next(reading).layers[0].shape[1] == 128
     reading.close()
     assert len(read(*words, "layers=0")) == 4
@@ -233,6 +237,79 @@ def test_compose_words_a_mistake_in_one_line(word: str, hint: str) -> None:
         api.compose(word)
     assert hint in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["data.limit=3", "layers=[1,3]", "init=random", "data.perplexity=[1,99]"],
+        ["data=mmlu", "subject=law", "data.split='a b'", "layers=full"],
+        ["data=wikitext", "layers=cross", "average=fisher"],
+        ["data=table", f"data.path='{TEXT}'", r"data.template='Who \"w\" {title}? \${a}'"],
+    ],
+    ids=" ".join,
+)
+def test_a_configuration_can_be_written_as_words(words: list[str]) -> None:
+    config = compose_job(words)
+    assert compose_job(words_of(config)) == config
+
+
+def test_words_may_follow_a_configuration() -> None:
+    config = api.compose("data.limit=3", "layers=[1,3]")
+    assert api.compose(config) is config
+    again = api.compose(config, "layers=2")
+    assert (again.layers.index, again.data.limit) == (2, 3)
+    assert config.layers.index == [1, 3], "it is not changed"
+
+
+TAKE_WORDS = [
+    "compose", "run", "extract", "iterate", "documents", "perplexities", "fingerprints", "series",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TAKE_WORDS)
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"data.limit": 3}, "or a configuration, not a value of type dict"),
+        (["data.limit=3"], "of type list: write *words to give a list of them"),
+        (("data.limit=3",), "of type tuple: write *words to give a list of them"),
+        (None, "not None"),
+        (3, "not a value of type int"),
+    ],
+    ids=str,
+)
+def test_wrong_types_are_answered_in_a_sentence(name: str, given: Any, said: str) -> None:
+    with pytest.raises(api.UserError) as refused:
+        getattr(api, name)(given)
+    assert str(refused.value).startswith("give words such as 'data.limit=20', or a configuration")
+    assert str(refused.value).endswith(said)
+
+
+def test_two_configurations_are_one_too_many() -> None:
+    config = api.compose()
+    with pytest.raises(api.UserError, match="give one configuration, and words behind it"):
+        api.iterate(config, config)
+
+
+def test_a_run_of_a_configuration_is_that_of_its_words(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw_dots(monkeypatch)
+    few = [*words, "layers=1", "data.limit=2", f"output={tmp_path}"]
+    run = api.run(api.compose(*few))
+    assert api.run(*few) == run
+    saved = yaml.safe_load((run / "overrides.yaml").read_text())
+    assert api.compose(*saved) == api.compose(*few)
+
+
+def test_iterate_reads_every_layer_where_a_run_would_average(words: list[str]) -> None:
+    every = ["layers=all", "site=mlp", "data.limit=1"]
+    with pytest.raises(api.UserError, match="layers=all with site=mlp would average"):
+        api.extract(*words, *every)
+    [example] = api.iterate(*words, *every)
+    assert list(example.layers) == [0, 1, 2, 3, 4, 5]
 
 
 def test_compose_refuses_a_sweep() -> None:

@@ -79,6 +79,23 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         for path, template in ((None, "{title}"), (str(TEXT), None), (str(TEXT), ""))
     ),
     ({"data.template": "{title}"}, r"data\.template needs data=table$"),
+    (
+        {"data.choices": ["a", "b"], "data.answer": "label"},
+        r"data\.choices and data\.answer need data=table; data=sample has its own$",
+    ),
+    *(
+        (
+            {"data.source": "table", "data.path": str(TEXT), "data.template": "{text}"} | values,
+            r"data\.choices=.* must be two different texts or more, with data\.answer= the column "
+            r"that says which is right, e\.g\. data\.choices=\[negative,positive\]",
+        )
+        for values in (
+            {"data.choices": ["a", "b"]},
+            {"data.answer": "label"},
+            {"data.choices": ["a", "a"], "data.answer": "label"},
+            {"data.choices": [], "data.answer": "label"},
+        )
+    ),
     ({"data.source": "hub"}, r"data=hub needs a data set; give data\.id=ORG/NAME$"),
     ({"data.path": "no/such.txt"}, r"data\.path=no/such\.txt does not exist"),
     *(
@@ -231,7 +248,6 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         )
         for name, value, least in [
             ("runtime.checkpoint_minutes", -0.5, 0),
-            ("runtime.checkpoint_minutes", float("nan"), 0),
             ("data.max_words", 0, 1),
             ("data.min_tokens", 1, 2),
             ("data.window", 1, 2),
@@ -248,6 +264,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
             ("measures.seed", -1, 0),
             ("runtime.token_budget", 0, 1),
         ]
+    ),
+    (
+        {"runtime.checkpoint_minutes": float("nan")},
+        r"runtime\.checkpoint_minutes=nan is not a number; give 0 or more",
     ),
 ]
 PASSED: list[dict[str, Any]] = [
@@ -327,7 +347,7 @@ def test_no_message_of_the_checks_is_left_untested() -> None:
         nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         found[file.name] = sum(isinstance(node, ast.Yield) for node in nodes)
     # Those of the other files are in tests/entry/test_bad_input.py.
-    assert found == {"checks.py": 32, "value_checks.py": 6, "run_name.py": 1}
+    assert found == {"checks.py": 35, "value_checks.py": 4, "run_name.py": 1}
 
 
 @pytest.mark.parametrize(("index", "numbers"), [(12, [12]), ([3, 7], [3, 7]), ([5], [5])])

@@ -54,6 +54,7 @@ def test_a_csv_with_a_header_becomes_the_papers_prompt(tmp_path: Path) -> None:
                 ("user", "Question: Which, né?\nA) rib\nB) a, b\nC) hip\nD) toe\nAnswer:"),
             ),
             labels={"letter": "C", "choices": 4},
+            choices=("rib", "a, b", "hip", "toe"),
         )
     ]
 

@@ -76,6 +76,7 @@ def test_every_kind_of_file_gives_the_same_questions(tmp_path: Path, name: str) 
                 "question": "71",
                 "source": "ori_mmlu-computer science",
             },
+            choices=("one", "two", "three"),
         )
     ]
 

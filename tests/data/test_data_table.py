@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pyarrow.parquet
 import pytest
 
 from probe.config import Config, DataConfig
-from probe.data import Document, load_documents
+from probe.data import Document, fingerprint, load_documents
 from probe.errors import UserError
 
 WHEN = "When was the release date of {creator}'s {title}?"
@@ -119,3 +120,49 @@ def test_a_table_without_rows_is_an_error(tmp_path: Path) -> None:
     path.write_text("title,creator\n")
     with pytest.raises(UserError, match="data=art has no non-empty text"):
         load(path, "{title}")
+
+
+def asked(path: Path, choices: list[str], answer: str = "label") -> list[Document]:
+    data = DataConfig("table", path=str(path), template="{text}", choices=choices, answer=answer)
+    return list(load_documents(Config(data=data)))
+
+
+def test_rows_with_choices_are_questions(tmp_path: Path) -> None:
+    path = table(tmp_path, {"text": "Fine.", "label": "good"}, {"text": "Bad.", "label": 0})
+    first, second = asked(path, ["bad", "good"])
+    assert (first.choices, first.answer) == (("bad", "good"), 1)
+    assert (second.choices, second.answer) == (("bad", "good"), 0)
+    assert first.labels == {"text": "Fine.", "label": "good"}
+
+
+def test_choices_are_templates_of_a_row(tmp_path: Path) -> None:
+    row = {"text": "1 + 1?", "a": "two", "b": 11, "label": "11"}
+    (document,) = asked(table(tmp_path, row), ["{a}", "{b}", "none"])
+    assert (document.choices, document.answer) == (("two", "11", "none"), 1)
+
+
+def test_choices_leave_the_fingerprint_alone() -> None:
+    """Runs of before there were choices are found again."""
+    known = "388d1b0e"  # sha256 of the document's repr in those days
+    document = Document("a/0", "text", "a", 1, (("user", "text"),), {"letter": "B", "choices": 2})
+    with_choices = replace(document, choices=("x", "y"))
+    assert fingerprint([document]) == fingerprint([with_choices])
+    assert fingerprint([document]).startswith(known)
+
+
+@pytest.mark.parametrize(
+    ("choices", "answer", "said"),
+    [
+        (["bad", "good"], "label", "mine.jsonl has the answer 'fine' in row 1; it must be one of"),
+        (["bad", "{good}"], "label", "data.choices names a column 'good' that "),
+        (["bad", "good"], "labels", "data.answer names a column 'labels' that "),
+        (["bad", "{"], "label", "data.choices='{' is not a template"),
+    ],
+)
+def test_choices_that_no_row_has_are_told(
+    tmp_path: Path, choices: list[str], answer: str, said: str
+) -> None:
+    path = table(tmp_path, {"text": "Fine.", "label": "fine"})
+    with pytest.raises(UserError) as error:
+        asked(path, choices, answer)
+    assert said in str(error.value)

@@ -20,7 +20,7 @@ from hydra.core.plugins import Plugins
 import probe
 from probe.cli import help_page
 from probe.config import Config, key, to_plain
-from probe.entry.program import enter
+from probe.entry.program import Program, enter
 from probe.errors import RankError, UserError
 from tests.config.compositions import composed
 
@@ -92,7 +92,7 @@ def run(
     def enter_with(*words: str, **settings: Any) -> Ended:
         monkeypatch.setattr(sys, "argv", ["probe", *words])
         with pytest.raises(SystemExit) as ended:
-            enter(task, **settings)
+            enter(Program(task, **settings))
         said = capsys.readouterr()
         code = ended.value.code
         assert isinstance(code, int)
@@ -422,7 +422,7 @@ class _StudyConfig(Config):
 
 
 def test_a_study_enters_with_its_own_keys_and_its_own_help(task: Calls, run: Run) -> None:
-    study = {"schema": _StudyConfig, "program": "python -m experiments.mine", "about": "Mine.\n"}
+    study = {"schema": _StudyConfig, "command": "python -m experiments.mine", "about": "Mine.\n"}
     assert run("study.rounds=5", "layers=each", **study).code == 0
     [(config, _, _)] = task
     assert type(config) is _StudyConfig

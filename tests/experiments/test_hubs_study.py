@@ -72,7 +72,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def series() -> list[NDArray[np.float64]]:
-    found = sorted(api.iterate_activations(*WORDS), key=lambda example: example.example)
+    found = sorted(api.iterate(*WORDS), key=lambda example: example.example)
     return [example.layers[LAYER].double().numpy() for example in found]
 
 
@@ -240,7 +240,7 @@ def test_words_take_the_place_of_the_users() -> None:
     assert config.data.limit == 5
     other = varied(config, "data.limit=null data.skip_first=0 layers=all")
     assert (other.data.limit, other.data.skip_first, other.layers.index) == (None, 0, None)
-    assert varied(configured("init=random", "init.seed=3"), "init=pretrained") == compose()
+    assert varied(configured("init=random", "init.seed=3"), "init=pretrained") == configured()
     assert varied(configured("data.cut=tokens"), "data.window=40").data.window == 40
 
 
@@ -253,7 +253,7 @@ def test_words_take_the_place_of_the_users() -> None:
         ([], {"over": ["output=x"]}, "study.over has output, which is common to all"),
         ([], {"over": ["new: "]}, "study.over has a variant without words"),
         ([], {"over": ["data.limit=0"]}, "data.limit=0 is too small"),
-        ([], {"over": ["layers=cross"]}, r"layers=cross \(layers=cross\) joins neurons"),
+        ([], {"over": ["layers=cross"]}, "layers=cross joins the neurons of several"),
         ([], {"runs": ["nowhere"]}, "nowhere is not a finished run"),
         (["data.min_tokens=3"], {}, r"data.min_tokens=3 \(base\) leaves too few tokens"),
     ],

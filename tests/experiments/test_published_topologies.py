@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
 
 import experiments.published_topologies.passes as passes_module
-import experiments.published_topologies.settings as settings_module
 import experiments.published_topologies.tree as tree_module
 from experiments.published_topologies.passes import Pass, passes
 from experiments.published_topologies.reference import compare, infer_scheme
@@ -35,6 +34,7 @@ from experiments.published_topologies.settings import (
     PublishedTopologiesConfig,
     check,
 )
+from probe import api
 from probe.api import UserError, View, compose
 from tests.tiny_models import LINES, save_tiny
 
@@ -148,8 +148,7 @@ def _process() -> Iterator[None]:
     root, handler = logging.getLogger(), signal.getsignal(signal.SIGTERM)
     handlers, level = list(root.handlers), root.level
     with pytest.MonkeyPatch.context() as patch:
-        for module in (passes_module, settings_module):
-            patch.setattr(module, "compose", composed)
+        patch.setattr(passes_module, "compose", composed)
         yield
     signal.signal(signal.SIGTERM, handler)
     root.handlers[:] = handlers
@@ -434,7 +433,7 @@ def test_a_record_is_gone_before_its_files_are_replaced(
     record.parent.mkdir(parents=True)
     record.write_text(json.dumps({"files": {}, "fingerprints": {}}))
 
-    def lose(*_: object) -> None:
+    def lose(*_: object, **__: object) -> None:
         raise SystemExit(143)
 
     monkeypatch.setattr(tree_module, "extract_views", lose)
@@ -484,12 +483,12 @@ def test_a_layer_that_is_not_there_is_told_before_any_work(
 
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "unknown": ({"schemes": ["mean", "pooled"]},
-                "study.schemes=['mean', 'pooled'] must be [mean], [fisher] or [mean,fisher]"),
+                "study.schemes=[mean,pooled] must be a list, each once, of mean, fisher"),
     "twice": ({"schemes": ["mean", "mean"]},
-              "study.schemes=['mean', 'mean'] must be [mean], [fisher] or [mean,fisher]"),
+              "study.schemes=[mean,mean] must be a list, each once, of mean, fisher"),
     "no scheme": ({"schemes": []},
-                  "study.schemes=[] must be [mean], [fisher] or [mean,fisher]"),
-    "texts": ({"texts": 2}, "study.texts=2 cannot be split into 3 parts; give 3 or more"),
+                  "study.schemes=[] must be a list, each once, of mean, fisher"),
+    "texts": ({"texts": 2}, "study.texts=2 is too small; give 3 or more"),
     "many": ({"many": 5}, "study.many=5 must be more than study.texts=5"),
     "percentiles": ({"perplexity": [99.0, 1.0]},
                     "study.perplexity=[99.0, 1.0] must be two percentiles from 0 to 100, the "
@@ -504,26 +503,9 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
 def test_mistakes_cost_one_sentence(
     inputs: Inputs, tmp_path: Path, settings: dict[str, Any], said: str
 ) -> None:
-    with pytest.raises(UserError, match=f"^{re.escape(said)}$"):
-        check(configured(inputs, tmp_path, **settings))
-
-
-@pytest.mark.parametrize(
-    ("word", "name"),
-    [
-        ("data.limit=3", "data"),
-        ("subject=law", "subject"),
-        ("layers=each", "layers"),
-        ("average=fisher", "average"),
-        ("init=random", "init.kind"),
-        ("null.shifts=1", "null"),
-        ("site=attention", "site"),
-    ],
-)
-def test_what_the_published_files_fix_cannot_be_given(word: str, name: str) -> None:
-    said = f"{name} is fixed by the published files; leave it out, "
+    made = configured(inputs, tmp_path, **settings)
     with pytest.raises(UserError, match=f"^{re.escape(said)}"):
-        check(PublishedTopologiesConfig(**vars(composed(word))))
+        (api.check(made), check(made))
 
 
 def test_the_seed_of_the_random_weights_can_be_given() -> None:

@@ -14,13 +14,21 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import experiments.subjects.covariances as covariances_module
-from experiments.subjects.classification import guess
+from experiments.subjects.classification import Guesses, guess, majority
 from experiments.subjects.covariances import bag_covariances, mean_strengths, topology_covariances
-from experiments.subjects.reading import PROMPT, QUESTION, Text, question_span, read
+from experiments.subjects.reading import (
+    BAG,
+    EMBEDDING,
+    PROMPT,
+    QUESTION,
+    Text,
+    question_span,
+    read,
+)
 from experiments.subjects.settings import Subjects, SubjectsConfig, Sweep, check
 from experiments.subjects.similarity import pattern, similarity, subject_parts
 from experiments.subjects.sweep import Change, Speaker
-from experiments.subjects.task import run
+from experiments.subjects.task import CONSTANT, _accuracy, run
 from probe import api
 from probe.api import UserError, compose
 from probe.models.load import ASSETS
@@ -96,6 +104,27 @@ def test_planted_subjects_are_guessed_and_equal_ones_are_not() -> None:
         assert np.mean(found.null) == pytest.approx(0.5, abs=0.15)
         assert (found.accuracy > 0.95) == planted
         assert (found.p <= 0.02) == planted
+
+
+def test_a_constant_prediction_is_right_where_the_most_frequent_subject_is() -> None:
+    subjects = ["b", "a", "b", "a", "b", "a"]
+    found = majority(subjects, np.array([0, 1, 2]), np.array([3, 4, 5]))
+    assert found.right.tolist() == [False, True, False]
+
+
+def test_the_best_control_is_at_least_a_constant_prediction() -> None:
+    right = {"layer 1": [1, 1, 1, 0], EMBEDDING: [0, 0, 1, 0], BAG: [0, 0, 0, 0],
+             CONSTANT: [1, 1, 0, 0]}  # fmt: skip
+    guesses = {name: Guesses(np.array(one, bool), [0.5]) for name, one in right.items()}
+    groups = ["a", "a", "b", "c"]
+    row = _accuracy(guesses, "layer 1", groups, Subjects(repetitions=20))
+    assert (row["best_control"], row["documents"]) == ("constant", 3)
+    assert row["more_than_best"] == row["more_than_constant"] == pytest.approx(0.75 - 0.5)
+    assert row["more_than_best_low"] <= row["more_than_best"] <= row["more_than_best_high"]
+    assert row["more_than_embeddings"] == pytest.approx(0.75 - 0.25)
+    assert _accuracy(guesses, EMBEDDING, groups, Subjects(repetitions=5))["best_control"] == (
+        "constant"
+    )
 
 
 def test_patterns_agree_where_the_same_subjects_are_alike() -> None:
@@ -201,11 +230,15 @@ def test_the_study_leaves_tables_and_figures(tmp_path: Path) -> None:
     [
         ((), {"tokens": 3}, "study.tokens=3 is too small; give 4 or more"),
         ((), {"examples": 2}, "study.examples=2 is too small"),
-        ((), {"test_share": 1.0}, "study.test_share=1.0 must be between"),
-        ((), {"values": []}, r"study.values=\[\] must be finite numbers"),
-        ((), {"values": [0.0, float("nan")]}, r"study.values=\[0.0, nan\] must be finite numbers"),
+        (
+            (),
+            {"test_share": 1.0},
+            "study.test_share=1.0 is too large; give more than 0 and less than 1",
+        ),
+        ((), {"values": []}, r"study.values=\[\] must be numbers"),
+        ((), {"values": [0.0, float("nan")]}, r"nan in study.values=\[0.0, nan\] is not a number"),
         (("data.cut=tokens",), {}, "leave data.cut and model.chat out"),
-        (("layers=cross",), {}, "layers=cross joins neurons of several layers"),
+        (("layers=cross",), {}, "layers=cross joins the neurons of several layers"),
         (("init=random",), {}, "init=random has no trained language-model head"),
         (("data=wikitext",), {}, "this data set has no subjects"),
     ],
@@ -214,7 +247,7 @@ def test_mistakes_are_told_before_any_work(
     words: tuple[str, ...], settings: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(UserError, match=said):
-        check(configured(*words, **settings))
+        (api.check(made := configured(*words, **settings)), check(made))
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,9 @@ import probe
 from experiments.train_tiny import training
 from experiments.train_tiny.corpus import Corpus, load_corpus
 from experiments.train_tiny.evaluation import bits_per_byte
-from experiments.train_tiny.settings import TrainTiny
+from experiments.train_tiny.settings import TrainTiny, TrainTinyConfig
 from experiments.train_tiny.training import learning_rate_factor, train
+from probe import api
 from probe.api import UserError
 from probe.data.sample import FILE
 
@@ -62,6 +63,10 @@ def test_the_card_tells_the_measured_bits() -> None:
     assert "| as stored (float16), loaded in float32 | 1.919 |" in card
 
 
+def configured(settings: TrainTiny) -> TrainTinyConfig:
+    return TrainTinyConfig(**vars(api.compose()), study=settings)
+
+
 @pytest.fixture(scope="module")
 def corpus() -> Corpus:
     return load_corpus(SMALL.held_out)
@@ -79,7 +84,7 @@ def few(corpus: Corpus) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def trained(few: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("train")
-    return folder, train(SMALL, folder)
+    return folder, train(configured(SMALL), folder)
 
 
 @pytest.mark.campaign
@@ -128,10 +133,10 @@ def test_the_learning_rate_rises_and_falls_to_zero() -> None:
         ({"window": 1}, "study.window=1 is too small; give 2 or more"),
         ({"vocabulary": 256}, "study.vocabulary=256 is too small; give 257 or more"),
         ({"log_every": 0}, "study.log_every=0 is too small; give 1 or more"),
-        ({"learning_rate": math.nan}, "study.learning_rate=nan must be above 0"),
-        ({"gradient_clip": 0.0}, "study.gradient_clip=0.0 must be above 0"),
-        ({"weight_decay": -1.0}, "study.weight_decay=-1.0 must be 0 or more"),
-        ({"held_out": 1.0}, "study.held_out=1.0 must be between 0 and 1"),
+        ({"learning_rate": math.nan}, "study.learning_rate=nan is not a number; give more than 0"),
+        ({"gradient_clip": 0.0}, "study.gradient_clip=0.0 is too small; give more than 0"),
+        ({"weight_decay": -1.0}, "study.weight_decay=-1.0 is too small; give 0 or more"),
+        ({"held_out": 1.0}, "study.held_out=1.0 is too large; give more than 0 and less than 1"),
         ({"num_heads": 3}, "study.hidden_size=128 must be a multiple of twice study.num_heads=3"),
         ({"num_key_value_heads": 3}, "a multiple of study.num_key_value_heads=3"),
     ],
@@ -139,21 +144,22 @@ def test_the_learning_rate_rises_and_falls_to_zero() -> None:
 def test_mistakes_are_told_before_any_work(
     settings: dict[str, Any], said: str, tmp_path: Path
 ) -> None:
+    config = configured(TrainTiny(**settings))
     with pytest.raises(UserError) as error:
-        train(TrainTiny(**settings), tmp_path)
+        (api.check(config), train(config, tmp_path))
     assert said in str(error.value)
 
 
 @pytest.mark.usefixtures("few")
 def test_a_window_longer_than_the_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"study\.window=1000000 is too large for the"):
-        train(replace(SMALL, window=1_000_000), tmp_path)
+        train(configured(replace(SMALL, window=1_000_000)), tmp_path)
 
 
 @pytest.mark.campaign
 def test_a_training_is_its_seed(trained: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     folder, report = trained
-    again = train(SMALL, tmp_path)
+    again = train(configured(SMALL), tmp_path)
     assert again["trained_bits_per_byte"] == report["trained_bits_per_byte"]
     name = "model/model.safetensors"
     assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
@@ -164,7 +170,7 @@ def test_the_study_enters_like_the_main_program_and_reads_the_whole_corpus(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "load_corpus", lambda _: corpus)
-    whole = train(SMALL, tmp_path / "here")
+    whole = train(configured(SMALL), tmp_path / "here")
     settings = [f"study.{name}={value}" for name, value in vars(SMALL).items()]
     command = [
         sys.executable,

@@ -199,7 +199,7 @@ def test_views_that_overlap_are_what_separate_extractions_are(config: Config) ->
         "pooled": View("pooled", (1,), 0, 5, "pooled"),
         "mean": View("mean", (0, 1, 2), 1, 7),
     }
-    together, facts = api.extract_views(config, lambda *_: list(views.values()))
+    together, facts = api.extract_views(config, views=lambda *_: list(views.values()))
     assert (facts.examples, facts.layers) == (7, [0, 1, 2])
     assert [topology.name for topology in together] == list(views)
     for topology in together:
@@ -223,7 +223,7 @@ def test_views_that_overlap_are_what_separate_extractions_are(config: Config) ->
 
 def test_views_may_leave_examples_out(config: Config, captured: Captured) -> None:
     [first, last], facts = api.extract_views(
-        config, lambda n, _: [View("first", (0,), 1, 3), View("last", (0,), n - 2, n)]
+        config, views=lambda n, _: [View("first", (0,), 1, 3), View("last", (0,), n - 2, n)]
     )
     series = captured["residual"][0]
     assert facts.examples == 4

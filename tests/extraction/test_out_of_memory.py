@@ -332,9 +332,9 @@ def test_activations_come_whole_from_batches_that_are_read_in_parts(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(api, "compose", lambda *_: config)
-    expected = list(api.iterate_activations())
+    expected = list(api.iterate())
     with small_memory("MLP", 2):
-        found = list(api.iterate_activations())
+        found = list(api.iterate())
     assert [one.example for one in found] == [one.example for one in expected]
     for one, other in zip(found, expected, strict=True):
         for layer, activations in other.layers.items():

@@ -73,7 +73,7 @@ def test_the_examples_between_the_percentiles_are_kept_and_the_scores_found_agai
 ) -> None:
     caplog.set_level(logging.INFO, "probe")
     filtered = [*words, "data.perplexity=[20,80]", "data.limit=4"]
-    read = [example.document for example in api.iterate_activations(*filtered, "layers=0")]
+    read = [example.document for example in api.iterate(*filtered, "layers=0")]
     value = expected(model)
     low, high = np.percentile(value, [20, 80])
     inside = [f"texts.jsonl/{i}" for i in range(9) if low <= value[i] <= high]
@@ -81,7 +81,7 @@ def test_the_examples_between_the_percentiles_are_kept_and_the_scores_found_agai
     assert "scoring the perplexity of 9 examples" in caplog.text
     caplog.clear()
     again = [*filtered, "init=random"]
-    read_again = [example.document for example in api.iterate_activations(*again, "layers=0")]
+    read_again = [example.document for example in api.iterate(*again, "layers=0")]
     assert sorted(read_again) == inside[:4]
     assert "scoring" not in caplog.text
 

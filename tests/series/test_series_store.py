@@ -74,7 +74,7 @@ def in_small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_read_is_what_the_model_computed(
     config: Config, read: list[ExampleActivations], dtype: str, tmp_path: Path
 ) -> None:
-    store = api.series(config, tmp_path, dtype)
+    store = api.series(config, folder=tmp_path, dtype=dtype)
     assert (len(store), store.layers, store.widths, store.dtype) == (
         7, (0, 2), {0: 16, 2: 16}, dtype,
     )  # fmt: skip
@@ -143,7 +143,12 @@ def test_reading_imports_no_torch(store: SeriesStore, libraries: Warm) -> None:
 def test_factors_are_the_correlations_of_every_example(
     config: Config, read: list[ExampleActivations], standardised: bool, tmp_path: Path
 ) -> None:
-    store = api.series(config, tmp_path, "float16" if standardised else "float32", standardised)
+    store = api.series(
+        config,
+        folder=tmp_path,
+        dtype="float16" if standardised else "float32",
+        standardised=standardised,
+    )
     for example in read:
         for layer, series in example.layers.items():
             factor = Factor.read(store, example.example, layer)
@@ -157,7 +162,7 @@ def test_any_number_of_shards_holds_the_same_series(
     config: Config, store: SeriesStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_small_shards(monkeypatch)
-    many = api.series(config, tmp_path)
+    many = api.series(config, folder=tmp_path)
     assert len({record.shard for record in many.examples}) > 2
     for number in range(7):
         assert np.array_equal(store.tokens(number), many.tokens(number))
@@ -169,7 +174,7 @@ def test_any_number_of_shards_holds_the_same_series(
 def test_any_number_of_ranks_writes_the_same_series(
     words: list[str], store: SeriesStore, tmp_path: Path
 ) -> None:
-    ranks = api.series(api.compose(*words, "launch.num_processes=2"), tmp_path)
+    ranks = api.series(api.compose(*words, "launch.num_processes=2"), folder=tmp_path)
     assert len({record.shard for record in ranks.examples}) == 2
     for number in range(7):
         for layer in store.layers:
@@ -181,17 +186,17 @@ def test_series_are_found_again_unless_they_are_others(
     config: Config, words: list[str], store: SeriesStore, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    given = api.series(config, tmp_path)
+    given = api.series(config, folder=tmp_path)
     monkeypatch.setattr(write, "run_ranks", lambda *_: pytest.fail("the model was run"))
     assert api.series(config).examples == store.examples
     assert api.series(api.compose(*words, "average=fisher")).folder == store.folder
-    assert api.series(config, tmp_path).examples == given.examples
+    assert api.series(config, folder=tmp_path).examples == given.examples
     with pytest.raises(
         UserError, match=r"has other series \(layers differ\); give another folder, or remove it$"
     ):
-        api.series(api.compose(*words, "layers=1"), tmp_path)
+        api.series(api.compose(*words, "layers=1"), folder=tmp_path)
     with pytest.raises(UserError, match=r"has other series \(dtype, standardised differ\)"):
-        api.series(config, tmp_path, "float16", standardised=True)
+        api.series(config, folder=tmp_path, dtype="float16", standardised=True)
 
 
 def test_outdated_series_under_output_are_replaced(
@@ -226,14 +231,14 @@ def test_what_was_read_before_an_interruption_is_not_read_again(
     with monkeypatch.context() as patch:
         patch.setattr(ShardWriter, "add", cut_short)
         with pytest.raises(ending):
-            api.series(config, tmp_path)
+            api.series(config, folder=tmp_path)
     first = set(reads)
     [shard] = tmp_path.glob("series-*")
     with pytest.raises(UserError, match=r"has no series: no series\.json; api\.series\(config, fo"):
         api.open_series(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(ShardWriter, "add", lambda *own: (reads.update([own[1]]), add(*own))[-1])
-        again = api.series(config, tmp_path)
+        again = api.series(config, folder=tmp_path)
     assert shard in tmp_path.iterdir()
     assert sorted(reads) == list(range(7))
     [cut] = [number for number, times in reads.items() if times == 2]
@@ -257,10 +262,10 @@ def test_a_signal_is_deferred_until_whole_batches_are_kept(
     with monkeypatch.context() as patch:
         patch.setattr(Loop, "batches", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            api.series(config, tmp_path)
+            api.series(config, folder=tmp_path)
     [shard] = tmp_path.glob("series-*")
     assert not (tmp_path / INDEX).exists()
-    assert len(api.series(config, tmp_path)) == 7
+    assert len(api.series(config, folder=tmp_path)) == 7
     assert shard.is_file()
 
 
@@ -270,7 +275,7 @@ def test_shards_of_something_else_and_unfinished_ones_are_removed(
     save_file({"x": torch.zeros(1)}, tmp_path / "series-0000009.safetensors", {"of": "other"})
     (tmp_path / "series-0000008.safetensors").write_bytes(b"damaged")
     (tmp_path / ".series-0000007.safetensors.1.part").write_bytes(b"half")
-    api.series(config, tmp_path)
+    api.series(config, folder=tmp_path)
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == sorted(path.name for path in store.folder.iterdir())
 
@@ -288,11 +293,11 @@ def test_an_unknown_type_is_told(config: Config, tmp_path: Path) -> None:
         UserError,
         match=r"^dtype='float61' is not one of float32, float16, bfloat16; did you mean 'float16'",
     ):
-        api.series(config, tmp_path, "float61")
+        api.series(config, folder=tmp_path, dtype="float61")
 
 
 def test_damage_is_seen_when_series_are_opened(config: Config, tmp_path: Path) -> None:
-    api.series(config, tmp_path)
+    api.series(config, folder=tmp_path)
     [shard] = tmp_path.glob("*.safetensors")
     whole = shard.read_bytes()
     shard.write_bytes(whole[:-1])
@@ -311,7 +316,7 @@ def test_a_disk_that_is_too_small_is_refused_before_the_model_is_run(
 ) -> None:
     monkeypatch.setattr(write.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000}))
     with pytest.raises(UserError, match=r"^the series need .* GB, but .* has 1e-06 GB free; use"):
-        api.series(config, tmp_path)
+        api.series(config, folder=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -332,10 +337,10 @@ def test_an_activation_that_is_not_finite_is_named(
     broken = [word for word in words if not word.startswith("model.path")]
     broken.append(with_bias(float("nan"), tmp_path / "gpt2"))
     with pytest.raises(UserError, match=r"^example \d .*has an activation .*not finite in layer 2"):
-        api.series(api.compose(*broken), tmp_path / "store", standardised=standardised)
+        api.series(api.compose(*broken), folder=tmp_path / "store", standardised=standardised)
     assert not list(tmp_path.glob("store/*"))
     with pytest.raises(UserError, match=r"^example \d .*has an activation .*not finite in layer 2"):
-        list(api.iterate_activations(*broken))
+        list(api.iterate(*broken))
 
 
 def test_an_activation_beyond_half_precision_is_told(words: list[str], tmp_path: Path) -> None:
@@ -344,9 +349,12 @@ def test_an_activation_beyond_half_precision_is_told(words: list[str], tmp_path:
     with pytest.raises(
         UserError, match=r"has an activation too large for float16 in layer 1; use bfloat16 or fl"
     ):
-        api.series(api.compose(*large), tmp_path / "store", "float16")
+        api.series(api.compose(*large), folder=tmp_path / "store", dtype="float16")
     assert (
-        np.abs(api.series(api.compose(*large), tmp_path / "b", "bfloat16").read(0, 1)).max() > 9e5
+        np.abs(
+            api.series(api.compose(*large), folder=tmp_path / "b", dtype="bfloat16").read(0, 1)
+        ).max()
+        > 9e5
     )
 
 

@@ -2,6 +2,7 @@
 
 from functools import cache
 
+import numpy as np
 import pytest
 import torch
 from planted_coupling import planted
@@ -76,3 +77,29 @@ def test_the_gain_is_over_the_best_control_of_any_probe() -> None:
     assert (gain["best_control"], gain["its_probe"]) == (best.input, best.probe)
     assert gain["gain"] == pytest.approx(gain["topology"] - best.headline[0])
     assert gain["gain_low"] > 0.8
+
+
+@pytest.mark.parametrize(
+    ("metric", "control", "named", "gain"),
+    [
+        ("r2", 0.3, "length", 0.1), ("r2", -0.2, "constant", 0.4), ("r2", 0.0, "constant", 0.4),
+        ("auc", 0.6, "length", -0.2), ("auc", 0.45, "constant", -0.1),
+        ("auc", float("nan"), "constant", -0.1),
+    ],
+)  # fmt: skip
+def test_the_best_control_is_at_least_a_constant_prediction(
+    metric: str, control: float, named: str, gain: float
+) -> None:
+    def score(name: str, value: float) -> Score:
+        values = {metric: np.array([value, value - 0.1, value + 0.1])}
+        return Score(None if name == "length" else 2, "year", name, 1.0, "ridge", values, [], 0.0)
+
+    [row] = gains([score("topology", 0.4), score("length", control)])
+    assert (row["best_control"], row["its_probe"]) == (
+        named, "ridge" if named == "length" else "none",
+    )  # fmt: skip
+    assert row["gain"] == pytest.approx(gain)
+    assert row["control"] == pytest.approx(0.4 - gain)
+    # Draws of a constant do not vary; those of the control vary as the topology's do.
+    spread = row["gain_high"] - row["gain_low"]
+    assert spread == pytest.approx(0 if named == "length" else 0.19)

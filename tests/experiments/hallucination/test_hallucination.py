@@ -20,17 +20,23 @@ from transformers import AutoModel, AutoTokenizer
 from experiments.hallucination.answers import Answers, answer_documents, split
 from experiments.hallucination.coupling import coupling_index, has_pairs
 from experiments.hallucination.figures import probes_figure
-from experiments.hallucination.findings import couple_source, probe_source, ranking_accuracy
+from experiments.hallucination.findings import (
+    Quantity,
+    couple_source,
+    probe_source,
+    ranking_accuracy,
+)
 from experiments.hallucination.probes import PENALTIES, auc, probe
 from experiments.hallucination.products import products_of_features, products_of_topologies
-from experiments.hallucination.report import report
+from experiments.hallucination.report import _constant, _differences, report
 from experiments.hallucination.settings import Hallucination, HallucinationConfig, check
 from experiments.hallucination.sources import Source
 from experiments.statistics import split_by_group
 from probe.api import UserError
-from probe.cli import compose_job
+from probe.cli import Frame, compose_job
 from probe.models.load import ASSETS
 
+FRAME = Frame(defaults=["layers=middle"])
 QUESTIONS = 14
 TRUE = ["the river is long", "water runs to the sea", "a year has many days"]
 FALSE = ["the moon is made of green cheese", "rivers run up the hill", "no day has an hour"]
@@ -152,7 +158,7 @@ def test_a_question_needs_two_answers_of_each_kind() -> None:
 def test_planted_answers_are_coupled_and_told_apart_and_shuffled_ones_are_not() -> None:
     source, answers = planted(0, 1.5)
     wanted = Hallucination(permutations=100, repetitions=50)
-    parts = split_by_group(answers.questions, wanted.fractions, 0)
+    parts = split_by_group(answers.questions, wanted.split, 0)
     shuffled = answers.shuffled(wanted.permutations, 1)
     row = probe_source(source, answers, parts, shuffled, wanted).row
     assert row["auc"] > 0.98
@@ -173,7 +179,7 @@ def test_answers_that_differ_in_nothing_are_at_chance() -> None:
     areas, shares = [], []
     for seed in range(5):
         source, answers = planted(seed, 0.0)
-        parts = split_by_group(answers.questions, wanted.fractions, seed)
+        parts = split_by_group(answers.questions, wanted.split, seed)
         areas.append(
             probe_source(source, answers, parts, answers.shuffled(2, 1), wanted).row["auc"]
         )
@@ -215,7 +221,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def composed(table: Path) -> Callable[..., HallucinationConfig]:
     def compose(*words: str) -> HallucinationConfig:
         usual = ["data=truthfulqa", f"data.path={table}", "runtime.device=cpu"]
-        config = compose_job([*usual, *words], HallucinationConfig)
+        config = compose_job([*usual, *words], HallucinationConfig, FRAME)
         assert isinstance(config, HallucinationConfig)
         return config
 
@@ -227,9 +233,7 @@ def done(
     composed: Callable[..., HallucinationConfig], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("done")
-    report(
-        composed("study.random_inits=1", "study.repetitions=50", "study.permutations=20"), folder
-    )
+    report(composed("study.inits=1", "study.repetitions=50", "study.permutations=20"), folder)
     return folder, json.loads((folder / "results.json").read_text())
 
 
@@ -255,6 +259,30 @@ def test_the_study_leaves_every_source_with_its_controls(done: tuple[Path, dict[
     assert [line["what"] for line in compared] == [
         "AUC", "accuracy", "share of questions with C > 0",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("auc_of_control", "best"), [(0.7, "length"), (0.3, "constant")])
+def test_the_best_control_is_at_least_a_constant_answer(auc_of_control: float, best: str) -> None:
+    groups = ["a", "a", "b"]
+
+    def entry(source: str, value: float) -> tuple[dict[str, Any], Quantity]:
+        row = {"source": source, "layer": None, "control": source != "topology"}
+        return row, Quantity(lambda _: value, groups, {"value": value})
+
+    entries = [entry("constant", 0.5), entry("topology", 0.8), entry("length", auc_of_control)]
+    [line] = _differences("AUC", entries, Hallucination(repetitions=5))
+    assert line["best_control"] == best
+    assert line["difference"] == pytest.approx(0.8 - max(0.5, auc_of_control))
+    assert line["questions"] == 2
+
+
+def test_a_constant_answer_is_that_of_most_training_answers() -> None:
+    truth = np.array([True, True, False, True, False, False])
+    answers = Answers(truth, list("aabbcc"), [[1]] * 6)
+    found = _constant(answers, [np.array([0, 1, 2]), np.array([3]), np.array([3, 4, 5])])
+    assert found.row["value"] == pytest.approx(1 / 3)
+    assert found.of(np.array([0, 0, 1])) == pytest.approx(2 / 3)
+    assert found.groups == ["b", "c", "c"]
 
 
 def test_a_source_is_in_the_same_row_of_every_panel(done: tuple[Path, dict[str, Any]]) -> None:
@@ -293,12 +321,13 @@ def test_the_coupling_indices_are_those_of_plain_transformers(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["average=fisher"], "average has no effect on this study of single texts; leave it out"),
-        (["layers=cross"], "layers=cross joins layers, and this study reads them separately"),
-        (["study.fractions=[0.5,0.5]"], "must be three fractions above 0 that sum to 1"),
-        (["study.fractions=[0.5,0.4,0.3]"], "must be three fractions above 0 that sum to 1"),
+        (["layers=cross"], "layers=cross joins the neurons of several layers"),
+        (["study.split=[0.5,0.5]"], "must be three fractions that sum to 1"),
+        (["study.split=[0.5,0.4,0.3]"], "must be three fractions that sum to 1"),
+        (["study.split=[1.0,0.5,-0.5]"], "-0.5 in study.split=[1.0, 0.5, -0.5] is too small"),
         (["study.permutations=0"], "study.permutations=0 is too small; give 1 or more"),
-        (["study.random_inits=-1"], "study.random_inits=-1 is too small; give 0 or more"),
+        (["study.inits=-1"], "study.inits=-1 is too small; give 0 or more"),
+        (["study.random_inits=1"], "study.random_inits is called study.inits now"),
     ],
 )
 def test_mistakes_are_told_before_any_work(
@@ -310,7 +339,7 @@ def test_mistakes_are_told_before_any_work(
 
 
 def test_data_without_true_and_false_answers_are_refused(tmp_path: Path) -> None:
-    config = compose_job(["data=sample", "runtime.device=cpu"], HallucinationConfig)
+    config = compose_job(["data=sample", "runtime.device=cpu"], HallucinationConfig, FRAME)
     assert isinstance(config, HallucinationConfig)
     with pytest.raises(UserError, match="data=sample does not have both true and false answers"):
         report(config, tmp_path)

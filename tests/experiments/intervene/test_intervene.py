@@ -6,6 +6,7 @@ import runpy
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from experiments.intervene.intervention import intervene
 from experiments.intervene.settings import InterveneConfig
-from experiments.intervene.treatment import Layers, treat
 from experiments.statistics import split_by_group
+from probe import api
 from probe.api import UserError
-from probe.config import ModelConfig
+from probe.api.interventions import Sites, Treatment
+from probe.config import ModelConfig, Site
 from probe.distributed import run_ranks
 from tests.experiments.intervene.planted import LAST, PLANTED, composed, save_planted, save_texts
 from tests.tiny_models import LAYERS, LINES, WIDTH, save_tiny
@@ -85,8 +87,9 @@ def treated(model: Any, layer: int, neurons: list[int], how: str, ids: torch.Ten
     """Return the logits of one text while neurons are treated; their mean is 0.7."""
     chosen = torch.zeros(1, WIDTH, dtype=torch.bool)
     chosen[0, neurons] = True
-    places = Layers(model, ModelConfig(path="x"), [layer])
-    with places.edited({layer: lambda x: treat(x, chosen, how, torch.full((WIDTH,), 0.7))}):
+    places = Sites(model, ModelConfig(path="x"), Site.residual, [layer])
+    mean = torch.full((WIDTH,), 0.7)
+    with places.edited({layer: lambda x: Treatment(how)(x, chosen, mean)}):
         return logits(model, ids)
 
 
@@ -394,7 +397,7 @@ def test_the_command_leaves_a_run_folder(
         runpy.run_module("experiments.intervene", run_name="__main__", alter_sys=False)
     signal.signal(signal.SIGTERM, handler)
     assert ended.value.code == 0
-    [folder] = (tmp_path / "intervene").iterdir()
+    [folder] = (tmp_path / "intervene").glob("*/*")
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["examples"] == {"first half": 4, "measured": 4}
     assert manifest["layers"] == [1]
@@ -417,7 +420,7 @@ def test_the_help_page_does_not_wait_for_torch() -> None:
         ({"order": ["top"]}, [], "study.order=[top] must be a list, each once, of highest, lowest"),
         ({"measure": ["loss"]}, [], "study.measure=[loss] must be a list"),
         ({"scope": "all"}, [], "study.scope=all must be one of input, average"),
-        ({"fractions": [0.0]}, [], "study.fractions=[0.0] must be different fractions above 0"),
+        ({"fractions": [0.0]}, [], "0.0 in study.fractions=[0.0] is too small; give more than 0"),
         ({"fractions": [0.6]}, [], "cannot exceed 0.5; leave one of the two out"),
         ({"layers": [1, 1]}, [], "study.layers=[1, 1] must be a layer number from 0 up or a list"),
         ({"layers": [1, "last"]}, [], "study.layers=[1, 'last'] must be a layer number from 0 up"),
@@ -427,10 +430,16 @@ def test_the_help_page_does_not_wait_for_torch() -> None:
         ({"layers": 2}, [], "layer 2 is the last of llama; give earlier study.layers, or leave"),
         ({"seeds": 0}, [], "study.seeds=0 is too small; give 1 or more"),
         ({"seed": -1}, [], "study.seed=-1 is too small; give 0 or more"),
-        ({}, ["layers=1"], "layers has no effect here: give study.layers=12"),
-        ({}, ["init=random"], "init.kind has no effect here: an untrained model"),
-        ({}, ["site=mlp", "layers=each"], "layers has no effect here"),
-        ({"measure": ["accuracy"]}, [], "study.measure=accuracy needs questions with choices"),
+        ({}, ["site=attention"], "of the residual stream, not site=attention; leave weighted"),
+        ({"measure": ["accuracy"]}, [], "the measure accuracy needs questions with choices"),
+        ({"measure": ["margin"]}, ["data.cut=tokens"], "the measure margin needs whole questions"),
+        ({"treatment": ["add"]}, [], "study.treatment=add needs study.amount=, e.g. 2"),
+        ({"amount": 2.0}, [], "study.amount=2 has no effect without study.treatment=[add] or"),
+        ({"treatment": ["add"], "amount": np.inf}, [], "study.amount=inf is too large"),
+        ({"masks": "gone.npz"}, [], "gone.npz cannot be: there is no such file; save one with"),
+        ({"masks": "m", "layers": 1}, [], "study.layers has no effect with study.masks, which"),
+        ({"masks": "m", "select": ["rms"]}, [], "study.select has no effect with study.masks"),
+        ({"masks": "m", "scope": "average"}, [], "study.scope has no effect with study.masks"),
         ({"measure": ["accuracy"]}, ["data.cut=tokens"], "and data.cut=tokens cuts them"),
         ({}, ["data.limit=1"], "1 document cannot be split into 2 parts"),
     ],
@@ -440,7 +449,7 @@ def test_mistakes_are_told_in_a_line(
 ) -> None:
     config = composed(llama, texts, "model.name=llama", *words, **settings)
     with pytest.raises(UserError) as error:
-        intervene(config, tmp_path)
+        (api.check(config), intervene(config, tmp_path))
     assert said in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -453,3 +462,104 @@ def test_predictions_that_are_not_finite_are_told(texts: Path, tmp_path: Path) -
     model.save_pretrained(folder)
     with pytest.raises(UserError, match="are not finite"):
         intervene(composed(folder, texts, select=["rms"], layers=0), tmp_path / "run")
+
+
+def test_neurons_of_another_site_are_treated(llama: Path, texts: Path, tmp_path: Path) -> None:
+    """All of an MLP's neurons at zero are its projection at zero, which Llama has no bias for."""
+    config = replace(
+        composed(llama, texts, select=["rms"], fractions=[1.0], layers=LAYER, treatment=["zero"]),
+        site=Site.mlp,
+    )
+    row = effects(config, tmp_path)["perplexity", "zero", "highest", "rms", "40"]
+    brute = Brute(llama, texts)
+    with torch.no_grad():
+        brute.model.model.layers[LAYER].mlp.down_proj.weight.zero_()
+        losses = [
+            (float(brute.model(ids, labels=ids).loss), ids.shape[1] - 1)
+            for ids in (brute.ids[text] for text in brute.halves[1])
+        ]
+    expected = np.exp(sum(a * b for a, b in losses) / sum(b for _, b in losses))
+    assert row["treated"] == pytest.approx(expected, rel=1e-5)
+    assert (row["held"], row["moved"]) == (pytest.approx(1), pytest.approx(1))
+
+
+def test_an_amount_is_added_or_applied(llama: Path, texts: Path, tmp_path: Path) -> None:
+    """Scaled by 0 a neuron is at zero; scaled by 1, or with 0 added, it is as it was."""
+    given = {"select": ["rms"], "fractions": [0.25], "layers": LAYER, "measure": ["kl"]}
+    config = composed(llama, texts, treatment=["zero"], **given)
+    zero = effects(config, tmp_path / "zero")["kl", "zero", "highest", "rms", "4"]
+    for how, amount, expected in (
+        ("scale", 0.0, zero["treated"]),
+        ("scale", 1.0, 0.0),
+        ("add", 0.0, 0.0),
+    ):
+        config = composed(llama, texts, treatment=[how], amount=amount, **given)
+        [row] = effects(config, tmp_path / f"{how}{amount}").values()
+        assert row["treated"] == expected
+        assert (tmp_path / f"{how}{amount}" / "figures" / f"curve_{how}_highest.png").is_file()
+
+
+def test_margins_are_measured_where_questions_are(llama: Path, tmp_path: Path) -> None:
+    write_questions(tmp_path / "mmlu")
+    config = composed(
+        llama, tmp_path, "data=mmlu", "subject=moral_disputes", f"data.path={tmp_path / 'mmlu'}",
+        select=["rms", "random"], fractions=[1.0], layers=LAST, treatment=["zero"],
+        measure=["margin"], seeds=1,
+    )  # fmt: skip
+    row = effects(config, tmp_path / "run")["margin", "zero", "highest", "rms", str(WIDTH)]
+    # Without any neuron all tokens are as likely, and choices differ by their tokens alone.
+    tokenizer, words = AutoTokenizer.from_pretrained(llama), " ".join(LINES).split()
+    names = [f"moral_disputes/{number}" for number in range(12)]
+    margins = []
+    for number in split_by_group(names, [0.5, 0.5], seed=0)[1]:
+        counts = [len(tokenizer(f" {word}")["input_ids"]) for word in words[number : number + 4]]
+        answer = number % 4
+        margins.append(np.log(300) * (min(np.delete(counts, answer)) - counts[answer]))
+    assert row["treated"] == pytest.approx(np.mean(margins), abs=1e-4)
+    assert row["untouched"] != pytest.approx(row["treated"], abs=0.01)
+    assert (row["relative"], row["chance"]) == (None, None)
+
+
+def test_masks_are_treated_beside_their_controls(
+    llama: Path, texts: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    masks = np.zeros((2, 2 * 40), dtype=bool)
+    masks[0, :5], masks[1, [3, 50, 51]] = True, True
+    np.savez(
+        tmp_path / "masks.npz", masks=masks, layer=np.repeat([0, 2], 40),
+        neuron=np.tile(np.arange(40), 2), site="mlp",
+    )  # fmt: skip
+    config = composed(
+        llama, texts, masks=str(tmp_path / "masks.npz"), treatment=["zero", "scale"], amount=2.0,
+        measure=["kl"], seeds=2,
+    )  # fmt: skip
+    with caplog.at_level("INFO"):
+        facts = intervene(config, tmp_path / "run")
+    assert facts == {"masks": 2, "layers": [0, 2], "documents": 4}
+    with (tmp_path / "run" / "effects.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["effect"], row["mask"], row["control"]) for row in rows] == [
+        (effect, mask, control)
+        for effect in ("zero", "scale")
+        for mask in "01"
+        for control in ("none", "random", "random_rms", "largest_rms")
+    ]
+    assert [row["units"] for row in rows[::4]] == ["5", "3", "5", "3"]
+    assert {row["draws"] for row in rows if row["control"].startswith("random")} == {"2"}
+    assert all(float(row["low"]) <= float(row["value"]) <= float(row["high"]) for row in rows)
+    assert len(json.loads((tmp_path / "run" / "effects.json").read_text())) == len(rows)
+    assert {file.name for file in (tmp_path / "run" / "figures").iterdir()} == {
+        "masks_zero.png", "masks_scale.png",
+    }  # fmt: skip
+    assert "kl (4 documents, too few for intervals" in caplog.text
+
+
+def test_a_model_without_attention_is_treated(texts: Path, tmp_path: Path) -> None:
+    mamba = save_tiny("mamba", tmp_path / "mamba", state_size=4, time_step_rank=2)
+    config = composed(
+        mamba, texts, select=["degree", "random"], fractions=[0.25], seeds=1, measure=["kl"]
+    )
+    for row in effects(config, tmp_path / "run").values():
+        assert row["low"] > 0
+    with pytest.raises(UserError, match="needs a value projection, and none was found in Mamba"):
+        intervene(composed(mamba, texts, select=["weighted"], layers=0), tmp_path / "again")

@@ -18,7 +18,7 @@ ROW = Row(
     treatment="mean", select="degree", order="highest", neurons=8, fraction=0.01, held=0.06,
     moved=0.05, measure="accuracy", untouched=0.5, treated=0.4, change=-0.1, low=-0.15, high=-0.08,
     draws_low=-0.1, draws_high=-0.1, relative=-0.2, chance=0.25, beyond=-0.09, beyond_low=-0.14,
-    beyond_high=-0.05,
+    beyond_high=-0.05, documents=30,
 )  # fmt: skip
 MORE = replace(ROW, neurons=80, fraction=0.1, moved=0.3, treated=0.3, change=-0.2, low=-0.25)
 RANDOM = replace(
@@ -105,13 +105,14 @@ def test_relative_changes_stand_beside_absolute_ones() -> None:
 def test_the_headline_tells_both_changes_chance_and_the_null() -> None:
     norm = replace(ROW, select="random_norm", beyond=-0.01, beyond_low=-0.02, beyond_high=0.01)
     lines = headline([ROW, MORE, RANDOM, norm, KL])
-    columns = "treated change 95 % beyond random 95 % norm moved"
+    columns = "treated change [95 %] beyond random [95 %] norm moved"
     assert [" ".join(line.split()) for line in lines] == [
         f"accuracy (8 treated per layer; untouched 0.5, chance level 0.25) {columns}",
-        "mean, highest degree 0.4 -0.1 (-20.0%) -0.15 to -0.08 -0.09 -0.14 to -0.05 5.00%",
-        "mean, random 0.49 -0.01 (-2.0%) -0.02 to +0.01 1.00%",
-        "mean, random_norm (of highest degrees) 0.4 -0.1 (-20.0%) -0.15 to -0.08 "
-        "-0.01 -0.02 to +0.01 5.00%",
+        "mean, highest degree 0.4 -0.1 [-0.15, -0.08] n=30 (-20.0%) "
+        "-0.09 [-0.14, -0.05] n=30 5.00%",
+        "mean, random 0.49 -0.01 [-0.02, +0.01] n=30 (-2.0%) 1.00%",
+        "mean, random_norm (of highest degrees) 0.4 -0.1 [-0.15, -0.08] n=30 (-20.0%) "
+        "-0.01 [-0.02, +0.01] n=30 5.00%",
         f"kl (8 treated per layer; untouched 0) {columns}",
-        "mean, highest degree 0.2 +0.2 +0.1 to +0.3 -0.09 -0.14 to -0.05 5.00%",
+        "mean, highest degree 0.2 +0.2 [+0.1, +0.3] n=30 -0.09 [-0.14, -0.05] n=30 5.00%",
     ]

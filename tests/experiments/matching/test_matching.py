@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from transformers import AutoModel, AutoTokenizer
 
-import experiments.matching.settings as settings_module
 import experiments.matching.texts as texts_module
 from experiments.gcn import Gcn
 from experiments.matching.assignment import (
@@ -31,7 +30,7 @@ from experiments.matching.report import report
 from experiments.matching.settings import Matching, MatchingConfig, both, check
 from experiments.matching.texts import Side, load_texts, read
 from probe.api import Factor, UserError, compose
-from probe.cli import compose_job
+from probe.cli import Frame, compose_job
 from probe.models.load import ASSETS
 from tests.tiny_models import save_tiny
 
@@ -43,13 +42,14 @@ composed_words = cache(compose)
 def _composed_once() -> Iterator[None]:
     """Compose the same words once."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (settings_module, texts_module):
-            patch.setattr(module, "compose", composed_words)
+        patch.setattr(texts_module, "compose", composed_words)
         yield
 
 
 def composed(*words: str) -> MatchingConfig:
-    config = compose_job(["runtime.device=cpu", *words], MatchingConfig)
+    config = compose_job(
+        ["runtime.device=cpu", *words], MatchingConfig, Frame(defaults=["layers=middle"])
+    )
     assert isinstance(config, MatchingConfig)
     return config
 
@@ -248,7 +248,6 @@ def test_a_word_that_is_a_default_makes_another_model_too(texts: Path) -> None:
     assert (second.init.kind, second.init.seed) == ("random", 0)
     words = ["model=pythia70m", "model.revision=step1", "study.other=['model.revision=null']"]
     assert both(composed(*words))[1].model.revision is None
-    assert both(composed("layers=2", "study.other=['layers=all']"))[1].layers.selection == "middle"
 
 
 @pytest.mark.parametrize(
@@ -260,15 +259,22 @@ def test_a_word_that_is_a_default_makes_another_model_too(texts: Path) -> None:
         ),
         (["study.other=['model=gpt3']"], "model=gpt3 is unknown"),
         (["layers=each"], "layers=each is more than one layer"),
-        (["layers=cross"], "layers=cross is more than one layer"),
+        (["layers=all"], "layers=all is more than one layer"),
+        (["layers=cross"], "layers=cross joins the neurons of several layers"),
+        (["study.other=['layers=all']"], "layers=all is more than one layer"),
         (["layers=[1,2]"], "layers=single is more than one layer"),
-        (["average=fisher"], "average has no effect on this study of single texts"),
         (["data.cut=tokens"], "data.cut=tokens depends on the tokenizer"),
-        (["study.fractions=[1,0,0]"], "must be three fractions above 0 that sum to 1"),
+        (["study.split=[0.5,0.5]"], "study.split=[0.5, 0.5] must be three fractions that sum to 1"),
+        (
+            ["study.split=[1,0,0]"],
+            "0.0 in study.split=[1.0, 0.0, 0.0] is too small; give more than",
+        ),
+        (["study.fractions=[1,0,0]"], "study.fractions is called study.split now"),
+        (["study.layers=3"], "study.layers is called study.gcn_layers now"),
         (["study.batch=1"], "study.batch=1 is too small; give 2 or more"),
-        (["study.rate=0"], "study.rate=0.0 must be a learning rate"),
-        (["study.rate=nan"], "study.rate=nan must be a learning rate"),
-        (["study.rate=inf"], "study.rate=inf must be a learning rate"),
+        (["study.rate=0"], "study.rate=0.0 is too small; give more than 0"),
+        (["study.rate=nan"], "study.rate=nan is not a number"),
+        (["study.rate=inf"], "study.rate=inf is too large"),
         (
             ["data=openwebtext", "data.streaming=true", "data.limit=3"],
             "data.streaming=true reads texts once",
@@ -276,9 +282,8 @@ def test_a_word_that_is_a_default_makes_another_model_too(texts: Path) -> None:
     ],
 )
 def test_mistakes_are_told_before_any_work(words: list[str], said: str) -> None:
-    config = composed(*words)
     with pytest.raises(UserError) as error:
-        (check(config), both(config))
+        (check(config := composed(*words)), both(config))
     assert said in str(error.value)
 
 

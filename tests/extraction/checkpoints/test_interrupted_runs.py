@@ -195,11 +195,11 @@ def test_views_go_on_where_they_have_a_folder(
     def views(n: int, _: int) -> list[api.View]:
         return [api.View("all", (1,), 0, n), api.View("first", (0,), 0, 4, "fisher")]
 
-    expected, facts = api.extract_views(job, views)
+    expected, facts = api.extract_views(job, views=views)
     interrupt(1)
     with pytest.raises(KeyboardInterrupt):
-        api.extract_views(job, views, tmp_path / "mine")
-    found, again = api.extract_views(job, views, tmp_path / "mine")
+        api.extract_views(job, views=views, folder=tmp_path / "mine")
+    found, again = api.extract_views(job, views=views, folder=tmp_path / "mine")
     assert (facts.sessions, again.sessions) == (1, 2)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one.matrix, other.matrix, atol=1.2e-7, rtol=0)
@@ -215,5 +215,5 @@ def test_without_a_folder_an_interruption_is_no_other_than_before(
         return note(keeper, batch, parts)
 
     monkeypatch.setattr(Keeper, "note", noted)
-    api.extract_views(job, lambda n, _: [api.View("all", (1,), 0, n)])
+    api.extract_views(job, views=lambda n, _: [api.View("all", (1,), 0, n)])
     assert set(seen) == {signal.default_int_handler}

@@ -1,0 +1,50 @@
+"""Masks of any study beside their controls, in place of the study's own selections."""
+
+import logging
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from experiments.intervene.controlled import controlled
+from experiments.intervene.plan import treatment_of
+from experiments.intervene.settings import InterveneConfig
+from probe.api import Results, data_name, model_name
+from probe.api.interventions import Intervention, Masks, effects, headline
+
+logger = logging.getLogger(__name__)
+
+
+def masked(config: InterveneConfig, folder: Path) -> dict[str, Any]:
+    """Treat every mask of `study.masks` and its controls, and write table and figures.
+
+    Raises
+    ------
+    UserError
+        If the masks cannot be read, or do not fit the model.
+    """
+    settings = config.study
+    masks = Masks.load(str(settings.masks))
+    treatments = [treatment_of(settings, name) for name in settings.treatment]
+    rows = effects(
+        config,
+        masks,
+        [Intervention(treatment.name, treatment) for treatment in treatments],
+        settings.measure,
+        draws=settings.seeds,
+        seed=settings.seed,
+    )
+    for line in headline(rows):
+        logger.info("%s", line)
+    table = [asdict(row) for row in rows]
+    results = Results(folder)
+    results.table("effects", table)
+    results.save(table, "effects")
+    about = f"{model_name(config.model)} on {data_name(config.data)}"
+    for name in settings.treatment:
+        figure = controlled([row for row in rows if row.effect == name], about)
+        results.figure(f"masks_{name}", figure)
+    return {
+        "masks": len(masks.masks),
+        "layers": masks.layers,
+        "documents": rows[0].documents,
+    }

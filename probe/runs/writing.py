@@ -1,0 +1,63 @@
+"""Tables, figures and numbers of results: one way to write each."""
+
+import json
+import logging
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from probe.system.files import atomic_write
+from probe.system.tables import aligned, write_csv
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+logger = logging.getLogger(__name__)
+
+
+class Results:
+    """What a study writes into its folder, and shows in its log.
+
+    Parameters
+    ----------
+    folder : Path
+        The study's folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write rows to `<name>.csv` under all columns that any has; without rows nothing."""
+        if rows:
+            write_csv(self.folder / f"{name}.csv", rows)
+
+    def figure(self, name: str, figure: "Figure") -> None:
+        """Write a figure to `figures/<name>.png`."""
+        save_figure(figure, self.folder / "figures" / f"{name}.png")
+
+    def figures(self, figures: Mapping[str, "Figure"]) -> None:
+        """Write several figures, by name."""
+        for name, figure in figures.items():
+            self.figure(name, figure)
+
+    def save(self, content: Mapping[str, Any] | Sequence[Any], name: str = "results") -> None:
+        """Write numbers, words and lists to `<name>.json`."""
+        with atomic_write(self.folder / f"{name}.json") as unfinished:
+            unfinished.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def show(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Log an aligned table."""
+    for line in aligned(header, rows):
+        logger.info("%s", line)
+
+
+def save_figure(figure: "Figure", file: Path) -> Path:
+    """Write a figure as PNG, and return the file."""
+    with atomic_write(file) as unfinished, warnings.catch_warnings():
+        # Names may be in any script; a missing glyph in a title needs no warning.
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        figure.savefig(unfinished, format="png")
+    return file

@@ -1,0 +1,75 @@
+"""What every study's frame refuses, shows and says, in one place."""
+
+import re
+import runpy
+import sys
+
+import pytest
+
+STUDIES = [
+    "graph_probe", "hallucination", "hubs", "intervene", "matching", "published_topologies",
+    "subjects", "train_tiny",
+]  # fmt: skip
+REFUSED = [
+    *((study, "average=mean", "average") for study in STUDIES),
+    *((study, "null.shifts=0", "null.shifts") for study in STUDIES),
+    *((study, "measures.hubs=5", "measures.hubs") for study in STUDIES),
+    ("hubs", "null.shifts=1", "study.shifts, study.rotations and study.inits are the null models"),
+    ("intervene", "layers=each", "leave it out; give study.layers=12 or study.layers=[3,7]"),
+    ("intervene", "init=random", "leave it out; an untrained model has no predictions to lose"),
+    *(
+        ("published_topologies", word, "leave it out; the published files fix it, and --help shows")
+        for word in ("data.limit=3", "subject=law", "layers=each", "init=random", "site=mlp")
+    ),
+    *(
+        ("train_tiny", word, word.partition("=")[0])
+        for word in ("model=gpt2", "data.limit=3", "init.seed=1", "runtime=cpu", "launch=single")
+    ),
+]  # fmt: skip
+FORMER = [
+    ("graph_probe", "study.random_inits", "study.inits"),
+    ("graph_probe", "study.bootstrap", "study.repetitions"),
+    ("hallucination", "study.random_inits", "study.inits"),
+    ("hallucination", "study.fractions", "study.split"),
+    ("matching", "study.fractions", "study.split"),
+    ("matching", "study.layers", "study.gcn_layers"),
+]
+
+
+def run(study: str, *words: str) -> None:
+    """Run a study's command, which ends before anything is composed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [study, *words])
+        patch.setattr("signal.signal", lambda *_: None)
+        with pytest.raises(SystemExit):
+            runpy.run_module(f"experiments.{study}", run_name="__main__", alter_sys=False)
+
+
+@pytest.mark.parametrize(("study", "word", "said"), REFUSED)
+def test_what_a_study_does_not_read_is_refused(
+    study: str, word: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(study, word)
+    error = capsys.readouterr().err
+    assert error.startswith(f"probe: {word.partition('=')[0]} has no effect here, leave it out")
+    assert said in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(("study", "old", "new"), FORMER)
+def test_a_former_name_is_answered_with_the_new_one(
+    study: str, old: str, new: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(study, f"{old}=1")
+    assert capsys.readouterr().err == f"probe: {old} is called {new} now; write {new}=…\n"
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_help_shows_what_a_study_reads(study: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run(study, "--help")
+    page = capsys.readouterr().out
+    assert page.startswith(f"python -m experiments.{study}  [group=option] [key=value] ...\n")
+    assert not re.search(r"^  (average|null|measures)[ .]", page, re.MULTILINE)
+    assert re.search(r"^  study\.\w+ ", page, re.MULTILINE)
+    by_default = " (here: layers=middle)" in " ".join(page.split())
+    assert by_default is (study in ("graph_probe", "hallucination", "matching"))
