@@ -94,7 +94,7 @@ def test_the_same_command_goes_on(
     assert manifest_of(expected)["sessions"] == 1
     interrupt(2)
     interrupted(job)
-    said = "interrupted; saving after the current batch (Ctrl-C again to quit)"
+    said = "interrupted; saving what is done after the current batch (Ctrl-C again to quit)"
     assert said in capfd.readouterr().err
     folder = RunFolder(job)
     [file] = (folder.work / CHECKPOINTS).iterdir()
