@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from probe.api import Factor
 from probe.api.interventions import alike
-from probe.api.parts import standardise
 
 
 def degrees(matrix: Tensor) -> Tensor:
@@ -50,9 +50,7 @@ def score(name: str, activations: Tensor, value_weights: Tensor | None) -> Tenso
     """
     if name in ("degree", "degree_no_first"):
         series = activations if name == "degree" else activations[1:]
-        keep = torch.ones(1, len(series), dtype=torch.bool, device=series.device)
-        unit = standardise(series[None], keep).series[0]
-        return degrees(unit.T @ unit)
+        return degrees(Factor.of(series).dense())
     if name == "activation":
         return activations[-1].abs()
     if name == "weighted":

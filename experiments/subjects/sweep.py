@@ -1,20 +1,19 @@
 """Sweep of one neuron of a block, and its effect on the next token."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from experiments.statistics import bootstrap
 from experiments.subjects.reading import Text
 from experiments.subjects.settings import Subjects, Sweep, Unit
-from probe.api import Config, UserError
+from probe.api import Config, Site, UserError
 
 # Logits per batch, about 0.25 GB.
 _LOGITS = 1 << 26
@@ -66,30 +65,15 @@ class Speaker:
     """
 
     def __init__(self, config: Config, layer: int) -> None:
-        from probe.api.parts import find_blocks, load_language_model, load_tokenizer, this_rank
+        from probe.api.interventions import Sites
+        from probe.api.parts import load_language_model, load_tokenizer, this_rank
 
         self.config = config
         self.device = this_rank(config.runtime.device).device
         self.model = cast(Any, load_language_model(config.model, self.device))
         self.tokenizer = load_tokenizer(config.model)
-        self.block: nn.Module = find_blocks(self.model.base_model, config.model)[layer]
-
-    @contextmanager
-    def changed(self, change: Change | None) -> Iterator[None]:
-        """Change the block's output meanwhile."""
-
-        def alter(_: nn.Module, __: Any, output: Any) -> Any:
-            if change is None:
-                return output
-            if isinstance(output, tuple):
-                return (change(output[0]), *output[1:])
-            return change(output)
-
-        handle = self.block.register_forward_hook(alter)
-        try:
-            yield
-        finally:
-            handle.remove()
+        self.layer = layer
+        self.sites = Sites(self.model, config.model, Site.residual_raw, [layer])
 
     @torch.inference_mode()
     def next_tokens(self, prompts: Sequence[NDArray[np.int64]], change: Change | None) -> Tensor:
@@ -101,7 +85,7 @@ class Speaker:
         budget = min(self.config.runtime.token_budget, max(1, _LOGITS // vocabulary))
         examples = [Example(str(number), ids.tolist()) for number, ids in enumerate(prompts)]
         logits = torch.empty(len(prompts), vocabulary)
-        with self.changed(change):
+        with self.sites.edited({} if change is None else {self.layer: change}):
             for batch in form_batches(examples, budget):
                 tensors = batch.tensors(0, Side.right, 0).to(self.device)
                 output = self.model(**model_inputs(self.model, self.config.model, tensors)).logits
@@ -114,17 +98,13 @@ class Speaker:
         """Return the standard deviation of the block's neurons over all tokens, (n_neurons,)."""
         rows: list[Tensor] = []
 
-        def keep(_: nn.Module, __: Any, output: Any) -> None:
-            activations = output[0] if isinstance(output, tuple) else output
+        def keep(activations: Tensor) -> Tensor:
             rows.append(activations.reshape(-1, activations.shape[-1]).double().cpu())
+            return activations
 
-        handle = self.block.register_forward_hook(keep)
-        try:
-            with torch.inference_mode():
-                for ids in prompts:
-                    self.model(torch.from_numpy(ids)[None].to(self.device))
-        finally:
-            handle.remove()
+        with torch.inference_mode(), self.sites.edited({self.layer: keep}):
+            for ids in prompts:
+                self.model(torch.from_numpy(ids)[None].to(self.device))
         return torch.cat(rows).std(dim=0, correction=0)
 
     def letters(self, number: int) -> list[int]:

@@ -6,7 +6,7 @@ Importing this module imports torch and transformers.
 
 from probe.compare.hubs import Overlap, Relabelling
 from probe.compare.spaces import Space
-from probe.correlation import MeanSums, standardise
+from probe.correlation import MeanSums
 from probe.data import load_documents
 from probe.distributed import Ranks, n_ranks, run_ranks, this_rank
 from probe.examples.batches import Batch, Tensors, form_batches
@@ -17,7 +17,6 @@ from probe.examples.share import share
 from probe.extraction.activations import model_inputs
 from probe.extraction.circular_shift import draw_shifts, shift
 from probe.extraction.loop import Loop
-from probe.extraction.out_of_memory import in_halves
 from probe.extraction.perplexity import perplexities
 from probe.measures.summary import HUB_SHARE
 from probe.models import (
