@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from experiments.documents import Documents
 from experiments.subjects.settings import Subjects
-from probe.api import Config, Factor, SeriesStore, UserError, series
+from probe.api import Config, Factor, SeriesStore, StoredExample, UserError, series
 
 logger = logging.getLogger(__name__)
 PROMPT, QUESTION = "prompt", "question"
@@ -59,9 +58,6 @@ def read(config: Config, settings: Subjects, skip_first: int) -> list[Text]:
     UserError
         If there are not two subjects with enough texts, or model or data cannot be loaded.
     """
-    from probe.api.parts import load_tokenizer
-
-    documents, tokenizer = Documents(config), load_tokenizer(config.model)
     embed, store = _embedding(config), series(config)
     by_subject: dict[str, list[Text]] = defaultdict(list)
     for example in tqdm(store.examples, "texts", disable=None, leave=False, delay=2):
@@ -73,10 +69,10 @@ def read(config: Config, settings: Subjects, skip_first: int) -> list[Text]:
             choices=int(example.labels.get("choices", 0)),
             tokens=store.tokens(example.example),
         )
-        members, words = by_subject[text.subject], documents[example.document].text
+        members = by_subject[text.subject]
         if len(members) == settings.examples:
             continue
-        places = _places(words, len(text.tokens), tokenizer, config, settings, skip_first)
+        places = _places(example, settings, skip_first)
         if places is not None:
             _add_series(text, store, example.example, places, embed)
             members.append(text)
@@ -90,37 +86,18 @@ def layers(texts: Sequence[Text]) -> list[str]:
 
 
 def _places(
-    text: str, length: int, tokenizer: Any, config: Config, settings: Subjects, skip_first: int
+    example: StoredExample, settings: Subjects, skip_first: int
 ) -> dict[str, Tensor] | None:
     """Return the places of the tokens to correlate, by part; None if the text is too short."""
-    candidates = {PROMPT: (torch.arange(skip_first, length), settings.tokens)}
-    span = question_span(text)
-    if span is not None:
-        encoded = tokenizer(
-            text, add_special_tokens=config.data.special_tokens, return_offsets_mapping=True
-        )
-        inside = [
-            place
-            for place, (start, stop) in enumerate(encoded["offset_mapping"])
-            if place >= skip_first and span[0] < stop and start < min(span[1], stop)
-        ]
-        candidates[QUESTION] = (torch.tensor(inside, dtype=torch.long), settings.question_tokens)
-    if any(len(places) < number for places, number in candidates.values()):
-        return None
-    return {part: places[:number] for part, (places, number) in candidates.items()}
-
-
-def question_span(text: str) -> tuple[int, int] | None:
-    r"""Return the span of the question itself in a prompt; None if there is none.
-
-    Examples
-    --------
-    >>> text = "Question: How many?\nA) One\nB) Two\nAnswer:"
-    >>> text[slice(*question_span(text))]
-    'How many?'
-    """
-    head, choices = "Question: ", text.rfind("\nA) ")
-    return (len(head), choices) if text.startswith(head) and choices > len(head) else None
+    parts = {PROMPT: ((0, example.n_tokens), settings.tokens)}
+    if "question" in example.spans:
+        parts[QUESTION] = (example.spans["question"], settings.question_tokens)
+    places = {
+        part: torch.arange(max(start, skip_first), stop)[:number]
+        for part, ((start, stop), number) in parts.items()
+        if stop - max(start, skip_first) >= number
+    }
+    return places if places.keys() == parts.keys() else None
 
 
 def _add_series(

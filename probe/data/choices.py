@@ -54,4 +54,7 @@ def question_document(
     text = prompt(question, choices)
     labels = {"letter": string.ascii_uppercase[answer], "choices": len(choices), **(labels or {})}
     turns = (("system", _SYSTEM), ("user", text))
-    return Document(name, text, subject, answer, turns, labels, choices=tuple(map(str, choices)))
+    return Document(
+        name, text, subject, answer, turns, labels,
+        choices=tuple(map(str, choices)), parts=(("question", question),),
+    )  # fmt: skip

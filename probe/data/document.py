@@ -33,6 +33,9 @@ class Document:
         Texts of a question's choices, empty if it has none. The text, the labels or the
         configuration say them, too, so that the fingerprint leaves them out and is that of
         earlier versions.
+    parts : tuple of (str, str)
+        Name and wording of the parts of the text that are known, such as `question` and `answer`,
+        in their order; left out of the fingerprint likewise.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Document:
     labels: Mapping[str, Label] = field(default_factory=dict, hash=False)
     group: str | None = None
     choices: tuple[str, ...] = field(default=(), repr=False)
+    parts: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ def _answers(number: int, row: Row, where: str) -> Iterator[Document]:
             turns=(("user", question), ("assistant", answer)),
             group=f"truthfulqa/{number}",
             labels=labels,
+            parts=(("question", question), ("answer", answer)),
         )
 
 

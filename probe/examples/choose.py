@@ -2,9 +2,9 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from itertools import groupby, islice
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby, islice, repeat
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from tqdm import tqdm
 from probe.config import AverageConfig, Config, Cut, data_name, model_name
 from probe.data import Document
 from probe.errors import UserError
+from probe.examples.spans import Span, token_spans
 
 logger = logging.getLogger(__name__)
 # Most texts tokenized at a time, in parallel.
@@ -26,11 +27,13 @@ class Example:
     """Token ids of one text, and the document it was cut from.
 
     Examples of one `group`, their document or the question they answer, are in the same half.
+    `spans` are the first token of each known part of a whole document and the one behind its last.
     """
 
     document: str
     ids: list[int]
     group: str = ""
+    spans: Mapping[str, Span] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         """Make a document its own group by default."""
@@ -143,14 +146,21 @@ def _pieces(
     while portion := list(islice(texts, together)):
         for special, group in groupby(portion, key=lambda text: text[2]):
             sources, pieces, _ = zip(*group, strict=True)
+            # Only fast tokenizers know where their tokens are.
+            parts = data.cut is Cut.whole and any(source.parts for source in sources)
+            more = {"return_offsets_mapping": True} if parts and tokenizer.is_fast else {}
             encoded = tokenizer(
-                list(pieces), add_special_tokens=special, return_attention_mask=False, verbose=False
-            )["input_ids"]
-            for source, ids in zip(sources, encoded, strict=True):
+                list(pieces), add_special_tokens=special, return_attention_mask=False,
+                verbose=False, **more,
+            )  # fmt: skip
+            offsets = encoded["offset_mapping"] if more else repeat(())
+            rows = zip(sources, pieces, encoded["input_ids"], offsets, strict=False)
+            for source, text, ids, at in rows:
+                spans = token_spans(text, source.parts, at)
                 window = len(ids) if data.cut is not Cut.tokens else min(data.window or most, most)
                 for start in range(0, max(len(ids), 1), max(window, 1)):
                     piece = ids[start : start + window]
-                    yield Example(source.name, piece, source.group or "")
+                    yield Example(source.name, piece, source.group or "", spans)
 
 
 def _texts(

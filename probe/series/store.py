@@ -41,6 +41,9 @@ class StoredExample:
         File with its series.
     start : int
         Index of its first token in the shard.
+    spans : mapping of str to (int, int)
+        For each part of the text that is known, such as `question` and `answer`, its first token
+        among those stored, and the one behind its last.
     """
 
     example: int
@@ -52,6 +55,7 @@ class StoredExample:
     subject: str | None = None
     answer: int | None = None
     labels: Mapping[str, Label] = field(default_factory=dict, hash=False)
+    spans: Mapping[str, tuple[int, int]] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,11 +228,16 @@ def open_series(folder: str | os.PathLike[str]) -> SeriesStore:
         widths={int(layer): width for layer, width in index["widths"].items()},
         dtype=index["dtype"],
         standardised=index["standardised"],
-        examples=tuple(StoredExample(**example) for example in index["examples"]),
+        examples=tuple(map(_example, index["examples"])),
         order=tuple(index["order"]),
         computed=index["computed"],
         fingerprints=index["fingerprints"],
     )
+
+
+def _example(record: dict[str, Any]) -> StoredExample:
+    spans = {name: (start, stop) for name, (start, stop) in record.pop("spans").items()}
+    return StoredExample(**record, spans=spans)
 
 
 def layer_name(layer: int) -> str:

@@ -166,13 +166,13 @@ def _write_index(
     documents: Iterable[Document],
     identity: dict[str, Any],
 ) -> None:
-    shards = find_shards(place, of)
+    shards, skipped = find_shards(place, of), request.config.data.skip_first
     index = {
         "format": 1,
         "widths": widths_of(next(iter(shards)), request.layers),
         **identity,
         "shards": {file.name: file.stat().st_size for file in shards},
-        "examples": [asdict(one) for one in _records(shards, examples, documents)],
+        "examples": [asdict(one) for one in _records(shards, examples, documents, skipped)],
         "order": [member for batch in request.batches for member in batch.members],
     }
     with atomic_write(place / INDEX) as unfinished:
@@ -183,8 +183,9 @@ def _records(
     shards: dict[Path, list[tuple[int, int, int]]],
     examples: Examples,
     documents: Iterable[Document],
+    skipped: int,
 ) -> list[StoredExample]:
-    """Join each example's place in the shards with its document's labels."""
+    """Join each example's place in the shards with its document's labels and parts."""
     names = {example.document for example in examples.chosen}
     by_name: dict[str, Document] = {}
     for document in documents:
@@ -208,6 +209,11 @@ def _records(
                 subject=document.subject,
                 answer=document.answer,
                 labels=dict(document.labels),
+                spans={
+                    name: (max(start - skipped, 0), stop - skipped)
+                    for name, (start, stop) in chosen.spans.items()
+                    if stop > skipped
+                },
             )
         )
     return records

@@ -55,6 +55,7 @@ def test_a_csv_with_a_header_becomes_the_papers_prompt(tmp_path: Path) -> None:
             ),
             labels={"letter": "C", "choices": 4},
             choices=("rib", "a, b", "hip", "toe"),
+            parts=(("question", "Which, né?"),),
         )
     ]
 

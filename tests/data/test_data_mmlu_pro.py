@@ -77,6 +77,7 @@ def test_every_kind_of_file_gives_the_same_questions(tmp_path: Path, name: str) 
                 "source": "ori_mmlu-computer science",
             },
             choices=("one", "two", "three"),
+            parts=(("question", "What of 71, né?"),),
         )
     ]
 

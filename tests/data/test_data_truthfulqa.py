@@ -62,6 +62,7 @@ def check(documents: list[Document]) -> None:
             turns=(("user", question), ("assistant", answer)),
             labels={"correct": correct, "question": number, "category": category},
             group=f"truthfulqa/{number}",  # answers to one question are alike
+            parts=(("question", question), ("answer", answer)),
         )
         for name, question, answer, correct, number, category in expected
     ]

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from probe import api
 from probe.api import Config, ExampleActivations, SeriesStore, UserError
 from probe.extraction.loop import Loop
+from probe.models import load_tokenizer
 from probe.series import write
 from probe.series.factor import Factor, pack, unpack
 from probe.series.shards import ShardWriter
@@ -104,6 +105,20 @@ def test_examples_know_where_they_come_from(
     assert store.computed["site"] == "residual"
     units = [(layer, neuron) for layer in (0, 2) for neuron in range(16)]
     assert store.units.tolist() == [list(unit) for unit in units]
+
+
+def test_parts_of_a_text_are_found_among_the_stored_tokens(tmp_path: Path) -> None:
+    words = ["data.split=questions", "data.limit=3", "layers=0", "tracking=none"]
+    tokenizer = load_tokenizer(api.compose().model)
+    for skip in (0, 1, 7):
+        store = api.series(*words, f"data.skip_first={skip}", f"output={tmp_path}")
+        for one in store.examples:
+            start, stop = one.spans["question"]
+            found = tokenizer.decode(store.tokens(one.example)[start:stop])
+            question = api.documents(*words)[one.example].text.split("\nA) ")[0]
+            assert question.endswith(found)
+            assert start == max(0, 5 - skip)  # "Question: " is five tokens
+            assert len(found) > len(question) - 30
 
 
 @given(n_tokens=st.integers(1, 400), layers=st.sampled_from([None, [2], [2, 0]]))
