@@ -63,7 +63,7 @@ WORDS = [
     ("Site=mlp", r"did you mean 'site'\?$"),
     (
         "data.zzz=3",
-        r"^unknown key 'data\.zzz'; choose from data\.column, .*, data\.cut, .*data\.window$",
+        r"^unknown key 'data\.zzz'; choose from data\.answer, .*, data\.cut, .*data\.window$",
     ),
     ("measures.densty=0.1", r"did you mean 'measures\.density'\?$"),
     ("null.shift=2", r"did you mean 'null\.shifts'\?$"),
