@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from experiments.networks.whitening import whiten
 from probe.api import UserError
 
 logger = logging.getLogger(__name__)
+Method = Literal["canica", "spatial", "temporal"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,6 +171,15 @@ def decompose(
     if complaint := runs[chosen].complaint():
         logger.warning("%s", complaint)
     return Decomposition(whitened.maps(runs[chosen]), chosen, tuple(runs), tuple(sparsity))
+
+
+def reduce(
+    signals: Signals, k: int, method: Method, seed: int = 0, device: str | None = None
+) -> Whitened:
+    """Reduce and whiten signals by a method, see the functions of these names."""
+    if method == "canica":
+        return canica(signals, k, seed=seed, device=device)
+    return (spatial if method == "spatial" else temporal)(signals, k, seed, device)
 
 
 def check_number(k: int, signals: Signals) -> None:

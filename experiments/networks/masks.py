@@ -32,7 +32,7 @@ def fix_signs(maps: Matrix) -> Matrix:
     """
     centred = maps - maps.mean(axis=1, keepdims=True)
     third = np.einsum("ku,ku,ku->k", centred, centred, centred)
-    return np.where(third < 0, -1.0, 1.0)[:, None] * maps
+    return np.asarray(np.where(third < 0, -1.0, 1.0)[:, None] * maps)
 
 
 def z_maps(maps: Matrix) -> Matrix:
@@ -42,7 +42,7 @@ def z_maps(maps: Matrix) -> Matrix:
     ----------
     maps : ndarray of float64, shape (k, n_units)
     """
-    z = maps - maps.mean(axis=1, keepdims=True)
+    z: Matrix = maps - maps.mean(axis=1, keepdims=True)
     deviation = np.sqrt(np.square(z).mean(axis=1, keepdims=True))
     z /= np.where(deviation > 0, deviation, 1)
     return z
@@ -70,17 +70,16 @@ def threshold_maps(
     UserError
         If a ratio is not between 0 and k.
     """
-    if rule == "one-sided":
-        return (z > threshold) & varying
-    size = np.abs(z)
-    if rule == "two-sided":
-        return (size > threshold) & varying
+    size = z if rule == "one-sided" else np.abs(z)
+    if rule != "percentile":
+        return np.asarray((size > threshold) & varying)
     if not 0 < threshold < len(z):
         raise UserError(
             f"a percentile rule with ratio {threshold:g} of {len(z)} maps; "
             f"choose a ratio above 0 and below {len(z)}"
         )
-    return (size >= np.percentile(size, 100 - 100 / len(z) * threshold)) & varying
+    least = np.percentile(size, 100 - 100 / len(z) * threshold)
+    return np.asarray((size >= least) & varying)
 
 
 def sizes(masks: Masks, layers: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -77,11 +77,12 @@ def stability(reference: Matrix, others: Iterable[Matrix]) -> Matrix:
 
 def correlations(first: Matrix, second: Matrix) -> Matrix:
     """Return Pearson's r between the rows of two arrays, shape (k, k'); 0 with a constant row."""
-    return np.clip(_standardised(first) @ _standardised(second).T, -1, 1)
+    r: Matrix = _standardised(first) @ _standardised(second).T
+    return r.clip(-1, 1)
 
 
 def _standardised(rows: Matrix) -> Matrix:
-    centred = rows - rows.mean(axis=1, keepdims=True)
+    centred: Matrix = rows - rows.mean(axis=1, keepdims=True)
     length = np.linalg.norm(centred, axis=1, keepdims=True)
     centred /= np.where(length > 0, length, 1)
     return centred

@@ -1,14 +1,13 @@
 """Memory that finding networks takes beyond the signals themselves, said before it is taken."""
 
 from collections.abc import Sequence
-from typing import Literal
 
+from experiments.networks.decomposition import Method
 from experiments.networks.rotation import Solver
 from experiments.networks.signals import BLOCK
 from experiments.networks.subspace import OVERSAMPLING, PASSES, is_exact
 from probe.api import UserError
 
-Method = Literal["canica", "spatial", "temporal"]
 # Arrays of the size of the whitened data that a solver holds, the data among them.
 _HELD: dict[Solver, int] = {"fastica": 3, "picard": 9}
 

@@ -19,7 +19,7 @@ class Recurrence(NamedTuple):
 
     Attributes
     ----------
-    count : ndarray of int64, shape (k,)
+    counts : ndarray of int64, shape (k,)
         Networks of other texts whose IoU with the template is above the threshold.
     null : ndarray of float64, shape (k,)
         The mean count of the template permuted within layers.
@@ -27,7 +27,7 @@ class Recurrence(NamedTuple):
         Central 95 % range of that count.
     """
 
-    count: NDArray[np.int64]
+    counts: NDArray[np.int64]
     null: Matrix
     low: Matrix
     high: Matrix
@@ -35,7 +35,7 @@ class Recurrence(NamedTuple):
     @property
     def within_null(self) -> Masks:
         """Templates that recur no more often than permuted ones: not above the range, (k,)."""
-        return self.count <= self.high
+        return self.counts <= self.high
 
 
 def iou(first: Masks, second: Masks) -> Matrix:
@@ -53,7 +53,7 @@ def iou(first: Masks, second: Masks) -> Matrix:
     # Sums of ones are exact in float32, whose product is quick, up to 2²⁴ units.
     shared = (first.astype(np.float32) @ second.astype(np.float32).T).astype(np.float64)
     union = first.sum(axis=1)[:, None] + second.sum(axis=1) - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0))
 
 
 def recurrence(

@@ -124,7 +124,7 @@ def step(whitened: Tensor, unmixing: Tensor, contrast: Contrast) -> Tensor:
         g is tanh or the third power.
     """
     products, slopes = torch.zeros_like(unmixing), torch.zeros_like(unmixing[:, 0])
-    for part in whitened.split(_OBSERVATIONS, dim=1):
+    for part in torch.split(whitened, _OBSERVATIONS, dim=1):
         sources = unmixing @ part
         if contrast == "logcosh":
             sources.tanh_()
@@ -189,7 +189,7 @@ def _scikit_learn(
     return unmixing, int(iterations)
 
 
-def _cube(sources: Matrix, _: object) -> tuple[Matrix, Matrix]:
+def _cube(sources: Matrix) -> tuple[Matrix, Matrix]:
     squares = np.square(sources)
     slopes = 3 * squares.mean(axis=-1)
     squares *= sources

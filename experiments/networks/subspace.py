@@ -17,7 +17,7 @@ RANK_TOLERANCE = 1e-6
 # Most blocks of the Krylov space, and vectors of a block beyond those asked for.
 PASSES, OVERSAMPLING = 4, 10
 # Largest ‖R Rᵀ u − λ u‖ of a direction that is good enough, as a share of the smallest λ.
-_RESIDUAL = 1e-3
+_RESIDUAL = 1e-2
 # Directions stronger than this share of the strongest are found in products of float32.
 _SINGLE = 1e-3
 
