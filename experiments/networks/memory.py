@@ -38,7 +38,7 @@ def bytes_needed(
     Examples
     --------
     >>> round(bytes_needed([2000], 50_000, 64, "temporal") / 1e6)
-    283
+    176
     """
     n_tokens = sum(lengths)
     blocks = 3 * max(BLOCK, 8 * 16 * n_tokens) + 8 * 4 * n_units

@@ -147,9 +147,9 @@ def decorrelate(weights: Tensor) -> Tensor:
     tensor([[ 1.,  0.],
             [ 0., -1.]])
     """
-    values, vectors = torch.linalg.eigh(weights @ weights.T)
-    inverse: Tensor = (vectors / values.sqrt()) @ vectors.T
-    return inverse @ weights
+    left, _, right = torch.linalg.svd(weights)
+    rotation: Tensor = left @ right
+    return rotation
 
 
 def _moved(after: Tensor, before: Tensor) -> Tensor:
