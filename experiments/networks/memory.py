@@ -49,7 +49,7 @@ def bytes_needed(
     else:
         span = PASSES * width
         directions = 4 * span * n_units + 8 * 3 * span * n_rows
-        directions = max(directions, 8 * (width + k) * n_units)
+        directions = max(directions, 8 * 2 * k * n_units)
     weights = 8 * (2 * max(lengths) ** 2 + k * n_tokens) if method == "canica" else 0
     observed = n_tokens if method == "temporal" else n_units
     rotation = 8 * k * (_HELD[solver] * observed + (2 if method == "temporal" else 1) * n_units)

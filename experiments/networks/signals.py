@@ -84,7 +84,9 @@ class Signals:
         """Return the signals with mean 0 over the tokens, otherwise as they are."""
         return replace(self, rule="centre") if self.rule == "none" else self
 
-    def blocks(self, tokens: slice | None = None) -> Iterator[tuple[slice, Matrix]]:
+    def blocks(
+        self, tokens: slice | None = None, dtype: type[np.floating] = np.float64
+    ) -> Iterator[tuple[slice, Matrix]]:
         """Yield the units in blocks: which they are, and their signals (n_tokens, n_block).
 
         Constant units are 0 under every rule.
@@ -93,6 +95,8 @@ class Signals:
         ----------
         tokens : slice, optional
             Tokens that are read (default: all).
+        dtype : type
+            float64, or float32 where a rough result will do.
         """
         values = self.values if tokens is None else self.values[tokens]
         n_tokens, n_units = values.shape
@@ -101,11 +105,11 @@ class Signals:
         width = max(16, BLOCK // (8 * n_tokens))
         for start in range(0, n_units, width):
             units = slice(start, min(start + width, n_units))
-            block = values[:, units].astype(np.float64)
+            block = values[:, units].astype(dtype)
             if self.rule != "none":
-                block -= self.mean[units]
+                block -= self.mean[units].astype(dtype)
             if self.rule == "zscore" or not self.varying[units].all():
-                block *= factor[units]
+                block *= factor[units].astype(dtype)
             yield units, block
 
 

@@ -29,7 +29,7 @@ class Rows(Protocol):
     def shape(self) -> tuple[int, int]:
         """Number of rows and of units."""
 
-    def blocks(self) -> Iterator[tuple[slice, Matrix]]:
+    def blocks(self, *, dtype: type[np.floating] = ...) -> Iterator[tuple[slice, Matrix]]:
         """Yield units and their values (n_rows, n_block)."""
 
 
@@ -63,9 +63,9 @@ class Sample:
         """Number of tokens and of units."""
         return self.tokens.stop - self.tokens.start, self.signals.shape[1]
 
-    def blocks(self) -> Iterator[tuple[slice, Matrix]]:
+    def blocks(self, *, dtype: type[np.floating] = np.float64) -> Iterator[tuple[slice, Matrix]]:
         """Yield units and their signals (n_tokens of the sample, n_block)."""
-        return self.signals.blocks(self.tokens)
+        return self.signals.blocks(self.tokens, dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,11 +88,12 @@ class Reduced:
         """Number of rows and of units."""
         return sum(each.shape[1] for each in self.weights), self.signals.shape[1]
 
-    def blocks(self) -> Iterator[tuple[slice, Matrix]]:
+    def blocks(self, *, dtype: type[np.floating] = np.float64) -> Iterator[tuple[slice, Matrix]]:
         """Yield units and their values (n_rows, n_block)."""
-        cuts = np.cumsum([len(each) for each in self.weights])[:-1]
-        for units, block in self.signals.blocks():
-            parts = zip(self.weights, np.split(block, cuts), strict=True)
+        weights = [each.astype(dtype) for each in self.weights]
+        cuts = np.cumsum([len(each) for each in weights])[:-1]
+        for units, block in self.signals.blocks(dtype=dtype):
+            parts = zip(weights, np.split(block, cuts), strict=True)
             yield units, np.concatenate([each.T @ part for each, part in parts])
 
 
@@ -235,27 +236,29 @@ def _krylov(rows: Rows, k: int, seed: int, device: str | None, dtype: type[np.fl
         basis = np.concatenate([basis, new], axis=1)
         own = projections[number * width : (number + 1) * width]
         placed, image = place(new.astype(dtype), device), place(np.zeros((n, width)), device)
-        for units, block in _shown(rows, f"pass {number + 1}"):
-            values = place(block.astype(dtype, copy=False), device)
+        for units, block in _shown(rows, f"pass {number + 1}", dtype):
+            values = place(block, device)
             products = placed.T @ values
             own[:, units] = fetch(products)
             image += values @ products.T
         new = fetch(image)
         images = np.concatenate([images, new], axis=1)
         inner = projections[: basis.shape[1]]
-        turn, squares = leading((inner @ inner.T).astype(np.float64), width)
+        turn, squares = leading((inner @ inner.T).astype(np.float64), k)
         guess = basis @ turn
-        off = np.linalg.norm((images @ turn - guess * squares)[:, :k], axis=0)
+        off = np.linalg.norm(images @ turn - guess * squares, axis=0)
         if off.max() <= _RESIDUAL * squares[k - 1]:
             break
     return guess
 
 
-def _shown(rows: Rows, what: str) -> Iterator[tuple[slice, Matrix]]:
+def _shown(
+    rows: Rows, what: str, dtype: type[np.floating] = np.float64
+) -> Iterator[tuple[slice, Matrix]]:
     """Yield the blocks of rows, with a bar if that takes longer than two seconds."""
     with tqdm(
         None, what, rows.shape[1], unit=" units", disable=None, leave=False, delay=2
     ) as progress:
-        for units, block in rows.blocks():
+        for units, block in rows.blocks(dtype=dtype):
             yield units, block
             progress.update(units.stop - units.start)

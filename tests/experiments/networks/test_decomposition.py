@@ -103,7 +103,7 @@ def test_planted_groups_are_found(data: Planted, method: Method, solver: str) ->
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("seed", range(12))
 def test_no_component_is_lost(seed: int, order: str) -> None:
-    data = planted(seed, units=1000, members=60, tokens=60, samples=3)
+    data = planted(seed)
     values = np.asarray(data.values, order=order)  # type: ignore[call-overload]
     found = decompose(canica(Signals.of(values, "zscore", data.lengths), GROUPS), [seed])
     assert data.least_r(found.maps) >= 0.9
