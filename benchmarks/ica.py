@@ -1,14 +1,14 @@
 """Independent component analysis of tokens × units: scikit-learn's FastICA, and ours.
 
 Planted sparse time courses and maps with noise, on which both converge; signals are mapped from a
-file. Methods are timed in turn; networks are matched, and the memory of ours is sampled.
+file. Methods are timed in turn; maps are matched, and the memory of ours is traced.
 """
 
 import argparse
 import os
 import statistics
 import tempfile
-import threading
+import tracemalloc
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -29,11 +29,10 @@ from experiments.networks.signals import Signals
 TOKENS, UNITS, COMPONENTS, SAMPLES = 2_000, 50_000, 64, 10
 Maps = NDArray[np.float64]
 OURS, DIRECT = "ours, temporal", "scikit-learn's FastICA, float32"
-_STATUS = Path("/proc/self/status")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Time both ways, match their maps, and sample the memory of ours."""
+    """Time both ways, match their maps, and trace the memory of ours."""
     with tempfile.TemporaryDirectory() as folder:
         signals = planted(Path(folder) / "signals.npy", TOKENS, UNITS, COMPONENTS)
         maps: dict[str, Maps] = {}
@@ -79,21 +78,12 @@ def direct(values: NDArray[np.float32], k: int, dtype: str) -> Maps:
 
 
 def peak(method: Callable[[], float]) -> int:
-    """Return the most memory in bytes that a call takes, without pages mapped from files."""
-    samples, done = [_anonymous()], threading.Event()
-
-    def sample() -> None:
-        while not done.wait(0.002):
-            samples.append(_anonymous())
-
-    thread = threading.Thread(target=sample)
-    thread.start()
-    try:
-        method()
-    finally:
-        done.set()
-        thread.join()
-    return max(samples) - samples[0]
+    """Return the most bytes of arrays that a call holds at a time."""
+    tracemalloc.start()
+    method()
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return most
 
 
 def report(
@@ -124,11 +114,11 @@ def report(
         title="Independent component analysis of tokens × units",
         facts=facts,
         columns=["", "wall s", "over ours", "CPU s", "over ours",
-                 "least (median) |r| with the direct way", "memory / signals"],
+                 "least (median) absolute r with the direct way", "memory / signals"],
         rows=rows,
         notes=[
-            "Memory is what a call takes above the float32 signals, which are mapped from a file; "
-            "said before: "
+            "Memory is the most that arrays take at a time beyond the float32 signals, which are "
+            "mapped from a file; said before: "
             + ", ".join(f"{name} {needed / size:.2f}" for name, needed in told.items())
             + " of their size.",
             "canica and spatial seek independent maps, temporal and scikit-learn independent time "
@@ -146,9 +136,3 @@ def report(
 def _keep(maps: dict[str, Maps], name: str, method: Callable[[], Maps]) -> float:
     maps[name] = method()
     return 0.0
-
-
-def _anonymous() -> int:
-    """Return the memory of this process in bytes, without pages of files (Linux only)."""
-    lines = dict(line.split(":", 1) for line in _STATUS.read_text().splitlines())
-    return int(lines["RssAnon"].split()[0]) * 1024

@@ -132,7 +132,7 @@ def temporal(signals: Signals, k: int, seed: int = 0, device: str | None = None)
     rows = whiten(np.ascontiguousarray(found.vectors.T), device)
     # Of whitened rows Z, signals are regressed on as Z X / n; Z is a rotation of √n Uᵀ.
     turn = rows @ found.vectors / n_tokens
-    return Whitened(rows, (turn @ found.projections)[:, signals.varying], signals.varying)
+    return Whitened(rows, _kept(turn @ found.projections, signals.varying), signals.varying)
 
 
 def decompose(
@@ -199,6 +199,10 @@ def check_number(k: int, signals: Signals) -> None:
 
 
 def _spatial(found: Directions, varying: NDArray[np.bool_], device: str | None) -> Whitened:
-    features = found.projections if varying.all() else found.projections[:, varying]
-    rows = whiten(features, device)
+    rows = whiten(_kept(found.projections, varying), device)
     return Whitened(rows, rows, varying)
+
+
+def _kept(columns: Matrix, varying: NDArray[np.bool_]) -> Matrix:
+    """Return the columns of the varying units, without a copy if all vary."""
+    return columns if varying.all() else columns[:, varying]

@@ -7,7 +7,15 @@ from numpy.typing import NDArray
 
 
 def place(array: NDArray[np.float64], device: str | None) -> Any:
-    """Return the array itself without a device, else a tensor there; `@` and `.T` suit both."""
+    """Return the array itself without a device, else a tensor there; `@` and `.T` suit both.
+
+    Parameters
+    ----------
+    array : ndarray
+        Of any shape.
+    device : str, optional
+        A torch device that has float64, such as `cuda`.
+    """
     if device is None:
         return array
     import torch

@@ -22,7 +22,7 @@ class Planted:
     lengths: tuple[int, ...]
 
     def signals(self, rule: str = "zscore") -> Signals:
-        return Signals.of(self.values, rule, self.lengths)  # type: ignore[arg-type]
+        return Signals.of(self.values, rule, self.lengths)
 
     def least_r(self, maps: Matrix) -> float:
         """Return the |r| with which the worst planted map is found."""
@@ -44,9 +44,7 @@ def planted(
     maps = np.zeros((groups, units))
     for group in range(groups):
         chosen = rng.choice(units, members, replace=False)
-        maps[group, chosen] = rng.uniform(0.8, 1.2, members) * rng.choice(
-            [-1, 1], members, p=[0.3, 0.7]
-        )
+        maps[group, chosen] = rng.uniform(0.8, 1.2, members) * rng.choice([-1, 1], members)
     series = getattr(rng, courses)(size=(tokens * samples, groups))
     values = series @ maps + noise * rng.normal(size=(tokens * samples, units))
     return Planted(values.astype(np.float32), maps, series, (tokens,) * samples)

@@ -40,7 +40,7 @@ def test_rules_are_their_definitions() -> None:
     z = z_maps(MAPS)
     varying = RNG.random(500) < 0.9
     for rule, size in (("two-sided", np.abs(z)), ("one-sided", z)):
-        masks = threshold_maps(z, varying, rule, 1.5)  # type: ignore[arg-type]
+        masks = threshold_maps(z, varying, rule, 1.5)
         np.testing.assert_array_equal(masks, (size > 1.5) & varying)
         assert masks.any()
 

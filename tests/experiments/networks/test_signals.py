@@ -28,7 +28,7 @@ def values(monkeypatch: pytest.MonkeyPatch) -> NDArray[np.float32]:
 
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_z_scores_are_scipys(values: NDArray[np.float32], order: str) -> None:
-    signals = Signals.of(np.asarray(values, order=order))  # type: ignore[call-overload]
+    signals = Signals.of(np.asarray(values, order=order))
     expected = stats.zscore(values.astype(np.float64), axis=0)
     np.testing.assert_allclose(_whole(signals), expected, atol=1e-10)
 

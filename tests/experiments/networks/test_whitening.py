@@ -111,5 +111,5 @@ def test_orthonormal_components_are_not_lost(seed: int, order: str) -> None:
     """Where the sign of a zero makes scikit-learn lose rows: principal components."""
     data = planted(seed, units=1000, members=50, tokens=60, samples=1)
     components = np.linalg.svd(data.values.astype(np.float64), full_matrices=False)[2][:8]
-    whitened = whiten(np.array(components, order=order))  # type: ignore[call-overload]
+    whitened = whiten(np.array(components, order=order))
     np.testing.assert_allclose(whitened @ whitened.T / 1000, np.eye(8), atol=1e-8)
