@@ -124,7 +124,7 @@ def test_planted_groups_are_found(data: Planted, method: Method, solver: str) ->
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("seed", range(12))
 def test_no_component_is_lost(seed: int, order: str) -> None:
-    data = planted(seed)
+    data = planted(seed, units=1500, members=100, tokens=80, samples=5)
     values = np.asarray(data.values, order=order)
     found = decompose(canica(Signals.of(values, "zscore", data.lengths), GROUPS), [seed])
     assert data.least_r(found.maps) >= 0.9

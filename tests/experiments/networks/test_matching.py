@@ -94,10 +94,10 @@ def test_the_null_is_that_of_hypergeometric_overlaps() -> None:
     """One layer, masks of 20 and 20 of 50 units: |A ∩ B| is hypergeometric."""
     masks = np.zeros((1, 50), dtype=bool)
     masks[0, :20] = True
-    found = recurrence(masks, [masks] * 5, np.zeros(50, dtype=np.int64), 0.25, draws=4000)
+    found = recurrence(masks, [masks] * 5, np.zeros(50, dtype=np.int64), 0.25, draws=1000)
     # IoU = s / (40 − s) > 0.25 where s > 8.
     expected = 5 * stats.hypergeom(50, 20, 20).sf(8)
-    assert abs(found.null[0] - expected) < 5 * 5 * np.sqrt(0.25 / 4000)
+    assert abs(found.null[0] - expected) < 5 * 5 * np.sqrt(0.25 / 1000)
     assert (found.low[0], found.high[0]) == (0, 5)
 
 

@@ -14,13 +14,13 @@ from probe.api import UserError
 
 
 @pytest.mark.parametrize("method", ["canica", "spatial", "temporal"])
-@pytest.mark.parametrize(("n_tokens", "samples"), [(400, 4), (1200, 30)])
+@pytest.mark.parametrize(("n_tokens", "samples"), [(300, 3), (800, 20)])
 def test_memory_is_below_what_is_said_and_half_of_the_signals(
     method: Method, n_tokens: int, samples: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (signals, memory):
-        monkeypatch.setattr(module, "BLOCK", 1 << 17)
-    n_units, k = 4000, 8
+        monkeypatch.setattr(module, "BLOCK", 1 << 16)
+    n_units, k = 2000, 5
     values = np.random.default_rng(0).laplace(size=(n_tokens, n_units)).astype(np.float32)
     lengths = [n_tokens // samples] * samples
     # What is imported late, and the first call's, is not counted.
