@@ -9,7 +9,7 @@ from experiments.networks.subspace import OVERSAMPLING, PASSES, is_exact
 from probe.api import UserError
 
 # Arrays of the size of the whitened data that a solver holds, the data among them.
-_HELD: dict[Solver, int] = {"fastica": 3, "picard": 9}
+_HELD: dict[Solver, int] = {"fastica": 3, "picard": 7}
 
 
 def bytes_needed(

@@ -9,14 +9,21 @@ import pytest
 from experiments.networks import memory, signals
 from experiments.networks.decomposition import Method, decompose, reduce
 from experiments.networks.memory import bytes_needed, check_memory
+from experiments.networks.rotation import Solver
 from experiments.networks.signals import Signals
 from probe.api import UserError
 
 
-@pytest.mark.parametrize("method", ["canica", "spatial", "temporal"])
+@pytest.mark.parametrize(
+    ("method", "solver"),
+    [
+        ("canica", "fastica"), ("spatial", "fastica"), ("temporal", "fastica"),
+        ("spatial", "picard"),
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize(("n_tokens", "samples"), [(300, 3), (800, 20)])
 def test_memory_is_below_what_is_said_and_half_of_the_signals(
-    method: Method, n_tokens: int, samples: int, monkeypatch: pytest.MonkeyPatch
+    method: Method, solver: Solver, n_tokens: int, samples: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (signals, memory):
         monkeypatch.setattr(module, "BLOCK", 1 << 16)
@@ -24,12 +31,12 @@ def test_memory_is_below_what_is_said_and_half_of_the_signals(
     values = np.random.default_rng(0).laplace(size=(n_tokens, n_units)).astype(np.float32)
     lengths = [n_tokens // samples] * samples
     # What is imported late, and the first call's, is not counted.
-    decompose(reduce(Signals.of(values[:50, :60]), 2, method), [0], max_iterations=1)
+    decompose(reduce(Signals.of(values[:50, :60]), 2, method), [0], "cube", solver, 1)
     tracemalloc.start()
-    decompose(reduce(Signals.of(values, "zscore", lengths), k, method), [0], max_iterations=3)
+    decompose(reduce(Signals.of(values, "zscore", lengths), k, method), [0], "cube", solver, 3)
     taken = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    needed = bytes_needed(lengths, n_units, k, method)
+    needed = bytes_needed(lengths, n_units, k, method, solver)
     assert 0.4 * needed < taken <= needed
     assert taken <= 0.5 * values.nbytes
 
