@@ -80,6 +80,6 @@ def test_all_shifts_of_a_short_series_are_drawn() -> None:
     series = np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 1.0]])
     # Two spikes meet, r = 1, or not, r = −1/3: independent distances of 1 to 3 let them meet
     # where the second is shifted by one more, 2 of 9 pairs of distances.
-    null = shift_null(series, draws=3000, seed=0)
-    np.testing.assert_allclose(null.mean[0, 1], 2 / 9 - 7 / 27, atol=0.06)
+    null = shift_null(series, draws=20000, seed=0)
+    np.testing.assert_allclose(null.mean[0, 1], 2 / 9 - 7 / 27, atol=0.015)
     np.testing.assert_allclose([null.low[0, 1], null.high[0, 1]], [-1 / 3, 1])

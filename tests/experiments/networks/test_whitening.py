@@ -37,9 +37,9 @@ def test_directions_are_singular_vectors(n_rows: int, device: str | None) -> Non
 
 
 def test_weak_directions_are_found_in_float64() -> None:
-    weights = 10.0 ** np.array([6, 5, 4, 3, 2, 1.5])
-    signals = _low_rank(700, 900, weights)
-    np.testing.assert_allclose(strongest(signals, 5).squares, weights[:5] ** 2, rtol=1e-3)
+    signals = _low_rank(700, 900, np.concatenate([[1e6, 1e6], np.geomspace(30, 3, 20)]))
+    values = np.linalg.svd(signals.values.astype(np.float64), compute_uv=False)
+    np.testing.assert_allclose(strongest(signals, 8).squares, values[:8] ** 2, rtol=1e-3)
 
 
 def test_a_spectrum_without_a_gap_loses_little_variance() -> None:
@@ -84,6 +84,12 @@ def test_whitened_rows_are_uncorrelated(device: str | None) -> None:
     # The same rows, combined.
     combined = np.linalg.lstsq(span.T / np.linalg.norm(span, axis=1), whitened.T, rcond=None)
     np.testing.assert_allclose(combined[1], 0, atol=1e-12)
+
+
+def test_rows_that_are_nearly_alike_are_whitened_too() -> None:
+    first, second = np.random.default_rng(0).normal(size=(2, 400))
+    whitened = whiten(np.stack([first, first + 1e-5 * second]))
+    np.testing.assert_allclose(np.cov(whitened, ddof=0), np.eye(2), atol=1e-10)
 
 
 def test_features_that_depend_on_each_other_are_refused() -> None:
