@@ -6,6 +6,7 @@ python -m benchmarks methods --only "mean, all" "published" --rounds 3
 python -m benchmarks methods --shape 7b --dtype bfloat16 --matmul bf16x3 --device cuda
 python -m benchmarks growth ranks start                 # memory and disk, ranks, start-up
 python -m benchmarks factors                            # training on factors and on matrices
+python -m benchmarks ica                                # networks, against scikit-learn's FastICA
 """
 
 import argparse
@@ -14,12 +15,12 @@ import os
 
 import torch
 
-from benchmarks import factors, growth, methods, ranks, start
+from benchmarks import factors, growth, ica, methods, ranks, start
 from benchmarks.shapes import SHAPES
 
 PARTS = {
     "methods": methods.run, "growth": growth.run, "ranks": ranks.run, "start": start.run,
-    "factors": factors.run,
+    "factors": factors.run, "ica": ica.run,
 }  # fmt: skip
 
 
