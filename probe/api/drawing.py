@@ -6,6 +6,7 @@ from probe.plots.style import (
     GREY,
     ORANGE,
     SHARES,
+    SIGNED,
     grid,
     name_rows_and_columns,
     single,

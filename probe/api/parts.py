@@ -31,3 +31,4 @@ from probe.models import (
     outline,
 )
 from probe.statistics import Resamples, interval, members_of, split_by_group
+from probe.system.device_memory import free_memory

@@ -144,7 +144,10 @@ class SeriesStore:
         return LayerSeries(self, layer, tuple(numbers))
 
     def blocks(
-        self, n_tokens: int, layers: Sequence[int] | None = None
+        self,
+        n_tokens: int,
+        layers: Sequence[int] | None = None,
+        examples: Sequence[int] | None = None,
     ) -> Iterator[NDArray[np.float32]]:
         """Yield all tokens in order as blocks (n_tokens, n_units), the last one shorter.
 
@@ -154,12 +157,14 @@ class SeriesStore:
             Tokens of a block, of one example or several.
         layers : sequence of int, optional
             Layers whose units are read (default: all).
+        examples : sequence of int, optional
+            Examples whose tokens are read, in this order (default: all).
         """
         layers = self.layers if layers is None else layers
         rows: list[NDArray[np.float32]] = []
         missing = n_tokens
-        for one in self.examples:
-            series = np.concatenate([self.read(one.example, layer) for layer in layers], axis=1)
+        for example in range(len(self)) if examples is None else examples:
+            series = np.concatenate([self.read(example, layer) for layer in layers], axis=1)
             while len(series) >= missing:
                 yield np.concatenate([*rows, series[:missing]])
                 series, rows, missing = series[missing:], [], n_tokens

@@ -121,18 +121,22 @@ def test_parts_of_a_text_are_found_among_the_stored_tokens(tmp_path: Path) -> No
             assert len(found) > len(question) - 30
 
 
-@given(n_tokens=st.integers(1, 400), layers=st.sampled_from([None, [2], [2, 0]]))
+@given(
+    n_tokens=st.integers(1, 400),
+    layers=st.sampled_from([None, [2], [2, 0]]),
+    examples=st.none() | st.permutations(range(7)).map(lambda order: order[:4]),
+)
 @settings(derandomize=True, database=None, deadline=None, max_examples=20)
 def test_blocks_are_all_tokens_by_all_units(
-    store: SeriesStore, n_tokens: int, layers: list[int] | None
+    store: SeriesStore, n_tokens: int, layers: list[int] | None, examples: list[int] | None
 ) -> None:
     expected = np.concatenate(
         [
             np.concatenate([store.read(number, layer) for layer in layers or [0, 2]], axis=1)
-            for number in range(7)
+            for number in examples or range(7)
         ]
     )
-    blocks = list(store.blocks(n_tokens, layers))
+    blocks = list(store.blocks(n_tokens, layers, examples))
     assert [len(block) for block in blocks[:-1]] == [n_tokens] * (len(blocks) - 1)
     np.testing.assert_array_equal(np.concatenate(blocks), expected)
 

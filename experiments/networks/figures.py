@@ -1,0 +1,157 @@
+"""Figures of the study. They are returned, not saved."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from experiments.networks.connectivity import ShiftNull
+from experiments.networks.masks import Masks, sizes
+from experiments.networks.signals import Matrix
+from probe.api.drawing import (
+    BLUE,
+    COLOURS,
+    GREY,
+    ORANGE,
+    SHARES,
+    SIGNED,
+    grid,
+    name_rows_and_columns,
+    single,
+    write_values,
+)
+from probe.api.interventions import CONTROLS, MEASURES
+
+Row = Mapping[str, Any]
+_STYLES = {
+    "none": ("the network", BLUE, "o"),
+    "random": ("random", "0.45", "o"),
+    "random_rms": ("random, like RMS", "0.45", "s"),
+    "largest_rms": ("largest RMS", ORANGE, "D"),
+}
+
+
+def where_they_lie(about: str, masks: Masks, layers: NDArray[np.int64]) -> Figure:
+    """Draw how many of a layer's neurons are in each network, layers × networks."""
+    names, widths = np.unique(layers, return_counts=True)
+    share = (sizes(masks, layers) / widths).T
+    figure, axes = single(
+        f"{about}: where the networks lie", (max(4.0, 0.4 * len(masks) + 2), 0.16 * len(names) + 2)
+    )
+    image = axes.imshow(share, cmap=SHARES, aspect="auto", vmin=0, origin="lower")
+    step = -(-len(names) // 16)
+    axes.set_yticks(range(0, len(names), step), [str(name) for name in names[::step]])
+    axes.set_xticks(range(len(masks)))
+    axes.set(xlabel="network, largest first", ylabel="layer")
+    figure.colorbar(image, ax=axes, label="share of the layer's neurons")
+    return figure
+
+
+def time_courses(about: str, series: Matrix, words: Sequence[str]) -> Figure:
+    """Draw networks over the tokens of a text, which are written under them."""
+    figure, axes = single(f"{about}: networks over a text", (max(6.0, 0.22 * len(words)), 4.2))
+    limit = float(np.nanmax(np.abs(series))) or 1.0
+    image = axes.imshow(series.T, cmap=SIGNED, aspect="auto", vmin=-limit, vmax=limit)
+    axes.set_xticks(range(len(words)), list(words), rotation=90, fontsize=6)
+    axes.set_yticks(range(series.shape[1]))
+    axes.set(xlabel="token", ylabel="network")
+    figure.colorbar(image, ax=axes, label="mean signal, by the signs of z (standardised)")
+    return figure
+
+
+def recurrences(about: str, rows: Sequence[Row]) -> Figure:
+    """Draw how often each network recurs, beside the range of templates permuted within layers."""
+    places = list(dict.fromkeys(row["where"] for row in rows))
+    figure, panels = grid(f"{about}: recurrence", len(places), 2, (4.6, 2.6))
+    for axes, where in zip(panels, places, strict=True):
+        own = [row for row in rows if row["where"] == where]
+        numbers = [row["network"] for row in own]
+        low, high = (np.array([row[name] for row in own]) for name in ("null_low", "null_high"))
+        axes.bar(numbers, high - low, bottom=low, color=GREY, label="permuted templates, 95 %")
+        axes.plot(
+            numbers, [row["recurrence"] for row in own], ls="", marker="o", color=BLUE,
+            label="networks",
+        )  # fmt: skip
+        axes.set_title(f"{where} ({own[0]['sets']})", fontsize=8)
+        axes.set_xticks(numbers)
+        axes.set_xlabel("network", fontsize=8)
+        axes.set_ylabel("networks that overlap", fontsize=8)
+        axes.tick_params(labelsize=7)
+    panels[0].legend(fontsize=6, frameon=False)
+    return figure
+
+
+def losses(about: str, rows: Sequence[Row]) -> Figure:
+    """Draw every network's value of a measure beside its controls'; bars are 95 % intervals."""
+    kinds = list(dict.fromkeys((row["effect"], row["measure"]) for row in rows))
+    measures = {measure for _, measure in kinds}
+    heading = f"{about}: effects ({rows[0]['documents']} documents)"
+    figure, panels = grid(heading, len(kinds), len(measures), (5.6, 2.8))
+    for axes, (effect, measure) in zip(panels, kinds, strict=True):
+        own = [row for row in rows if (row["effect"], row["measure"]) == (effect, measure)]
+        groups = list(dict.fromkeys((row["network"], row["treatment"]) for row in own))
+        for shift, name in zip((-0.24, -0.08, 0.08, 0.24), ("none", *CONTROLS), strict=True):
+            drawn = [row for row in own if row["control"] == name]
+            label, colour, marker = _STYLES[name]
+            places = [groups.index((row["network"], row["treatment"])) + shift for row in drawn]
+            bars = [
+                (max(0, row["value"] - row["low"]), max(0, row["high"] - row["value"]))
+                for row in drawn
+            ]
+            axes.errorbar(
+                places, [row["value"] for row in drawn], yerr=np.transpose(bars), label=label,
+                color=colour, marker=marker, ls="", ms=4, elinewidth=0.8,
+            )  # fmt: skip
+        axes.axhline(own[0]["untouched"], color="black", lw=0.7, label="untouched")
+        names = [
+            name if effect == "lesion" else f"{name}, {treatment}" for name, treatment in groups
+        ]
+        axes.set_xticks(range(len(groups)), names, rotation=30, ha="right", fontsize=7)
+        axes.set_title(effect, fontsize=8)
+        axes.set_ylabel(MEASURES[measure], fontsize=8)
+        axes.tick_params(labelsize=7)
+    panels[0].legend(fontsize=6, frameon=False)
+    return figure
+
+
+def preservation(about: str, rows: Sequence[Row]) -> Figure:
+    """Draw each measure over the neurons that are kept, beside keeping as many others."""
+    kept = [row for row in rows if row["effect"] == "keep"]
+    measures = list(dict.fromkeys(row["measure"] for row in kept))
+    figure, panels = grid(f"{about}: only these neurons are kept", len(measures), 2, (4.6, 3.0))
+    for axes, measure in zip(panels, measures, strict=True):
+        for name, colour in zip(("none", *CONTROLS), COLOURS, strict=False):
+            own = sorted(
+                (row for row in kept if (row["measure"], row["control"]) == (measure, name)),
+                key=lambda row: row["units"],
+            )
+            units, values = ([row[key] for row in own] for key in ("units", "value"))
+            low, high = ([row[key] for row in own] for key in ("low", "high"))
+            axes.plot(units, values, color=colour, marker="o", ms=3, label=_STYLES[name][0])
+            axes.fill_between(units, low, high, color=colour, alpha=0.15, lw=0)
+        untouched = next(row["untouched"] for row in kept if row["measure"] == measure)
+        axes.set(xscale="log", yscale="log" if measure in ("perplexity", "kl") else "linear")
+        if measure != "kl":  # a logarithmic axis has no 0
+            axes.axhline(untouched, color="black", lw=0.7, label="all neurons")
+        axes.set_xlabel("neurons kept", fontsize=8)
+        axes.set_ylabel(MEASURES[measure], fontsize=8)
+        axes.tick_params(labelsize=7)
+    panels[0].legend(fontsize=6, frameon=False)
+    return figure
+
+
+def connections(about: str, r: Matrix, null: ShiftNull) -> Figure:
+    """Draw r among networks; those within the range of shifted series are left blank."""
+    within = (r >= null.low) & (r <= null.high)
+    np.fill_diagonal(within, True)
+    figure, axes = single(
+        f"{about}: r among networks, blank where circular shifts reach it (95 %)", (5.4, 4.6)
+    )
+    image = axes.imshow(np.where(within, np.nan, r), cmap=SIGNED, vmin=-1, vmax=1)
+    write_values(axes, image)
+    name_rows_and_columns(axes, range(len(r)))
+    axes.set(xlabel="network", ylabel="network")
+    figure.colorbar(image, ax=axes, label="Pearson's r over tokens")
+    return figure
