@@ -1,7 +1,7 @@
 """Values against what is declared with their keys: bounds, and lists of words."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from math import isfinite, isnan
 from numbers import Real
@@ -59,21 +59,33 @@ class Bounds:
 def declared_mistakes(config: Any, prefix: str = "") -> Iterator[str]:
     """Find values that are not what is declared with their keys, in a tree of dataclasses."""
     schema: Any = type(config)
-    for name, kind, declared in _declared(schema):
+    for name, kind, usually_empty, declared in _declared(schema):
         value = getattr(config, name)
         if is_dataclass(value):
             yield from declared_mistakes(value, f"{prefix}{name}.")
         elif value is not None and kind in _NUMBERS:
             yield from _number_mistakes(prefix + name, value, kind, declared)
-        elif choices := declared.get("choices"):
+        elif (choices := declared.get("choices")) and not (usually_empty and value == []):
             yield from _choice_mistakes(prefix + name, value, choices)
 
 
 @cache
-def _declared(schema: Any) -> list[tuple[str, Any, Mapping[str, Any]]]:
-    """Return name, kind of the value or of its elements, and declaration of a schema's keys."""
+def _declared(schema: Any) -> list[tuple[str, Any, bool, Mapping[str, Any]]]:
+    """Return the keys of a schema.
+
+    Name, kind of the value or of its elements, whether it is an empty list by default, and what is
+    declared.
+    """
     hints = get_type_hints(schema)
-    return [(one.name, _kind(hints[one.name]), one.metadata) for one in fields(schema)]
+    return [
+        (
+            one.name,
+            _kind(hints[one.name]),
+            one.default_factory is not MISSING and one.default_factory() == [],
+            one.metadata,
+        )
+        for one in fields(schema)
+    ]
 
 
 def _kind(hint: Any) -> Any:

@@ -24,6 +24,7 @@ class Settings:
     parts: list[float] | None = key(None, "Parts.", above=0, most=1)
     scope: str = key("one", "Scope.", choices=("one", "every"))
     probes: list[str] = key(["ridge"], "Probes.", choices=("ridge", "linear"))
+    effects: list[str] = key([], "None by default.", choices=("lesion", "keep"))
 
 
 @dataclass
@@ -59,6 +60,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "study.probes=[rigde] must be a list, each once, of ridge, linear; did you mean 'ridge'?",
     ),
     ({"probes": ["ridge", "ridge"]}, "study.probes=[ridge,ridge] must be a list, each once, of"),
+    ({"effects": ["kep"]}, "study.effects=[kep] must be a list, each once, of lesion, keep; did"),
     ({"probes": []}, "study.probes=[] must be a list, each once, of ridge, linear"),
 ]
 

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 STUDIES = [
-    "graph_probe", "hallucination", "hubs", "intervene", "matching", "published_topologies",
-    "subjects", "train_tiny",
+    "graph_probe", "hallucination", "hubs", "intervene", "matching", "networks",
+    "published_topologies", "subjects", "train_tiny",
 ]  # fmt: skip
 REFUSED = [
     *((study, "average=mean", "average") for study in STUDIES),
