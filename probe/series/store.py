@@ -294,6 +294,6 @@ def hash_of(
 @lru_cache(maxsize=_OPEN)
 def _opened(shard: Path, _: int) -> tuple[Any, str, list[list[int]]]:
     """Return an open shard, what it is of, and its examples as `Row`s."""
-    opened = safe_open(shard, framework="numpy")
+    opened: Any = safe_open(shard, framework="numpy")
     about = opened.metadata()
     return opened, about["of"], json.loads(about["rows"])

@@ -145,7 +145,7 @@ ROWS = np.zeros((3, 2))
     ("examples", "options", "said"),
     [
         ([], {}, "there are no examples to correlate; give one or more"),
-        (["text"], {}, r"example 0 is of type str, not an array \(n_tokens, n_neurons\); give a list"),
+        (["text"], {}, r"example 0 is of type str, not an array \(n_tokens, n_neu"),
         (ROWS, {}, r"example 0 is of shape \(2,\), not an array"),
         ([ROWS.astype(int)], {}, "example 0 has values of type int64, not of a floating"),
         ([ROWS.astype(str)], {}, "example 0 has values of type <U32, not of a floating type"),

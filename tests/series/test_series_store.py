@@ -288,7 +288,7 @@ def test_a_signal_is_deferred_until_whole_batches_are_kept(
 def test_other_shards_under_output_and_unfinished_ones_are_removed(
     words: list[str], store: SeriesStore, tmp_path: Path
 ) -> None:
-    """A folder under `output` is named by its series: other shards are of older weights or texts."""
+    """A folder under `output` is named by its series: others are of older weights or texts."""
     config = api.compose(*words, f"output={tmp_path}")
     folder = tmp_path / store.folder.relative_to(words[7].removeprefix("output="))
     folder.mkdir(parents=True)
@@ -341,7 +341,7 @@ def test_what_is_read_is_what_lies_there_now(
     split = api.series(*words, folder=tmp_path)
     for example in read:
         np.testing.assert_array_equal(split.read(example.example, 2), example.layers[2])
-    with pytest.raises(UserError, match="was re(placed|moved)"):
+    with pytest.raises(UserError, match=r"was re(placed|moved)"):
         [now.read(number, 2) for number in range(7)]
 
 
