@@ -54,6 +54,8 @@ from probe.system.locks import one_process
 from probe.system.logs import plural
 
 logger = logging.getLogger(__name__)
+# Stores that this process has read or found: `overwrite=true` reads each once.
+_seen: set[Path] = set()
 
 
 def series(
@@ -71,7 +73,8 @@ def series(
     Parameters
     ----------
     config : Config
-        Model, texts, `layers` and `site`; of `average`, only `average.example` is used.
+        Model, texts, `layers` and `site`; of `average`, only `average.example` is used. With
+        `overwrite`, a store under `output` that was there before this process is read again.
     folder : path, optional
         Folder of the store, by default one under `output`, named by what is read, where any study
         of the same finds it.
@@ -116,6 +119,10 @@ def series(
         logger.info("another process is reading the same series; waiting for it")
 
     with one_process(config.output, f"series-{of[:16]}", wait), report_full_disk(place):
+        if config.overwrite and folder is None and place not in _seen:
+            (place / INDEX).unlink(missing_ok=True)
+            remove_others(place, ())
+        _seen.add(place)
         if (place / INDEX).is_file():
             store = _reuse(place, identity, own=folder is None)
             if store is not None:

@@ -15,7 +15,6 @@ REFUSED = [
     *((study, "null.shifts=0", "null.shifts") for study in STUDIES),
     *((study, "measures.hubs=5", "measures.hubs") for study in STUDIES),
     ("hubs", "null.shifts=1", "study.shifts, study.rotations and study.inits are the null models"),
-    ("intervene", "layers=each", "leave it out; give study.layers=12 or study.layers=[3,7]"),
     ("intervene", "init=random", "leave it out; an untrained model has no predictions to lose"),
     *(
         ("published_topologies", word, "leave it out; the published files fix it, and --help shows")
@@ -64,6 +63,13 @@ def test_a_former_name_is_answered_with_the_new_one(
     assert capsys.readouterr().err == f"probe: {old} is called {new} now; write {new}=…\n"
 
 
+@pytest.mark.parametrize("study", ["graph_probe", "intervene"])
+def test_layers_are_a_key_of_the_program(study: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run(study, "study.layers=3")
+    error = capsys.readouterr().err
+    assert error == "probe: unknown key 'study.layers'; write layers=…, as for any run\n"
+
+
 @pytest.mark.parametrize("study", STUDIES)
 def test_help_shows_what_a_study_reads(study: str, capsys: pytest.CaptureFixture[str]) -> None:
     run(study, "--help")
@@ -72,4 +78,4 @@ def test_help_shows_what_a_study_reads(study: str, capsys: pytest.CaptureFixture
     assert not re.search(r"^  (average|null|measures)[ .]", page, re.MULTILINE)
     assert re.search(r"^  study\.\w+ ", page, re.MULTILINE)
     by_default = " (here: layers=middle)" in " ".join(page.split())
-    assert by_default is (study in ("graph_probe", "hallucination", "matching"))
+    assert by_default is (study in ("graph_probe", "hallucination", "intervene", "matching"))

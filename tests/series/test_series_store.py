@@ -228,6 +228,19 @@ def test_outdated_series_under_output_are_replaced(
     assert "has outdated series (data differ), which are replaced" in caplog.text
 
 
+def test_overwrite_reads_again_what_was_there_before_this_process(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, run_ranks = [], write.run_ranks
+    monkeypatch.setattr(write, "run_ranks", lambda *own: (runs.append(own[0]), run_ranks(*own))[1])
+    config = api.compose(*words, f"output={tmp_path}")
+    for overwrite, before, times in [(0, 0, 1), (1, 0, 1), (1, 1, 2), (1, 0, 2), (0, 1, 2)]:
+        if before:
+            write._seen.clear()
+        api.series(config, f"overwrite={bool(overwrite)}")
+        assert len(runs) == times
+
+
 @pytest.mark.parametrize("ending", [KeyboardInterrupt, OSError])
 def test_what_was_read_before_an_interruption_is_not_read_again(
     config: Config, store: SeriesStore, ending: type[BaseException], tmp_path: Path,
