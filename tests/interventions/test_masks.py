@@ -58,6 +58,7 @@ def test_masks_of_numpy_alone_are_loaded(tmp_path: Path) -> None:
         ({"layer": LAYER[:2]}, "has layer of int32 and shape (2,); it must be one integer for"),
         ({"neuron": NEURON / 2}, "has neuron of float64 and shape (3,); it must be one integer"),
         ({"neuron": -NEURON}, "has the neuron -5; neurons count from 0"),
+        ({"layer": LAYER.astype(np.uint64) - np.uint64(1)}, "has the layer 18446744073709551615;"),
         ({"neuron": [5, 3, 3]}, "has a unit twice, the same neuron of the same layer"),
         ({"site": "atention"}, "is of the site 'atention', which is unknown; did you mean 'attent"),
         ({"site": "head"}, "is of the site 'head', which is unknown; sites are residual, "),
@@ -71,6 +72,16 @@ def test_what_is_wrong_with_a_file_is_told(
         Masks.load(file)
     assert str(error.value).startswith(f"{file} {said}")
     assert "\n" not in str(error.value)
+
+
+def test_masks_made_by_hand_are_checked_and_converted() -> None:
+    made = Masks(MASKS.tolist(), LAYER.tolist(), NEURON.tolist(), "mlp")  # type: ignore[arg-type]
+    assert made.site is Site.mlp
+    assert np.flatnonzero(made.by_layer({0: 7, 2: 4})[0][2]).tolist() == [3]
+    with pytest.raises(UserError, match=r"^Masks\(…\) has the neuron -5; neurons count from 0$"):
+        Masks(MASKS, LAYER, -NEURON)
+    with pytest.raises(UserError, match=r"^Masks\(…\) is of the site 'head', which is unknown"):
+        Masks(MASKS, LAYER, NEURON, "head")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["masks", "layer", "neuron"])
