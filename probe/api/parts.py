@@ -30,4 +30,4 @@ from probe.models import (
     model_fingerprint,
     outline,
 )
-from probe.statistics import Resamples, interval, members_of, split_by_group
+from probe.statistics import FEW, Resamples, interval, members_of, split_by_group
