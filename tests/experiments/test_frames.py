@@ -1,8 +1,11 @@
 """What every study's frame refuses, shows and says, in one place."""
 
+import inspect
 import re
 import runpy
 import sys
+from importlib import import_module
+from typing import Any
 
 import pytest
 
@@ -42,6 +45,23 @@ def run(study: str, *words: str) -> None:
         patch.setattr("signal.signal", lambda *_: None)
         with pytest.raises(SystemExit):
             runpy.run_module(f"experiments.{study}", run_name="__main__", alter_sys=False)
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_what_a_study_names_takes_what_it_is_called_with(study: str) -> None:
+    """Functions are named as words, in which no type checker sees a missing parameter."""
+    named: dict[str, Any] = {}
+
+    def framed(name: str, schema: type[Any], task: str, **more: Any) -> None:
+        named.update(more, schema=schema, task=task)
+        assert name == study
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("probe.api.study", framed)
+        runpy.run_module(f"experiments.{study}", run_name="__main__", alter_sys=False)
+    for function in filter(None, (named["task"], named.get("look"))):
+        module, _, name = function.partition(":")
+        inspect.signature(getattr(import_module(module), name)).bind("config", "folder")
 
 
 @pytest.mark.parametrize(("study", "word", "said"), REFUSED)
