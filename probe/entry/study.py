@@ -127,7 +127,7 @@ def _fingerprints(read: Iterable[Config | Path]) -> dict[str, str]:
         if isinstance(config, Path):
             with config.open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            fingerprints[config.name] = f"sha256 {digest}"
+            fingerprints[str(config)] = f"sha256 {digest}"
             continue
         parts = config.model, config.init, config.data, config.subject
         if parts not in seen:
