@@ -32,14 +32,16 @@ def correlate(
     Parameters
     ----------
     examples : iterable of arrays, each of shape (n_tokens, n_neurons)
-        The activations of each example: NumPy arrays or tensors of any floating type, on any
-        device, with or without a gradient. Or one array (n_examples, n_tokens, n_neurons).
+        The activations of each example: NumPy arrays or tensors of any floating type of 16 to 64
+        bits, on any device, with or without a gradient. Or one array (n_examples, n_tokens,
+        n_neurons).
     scheme : {"mean", "fisher", "pooled"}
         Mean of r, mean of arctanh r mapped back, or one r over the tokens of all examples.
     weight : {"example", "token"}, optional
         What counts equally: by default the token for `pooled`, the example for the others.
     mask : array of shape (n_examples, n_tokens), optional
-        For one array of examples the tokens that count, e.g. a tokenizer's `attention_mask`.
+        For one array of examples 1, or True, at the tokens that count, and 0 at others, e.g. a
+        tokenizer's `attention_mask`.
     std : bool
         Whether to compute a standard error for every edge, too (`mean` and `fisher`).
 
