@@ -74,10 +74,10 @@ class Masks:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in (*_ARRAYS, "site") if name in file.files}
         except _BROKEN as error:
-            why = "there is no such file" if isinstance(error, FileNotFoundError) else "it is none"
+            why = "does not exist" if isinstance(error, FileNotFoundError) else "is not one"
             raise UserError(
-                f"masks are read from an .npz file of plain arrays, and {path} cannot be: {why}; "
-                "save one with numpy.savez(FILE, masks=…, layer=…, neuron=…)"
+                f"masks need an .npz file of plain arrays, and {path} {why}; save one with "
+                "numpy.savez(FILE, masks=…, layer=…, neuron=…)"
             ) from None
         for mistake in _mistakes(arrays):
             raise UserError(f"{path} {mistake}")

@@ -94,14 +94,14 @@ def test_a_missing_array_is_named(tmp_path: Path, name: str) -> None:
 
 
 def test_what_is_no_file_of_arrays_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"gone\.npz cannot be: there is no such file; save one"):
+    with pytest.raises(UserError, match=r"gone\.npz does not exist; save one"):
         Masks.load(tmp_path / "gone.npz")
     text, single, pickled = (tmp_path / name for name in ("text.npz", "one.npy", "objects.npz"))
     text.write_text("masks")
     np.save(single, MASKS)
     np.savez(pickled, masks=np.array([{}], dtype=object), layer=LAYER, neuron=NEURON)
     for file in (text, single, pickled, tmp_path):
-        with pytest.raises(UserError, match=r"cannot be: it is none; save one with numpy\.savez"):
+        with pytest.raises(UserError, match=r"is not one; save one with numpy\.savez"):
             Masks.load(file)
 
 

@@ -432,7 +432,7 @@ def test_the_help_page_does_not_wait_for_torch() -> None:
         ({"treatment": ["add"]}, [], "study.treatment=add needs study.amount=, e.g. 2"),
         ({"amount": 2.0}, [], "study.amount=2 has no effect without study.treatment=[add] or"),
         ({"treatment": ["add"], "amount": np.inf}, [], "study.amount=inf is too large"),
-        ({"masks": "gone.npz"}, [], "gone.npz cannot be: there is no such file; save one with"),
+        ({"masks": "gone.npz"}, [], "gone.npz does not exist; save one with"),
         ({"masks": "m", "layers": 1}, [], "layers= has no effect with study.masks, which"),
         ({"masks": "m", "select": ["rms"]}, [], "study.select has no effect with study.masks"),
         ({"masks": "m", "scope": "average"}, [], "study.scope has no effect with study.masks"),
