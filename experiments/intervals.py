@@ -3,10 +3,9 @@
 import logging
 
 from probe.api import plural
+from probe.api.parts import FEW
 
 logger = logging.getLogger(__name__)
-# Intervals over fewer groups are marked: a bootstrap of so few is too narrow.
-FEW = 20
 
 
 def with_interval(

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from probe.errors import UserError
 from probe.system.logs import plural
 
+# Intervals over fewer groups are marked: a bootstrap of so few is too narrow.
+FEW = 20
+
 
 def split_by_group(
     groups: Sequence[str], fractions: Sequence[float], seed: int

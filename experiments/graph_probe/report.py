@@ -50,7 +50,7 @@ def headline(added: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(best.values())
 
 
-def log_headline(folder: Path) -> None:
+def log_headline(_: GraphProbeConfig, folder: Path) -> None:
     """Log the gain of each layer's topologies over the best control."""
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     if results["protocol"] == "paper":

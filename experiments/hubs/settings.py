@@ -2,6 +2,8 @@
 
 import shlex
 from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
 
 from probe.api import StudyConfig, UserError, key, load_topologies, overlay
 from probe.api import check as check_config
@@ -61,9 +63,11 @@ def check(config: HubsConfig) -> dict[str, HubsConfig]:
     return variants
 
 
-def sources(config: HubsConfig) -> list[HubsConfig]:
-    """Check the settings, and return the configurations whose model and texts are read."""
-    return list(check(config).values())
+def sources(config: HubsConfig) -> list[HubsConfig | Path]:
+    """Check the settings, and return what is read: models and texts, matrices of finished runs."""
+    variants = check(config).values()
+    matrices = [sorted(Path(run, "topology").glob("*.npy")) for run in config.study.runs]
+    return [*variants, *chain.from_iterable(matrices)]
 
 
 def varied(config: HubsConfig, words: str) -> HubsConfig:

@@ -5,7 +5,7 @@ Question: does the model depend on the hubs of its topology more than on other n
 are equally many random neurons, and random neurons of the same activation norm.
 
 How: the texts are split into two halves that share no document. The first gives every neuron's mean
-and deviation, and the average topology. In the second half the selected neurons of `study.layers`
+and deviation, and the average topology. In the second half the selected neurons of `layers`
 are treated at all tokens: set to their mean or to zero, perturbed by noise of their own standard
 deviation, shifted or scaled. Perplexity, the divergence of the next-token distribution from the
 untouched model's, and accuracy and margin on questions are compared with the untouched model, with

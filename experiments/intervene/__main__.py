@@ -10,10 +10,10 @@ if __name__ == "__main__":
         "experiments.intervene.intervention:intervene",
         reads=sources,
         idle={
-            "layers": "give study.layers=12 or study.layers=[3,7]",
             "average": "study.scope selects the topology",
             "null": "study.select=[…,random] is the null model",
             "init": "an untrained model has no predictions to lose",
             "measures": "",
         },
+        defaults=["layers=middle"],
     )

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from experiments.intervene.selection import counts
-from experiments.intervene.settings import InterveneConfig, layer_list
+from experiments.intervene.settings import InterveneConfig
 from experiments.intervene.value_projection import value_weights
-from probe.api import Site, UserError, model_name
+from probe.api import UserError, model_name
 from probe.api.interventions import widths
-from probe.api.parts import find_blocks, load_config, outline
+from probe.api.parts import find_blocks, load_config, outline, resolve_layers
 
 
 @dataclass(frozen=True)
@@ -30,16 +30,11 @@ def check_model(config: InterveneConfig) -> ModelFacts:
     text = load_config(config.model).get_text_config()
     name, n_layers = model_name(config.model), text.num_hidden_layers
     settings = config.study
-    middle = 0 if config.site is Site.embedding else n_layers // 2
-    layers = sorted(layer_list(settings) or [middle])
-    if layers[-1] >= n_layers:
-        raise UserError(
-            f"study.layers={layers[-1]} is not in {name}, whose layers are 0 to {n_layers - 1}"
-        )
+    layers = resolve_layers(config, n_layers)
     n_neurons, *others = set(widths(config.model, config.site, layers).values())
     if others:
         raise UserError(
-            f"study.layers={settings.layers} have {n_neurons} and {others[0]} neurons at "
+            f"layers {', '.join(map(str, layers))} have {n_neurons} and {others[0]} neurons at "
             f"site={config.site}, and the same fraction of each is treated; give one layer"
         )
     n_heads = getattr(text, "num_attention_heads", 1)  # Mamba has none, and no values
@@ -53,7 +48,7 @@ def check_model(config: InterveneConfig) -> ModelFacts:
         if layers[-1] == n_layers - 1:
             raise UserError(
                 f"study.select=weighted needs the next layer's value projection, and layer "
-                f"{layers[-1]} is the last of {name}; give earlier study.layers, or leave weighted "
+                f"{layers[-1]} is the last of {name}; give earlier layers, or leave weighted "
                 "out of study.select"
             )
         blocks = find_blocks(outline(config.model), config.model)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
 from probe.api import Site, StudyConfig, UserError, key
 
@@ -28,7 +28,7 @@ SCOPES = ("input", "average")
 # Sites whose neurons the next block reads.
 _STREAM = (Site.residual, Site.residual_raw)
 # Selections, of which masks have no need.
-_SELECTING = ("select", "order", "fractions", "layers", "scope")
+_SELECTING = ("select", "order", "fractions", "scope")
 
 
 @dataclass
@@ -48,7 +48,6 @@ class Intervene:
         above=0,
         most=1,
     )
-    layers: Any = key(None, "Layer, or list of layers to treat together (default: the middle one).")
     measure: list[str] = key(
         ["perplexity", "kl"],
         "Effects to measure (accuracy and margin: on questions).",
@@ -86,16 +85,22 @@ def check(config: InterveneConfig) -> None:
         raise UserError(mistake)
 
 
-def sources(config: InterveneConfig) -> list[InterveneConfig]:
-    """Check the settings, and return the configurations whose model and texts are read."""
+def sources(config: InterveneConfig) -> list[InterveneConfig | Path]:
+    """Check the settings, and return the configuration whose model and texts are read, and masks.
+
+    Raises
+    ------
+    UserError
+        If a setting cannot work, or the masks cannot be read.
+    """
     check(config)
-    return [config]
+    if config.study.masks is None:
+        return [config]
+    from probe.api.interventions import Masks  # imports torch
 
-
-def layer_list(settings: Intervene) -> list[int] | None:
-    """Return the layers of the settings as a list; None stands for the middle layer."""
-    layers = settings.layers
-    return layers if layers is None or isinstance(layers, list) else [layers]
+    file = Path(config.study.masks)
+    Masks.load(file)
+    return [config, file]
 
 
 def _mistakes(config: InterveneConfig) -> Iterator[str]:
@@ -117,6 +122,11 @@ def _mistakes(config: InterveneConfig) -> Iterator[str]:
                     f"study.{name} has no effect with study.masks, which say what is treated; "
                     "leave one of the two out"
                 )
+        if config.layers.selection not in ("middle", "all"):
+            yield (
+                "layers= has no effect with study.masks, which say what is treated; leave one of "
+                "the two out"
+            )
     treated = [name for name in settings.treatment if name in AMOUNTS]
     if bool(treated) != (settings.amount is not None):
         yield (
@@ -129,14 +139,4 @@ def _mistakes(config: InterveneConfig) -> Iterator[str]:
         yield (
             f"study.select=weighted scores what the next block reads of the residual stream, not "
             f"site={config.site}; leave weighted out of study.select"
-        )
-    layers = layer_list(settings)
-    if layers is not None and (
-        not layers
-        or not all(type(layer) is int and layer >= 0 for layer in layers)
-        or len(set(layers)) < len(layers)
-    ):
-        yield (
-            f"study.layers={settings.layers} must be a layer number from 0 up or a list of "
-            "different ones, e.g. study.layers=12 or study.layers=[3,7]"
         )

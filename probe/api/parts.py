@@ -11,7 +11,7 @@ from probe.data import load_documents
 from probe.distributed import Ranks, n_ranks, run_ranks, this_rank
 from probe.examples.batches import Batch, Tensors, form_batches
 from probe.examples.choose import Example, merge_paragraphs
-from probe.examples.plan import plan_extraction
+from probe.examples.plan import plan_extraction, resolve_layers
 from probe.examples.request import Request
 from probe.examples.share import share
 from probe.extraction.activations import model_inputs
@@ -30,5 +30,5 @@ from probe.models import (
     model_fingerprint,
     outline,
 )
-from probe.statistics import Resamples, interval, members_of, split_by_group
+from probe.statistics import FEW, Resamples, interval, members_of, split_by_group
 from probe.system.device_memory import free_memory

@@ -202,6 +202,9 @@ def _check_key(
         return
     if any(name.startswith(f"{key}.") for name in key_names):
         raise UserError(f"{key} is a part of the configuration; set one of its keys, {key}.…=")
+    shared = key.removeprefix("study.")
+    if shared != key and shared in {*options, *key_names}:
+        raise UserError(f"unknown key '{key}'; write {shared}=…, as for any run")
     prefix = key.rpartition(".")[0]
     near = sorted(name for name in key_names | set(options) if name.rpartition(".")[0] == prefix)
     if near:

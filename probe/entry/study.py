@@ -1,5 +1,6 @@
 """Studies: the same command line, error messages and run folder as the main program."""
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -23,7 +24,7 @@ def study(
     schema: type[Settings],
     task: str,
     *,
-    reads: Callable[[Settings], Iterable[Config]] | None = None,
+    reads: Callable[[Settings], Iterable[Config | Path]] | None = None,
     idle: Mapping[str, str] | Collection[str] = (),
     defaults: Sequence[str] = (),
     look: str | None = None,
@@ -43,8 +44,8 @@ def study(
         returns facts for the manifest, of which the numbers in `headline` sum up a sweep.
     reads : callable, optional
         Called with the configuration before the task; raises an error if it is invalid, and
-        returns the configurations whose models and texts the task reads. A finished study is
-        reused only if these are unchanged.
+        returns the configurations whose models and texts the task reads, and other files that it
+        does. A finished study is reused only if all these are unchanged.
     idle : collection or mapping of str
         Groups and keys of the program that the study does not read, and what to give instead; they
         are refused if typed. A study without `data`, or without `model`, reads none.
@@ -116,13 +117,18 @@ def _summarise(sweep: Path, config: Config) -> None:
     summarise_studies(sweep, config)
 
 
-def _fingerprints(configs: Iterable[Config]) -> dict[str, str]:
-    """Return the fingerprints of the weights and texts of several configurations, each once."""
+def _fingerprints(read: Iterable[Config | Path]) -> dict[str, str]:
+    """Return the fingerprints of several configurations' weights and texts, and of files."""
     from probe.pipeline import load  # imports torch
 
     fingerprints: dict[str, str] = {}
     seen: list[tuple[Any, ...]] = []
-    for config in configs:
+    for config in read:
+        if isinstance(config, Path):
+            with config.open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            fingerprints[str(config)] = f"sha256 {digest}"
+            continue
         parts = config.model, config.init, config.data, config.subject
         if parts not in seen:
             seen.append(parts)

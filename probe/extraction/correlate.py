@@ -32,14 +32,16 @@ def correlate(
     Parameters
     ----------
     examples : iterable of arrays, each of shape (n_tokens, n_neurons)
-        The activations of each example: NumPy arrays or tensors of any floating type, on any
-        device, with or without a gradient. Or one array (n_examples, n_tokens, n_neurons).
+        The activations of each example: NumPy arrays or tensors of any floating type of 16 to 64
+        bits, on any device, with or without a gradient. Or one array (n_examples, n_tokens,
+        n_neurons).
     scheme : {"mean", "fisher", "pooled"}
         Mean of r, mean of arctanh r mapped back, or one r over the tokens of all examples.
     weight : {"example", "token"}, optional
         What counts equally: by default the token for `pooled`, the example for the others.
     mask : array of shape (n_examples, n_tokens), optional
-        For one array of examples the tokens that count, e.g. a tokenizer's `attention_mask`.
+        For one array of examples 1, or True, at the tokens that count, and 0 at others, e.g. a
+        tokenizer's `attention_mask`.
     std : bool
         Whether to compute a standard error for every edge, too (`mean` and `fisher`).
 
@@ -52,8 +54,8 @@ def correlate(
     Raises
     ------
     UserError
-        If the examples are not such arrays, have different neurons, fewer than two tokens or a
-        value that is not finite.
+        If the examples are not such arrays, have different neurons, fewer than two tokens (four
+        with `fisher`, whose variance is that of T - 3 tokens) or a value that is not finite.
 
     Examples
     --------
@@ -67,7 +69,9 @@ def correlate(
     _check_choices(scheme, weight, std)
     sums: list[Sums] = []
     finite, tokens = [], []
-    for number, (activations, keep, n_tokens) in enumerate(_read(examples, mask)):
+    for number, (activations, keep, n_tokens) in enumerate(
+        _read(examples, mask, least=4 if scheme == "fisher" else 2)
+    ):
         if not sums:
             # MPS has no float64.
             device = torch.device("cpu") if activations.device.type == "mps" else activations.device
@@ -77,6 +81,8 @@ def correlate(
         finite.append(sums[number % 2].update(activations[None], keep[None], amount))
     if not sums:
         raise UserError("there are no examples to correlate; give one or more")
+    if std and len(tokens) < 2:
+        raise UserError("std=True needs two examples or more, and there is one; leave it out")
     spoiled = (~torch.cat([one.cpu() for one in finite])).nonzero().flatten().tolist()
     if spoiled:
         raise UserError(f"example {spoiled[0]} has an activation that is not finite; leave it out")
@@ -110,11 +116,16 @@ def _check_choices(scheme: str, weight: str, std: bool) -> None:
         raise UserError("std=True needs a mean over examples: scheme='mean' or 'fisher'")
 
 
-def _read(examples: Any, mask: Any) -> Iterator[tuple[Tensor, Tensor, int]]:
+def _read(examples: Any, mask: Any, least: int) -> Iterator[tuple[Tensor, Tensor, int]]:
     """Yield each example's activations (n_tokens, n_neurons), which tokens count, how many."""
     masks: Iterable[Any] = repeat(None)
+    if not isinstance(examples, Iterable):
+        raise UserError(
+            f"the examples are {_said(examples)}; give a list of arrays (n_tokens, n_neurons), or "
+            "one array (n_examples, n_tokens, n_neurons)"
+        )
     if mask is not None:
-        masks = torch.as_tensor(mask).bool()
+        masks = _mask(mask)
         shapes = tuple(masks.shape), tuple(getattr(examples, "shape", ()))
         if len(shapes[1]) != 3 or shapes[0] != shapes[1][:2]:
             raise UserError(
@@ -136,7 +147,7 @@ def _read(examples: Any, mask: Any) -> Iterator[tuple[Tensor, Tensor, int]]:
         if activations is None:
             raise UserError(
                 f"example {number} has values of type {example.dtype}, not of a floating type of "
-                "at most 64 bits; give activations, not token ids"
+                "16 to 64 bits; give activations, not token ids"
             )
         n_neurons = n_neurons or activations.shape[1]
         if activations.shape[1] != n_neurons:
@@ -145,18 +156,33 @@ def _read(examples: Any, mask: Any) -> Iterator[tuple[Tensor, Tensor, int]]:
                 f"{n_neurons}; give the activations of one layer"
             )
         keep = torch.ones(len(activations), dtype=torch.bool) if counts is None else counts
-        if (n_tokens := int(keep.sum())) < 2:
+        if (n_tokens := int(keep.sum())) < least:
             raise UserError(
-                f"example {number} has {plural(n_tokens, 'token')}, and a correlation needs two; "
-                "leave it out"
+                f"example {number} has {plural(n_tokens, 'token')}, and its correlations need "
+                f"{least}; leave it out"
             )
         yield activations, keep.to(activations.device), n_tokens
+
+
+def _mask(given: Any) -> Tensor:
+    """Return which tokens count; other numbers than 0 and 1 may mean anything, as -inf does."""
+    try:
+        mask = torch.as_tensor(given)
+    except (TypeError, ValueError, RuntimeError):
+        raise UserError(
+            f"the mask is {_said(given)}, not an array (n_examples, n_tokens) of 0 and 1"
+        ) from None
+    if not ((mask == 0) | (mask == 1)).all():
+        raise UserError("the mask has other values than 0 and 1; give 1 for tokens that count")
+    return mask.bool()
 
 
 def _tensor(example: NDArray[Any] | Tensor) -> Tensor | None:
     """Return the values without their gradient; None if they are not of a floating type."""
     if isinstance(example, Tensor):
-        return example.detach() if example.is_floating_point() else None
+        # Those of one byte are packed weights, never activations.
+        floating = example.is_floating_point() and example.itemsize > 1
+        return example.detach().to_dense() if floating else None
     if example.dtype.kind != "f" or example.itemsize > np.float64().itemsize:
         return None
     # A copy, as torch takes no array that is read-only, reversed or of another byte order.
@@ -165,4 +191,6 @@ def _tensor(example: NDArray[Any] | Tensor) -> Tensor | None:
 
 def _said(example: Any) -> str:
     shape = getattr(example, "shape", None)
-    return f"of shape {tuple(shape)}" if shape is not None else f"a {type(example).__name__}"
+    if example is None:
+        return "None"
+    return f"of shape {tuple(shape)}" if shape is not None else f"of type {type(example).__name__}"

@@ -35,7 +35,8 @@ class Sites:
     Raises
     ------
     UserError
-        If the blocks, the site in them or, for the last layer's residual, the head are not found.
+        If the blocks, the site in them or, for the last layer's residual, the head are not found,
+        or there is no such layer.
     """
 
     def __init__(
@@ -44,6 +45,12 @@ class Sites:
         trunk: nn.Module = model.base_model  # type: ignore[assignment]
         self.blocks = find_blocks(trunk, config)
         self.layers, self.site, self.config = sorted(layers), site, config
+        for layer in self.layers:
+            if not 0 <= layer < len(self.blocks):
+                raise UserError(
+                    f"layer {layer} is not in the model, whose layers are 0 to "
+                    f"{len(self.blocks) - 1}"
+                )
         self.head: nn.Module | None = model.get_output_embeddings()  # type: ignore[operator]
         if self.head is None and any(self._behind_norm(layer) for layer in layers):
             raise UserError(
@@ -66,7 +73,17 @@ class Sites:
         """Apply edits to the model's layers in every forward pass within, `generate` included.
 
         Whatever is raised within, no hook is left behind.
+
+        Raises
+        ------
+        UserError
+            If an edit is of a layer that was not given to `Sites`.
         """
+        for layer in edits.keys() - {*self.layers}:
+            raise UserError(
+                f"layer {layer} is none of {', '.join(map(str, self.layers))}, which these sites "
+                "are of; give it to Sites"
+            )
         with ExitStack() as hooks:
             for layer, edit in edits.items():
                 for hook in self._hooks(layer, edit):

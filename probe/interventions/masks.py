@@ -32,12 +32,29 @@ class Masks:
         What each unit is; both count from 0.
     site : Site, optional
         Where in the layer the neurons are.
+
+    Raises
+    ------
+    UserError
+        If they are not such arrays, a unit is there twice, or the site is unknown.
     """
 
     masks: Bools
     layer: NDArray[np.int64]
     neuron: NDArray[np.int64]
     site: Site | None = None
+
+    def __post_init__(self) -> None:
+        """Check the arrays."""
+        given = {name: np.asarray(getattr(self, name)) for name in (*_ARRAYS, "site")}
+        if self.site is None:
+            del given["site"]
+        for mistake in _mistakes(given):
+            raise UserError(f"Masks(…) {mistake}")
+        for name in _ARRAYS[1:]:
+            object.__setattr__(self, name, given[name].astype(np.int64))
+        object.__setattr__(self, "masks", given["masks"])
+        object.__setattr__(self, "site", Site(str(given["site"])) if "site" in given else None)
 
     @property
     def layers(self) -> list[int]:
@@ -57,16 +74,14 @@ class Masks:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in (*_ARRAYS, "site") if name in file.files}
         except _BROKEN as error:
-            why = "there is no such file" if isinstance(error, FileNotFoundError) else "it is none"
+            why = "does not exist" if isinstance(error, FileNotFoundError) else "is not one"
             raise UserError(
-                f"masks are read from an .npz file of plain arrays, and {path} cannot be: {why}; "
-                "save one with numpy.savez(FILE, masks=…, layer=…, neuron=…)"
+                f"masks need an .npz file of plain arrays, and {path} {why}; save one with "
+                "numpy.savez(FILE, masks=…, layer=…, neuron=…)"
             ) from None
         for mistake in _mistakes(arrays):
             raise UserError(f"{path} {mistake}")
-        site = Site(str(arrays["site"])) if "site" in arrays else None
-        masks, layer, neuron = (arrays[name] for name in _ARRAYS)
-        return cls(masks, layer.astype(np.int64), neuron.astype(np.int64), site)
+        return cls(**arrays)
 
     def save(self, path: Path) -> None:
         """Save the masks as `load` reads them."""
@@ -136,8 +151,9 @@ def _mistakes(arrays: Mapping[str, NDArray[np.generic]]) -> list[str]:
                 f"has {name} of {unit.dtype} and shape {unit.shape}; it must be one integer for "
                 f"each of the {masks.shape[1]} units"
             ]
-        if int(unit.min()) < 0:
-            return [f"has the {name} {unit.min()}; {name}s count from 0"]
+        least, most = int(unit.min()), int(unit.max())
+        if least < 0 or most > np.iinfo(np.int32).max:
+            return [f"has the {name} {least if least < 0 else most}; {name}s count from 0"]
     if len(np.unique(np.stack(units), axis=1).T) < masks.shape[1]:
         return ["has a unit twice, the same neuron of the same layer; give each once"]
     if "site" in arrays:

@@ -11,12 +11,9 @@ from probe.interventions.measure import Condition
 from probe.interventions.outcomes import OF_QUESTIONS, Vector, value
 from probe.interventions.treatments import Treatment
 from probe.interventions.work import Work
-from probe.statistics import Resamples, interval
+from probe.statistics import FEW, Resamples, interval
 from probe.system.logs import plural
 from probe.system.tables import aligned
-
-# With fewer documents, an interval says little.
-FEW = 20
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from probe.config import MeasuresConfig
+from probe.errors import UserError
 from probe.measures.defined import Matrix, Neurons, defined, defined_part
 from probe.measures.entries import THRESHOLDS, basic, cross_basic, matrix_strengths, strongest
 from probe.measures.graph_measures import GraphMeasures, graph_measures
@@ -135,8 +136,13 @@ def measure(topology: Topology, settings: MeasuresConfig | None = None) -> Measu
     Raises
     ------
     UserError
-        If a density or the density rule is invalid.
+        If a density or the density rule is invalid, or something else is given than a topology.
     """
+    if not isinstance(topology, Topology):
+        raise UserError(
+            f"a topology is measured, and a value of type {type(topology).__name__} was given; "
+            "api.load_topology and api.correlate return topologies"
+        )
     settings = settings or MeasuresConfig()
     if topology.kind == "cross":
         numbers = cross_basic(topology.matrix, topology.undefined)

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from probe.system.files import atomic_write
 
 # Bytes of series after which a shard is written; it can be one batch larger.
 SHARD = 1 << 26
+# Shards whose writing was cut off.
+UNFINISHED = ".series-*.part"
 # Number of an example, index of its first token in the shard, and number of its tokens.
 Row = tuple[int, int, int]
 
@@ -77,21 +79,25 @@ class ShardWriter:
 
 
 def find_shards(folder: Path, of: str) -> dict[Path, list[Row]]:
-    """Return the shards in a folder and their examples; remove those of something else."""
+    """Return the shards in a folder that are of the same series, and their examples."""
     found = {}
     for file in sorted(folder.glob("series-*.safetensors")):
         try:
             with safe_open(file, framework="numpy") as shard:
                 about = shard.metadata() or {}
         except SafetensorError:
-            about = {}
+            continue
         if about.get("of") == of:
             found[file] = [(row[0], row[1], row[2]) for row in json.loads(about["rows"])]
-        else:
-            file.unlink()
-    for unfinished in folder.glob(".series-*.part"):
-        unfinished.unlink()
     return found
+
+
+def remove_others(folder: Path, shards: Collection[Path]) -> None:
+    """Remove all shards but the given ones, and those that were never finished."""
+    for file in {*folder.glob("series-*.safetensors")} - {*shards}:
+        file.unlink()
+    for unfinished in folder.glob(UNFINISHED):
+        unfinished.unlink()
 
 
 def widths_of(shard: Path, layers: list[int]) -> dict[int, int]:

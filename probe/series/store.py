@@ -1,5 +1,6 @@
 """Series on disk: shards of tokens × neurons and one index, read piece by piece."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ TOKENS = "tokens"
 STORED = {"float32": np.float32, "float16": np.float16, "bfloat16": np.uint16}
 # Shards that are open at a time.
 _OPEN = 64
+_AGAIN = "remove the folder, and write the series again"
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,11 @@ class SeriesStore:
         return tuple(self.widths)
 
     @cached_property
+    def of(self) -> str:
+        """What the series are of; their shards say the same."""
+        return hash_of(self.computed, self.fingerprints, self.dtype, self.standardised)
+
+    @cached_property
     def units(self) -> NDArray[np.int64]:
         """Layer and neuron of every unit, shape (n_units, 2)."""
         each = [(layer, neuron) for layer, n in self.widths.items() for neuron in range(n)]
@@ -159,7 +166,14 @@ class SeriesStore:
             Layers whose units are read (default: all).
         examples : sequence of int, optional
             Examples whose tokens are read, in this order (default: all).
+
+        Raises
+        ------
+        UserError
+            If a block has no token, or a layer is not stored.
         """
+        if n_tokens < 1:
+            raise UserError(f"n_tokens={n_tokens} is no block; give 1 or more")
         layers = self.layers if layers is None else layers
         rows: list[NDArray[np.float32]] = []
         missing = n_tokens
@@ -178,7 +192,13 @@ class SeriesStore:
         if not 0 <= example < len(self):
             raise UserError(f"{self.folder} has no example {example}; it has 0 to {len(self) - 1}")
         one = self.examples[example]
-        shard = _opened(self.folder / one.shard)
+        file = self.folder / one.shard
+        try:
+            shard, of, rows = _opened(file, file.stat().st_mtime_ns)
+        except FileNotFoundError:
+            raise UserError(f"{file} was removed; {_AGAIN}") from None
+        if of != self.of or [one.example, one.start, one.n_tokens] not in rows:
+            raise UserError(f"{file} was replaced; open the series again")
         values: NDArray[Any] = shard.get_slice(name)[one.start : one.start + one.n_tokens]
         return values
 
@@ -223,11 +243,11 @@ def open_series(folder: str | os.PathLike[str]) -> SeriesStore:
             f"{place} has no series: no {INDEX}; api.series(config, folder) writes it"
         ) from None
     except ValueError:
-        raise UserError(f"{place / INDEX} is not JSON; write the series again") from None
+        raise UserError(f"{place / INDEX} is not JSON; {_AGAIN}") from None
     for shard, size in index["shards"].items():
         file = place / shard
         if not file.is_file() or file.stat().st_size != size:
-            raise UserError(f"{file} is missing or truncated; write the series again")
+            raise UserError(f"{file} is missing or truncated; {_AGAIN}")
     return SeriesStore(
         folder=place,
         widths={int(layer): width for layer, width in index["widths"].items()},
@@ -263,7 +283,22 @@ def widen(stored: NDArray[Any]) -> NDArray[np.float32]:
     return stored.astype(np.float32, copy=False)
 
 
-# Opening maps the file into memory and reads its header only.
+def hash_of(
+    computed: Mapping[str, Any], fingerprints: Mapping[str, str], dtype: str, standardised: bool
+) -> str:
+    """Hash all that the content of series depends on (sha256, hex)."""
+    identity = {
+        "computed": computed, "fingerprints": fingerprints, "dtype": dtype,
+        "standardised": standardised,
+    }  # fmt: skip
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+# Opening maps the file into memory and reads its header only. The time distinguishes a file from
+# one that was there before it, whose content the map would still show.
 @lru_cache(maxsize=_OPEN)
-def _opened(shard: Path) -> Any:
-    return safe_open(shard, framework="numpy")
+def _opened(shard: Path, _: int) -> tuple[Any, str, list[list[int]]]:
+    """Return an open shard, what it is of, and its examples as `Row`s."""
+    opened: Any = safe_open(shard, framework="numpy")
+    about = opened.metadata()
+    return opened, about["of"], json.loads(about["rows"])

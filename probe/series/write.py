@@ -1,6 +1,5 @@
 """Write the series of every example, on every rank; the same call goes on after an interruption."""
 
-import hashlib
 import json
 import logging
 import os
@@ -35,13 +34,28 @@ from probe.extraction.loop import fetch as fetch_request
 from probe.extraction.perplexity import perplexities
 from probe.models import model_fingerprint
 from probe.series.factor import pack
-from probe.series.shards import ShardWriter, find_shards, widths_of
-from probe.series.store import INDEX, STORED, SeriesStore, StoredExample, open_series
+from probe.series.shards import (
+    UNFINISHED,
+    ShardWriter,
+    find_shards,
+    remove_others,
+    widths_of,
+)
+from probe.series.store import (
+    INDEX,
+    STORED,
+    SeriesStore,
+    StoredExample,
+    hash_of,
+    open_series,
+)
 from probe.system.files import atomic_write, report_full_disk
 from probe.system.locks import one_process
 from probe.system.logs import plural
 
 logger = logging.getLogger(__name__)
+# Stores that this process has read or found: `overwrite=true` reads each once.
+_seen: set[Path] = set()
 
 
 def series(
@@ -59,7 +73,8 @@ def series(
     Parameters
     ----------
     config : Config
-        Model, texts, `layers` and `site`; of `average`, only `average.example` is used.
+        Model, texts, `layers` and `site`; of `average`, only `average.example` is used. With
+        `overwrite`, a store under `output` that was there before this process is read again.
     folder : path, optional
         Folder of the store, by default one under `output`, named by what is read, where any study
         of the same finds it.
@@ -73,7 +88,7 @@ def series(
     ------
     UserError
         If the model or the texts cannot be loaded, the disk is too small, an activation is not
-        finite, or the folder holds other series.
+        finite, or the folder holds anything else.
     """
     if dtype not in STORED:
         raise UserError(
@@ -96,7 +111,7 @@ def series(
         "dtype": dtype,
         "standardised": standardised,
     }
-    of = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    of = hash_of(**identity)
     kind = f"{'standardised-' * standardised}{dtype}"
     place = (Path(folder) if folder is not None else series_folder(config, kind)).resolve()
 
@@ -104,19 +119,45 @@ def series(
         logger.info("another process is reading the same series; waiting for it")
 
     with one_process(config.output, f"series-{of[:16]}", wait), report_full_disk(place):
+        if config.overwrite and folder is None and place not in _seen:
+            (place / INDEX).unlink(missing_ok=True)
+            remove_others(place, ())
+        _seen.add(place)
         if (place / INDEX).is_file():
             store = _reuse(place, identity, own=folder is None)
             if store is not None:
                 return store
+        elif folder is not None:
+            _refuse_others(place, of)
         place.mkdir(parents=True, exist_ok=True)
         _read(place, of, request, dtype, standardised)
         _write_index(place, of, request, examples, documents, identity)
     return open_series(place)
 
 
+def _refuse_others(place: Path, of: str) -> None:
+    """Keep out of a folder in which there is more than what an interrupted writing has left."""
+    if place.exists() and not place.is_dir():
+        raise UserError(f"series are kept in a folder, and {place} is a file; give another place")
+    known = {*find_shards(place, of), *place.glob(UNFINISHED)}
+    others = sorted(file.name for file in place.glob("*") if file not in known)
+    if others:
+        raise UserError(
+            f"{place} has files that are not of these series, such as {others[0]}; give a folder "
+            "of its own"
+        )
+
+
 def _reuse(place: Path, identity: dict[str, Any], own: bool) -> SeriesStore | None:
-    """Return the store in a folder; None if it was outdated and is removed."""
-    store = open_series(place)
+    """Return the store in a folder; None if one under `output` was outdated or damaged."""
+    try:
+        store = open_series(place)
+    except UserError as error:
+        if not own:
+            raise
+        logger.warning("%s", error)
+        (place / INDEX).unlink()
+        return None
     before = {
         "computed": store.computed, "fingerprints": store.fingerprints,
         "store": {"dtype": store.dtype, "standardised": store.standardised},
@@ -143,7 +184,9 @@ def _reuse(place: Path, identity: dict[str, Any], own: bool) -> SeriesStore | No
 
 def _read(place: Path, of: str, request: Request, dtype: str, standardised: bool) -> None:
     """Read the examples that no earlier session has read."""
-    kept = {row[0] for rows in find_shards(place, of).values() for row in rows}
+    shards = find_shards(place, of)
+    remove_others(place, shards)
+    kept = {row[0] for rows in shards.values() for row in rows}
     left = [batch for batch in request.batches if not kept.issuperset(batch.members)]
     if not left:
         return

@@ -81,7 +81,7 @@ TASK, LOOK = "steps_study.task:run", "steps_study.task:look"
 
 
 Run = Callable[..., Path]
-Reads = Callable[[StepsConfig], list[Config]]
+Reads = Callable[[StepsConfig], list[Config | Path]]
 
 
 @pytest.fixture(scope="module")
@@ -166,18 +166,25 @@ def test_a_finished_study_is_found_again_and_looked_at_both_times(
 def test_a_finished_study_of_texts_that_have_changed_since_is_not_found_again(
     run: Run, task: Task, tmp_path: Path
 ) -> None:
-    text = tmp_path / "text.txt"
+    text, masks = tmp_path / "text.txt", tmp_path / "masks.npz"
+    masks.write_bytes(b"1")
 
-    def reads(config: StepsConfig) -> list[Config]:
+    def reads(config: StepsConfig) -> list[Config | Path]:
         mine = replace(config, data=DataConfig(source="text", path=str(text)))
-        return [config, mine, replace(mine, overwrite=True)]
+        return [config, mine, replace(mine, overwrite=True), masks]
 
     text.write_text("A river.")
     folder = run(reads=reads)
     made_of = json.loads((folder / "manifest.json").read_text())["fingerprints"]
-    assert made_of.keys() == {"model", "data", "model 2", "data 2"}, "each once"
+    assert made_of.keys() == {"model", "data", "model 2", "data 2", str(masks)}
     assert made_of["model"] == made_of["model 2"]
     assert run(reads=reads) == folder
+    masks.write_bytes(b"2")
+    with pytest.raises(
+        UserError, match=r"was made with another .*masks.npz \(sha256 6b86.*, sha256"
+    ):
+        run(reads=reads)
+    masks.write_bytes(b"1")
     text.write_text("A sea.")
     with pytest.raises(UserError, match=r"was made with another data 2 \(.*overwrite=true"):
         run(reads=reads)
@@ -187,7 +194,7 @@ def test_a_finished_study_of_texts_that_have_changed_since_is_not_found_again(
 def test_what_a_study_cannot_read_is_told_before_anything_is_done(
     run: Run, task: Task, tmp_path: Path
 ) -> None:
-    def reads(_: StepsConfig) -> list[Config]:
+    def reads(_: StepsConfig) -> list[Config | Path]:
         raise UserError("study.steps is odd")
 
     with pytest.raises(UserError, match=r"study\.steps is odd"):

@@ -1,8 +1,11 @@
 """What every study's frame refuses, shows and says, in one place."""
 
+import inspect
 import re
 import runpy
 import sys
+from importlib import import_module
+from typing import Any
 
 import pytest
 
@@ -15,7 +18,6 @@ REFUSED = [
     *((study, "null.shifts=0", "null.shifts") for study in STUDIES),
     *((study, "measures.hubs=5", "measures.hubs") for study in STUDIES),
     ("hubs", "null.shifts=1", "study.shifts, study.rotations and study.inits are the null models"),
-    ("intervene", "layers=each", "leave it out; give study.layers=12 or study.layers=[3,7]"),
     ("intervene", "init=random", "leave it out; an untrained model has no predictions to lose"),
     *(
         ("published_topologies", word, "leave it out; the published files fix it, and --help shows")
@@ -45,6 +47,23 @@ def run(study: str, *words: str) -> None:
             runpy.run_module(f"experiments.{study}", run_name="__main__", alter_sys=False)
 
 
+@pytest.mark.parametrize("study", STUDIES)
+def test_what_a_study_names_takes_what_it_is_called_with(study: str) -> None:
+    """Functions are named as words, in which no type checker sees a missing parameter."""
+    named: dict[str, Any] = {}
+
+    def framed(name: str, schema: type[Any], task: str, **more: Any) -> None:
+        named.update(more, schema=schema, task=task)
+        assert name == study
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("probe.api.study", framed)
+        runpy.run_module(f"experiments.{study}", run_name="__main__", alter_sys=False)
+    for function in filter(None, (named["task"], named.get("look"))):
+        module, _, name = function.partition(":")
+        inspect.signature(getattr(import_module(module), name)).bind("config", "folder")
+
+
 @pytest.mark.parametrize(("study", "word", "said"), REFUSED)
 def test_what_a_study_does_not_read_is_refused(
     study: str, word: str, said: str, capsys: pytest.CaptureFixture[str]
@@ -64,6 +83,13 @@ def test_a_former_name_is_answered_with_the_new_one(
     assert capsys.readouterr().err == f"probe: {old} is called {new} now; write {new}=…\n"
 
 
+@pytest.mark.parametrize("study", ["graph_probe", "intervene"])
+def test_layers_are_a_key_of_the_program(study: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run(study, "study.layers=3")
+    error = capsys.readouterr().err
+    assert error == "probe: unknown key 'study.layers'; write layers=…, as for any run\n"
+
+
 @pytest.mark.parametrize("study", STUDIES)
 def test_help_shows_what_a_study_reads(study: str, capsys: pytest.CaptureFixture[str]) -> None:
     run(study, "--help")
@@ -72,4 +98,4 @@ def test_help_shows_what_a_study_reads(study: str, capsys: pytest.CaptureFixture
     assert not re.search(r"^  (average|null|measures)[ .]", page, re.MULTILINE)
     assert re.search(r"^  study\.\w+ ", page, re.MULTILINE)
     by_default = " (here: layers=middle)" in " ".join(page.split())
-    assert by_default is (study in ("graph_probe", "hallucination", "matching"))
+    assert by_default is (study in ("graph_probe", "hallucination", "intervene", "matching"))

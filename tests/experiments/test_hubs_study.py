@@ -27,7 +27,7 @@ from experiments.hubs.bases import (
 from experiments.hubs.frequency import Frequencies, frequency
 from experiments.hubs.overlap import first_token_rows, items
 from experiments.hubs.reading import Reading, Tally, read
-from experiments.hubs.settings import Hubs, HubsConfig, check, varied
+from experiments.hubs.settings import Hubs, HubsConfig, check, sources, varied
 from experiments.hubs.task import run
 from probe import api
 from probe.api import UserError, compose
@@ -134,7 +134,9 @@ def test_finished_runs_are_compared_too(tmp_path: Path) -> None:
     made = api.run("data.limit=2", "layers=1", "tracking=none", "measures.rewired=0",
                    f"output={tmp_path}")  # fmt: skip
     nulls: dict[str, Any] = {"rotations": 0, "shifts": 0, "inits": 0, "permutations": 9}
-    run(configured(*WORDS, runs=[str(made)], repetitions=9, **nulls), tmp_path / "hubs")
+    config = configured(*WORDS, runs=[str(made)], repetitions=9, **nulls)
+    assert sources(config)[1:] == [made / "topology" / "layer_1_avg_corr.npy"], "compared on reuse"
+    run(config, tmp_path / "hubs")
     matrix = api.load_topology(made).matrix.astype(float)
     rows = read_rows(tmp_path / "hubs/overlap.csv")
     (row,) = [r for r in rows if r["first"] == "base layer 1" and "layer 1" in r["second"][6:]]

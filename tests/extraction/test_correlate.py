@@ -58,6 +58,7 @@ def test_the_mean_is_that_of_numpys_correlations() -> None:
         lambda x: torch.tensor(x, dtype=torch.bfloat16),
         lambda x: torch.tensor(x, dtype=torch.float32, requires_grad=True),
         lambda x: torch.tensor(x.T).T,
+        lambda x: torch.tensor(x).to_sparse(),
         lambda x: x[::-1],
         lambda x: x.astype(">f8"),
         lambda x: np.frombuffer(x.tobytes()).reshape(x.shape),
@@ -69,6 +70,7 @@ def test_the_mean_is_that_of_numpys_correlations() -> None:
         "bfloat16 tensor",
         "gradient",
         "transposed",
+        "sparse",
         "reversed",
         "big-endian",
         "read-only",
@@ -78,7 +80,7 @@ def test_the_mean_is_that_of_numpys_correlations() -> None:
 def test_any_floating_type_is_taken_for_what_it_holds(make: Any) -> None:
     examples = [make(x) for x in series()]
     held = [
-        x.detach().double().numpy() if isinstance(x, torch.Tensor) else x.astype(float)
+        x.detach().to_dense().double().numpy() if isinstance(x, torch.Tensor) else x.astype(float)
         for x in examples
     ]
     expected = np.mean([np.corrcoef(x.T) for x in held], axis=0)
@@ -143,18 +145,25 @@ ROWS = np.zeros((3, 2))
     ("examples", "options", "said"),
     [
         ([], {}, "there are no examples to correlate; give one or more"),
-        (["text"], {}, r"example 0 is a str, not an array \(n_tokens, n_neurons\); give a list"),
+        (["text"], {}, r"example 0 is of type str, not an array \(n_tokens, n_neu"),
         (ROWS, {}, r"example 0 is of shape \(2,\), not an array"),
         ([ROWS.astype(int)], {}, "example 0 has values of type int64, not of a floating"),
         ([ROWS.astype(str)], {}, "example 0 has values of type <U32, not of a floating type"),
         ([torch.zeros(3, 2, dtype=torch.int32)], {}, "values of type torch.int32, not of a"),
         ([ROWS[:, :0]], {}, r"example 0 is of shape \(3, 0\), not an array"),
         ([np.eye(3, 2), np.eye(3)], {}, "example 1 has 3 neurons, but the first has 2; give"),
-        ([np.eye(3, 2), np.eye(1, 2)], {}, "example 1 has 1 token, and a correlation needs two"),
+        ([np.eye(3, 2), np.eye(1, 2)], {}, "example 1 has 1 token, and its correlations need 2"),
         ([np.eye(3, 2), ROWS + np.nan], {}, "example 1 has an activation that is not finite"),
         ([ROWS], {"scheme": "means"}, "scheme='means' is not one of mean, fisher, pooled; did you"),
         ([ROWS], {"weight": "text"}, "weight='text' is not one of example, token"),
         ([ROWS], {"scheme": "pooled", "std": True}, "std=True needs a mean over examples"),
+        ([ROWS, ROWS], {"scheme": "fisher"}, "example 0 has 3 tokens, and its correlations need 4"),
+        ([np.eye(3, 2)], {"std": True}, "std=True needs two examples or more, and there is one"),
+        (None, {}, r"the examples are None; give a list of arrays"),
+        (5, {}, r"the examples are of type int; give a list of arrays"),
+        ([torch.zeros(3, 2).to(torch.float8_e4m3fn)], {}, "values of type torch.float8_e4m3fn"),
+        (ROWS[None], {"mask": "all"}, "the mask is of type str, not an array"),
+        (ROWS[None], {"mask": [[0, 0, -np.inf]]}, "the mask has other values than 0 and 1; give 1"),
         ([ROWS], {"mask": [[1, 1, 1]]}, r"a mask .* their shapes are \(1, 3\) and \(\)"),
         (ROWS[None], {"mask": [[1, 1]]}, r"their shapes are \(1, 2\) and \(1, 3, 2\)"),
         (ROWS[None], {"mask": [[1, 0, 0]]}, "example 0 has 1 token, and"),

@@ -334,8 +334,8 @@ def test_the_headline_tells_how_few_documents_there_are(texts: Path) -> None:
     [
         ((), {"site": Site.attention}, "and the masks are of the site attention; leave site out"),
         (("init=random",), {}, "interventions need a trained model, and init=random was given"),
-        ((), {"neuron": np.full(80, 40)}, "have neuron 40 of layer 0, whose neurons are 0 to 39"),
-        ((), {"layer": np.full(80, 9)}, "layer 9 is not in tiny, whose layers are 0 to 2"),
+        ((), {"neuron": np.arange(80)}, "have neuron 40 of layer 2, whose neurons are 0 to 39"),
+        ((), {"layer": np.repeat([0, 9], 40)}, "layer 9 is not in tiny, whose layers are 0 to 2"),
         ((), {"masks": np.ones((1, 80), dtype=bool)}, "a mask has 40 of the 40 neurons of layer 0"),
         (("data.limit=1",), {}, "1 document cannot be split into 2 parts"),
     ],

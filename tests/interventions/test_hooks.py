@@ -221,6 +221,20 @@ def test_the_last_residual_is_what_the_head_reads() -> None:
         assert (logits(model) == 0).all()
 
 
+def test_a_layer_that_is_not_there_is_told() -> None:
+    model = model_of("gpt2")
+    for layer in (LAYERS, -1):
+        with pytest.raises(UserError, match=f"^layer {layer} is not in the model, whose layers"):
+            Sites(model, ANY, Site.mlp, [0, layer])
+    sites = Sites(model, ANY, Site.mlp, [0, 2])
+    with (
+        pytest.raises(UserError, match=r"^layer 1 is none of 0, 2, which these sites are of; give"),
+        sites.edited({1: lambda x: x}),
+    ):
+        pass
+    assert hooks_of(model) == 0
+
+
 def test_a_head_that_is_not_named_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     model = model_of("llama")
     monkeypatch.setattr(type(model), "get_output_embeddings", lambda _: None)

@@ -58,6 +58,7 @@ def test_masks_of_numpy_alone_are_loaded(tmp_path: Path) -> None:
         ({"layer": LAYER[:2]}, "has layer of int32 and shape (2,); it must be one integer for"),
         ({"neuron": NEURON / 2}, "has neuron of float64 and shape (3,); it must be one integer"),
         ({"neuron": -NEURON}, "has the neuron -5; neurons count from 0"),
+        ({"layer": LAYER.astype(np.uint64) - np.uint64(1)}, "has the layer 18446744073709551615;"),
         ({"neuron": [5, 3, 3]}, "has a unit twice, the same neuron of the same layer"),
         ({"site": "atention"}, "is of the site 'atention', which is unknown; did you mean 'attent"),
         ({"site": "head"}, "is of the site 'head', which is unknown; sites are residual, "),
@@ -73,6 +74,16 @@ def test_what_is_wrong_with_a_file_is_told(
     assert "\n" not in str(error.value)
 
 
+def test_masks_made_by_hand_are_checked_and_converted() -> None:
+    made = Masks(MASKS.tolist(), LAYER.tolist(), NEURON.tolist(), "mlp")  # type: ignore[arg-type]
+    assert made.site is Site.mlp
+    assert np.flatnonzero(made.by_layer({0: 7, 2: 4})[0][2]).tolist() == [3]
+    with pytest.raises(UserError, match=r"^Masks\(…\) has the neuron -5; neurons count from 0$"):
+        Masks(MASKS, LAYER, -NEURON)
+    with pytest.raises(UserError, match=r"^Masks\(…\) is of the site 'head', which is unknown"):
+        Masks(MASKS, LAYER, NEURON, "head")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("name", ["masks", "layer", "neuron"])
 def test_a_missing_array_is_named(tmp_path: Path, name: str) -> None:
     arrays = {"masks": MASKS, "layer": LAYER, "neuron": NEURON}
@@ -83,14 +94,14 @@ def test_a_missing_array_is_named(tmp_path: Path, name: str) -> None:
 
 
 def test_what_is_no_file_of_arrays_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"gone\.npz cannot be: there is no such file; save one"):
+    with pytest.raises(UserError, match=r"gone\.npz does not exist; save one"):
         Masks.load(tmp_path / "gone.npz")
     text, single, pickled = (tmp_path / name for name in ("text.npz", "one.npy", "objects.npz"))
     text.write_text("masks")
     np.save(single, MASKS)
     np.savez(pickled, masks=np.array([{}], dtype=object), layer=LAYER, neuron=NEURON)
     for file in (text, single, pickled, tmp_path):
-        with pytest.raises(UserError, match=r"cannot be: it is none; save one with numpy\.savez"):
+        with pytest.raises(UserError, match=r"is not one; save one with numpy\.savez"):
             Masks.load(file)
 
 

@@ -194,3 +194,8 @@ def test_measures_are_rebuilt_from_their_record() -> None:
     again = Measures.from_record(json.loads(json.dumps(asdict(found))))
     assert again == found
     assert again.numbers() == found.numbers()
+
+
+def test_a_bare_matrix_is_told() -> None:
+    with pytest.raises(UserError, match=r"a value of type ndarray was given; api\.load_topology"):
+        measure(np.eye(3))  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """What all ranks write is read back piece by piece: the same activations, small where asked for."""
 
 import json
+import shutil
 import signal
 import sys
 from collections import Counter
@@ -231,6 +232,19 @@ def test_outdated_series_under_output_are_replaced(
     assert "has outdated series (data differ), which are replaced" in caplog.text
 
 
+def test_overwrite_reads_again_what_was_there_before_this_process(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, run_ranks = [], write.run_ranks
+    monkeypatch.setattr(write, "run_ranks", lambda *own: (runs.append(own[0]), run_ranks(*own))[1])
+    config = api.compose(*words, f"output={tmp_path}")
+    for overwrite, before, times in [(0, 0, 1), (1, 0, 1), (1, 1, 2), (1, 0, 2), (0, 1, 2)]:
+        if before:
+            write._seen.clear()
+        api.series(config, f"overwrite={bool(overwrite)}")
+        assert len(runs) == times
+
+
 @pytest.mark.parametrize("ending", [KeyboardInterrupt, OSError])
 def test_what_was_read_before_an_interruption_is_not_read_again(
     config: Config, store: SeriesStore, ending: type[BaseException], tmp_path: Path,
@@ -288,18 +302,69 @@ def test_a_signal_is_deferred_until_whole_batches_are_kept(
     assert shard.is_file()
 
 
-def test_shards_of_something_else_and_unfinished_ones_are_removed(
-    config: Config, store: SeriesStore, tmp_path: Path
+def test_other_shards_under_output_and_unfinished_ones_are_removed(
+    words: list[str], store: SeriesStore, tmp_path: Path
 ) -> None:
-    save_file({"x": torch.zeros(1)}, tmp_path / "series-0000009.safetensors", {"of": "other"})
-    (tmp_path / "series-0000008.safetensors").write_bytes(b"damaged")
-    (tmp_path / ".series-0000007.safetensors.1.part").write_bytes(b"half")
-    api.series(config, folder=tmp_path)
-    left = sorted(path.name for path in tmp_path.iterdir())
+    """A folder under `output` is named by its series: others are of older weights or texts."""
+    config = api.compose(*words, f"output={tmp_path}")
+    folder = tmp_path / store.folder.relative_to(words[7].removeprefix("output="))
+    folder.mkdir(parents=True)
+    save_file({"x": torch.zeros(1)}, folder / "series-0000009.safetensors", {"of": "other"})
+    (folder / "series-0000008.safetensors").write_bytes(b"damaged")
+    (folder / ".series-0000007.safetensors.1.part").write_bytes(b"half")
+    assert api.series(config).folder == folder
+    left = sorted(path.name for path in folder.iterdir())
     assert left == sorted(path.name for path in store.folder.iterdir())
 
 
+def test_a_folder_with_anything_else_is_refused_and_kept(config: Config, tmp_path: Path) -> None:
+    mine = tmp_path / "series-mine.safetensors"
+    save_file({"x": torch.zeros(1)}, mine)
+    with pytest.raises(UserError, match=r"has files that are not of these series, such as series-"):
+        api.series(config, folder=tmp_path)
+    assert mine.is_file()
+    with pytest.raises(UserError, match=r"mine\.safetensors is a file; give another place"):
+        api.series(config, folder=mine)
+
+
+def test_a_damaged_store_under_output_is_written_again(
+    words: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = api.compose(*words, f"output={tmp_path}")
+    before = api.series(config)
+    expected = before.read(3, 2)
+    [shard] = before.folder.glob("*.safetensors")
+    shard.write_bytes(shard.read_bytes()[:-1])
+    np.testing.assert_array_equal(api.series(config).read(3, 2), expected)
+    assert "is missing or truncated" in caplog.text
+
+
+def test_what_is_read_is_what_lies_there_now(
+    words: list[str], read: list[ExampleActivations], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Files of one name follow each other: other weights, other layouts, nothing."""
+    other = api.series(*words, "init=random", folder=tmp_path)
+    other.read(3, 2)
+    shutil.rmtree(tmp_path)
+    with pytest.raises(UserError, match="was removed; remove the folder, and write"):
+        other.read(3, 2)
+    now = api.series(*words, folder=tmp_path)
+    np.testing.assert_array_equal(now.read(3, 2), read[3].layers[2])
+    with pytest.raises(UserError, match="was replaced; open the series again"):
+        other.read(3, 2)
+    shutil.rmtree(tmp_path)
+    in_small_shards(monkeypatch)
+    split = api.series(*words, folder=tmp_path)
+    for example in read:
+        np.testing.assert_array_equal(split.read(example.example, 2), example.layers[2])
+    with pytest.raises(UserError, match=r"was re(placed|moved)"):
+        [now.read(number, 2) for number in range(7)]
+
+
 def test_what_is_not_there_is_named(store: SeriesStore) -> None:
+    with pytest.raises(UserError, match=r"^n_tokens=0 is no block; give 1 or more$"):
+        next(store.blocks(0))
     with pytest.raises(UserError, match=r"has no layer 1; it has 0, 2$"):
         store.read(0, 1)
     for number in (7, -1):
@@ -320,13 +385,13 @@ def test_damage_is_seen_when_series_are_opened(config: Config, tmp_path: Path) -
     [shard] = tmp_path.glob("*.safetensors")
     whole = shard.read_bytes()
     shard.write_bytes(whole[:-1])
-    with pytest.raises(UserError, match="is missing or truncated; write the series again"):
+    with pytest.raises(UserError, match="is missing or truncated; remove the folder, and write"):
         api.open_series(tmp_path)
     shard.unlink()
-    with pytest.raises(UserError, match="is missing or truncated; write the series again"):
+    with pytest.raises(UserError, match="is missing or truncated; remove the folder, and write"):
         api.open_series(tmp_path)
     (tmp_path / INDEX).write_text("{")
-    with pytest.raises(UserError, match=r"series\.json is not JSON; write the series again"):
+    with pytest.raises(UserError, match=r"series\.json is not JSON; remove the folder, and write"):
         api.open_series(tmp_path)
 
 

@@ -156,16 +156,16 @@ def test_what_was_fitted_is_not_fitted_again(
 
 
 def test_the_headline_is_logged(
-    folder: Path, caplog: pytest.LogCaptureFixture, tmp_path: Path
+    folder: Path, config: GraphProbeConfig, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     caplog.set_level("INFO")
-    log_headline(folder)
+    log_headline(config, folder)
     assert len(caplog.messages) == 1 + 2 * 2
     assert caplog.messages[0].split()[:3] == ["target", "layer", "probe"]
     (tmp_path / "results.json").write_text(
         json.dumps(results(folder) | {"protocol": "paper"}), encoding="utf-8"
     )
-    log_headline(tmp_path)
+    log_headline(config, tmp_path)
     assert "optimistic" in caplog.text
 
 

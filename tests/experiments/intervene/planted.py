@@ -54,10 +54,12 @@ def save_texts(file: Path, documents: int = 8) -> Path:
     return file
 
 
-def composed(model: Path, texts: Path, *words: str, **settings: Any) -> InterveneConfig:
+def composed(
+    model: Path, texts: Path, *words: str, layers: Any = "middle", **settings: Any
+) -> InterveneConfig:
     """Compose the study's configuration."""
     config = composed_once(
         "model=local", f"model.path={model}", "data=text", f"data.path={texts}",
-        "runtime.device=cpu", *words,
+        "runtime.device=cpu", f"layers={layers}", *words,
     )  # fmt: skip
     return InterveneConfig(**vars(config), study=Intervene(**settings))
