@@ -99,18 +99,16 @@ def _rows(
     named: Named,
     interventions: list[Intervention],
 ) -> list[Row]:
-    """Measure masks by name; those that are empty or leave no room for controls are told."""
+    """Measure masks by name; those that are empty, or too large for controls, are told."""
     layer, neuron = store.units.T
     usable: Named = {}
     for name, mask in named.items():
-        inside = np.array([mask[layer == one].mean() for one in store.layers])
         if not mask.any():
             logger.warning("%s is empty and is not measured; give a lower study.threshold", name)
-        elif inside.max() > 0.5:
+        elif 2 * mask.sum() > len(mask):
             logger.warning(
-                "%s has %.0f %% of the neurons of layer %d, so that there are not as many others "
-                "for its controls, and is not measured; give a higher study.threshold",
-                name, 100 * inside.max(), store.layers[int(inside.argmax())],
+                "%s has %d of %d neurons, so that there are not as many others for its controls, "
+                "and is not measured; give a higher study.threshold", name, mask.sum(), len(mask),
             )  # fmt: skip
         else:
             usable[name] = mask

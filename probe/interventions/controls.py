@@ -22,6 +22,9 @@ def control(
 ) -> dict[int, NDArray[np.bool_]]:
     """Choose a control of a mask among all other neurons of its layers.
 
+    A layer of which the mask has more than half has not as many others: the control has all of
+    them, and draws what is missing from the other layers.
+
     Parameters
     ----------
     name : str
@@ -51,35 +54,60 @@ def control(
     >>> control("largest_rms", mask, rms, np.random.default_rng(0))[2].tolist()
     [False, False, True]
     """
-    for layer, neurons in mask.items():
-        inside = int(neurons.sum())
-        if 2 * inside > len(neurons):
-            raise UserError(
-                f"a mask has {inside} of the {len(neurons)} neurons of layer {layer}, so that its "
-                f"controls cannot be {inside} others; give masks of at most half of each layer"
-            )
+    inside = np.concatenate(list(mask.values()))
+    if 2 * inside.sum() > len(inside):
+        raise UserError(
+            f"a mask has {inside.sum()} of the {len(inside)} neurons of its layers, so that its "
+            f"controls cannot be {inside.sum()} others; give masks of at most half of them"
+        )
+    size = np.concatenate([rms[layer] for layer in mask])
     if name == "largest_rms":
-        return _largest(mask, rms)
-    if name == "random_rms":
-        return {layer: alike(own, rms[layer], generator) for layer, own in mask.items()}
-    assert name == "random", name
-    return {layer: _random(own, generator) for layer, own in mask.items()}
+        chosen = _largest(inside, size)
+    elif name == "random_rms":
+        parts = [alike(own, rms[layer], generator) for layer, own in mask.items()]
+        chosen = np.concatenate(parts)
+        missing = np.concatenate([_missing(own, generator) for own in mask.values()])
+        _match(np.flatnonzero(missing), size, free := ~inside & ~chosen, generator)
+        chosen = ~inside & ~free
+    else:
+        assert name == "random", name
+        chosen = np.concatenate([_random(own, own.sum(), generator) for own in mask.values()])
+        chosen |= _random(inside | chosen, inside.sum() - chosen.sum(), generator)
+    ends = np.cumsum([len(own) for own in mask.values()])
+    return dict(zip(mask, np.split(chosen, ends[:-1]), strict=True))
 
 
-def _random(mask: NDArray[np.bool_], generator: np.random.Generator) -> NDArray[np.bool_]:
-    chosen = np.zeros_like(mask)
-    chosen[generator.permutation(np.flatnonzero(~mask))[: mask.sum()]] = True
+def from_other_layers(mask: ByLayer) -> int:
+    """Return how many neurons of a mask have no counterpart in their own layer.
+
+    Examples
+    --------
+    >>> from_other_layers({3: np.array([True, True, True, False]), 5: np.array([False] * 4)})
+    2
+    """
+    return sum(max(0, 2 * int(own.sum()) - len(own)) for own in mask.values())
+
+
+def _random(
+    outside_of: NDArray[np.bool_], number: int, generator: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Choose neurons at random that are not in a mask; all of them if there are fewer."""
+    chosen = np.zeros_like(outside_of)
+    chosen[generator.permutation(np.flatnonzero(~outside_of))[:number]] = True
     return chosen
 
 
-def _largest(mask: ByLayer, rms: Rms) -> dict[int, NDArray[np.bool_]]:
-    inside = np.concatenate(list(mask.values()))
-    size = np.concatenate([rms[layer] for layer in mask])
+def _missing(mask: NDArray[np.bool_], generator: np.random.Generator) -> NDArray[np.bool_]:
+    """Choose those of a layer's masked neurons for which there is no other left in it."""
+    excess = max(0, 2 * int(mask.sum()) - len(mask))
+    return _random(~mask, excess, generator)
+
+
+def _largest(inside: NDArray[np.bool_], size: NDArray[np.float64]) -> NDArray[np.bool_]:
     ranked = np.argsort(np.where(inside, np.inf, -size), kind="stable")
     chosen = np.zeros_like(inside)
     chosen[ranked[: inside.sum()]] = True
-    ends = np.cumsum([len(own) for own in mask.values()])
-    return dict(zip(mask, np.split(chosen, ends[:-1]), strict=True))
+    return chosen
 
 
 def alike(
@@ -94,7 +122,7 @@ def alike(
     Parameters
     ----------
     mask : ndarray of bool, shape (n_neurons,)
-        The chosen neurons, at most half of all.
+        The chosen neurons.
     rms : ndarray, shape (n_neurons,)
         Their RMS, up to a common factor.
     generator : Generator
@@ -103,13 +131,23 @@ def alike(
     Returns
     -------
     ndarray of bool, shape (n_neurons,)
-        Equally many neurons, none of them chosen.
+        Equally many neurons, none of them chosen; all others if these are fewer.
     """
-    size = np.log(np.maximum(rms, np.finfo(np.float32).tiny))
     free = ~mask
-    for neuron in generator.permutation(np.flatnonzero(mask)):
+    _match(np.flatnonzero(mask), rms, free, generator)
+    matched: NDArray[np.bool_] = ~free & ~mask
+    return matched
+
+
+def _match(
+    neurons: NDArray[np.int64],
+    rms: NDArray[np.float64],
+    free: NDArray[np.bool_],
+    generator: np.random.Generator,
+) -> None:
+    """Take for each neuron, in random order, one of the free ones that are nearest in log RMS."""
+    size = np.log(np.maximum(rms, np.finfo(np.float32).tiny))
+    for neuron in generator.permutation(neurons)[: free.sum()]:
         candidates = np.flatnonzero(free)
         near = np.argsort(np.abs(size[candidates] - size[neuron]), kind="stable")[:_NEAREST]
         free[candidates[generator.choice(near)]] = False
-    matched: NDArray[np.bool_] = ~free & ~mask
-    return matched

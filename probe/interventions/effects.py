@@ -18,7 +18,7 @@ from probe.examples.batches import Tensors
 from probe.examples.plan import plan_extraction
 from probe.examples.request import Request
 from probe.extraction.perplexity import perplexities
-from probe.interventions.controls import CONTROLS, DRAWN, ByLayer, control
+from probe.interventions.controls import CONTROLS, DRAWN, ByLayer, control, from_other_layers
 from probe.interventions.masks import Masks
 from probe.interventions.measure import Chosen, Condition, Measurement
 from probe.interventions.payload import pack, unpack
@@ -147,6 +147,11 @@ def _conditions(
     rms = {layer: statistics[f"{layer}/rms"].numpy() for layer in by_layer[0]}
     conditions, units = [], []
     for mask, own in enumerate(by_layer):
+        if elsewhere := from_other_layers(own):
+            logger.warning(
+                "mask %d has more than half of a layer's neurons: %d of its controls' neurons are "
+                "drawn from other layers", mask, elsewhere,
+            )  # fmt: skip
         for kind, name in enumerate(("none", *CONTROLS)):
             # What is drawn for a mask is the same in every intervention.
             drawn = []

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probe.errors import UserError
-from probe.interventions.controls import CONTROLS, control
+from probe.interventions.controls import CONTROLS, control, from_other_layers
 
 
 def drawn(seed: int, sizes: list[int], share: float) -> tuple[dict, dict]:  # type: ignore[type-arg]
@@ -64,9 +64,23 @@ def test_units_of_like_rms_are_alike_and_random_ones_are_not() -> None:
     assert times.max() <= 12
 
 
+@given(seed=st.integers(0, 99), own=st.integers(6, 10))
+def test_what_a_layer_lacks_is_drawn_from_the_others(seed: int, own: int) -> None:
+    mask = {0: np.arange(10) < own, 3: np.arange(20) < 2}
+    rms = {0: np.linspace(1, 2, 10), 3: np.linspace(1, 3, 20)}
+    assert from_other_layers(mask) == 2 * own - 10
+    for name in ("random", "random_rms"):
+        found = control(name, mask, rms, np.random.default_rng(seed))
+        assert found[0].tolist() == (~mask[0]).tolist(), "all that the layer has"
+        assert found[3].sum() == 2 + 2 * own - 10
+        assert not (found[3] & mask[3]).any()
+    loudest = control("largest_rms", mask, rms, np.random.default_rng(seed))
+    assert sum(part.sum() for part in loudest.values()) == own + 2
+
+
 def test_a_mask_without_others_is_told() -> None:
     mask = {4: np.array([True, True, True, False, False])}
     rms = {4: np.ones(5)}
     for name in CONTROLS:
-        with pytest.raises(UserError, match="a mask has 3 of the 5 neurons of layer 4, so that"):
+        with pytest.raises(UserError, match="a mask has 3 of the 5 neurons of its layers, so that"):
             control(name, mask, rms, np.random.default_rng(0))

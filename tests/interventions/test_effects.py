@@ -336,7 +336,7 @@ def test_the_headline_tells_how_few_documents_there_are(texts: Path) -> None:
         (("init=random",), {}, "interventions need a trained model, and init=random was given"),
         ((), {"neuron": np.arange(80)}, "have neuron 40 of layer 2, whose neurons are 0 to 39"),
         ((), {"layer": np.repeat([0, 9], 40)}, "layer 9 is not in tiny, whose layers are 0 to 2"),
-        ((), {"masks": np.ones((1, 80), dtype=bool)}, "a mask has 40 of the 40 neurons of layer 0"),
+        ((), {"masks": np.ones((1, 80), dtype=bool)}, "a mask has 80 of the 80 neurons of its"),
         (("data.limit=1",), {}, "1 document cannot be split into 2 parts"),
     ],
 )  # fmt: skip
