@@ -16,9 +16,8 @@ def load_topologies(run: str | os.PathLike[str]) -> list[Topology]:
     UserError
         If the folder is not a finished run, or a file of it is missing.
     """
-    folder = Path(run)
-    records = read_manifest(folder, "topologies")["topologies"]
-    return [Topology.load(folder, record) for record in records]
+    records = read_manifest(run, "topologies")["topologies"]
+    return [Topology.load(Path(run), record) for record in records]
 
 
 def load_topology(run: str | os.PathLike[str], name: str | None = None) -> Topology:
@@ -29,11 +28,10 @@ def load_topology(run: str | os.PathLike[str], name: str | None = None) -> Topol
     UserError
         If there is no such topology, or several and no name.
     """
-    folder = Path(run)
-    records = {r["name"]: r for r in read_manifest(folder, "topologies")["topologies"]}
+    records = {r["name"]: r for r in read_manifest(run, "topologies")["topologies"]}
     if name is None and len(records) == 1:
         name = next(iter(records))
     if name is None or name not in records:
         has = f"no topology '{name}'{nearest(name, records)}" if name else "several topologies"
         raise UserError(f"{run} has {has}; give one of {', '.join(records)}")
-    return Topology.load(folder, records[name])
+    return Topology.load(Path(run), records[name])

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,12 @@ def write_manifest(run: Path, content: Mapping[str, Any]) -> None:
         unfinished.write_text(json.dumps(sealed, indent=1) + "\n")
 
 
-def read_manifest(run: Path, *keys: str) -> dict[str, Any]:
+def read_manifest(run: str | os.PathLike[str], *keys: str) -> dict[str, Any]:
     """Read the manifest of a finished run.
 
     Parameters
     ----------
-    run : Path
+    run : path
         The run's folder.
     *keys : str
         Keys that it must have; `topologies` must not be empty either, which those of studies are.
@@ -35,7 +36,7 @@ def read_manifest(run: Path, *keys: str) -> dict[str, Any]:
     UserError
         If there is none, it is not what was once written, or lacks a key.
     """
-    file = run / MANIFEST
+    file = _file(run)
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         problem = _problem(content, keys)
@@ -53,6 +54,15 @@ def read_manifest(run: Path, *keys: str) -> dict[str, Any]:
     if "topologies" in keys and not content.get("topologies"):
         raise UserError(f"{run} has no topologies; give the folder of a run of python -m probe")
     return dict(content)
+
+
+def _file(run: str | os.PathLike[str]) -> Path:
+    try:
+        return Path(run) / MANIFEST
+    except TypeError:
+        raise UserError(
+            f"give the folder of a finished run, not a value of type {type(run).__name__}"
+        ) from None
 
 
 def _problem(content: Any, keys: tuple[str, ...]) -> str | None:

@@ -16,8 +16,6 @@ from probe.system.files import atomic_write
 
 # Bytes of series after which a shard is written; it can be one batch larger.
 SHARD = 1 << 26
-# Shards whose writing was cut off.
-UNFINISHED = ".series-*.part"
 # Number of an example, index of its first token in the shard, and number of its tokens.
 Row = tuple[int, int, int]
 
@@ -96,7 +94,7 @@ def remove_others(folder: Path, shards: Collection[Path]) -> None:
     """Remove all shards but the given ones, and those that were never finished."""
     for file in {*folder.glob("series-*.safetensors")} - {*shards}:
         file.unlink()
-    for unfinished in folder.glob(UNFINISHED):
+    for unfinished in folder.glob(".series-*.part"):
         unfinished.unlink()
 
 

@@ -34,13 +34,7 @@ from probe.extraction.loop import fetch as fetch_request
 from probe.extraction.perplexity import perplexities
 from probe.models import model_fingerprint
 from probe.series.factor import pack
-from probe.series.shards import (
-    UNFINISHED,
-    ShardWriter,
-    find_shards,
-    remove_others,
-    widths_of,
-)
+from probe.series.shards import ShardWriter, find_shards, remove_others, widths_of
 from probe.series.store import (
     INDEX,
     STORED,
@@ -139,8 +133,8 @@ def _refuse_others(place: Path, of: str) -> None:
     """Keep out of a folder in which there is more than what an interrupted writing has left."""
     if place.exists() and not place.is_dir():
         raise UserError(f"series are kept in a folder, and {place} is a file; give another place")
-    known = {*find_shards(place, of), *place.glob(UNFINISHED)}
-    others = sorted(file.name for file in place.glob("*") if file not in known)
+    shards = find_shards(place, of)
+    others = sorted(file.name for file in place.glob("[!.]*") if file not in shards)
     if others:
         raise UserError(
             f"{place} has files that are not of these series, such as {others[0]}; give a folder "

@@ -287,6 +287,14 @@ def test_wrong_types_are_answered_in_a_sentence(name: str, given: Any, said: str
     assert str(refused.value).endswith(said)
 
 
+@pytest.mark.parametrize("read", [api.load_topology, api.load_topologies, api.read_manifest])
+def test_what_is_no_folder_of_a_run_is_told(read: Any, tmp_path: Path) -> None:
+    with pytest.raises(api.UserError, match=r"^give the folder of a finished run, not a value"):
+        read(None)
+    with pytest.raises(api.UserError, match="is not a finished run: it has no manifest"):
+        read(str(tmp_path))
+
+
 def test_two_configurations_are_one_too_many() -> None:
     config = api.compose()
     with pytest.raises(api.UserError, match="give one configuration, and words behind it"):
