@@ -9,7 +9,7 @@ if __name__ == "__main__":
         GraphProbeConfig,
         "experiments.graph_probe.run:run",
         reads=sources,
-        idle=("average", "null", "measures"),
+        idle=("average", "null", "measures", "runtime.matmul"),
         defaults=["layers=middle"],
         look="experiments.graph_probe.report:log_headline",
         resumes=True,

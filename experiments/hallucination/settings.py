@@ -1,9 +1,9 @@
 """Settings of the study, and checks that need neither model nor texts."""
 
 from dataclasses import dataclass, field
-from math import isclose
 
-from probe.api import StudyConfig, UserError, key
+from experiments.splits import check_split
+from probe.api import StudyConfig, key
 
 
 @dataclass
@@ -37,12 +37,7 @@ def check(config: HallucinationConfig) -> None:
     UserError
         For the first value that cannot work.
     """
-    parts = config.study.split
-    if len(parts) != 3 or not isclose(sum(parts), 1):
-        raise UserError(
-            f"study.split={parts} must be three fractions that sum to 1, e.g. "
-            "study.split=[0.6,0.2,0.2]"
-        )
+    check_split(config.study.split, ("training", "validation", "test"))
 
 
 def sources(config: HallucinationConfig) -> list[HallucinationConfig]:

@@ -13,6 +13,7 @@ if __name__ == "__main__":
             "average": "",
             "null": "study.shifts, study.rotations and study.inits are the null models",
             "measures": "study.hubs is the number of hubs",
+            "runtime.matmul": "",
         },
         resumes=True,
     )

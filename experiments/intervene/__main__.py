@@ -14,6 +14,7 @@ if __name__ == "__main__":
             "null": "study.select=[…,random] is the null model",
             "init": "an untrained model has no predictions to lose",
             "measures": "",
+            "runtime.matmul": "",
         },
         defaults=["layers=middle"],
     )

@@ -9,7 +9,7 @@ if __name__ == "__main__":
         MatchingConfig,
         "experiments.matching.report:report",
         reads=sources,
-        idle=("average", "null", "measures"),
+        idle=("average", "null", "measures", "runtime.matmul"),
         defaults=["layers=middle"],
         resumes=True,
     )

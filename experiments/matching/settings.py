@@ -1,8 +1,8 @@
 """Settings of the study, and checks that need neither models nor texts."""
 
 from dataclasses import dataclass, field
-from math import isclose
 
+from experiments.splits import check_split
 from probe.api import StudyConfig, UserError, key, overlay
 
 # Parts of the configuration in which the second model may differ.
@@ -62,12 +62,7 @@ def check(config: MatchingConfig) -> None:
         raise UserError(
             "data.streaming=true reads texts once, and two models need them; leave it out"
         )
-    parts = config.study.split
-    if len(parts) != 3 or not isclose(sum(parts), 1):
-        raise UserError(
-            f"study.split={parts} must be three fractions that sum to 1, e.g. "
-            "study.split=[0.6,0.2,0.2]"
-        )
+    check_split(config.study.split, ("training", "validation", "test"))
 
 
 def sources(config: MatchingConfig) -> list[MatchingConfig]:

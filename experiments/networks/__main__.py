@@ -13,6 +13,7 @@ if __name__ == "__main__":
             "average": "",
             "null": "study.permutations is the number of draws of the null models",
             "measures": "study.measure says what is measured",
+            "runtime.matmul": "",
         },
         defaults=["layers=each", "site=mlp_output"],
         resumes=True,

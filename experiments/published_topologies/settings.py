@@ -14,6 +14,7 @@ IDLE = (
     "subject",
     "layers",
     "average",
+    "init=",
     "init.kind",
     "null",
     "site",

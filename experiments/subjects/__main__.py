@@ -9,6 +9,6 @@ if __name__ == "__main__":
         SubjectsConfig,
         "experiments.subjects.task:run",
         reads=sources,
-        idle=("average", "null", "measures"),
+        idle=("average", "null", "measures", "runtime.matmul"),
         resumes=True,
     )

@@ -4,6 +4,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from experiments.splits import check_split
 from probe.api import StudyConfig, UserError, compose, key
 
 
@@ -39,11 +40,12 @@ class Subjects:
         None, "Texts per subject (default: as many as the smallest has).", least=4
     )
     splits: int = key(20, "Random splits of each subject, for the noise ceiling.", least=1)
-    test_share: float = key(
-        0.3,
-        "Fraction of a subject's texts in the test set of the classification.",
+    split: list[float] = key(
+        [0.7, 0.3],
+        "Fractions of each subject's documents in training and test set.",
         above=0,
         below=1,
+        was="test_share",
     )
     permutations: int = key(200, "Permutations of labels, a null model.", least=1)
     repetitions: int = key(1000, "Bootstrap draws of documents for intervals.", least=1)
@@ -87,6 +89,7 @@ def check(config: SubjectsConfig) -> SubjectsConfig:
             "subjects are compared by whole prompts, in which the question has a fixed position; "
             "leave data.cut and model.chat out"
         )
+    check_split(settings.split, ("training", "test"))
     if config.init.kind.value == "random" and settings.sweep is not Sweep.none:
         raise UserError(
             "init=random has no trained language-model head, which the sweep needs; give "

@@ -65,8 +65,7 @@ def _compare(
 ) -> tuple[dict[str, Similarity], dict[str, Guesses]]:
     """Compare subjects by every layer, by the embeddings and by bags of tokens."""
     subjects, groups = [text.subject for text in texts], [text.group for text in texts]
-    shares = [1 - settings.test_share, settings.test_share]
-    train, test = subject_parts(subjects, groups, shares, settings.seed)
+    train, test = subject_parts(subjects, groups, settings.split, settings.seed)
     similarities, guesses = {}, {}
     for what in [*layers(texts), EMBEDDING, BAG]:
         between = covariances(texts, what, part)
@@ -109,8 +108,7 @@ def _rows(
 
 def _test_groups(texts: Sequence[Text], settings: Subjects) -> list[str]:
     subjects, groups = [text.subject for text in texts], [text.group for text in texts]
-    shares = [1 - settings.test_share, settings.test_share]
-    test = subject_parts(subjects, groups, shares, settings.seed)[1]
+    test = subject_parts(subjects, groups, settings.split, settings.seed)[1]
     return [groups[text] for text in test]
 
 

@@ -13,7 +13,8 @@ class Frame:
     Attributes
     ----------
     idle : mapping of str to str
-        Groups and keys that it does not read, each with what to give instead, or "".
+        Groups and keys that it does not read, each with what to give instead, or ""; `init=` is
+        the choice of that group's option, but not its other keys.
     defaults : sequence of str
         Words that stand before those of the command line, where it does not name the same key.
     """
@@ -35,7 +36,7 @@ class Frame:
         """
         for name in names:
             for idle, instead in self.idle.items():
-                if name == idle or name.startswith(f"{idle}.") or idle.startswith(f"{name}."):
+                if idle in (name, f"{name}=") or name.startswith(f"{idle}."):
                     hint = f"; {instead}" if instead else ""
                     raise UserError(f"{name} has no effect here, leave it out{hint}")
 

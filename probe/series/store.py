@@ -235,7 +235,7 @@ def open_series(folder: str | os.PathLike[str]) -> SeriesStore:
     UserError
         If the folder has no finished store, or a shard is missing or truncated.
     """
-    place = Path(folder).resolve()
+    place = folder_of_series(folder)
     try:
         index = json.loads((place / INDEX).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -258,6 +258,22 @@ def open_series(folder: str | os.PathLike[str]) -> SeriesStore:
         computed=index["computed"],
         fingerprints=index["fingerprints"],
     )
+
+
+def folder_of_series(folder: str | os.PathLike[str]) -> Path:
+    """Return a folder as a path from the root.
+
+    Raises
+    ------
+    UserError
+        If it is no path.
+    """
+    try:
+        return Path(folder).resolve()
+    except TypeError:
+        raise UserError(
+            f"{folder!r} is no folder of series; give its path, e.g. api.series(config).folder"
+        ) from None
 
 
 def _example(record: dict[str, Any]) -> StoredExample:

@@ -40,6 +40,7 @@ from probe.series.store import (
     STORED,
     SeriesStore,
     StoredExample,
+    folder_of_series,
     hash_of,
     open_series,
 )
@@ -107,7 +108,7 @@ def series(
     }
     of = hash_of(**identity)
     kind = f"{'standardised-' * standardised}{dtype}"
-    place = (Path(folder) if folder is not None else series_folder(config, kind)).resolve()
+    place = folder_of_series(series_folder(config, kind) if folder is None else folder)
 
     def wait() -> None:
         logger.info("another process is reading the same series; waiting for it")

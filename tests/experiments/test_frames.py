@@ -35,6 +35,7 @@ FORMER = [
     ("hallucination", "study.fractions", "study.split"),
     ("matching", "study.fractions", "study.split"),
     ("matching", "study.layers", "study.gcn_layers"),
+    ("subjects", "study.test_share", "study.split"),
 ]
 
 

@@ -231,8 +231,8 @@ def test_the_study_leaves_tables_and_figures(tmp_path: Path) -> None:
         ((), {"examples": 2}, "study.examples=2 is too small"),
         (
             (),
-            {"test_share": 1.0},
-            "study.test_share=1.0 is too large; give more than 0 and less than 1",
+            {"split": [1.0, 0.0]},
+            r"1\.0 in study\.split=\[1\.0, 0\.0\] is too large; give more than 0 and less than 1",
         ),
         ((), {"values": []}, r"study.values=\[\] must be numbers"),
         ((), {"values": [0.0, float("nan")]}, r"nan in study.values=\[0.0, nan\] is not a number"),

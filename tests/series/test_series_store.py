@@ -372,6 +372,13 @@ def test_what_is_not_there_is_named(store: SeriesStore) -> None:
             store.read(number, 2)
 
 
+def test_what_is_no_path_is_told(config: Config) -> None:
+    with pytest.raises(UserError, match=r"^5 is no folder of series; give its path, e\.g\. api"):
+        api.open_series(5)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"^\[\] is no folder of series; give its path, e\.g\. api"):
+        api.series(config, folder=[])
+
+
 def test_an_unknown_type_is_told(config: Config, tmp_path: Path) -> None:
     with pytest.raises(
         UserError,

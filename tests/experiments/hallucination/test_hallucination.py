@@ -322,8 +322,14 @@ def test_the_coupling_indices_are_those_of_plain_transformers(
     ("words", "said"),
     [
         (["layers=cross"], "layers=cross joins the neurons of several layers"),
-        (["study.split=[0.5,0.5]"], "must be three fractions that sum to 1"),
-        (["study.split=[0.5,0.4,0.3]"], "must be three fractions that sum to 1"),
+        (
+            ["study.split=[0.5,0.5]"],
+            "must be 3 fractions (training, validation, test) that sum to 1",
+        ),
+        (
+            ["study.split=[0.5,0.4,0.3]"],
+            "must be 3 fractions (training, validation, test) that sum to 1",
+        ),
         (["study.split=[1.0,0.5,-0.5]"], "-0.5 in study.split=[1.0, 0.5, -0.5] is too small"),
         (["study.permutations=0"], "study.permutations=0 is too small; give 1 or more"),
         (["study.inits=-1"], "study.inits=-1 is too small; give 0 or more"),

@@ -264,7 +264,10 @@ def test_a_word_that_is_a_default_makes_another_model_too(texts: Path) -> None:
         (["study.other=['layers=all']"], "layers=all is more than one layer"),
         (["layers=[1,2]"], "layers=single is more than one layer"),
         (["data.cut=tokens"], "data.cut=tokens depends on the tokenizer"),
-        (["study.split=[0.5,0.5]"], "study.split=[0.5, 0.5] must be three fractions that sum to 1"),
+        (
+            ["study.split=[0.5,0.5]"],
+            "study.split=[0.5, 0.5] must be 3 fractions (training, validation, test) that sum to 1",
+        ),
         (
             ["study.split=[1,0,0]"],
             "0.0 in study.split=[1.0, 0.0, 0.0] is too small; give more than",
