@@ -295,7 +295,7 @@ def test_a_renamed_key_changes_no_name(composed: StepsConfig) -> None:
 
 # What is read, and what is typed.
 
-IDLE = {"average": "", "null": "study.shifts is the null model", "init.kind": ""}
+IDLE = {"average": "", "null": "study.shifts is the null model", "init=": "", "init.kind": ""}
 
 
 class Command:

@@ -22,7 +22,7 @@ from experiments.networks.recurrence import iou
 from experiments.networks.signals import Signals
 from experiments.networks.subspace import is_exact
 from probe.api import UserError
-from tests.experiments.networks.planted import GROUPS, Planted, planted
+from tests.experiments.networks.planted_networks import GROUPS, Planted, planted
 
 Matrix = NDArray[np.float64]
 SAFE = 1  # data of which nilearn loses no component

@@ -8,7 +8,7 @@ from experiments.networks.signals import Signals
 from experiments.networks.subspace import is_exact, reduce_samples, strongest
 from experiments.networks.whitening import check_white, whiten
 from probe.api import UserError
-from tests.experiments.networks.planted import planted
+from tests.experiments.networks.planted_networks import planted
 
 # NumPy, and the path of a GPU.
 devices = pytest.mark.parametrize("device", [None, "cpu"])
