@@ -328,13 +328,10 @@ def test_the_manifest_counts_batches_and_one_example_too_many_is_told(config: Co
         pipeline.run(again)
 
 
-def test_activations_come_whole_from_batches_that_are_read_in_parts(
-    config: Config, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(api, "compose", lambda *_: config)
-    expected = list(api.iterate())
+def test_activations_come_whole_from_batches_that_are_read_in_parts(config: Config) -> None:
+    expected = list(api.iterate(config))
     with small_memory("MLP", 2):
-        found = list(api.iterate())
+        found = list(api.iterate(config))
     assert [one.example for one in found] == [one.example for one in expected]
     for one, other in zip(found, expected, strict=True):
         for layer, activations in other.layers.items():
