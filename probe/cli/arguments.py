@@ -155,6 +155,7 @@ def _parse(text: str) -> Override:
     try:
         return OverridesParser.create().parse_override(text)
     except HydraException:
+        text = text.replace("\n", "\\n")  # a mistake costs one line
         key, equals, value = text.partition("=")
         if any(value.count(opened) > value.count(closed) for opened, closed in ("[]", "{}", "()")):
             raise UserError(f"cannot read the argument '{text}'; a bracket is not closed") from None

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -195,14 +195,21 @@ def documents(found: dict[str, Any]) -> list[Document]:
     ]
 
 
+def as_sent(question: Document) -> Document:
+    """Leave out what the other process does not send, as it is no part of the fingerprint."""
+    return replace(question, choices=(), parts=())
+
+
 def test_mmlu_comes_subject_by_subject_with_every_shard(outcome: Outcome) -> None:
     assert documents(outcome.found["mmlu"]) == [
-        question_document(
-            f"{subject}/{2 * shard + row}",
-            f"{subject} test {shard}{row}?",
-            ["w", "x", "y", "z"],
-            2 * shard + row,
-            subject,
+        as_sent(
+            question_document(
+                f"{subject}/{2 * shard + row}",
+                f"{subject} test {shard}{row}?",
+                ["w", "x", "y", "z"],
+                2 * shard + row,
+                subject,
+            )
         )
         for subject in ("virology", "anatomy")
         for shard in range(2)
@@ -283,13 +290,15 @@ def test_one_configuration_and_split_come_without_the_others(outcome: Outcome) -
 
 def test_mmlu_pro_comes_from_the_hub(outcome: Outcome) -> None:
     assert documents(outcome.found["pro"]) == [
-        question_document(
-            "computer_science/8",
-            "What?",
-            ["a", "b", "c"],
-            2,
-            "computer science",
-            {"question": "8", "source": "ours"},
+        as_sent(
+            question_document(
+                "computer_science/8",
+                "What?",
+                ["a", "b", "c"],
+                2,
+                "computer science",
+                {"question": "8", "source": "ours"},
+            )
         )
     ]
     assert not any("data/validation" in request for request in outcome.requests)

@@ -1,8 +1,10 @@
 """What all ranks write is read back piece by piece: the same activations, small where asked for."""
 
 import json
+import os
 import shutil
 import signal
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
+import probe
 from probe import api
 from probe.api import Config, ExampleActivations, SeriesStore, UserError
 from probe.extraction.loop import Loop
@@ -27,7 +30,6 @@ from probe.series.store import INDEX, widen
 from tests import reference
 from tests.series.drawn_series import Series, activations, topology
 from tests.tiny_models import save_tiny
-from tests.warm import Warm
 
 SUBJECTS = ("river", "sand", "sea")
 # Relative error of rounding to 11 and to 8 significant bits.
@@ -152,10 +154,15 @@ def test_a_layer_is_correlated_from_the_disk(store: SeriesStore, words: list[str
     np.testing.assert_allclose(api.correlate(store.layer(2)).matrix, whole.matrix, atol=1e-6)
 
 
-def test_reading_imports_no_torch(store: SeriesStore, libraries: Warm) -> None:
+@pytest.mark.processes
+def test_reading_imports_no_torch(store: SeriesStore) -> None:
     read = f"api.open_series({str(store.folder)!r}).read(0, 2).size"
     code = f"import sys; from probe import api; print({read}, 'torch' in sys.modules)"
-    result = libraries.run([sys.executable, "-c", code])
+    root = str(Path(probe.__file__).parents[1])
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, text=True, check=True, env=os.environ | {"PYTHONPATH": root},
+    )  # fmt: skip
     assert result.stdout.split() == [str(16 * store.examples[0].n_tokens), "False"]
 
 
