@@ -1,17 +1,14 @@
 """Masks of any study beside their controls, in place of the study's own selections."""
 
-import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from experiments.intervene.controlled import controlled
+from experiments.controlled import controlled, log_effects
 from experiments.intervene.plan import treatment_of
 from experiments.intervene.settings import InterveneConfig
 from probe.api import Results, data_name, model_name
-from probe.api.interventions import Intervention, Masks, effects, headline
-
-logger = logging.getLogger(__name__)
+from probe.api.interventions import Intervention, Masks, effects
 
 
 def masked(config: InterveneConfig, folder: Path) -> dict[str, Any]:
@@ -33,15 +30,15 @@ def masked(config: InterveneConfig, folder: Path) -> dict[str, Any]:
         draws=settings.seeds,
         seed=settings.seed,
     )
-    for line in headline(rows):
-        logger.info("%s", line)
     table = [asdict(row) for row in rows]
+    named = [{"name": f"mask {row['mask']}", **row} for row in table]
+    log_effects(named)
     results = Results(folder)
     results.table("effects", table)
     results.save(table, "effects")
     about = f"{model_name(config.model)} on {data_name(config.data)}"
     for name in settings.treatment:
-        figure = controlled([row for row in rows if row.effect == name], about)
+        figure = controlled(about, [row for row in named if row["effect"] == name])
         results.figure(f"masks_{name}", figure)
     return {
         "masks": len(masks.masks),

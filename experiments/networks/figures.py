@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from experiments.controlled import STYLES
 from experiments.networks.connectivity import ShiftNull
 from experiments.networks.masks import Masks, sizes
 from experiments.networks.signals import Matrix
@@ -14,7 +15,6 @@ from probe.api.drawing import (
     BLUE,
     COLOURS,
     GREY,
-    ORANGE,
     SHARES,
     SIGNED,
     grid,
@@ -25,12 +25,6 @@ from probe.api.drawing import (
 from probe.api.interventions import CONTROLS, MEASURES
 
 Row = Mapping[str, Any]
-_STYLES = {
-    "none": ("the network", BLUE, "o"),
-    "random": ("random", "0.45", "o"),
-    "random_rms": ("random, like RMS", "0.45", "s"),
-    "largest_rms": ("largest RMS", ORANGE, "D"),
-}
 
 
 def where_they_lie(about: str, masks: Masks, layers: NDArray[np.int64]) -> Figure:
@@ -83,39 +77,6 @@ def recurrences(about: str, rows: Sequence[Row]) -> Figure:
     return figure
 
 
-def losses(about: str, rows: Sequence[Row]) -> Figure:
-    """Draw every network's value of a measure beside its controls'; bars are 95 % intervals."""
-    kinds = list(dict.fromkeys((row["effect"], row["measure"]) for row in rows))
-    measures = {measure for _, measure in kinds}
-    heading = f"{about}: effects ({rows[0]['documents']} documents)"
-    figure, panels = grid(heading, len(kinds), len(measures), (5.6, 2.8))
-    for axes, (effect, measure) in zip(panels, kinds, strict=True):
-        own = [row for row in rows if (row["effect"], row["measure"]) == (effect, measure)]
-        groups = list(dict.fromkeys((row["network"], row["treatment"]) for row in own))
-        for shift, name in zip((-0.24, -0.08, 0.08, 0.24), ("none", *CONTROLS), strict=True):
-            drawn = [row for row in own if row["control"] == name]
-            label, colour, marker = _STYLES[name]
-            places = [groups.index((row["network"], row["treatment"])) + shift for row in drawn]
-            bars = [
-                (max(0, row["value"] - row["low"]), max(0, row["high"] - row["value"]))
-                for row in drawn
-            ]
-            axes.errorbar(
-                places, [row["value"] for row in drawn], yerr=np.transpose(bars), label=label,
-                color=colour, marker=marker, ls="", ms=4, elinewidth=0.8,
-            )  # fmt: skip
-        axes.axhline(own[0]["untouched"], color="black", lw=0.7, label="untouched")
-        names = [
-            name if effect == "lesion" else f"{name}, {treatment}" for name, treatment in groups
-        ]
-        axes.set_xticks(range(len(groups)), names, rotation=30, ha="right", fontsize=7)
-        axes.set_title(effect, fontsize=8)
-        axes.set_ylabel(MEASURES[measure], fontsize=8)
-        axes.tick_params(labelsize=7)
-    panels[0].legend(fontsize=6, frameon=False)
-    return figure
-
-
 def preservation(about: str, rows: Sequence[Row]) -> Figure:
     """Draw each measure over the neurons that are kept, beside keeping as many others."""
     kept = [row for row in rows if row["effect"] == "keep"]
@@ -129,7 +90,7 @@ def preservation(about: str, rows: Sequence[Row]) -> Figure:
             )
             units, values = ([row[key] for row in own] for key in ("units", "value"))
             low, high = ([row[key] for row in own] for key in ("low", "high"))
-            axes.plot(units, values, color=colour, marker="o", ms=3, label=_STYLES[name][0])
+            axes.plot(units, values, color=colour, marker="o", ms=3, label=STYLES[name][0])
             axes.fill_between(units, low, high, color=colour, alpha=0.15, lw=0)
         untouched = next(row["untouched"] for row in kept if row["measure"] == measure)
         axes.set(xscale="log", yscale="log" if measure in ("perplexity", "kl") else "linear")

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.intervals import warn_few, with_interval
 from experiments.networks.finding import Found
 from experiments.networks.settings import PAPER_RANDOM, NetworksConfig
-from probe.api import Config, SeriesStore, show
+from probe.api import Config, SeriesStore
 from probe.api.interventions import Effect, Intervention, Masks, Treatment, effects
 
 logger = logging.getLogger(__name__)
@@ -57,41 +56,6 @@ def effect_rows(
     return rows
 
 
-def log_effects(rows: list[Row]) -> None:
-    """Log a line for each network: the effect, and by how much it exceeds the best control's."""
-    for measure in dict.fromkeys(row["measure"] for row in rows):
-        own = [row for row in rows if (row["measure"], row["control"]) == (measure, "none")]
-        chance = "" if own[0]["chance"] is None else f", chance {own[0]['chance']:.3g}"
-        title = f"{measure} (untouched {own[0]['untouched']:.4g}{chance})"
-        header = [title, "neurons", "change [95 %]", "best control", "beyond it [95 %]", "moved"]
-        show(header, map(_cells, own))
-        if chance and _holds(own[0], "untouched", own[0]["chance"]):
-            logger.warning(
-                "the untouched model's accuracy is that of guessing, within its interval: changes "
-                "of accuracy say nothing here; read the margin (study.measure=[margin])"
-            )
-    warn_few(rows[0]["documents"])
-
-
-def _cells(row: Row) -> list[str]:
-    change = (row["change"], row["change_low"], row["change_high"], row["documents"])
-    beyond = (row["beyond"], row["beyond_low"], row["beyond_high"], row["documents"])
-    return [
-        f"{row['effect']} {row['network']}, {row['treatment']}",
-        str(row["units"]),
-        with_interval(*change, form="+.3g"),
-        str(row["best"]),
-        with_interval(*beyond, form="+.3g"),
-        f"{row['moved']:.2%}",
-    ]
-
-
-def _holds(row: Row, name: str, level: float) -> bool:
-    """Whether a value's interval over documents, as wide as the treated one's, holds a level."""
-    half = max(row["high"] - row["value"], row["value"] - row["low"])
-    return bool(abs(row[name] - level) <= half)
-
-
 def _rows(
     config: NetworksConfig,
     texts: Config,
@@ -121,7 +85,7 @@ def _rows(
         draws=settings.draws, seed=settings.seed,
     )  # fmt: skip
     rows = [asdict(row) for row in found]
-    return [{"effect": row.pop("effect"), "network": names[row.pop("mask")], **row} for row in rows]
+    return [{"effect": row.pop("effect"), "name": names[row.pop("mask")], **row} for row in rows]
 
 
 def _union(found: Found) -> str:

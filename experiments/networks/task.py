@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from experiments.controlled import controlled, log_effects
 from experiments.networks import figures
 from experiments.networks.connectivity import connectivity, network_series, shift_null
 from experiments.networks.finding import Found, by_solver, find, of_samples, read_signals
-from experiments.networks.losses import effect_rows, log_effects
+from experiments.networks.losses import effect_rows
 from experiments.networks.masks import empty
 from experiments.networks.recurrence import iou
 from experiments.networks.reliability import Row, network_rows, recurrence_rows
@@ -81,8 +82,9 @@ def run(config: NetworksConfig, folder: Path) -> dict[str, Any]:
     results.figure("time_courses", _courses(about, config, store, second[0], other_half, networks))
     lost = _lost(config, store, found, first) if settings.effects else []
     if lost:
-        results.table("effects", lost)
-        results.figure("effects", figures.losses(about, lost))
+        columns = {"name": "network"}
+        results.table("effects", [{columns.get(k, k): v for k, v in row.items()} for row in lost])
+        results.figure("effects", controlled(about, lost))
         if "keep" in settings.effects:
             results.figure("preservation", figures.preservation(about, lost))
         log_effects(lost)
@@ -239,9 +241,9 @@ def _headline(rows: Sequence[Row], lost: Sequence[Row]) -> dict[str, float]:
     halves = [row["stability_halves"] for row in rows if row["stability_halves"] is not None]
     numbers = {"mean r over halves": float(np.mean(halves))} if halves else {}
     return numbers | {
-        f"{row['effect']} {row['network']}, {row['treatment']}, {row['measure']}: beyond": row[
+        f"{row['effect']} {row['name']}, {row['treatment']}, {row['measure']}: beyond": row[
             "beyond"
         ]
         for row in lost
-        if row["control"] == "none" and row["network"].startswith("union")
+        if row["control"] == "none" and row["name"].startswith("union")
     }

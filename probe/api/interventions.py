@@ -12,7 +12,7 @@ from probe.interventions.outcomes import MEASURES, OF_QUESTIONS, OUTCOMES, Vecto
 from probe.interventions.payload import pack, unpack
 from probe.interventions.questions import questions
 from probe.interventions.survey import Moments, Statistics, read_sums, survey
-from probe.interventions.table import Effect, Intervention, headline
+from probe.interventions.table import Effect, Intervention
 from probe.interventions.treatments import TREATMENTS, Treatment
 from probe.interventions.widths import widths
 from probe.interventions.work import Work

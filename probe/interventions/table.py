@@ -11,9 +11,7 @@ from probe.interventions.measure import Condition
 from probe.interventions.outcomes import OF_QUESTIONS, Vector, value
 from probe.interventions.treatments import Treatment
 from probe.interventions.work import Work
-from probe.statistics import FEW, Resamples, interval
-from probe.system.logs import plural
-from probe.system.tables import aligned
+from probe.statistics import Resamples, interval
 
 
 @dataclass(frozen=True)
@@ -57,8 +55,8 @@ class Effect:
         Share of the activations' squared norm that the treatment moves, mean over texts and layers.
     untouched, value, change : float
         The measure without and with the treatment, and the difference.
-    low, high, change_low, change_high : float
-        95 % intervals of value and change over documents.
+    untouched_low, untouched_high, low, high, change_low, change_high : float
+        Their 95 % intervals over documents.
     draws : int
         Draws of the control, or of noise; they are averaged within every text.
     draws_low, draws_high : float
@@ -83,6 +81,8 @@ class Effect:
     units: int
     moved: float
     untouched: float
+    untouched_low: float
+    untouched_high: float
     value: float
     low: float
     high: float
@@ -130,6 +130,7 @@ class Table:
     ) -> list[Effect]:
         """Return the effects of a mask, and of its controls, on one measure."""
         base, resampled_base = self._values(measure, self.untouched)
+        base_low, base_high = interval(resampled_base)
         found: dict[str, Effect] = {}
         # Larger where a treatment does more of what an intervention is about.
         scores: dict[str, tuple[float, Vector]] = {}
@@ -156,6 +157,8 @@ class Table:
                 units=units,
                 moved=float(mean[:, -1].mean()),
                 untouched=base,
+                untouched_low=base_low,
+                untouched_high=base_high,
                 value=reached,
                 low=low,
                 high=high,
@@ -181,32 +184,3 @@ class Table:
         """Return the measure over all examples, and in every bootstrap draw."""
         over_all = value(measure, outcomes, self.tokens, np.sum)
         return float(over_all), value(measure, outcomes, self.tokens, self.resamples.sums)
-
-
-def headline(rows: Sequence[Effect]) -> list[str]:
-    """Format every mask's effect beside its best control, one table per measure."""
-    lines: list[str] = []
-    for measure in dict.fromkeys(row.measure for row in rows):
-        own = [row for row in rows if (row.measure, row.control) == (measure, "none")]
-        few = ", too few for intervals" if own[0].documents < FEW else ""
-        chance = "" if own[0].chance is None else f", chance {own[0].chance:.4g}"
-        title = (
-            f"{measure} ({plural(own[0].documents, 'document')}{few}; "
-            f"untouched {own[0].untouched:.4g}{chance})"
-        )
-        header = [title, "units", "value", "95 %", "best control", "beyond it", "95 %", "moved"]
-        lines += aligned(header, [_cells(row) for row in own])
-    return lines
-
-
-def _cells(row: Effect) -> list[str]:
-    return [
-        f"{row.effect} mask {row.mask}, {row.treatment}",
-        str(row.units),
-        f"{row.value:.4g}",
-        f"{row.low:.4g} to {row.high:.4g}",
-        str(row.best),
-        f"{row.beyond:+.3g}",
-        f"{row.beyond_low:+.3g} to {row.beyond_high:+.3g}",
-        f"{row.moved:.2%}",
-    ]

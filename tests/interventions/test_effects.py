@@ -29,7 +29,7 @@ from probe.interventions.controls import CONTROLS, control
 from probe.interventions.effects import effects
 from probe.interventions.masks import Masks
 from probe.interventions.questions import continuations, letter_tokens
-from probe.interventions.table import Effect, Intervention, headline
+from probe.interventions.table import Effect, Intervention
 from probe.interventions.treatments import Treatment
 from probe.statistics import split_by_group
 from tests.experiments.intervene.planted import save_texts
@@ -314,19 +314,6 @@ def test_mamba_and_models_that_also_see_are_measured(texts: Path, tmp_path: Path
         masks = masks_of(WIDE if site is Site.mlp else WIDTH, [1, 2])
         rows = effects(config_of(folder, texts, site=site), masks, [LESION], ["kl"], draws=1)
         assert all(row.value > 0 for row in rows)
-
-
-def test_the_headline_tells_how_few_documents_there_are(texts: Path) -> None:
-    rows = effects(config_of(folder_of("llama"), texts), masks_of(), [LESION], ["kl"], draws=1)
-    title, first, second = headline(rows)
-    assert title.startswith("kl (4 documents, too few for intervals; untouched 0)")
-    own = of(rows, control="none")[0]
-    assert first.split()[:4] == ["lesion", "mask", "0,", "zero"]
-    assert f"{own.beyond:+.3g}" in first
-    assert str(own.best) in first
-    assert "mask 1" in second
-    many = [replace(row, documents=20, chance=0.25) for row in rows]
-    assert headline(many)[0].startswith("kl (20 documents; untouched 0, chance 0.25)")
 
 
 @pytest.mark.parametrize(

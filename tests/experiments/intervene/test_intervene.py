@@ -547,7 +547,7 @@ def test_masks_are_treated_beside_their_controls(
     assert {file.name for file in (tmp_path / "run" / "figures").iterdir()} == {
         "masks_zero.png", "masks_scale.png",
     }  # fmt: skip
-    assert "kl (4 documents, too few for intervals" in caplog.text
+    assert "intervals marked ! are over 4 documents only" in caplog.text
 
 
 def test_a_model_without_attention_is_treated(texts: Path, tmp_path: Path) -> None:
