@@ -143,7 +143,7 @@ def series(
     *given : str or Config
         Model, texts, `layers` and `site`; `layers=all` is every layer.
     folder, dtype, standardised
-        See `probe.series.write.series`.
+        See `probe.series.find.series`.
 
     Raises
     ------
@@ -151,7 +151,7 @@ def series(
         If the model or the texts cannot be loaded, the disk is too small, an activation is not
         finite, or the folder holds other series.
     """
-    from probe.series.write import series as write
+    from probe.series.find import series as write
 
     return write(configured(given, StudyConfig), folder, dtype, standardised)
 

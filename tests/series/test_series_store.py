@@ -23,7 +23,7 @@ from probe import api
 from probe.api import Config, ExampleActivations, SeriesStore, UserError
 from probe.extraction.loop import Loop
 from probe.models import load_tokenizer
-from probe.series import write
+from probe.series import find, write
 from probe.series.factor import Factor, pack, unpack
 from probe.series.shards import ShardWriter
 from probe.series.store import INDEX, widen
@@ -214,7 +214,7 @@ def test_series_are_found_again_unless_they_are_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     given = api.series(config, folder=tmp_path)
-    monkeypatch.setattr(write, "run_ranks", lambda *_: pytest.fail("the model was run"))
+    monkeypatch.setattr(find, "run_ranks", lambda *_: pytest.fail("the model was run"))
     assert api.series(config).examples == store.examples
     assert api.series(api.compose(*words, "average=fisher")).folder == store.folder
     assert api.series(config, folder=tmp_path).examples == given.examples
@@ -242,12 +242,12 @@ def test_outdated_series_under_output_are_replaced(
 def test_overwrite_reads_again_what_was_there_before_this_process(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs, run_ranks = [], write.run_ranks
-    monkeypatch.setattr(write, "run_ranks", lambda *own: (runs.append(own[0]), run_ranks(*own))[1])
+    runs, run_ranks = [], find.run_ranks
+    monkeypatch.setattr(find, "run_ranks", lambda *own: (runs.append(own[0]), run_ranks(*own))[1])
     config = api.compose(*words, f"output={tmp_path}")
     for overwrite, before, times in [(0, 0, 1), (1, 0, 1), (1, 1, 2), (1, 0, 2), (0, 1, 2)]:
         if before:
-            write._seen.clear()
+            find._seen.clear()
         api.series(config, f"overwrite={bool(overwrite)}")
         assert len(runs) == times
 
