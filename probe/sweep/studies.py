@@ -8,9 +8,9 @@ from typing import Any
 from probe.config import Config, leaves
 from probe.errors import UserError
 from probe.runs.manifest import read_manifest
-from probe.sweep.jobs import Job, failed, read_jobs, varied
+from probe.sweep.conclusion import conclude
+from probe.sweep.jobs import Job, read_jobs, varied
 from probe.system.tables import aligned, write_csv
-from probe.tracking import SweepRecord, track_sweep
 
 logger = logging.getLogger(__name__)
 # Numbers in the table on the console; the file has all.
@@ -43,17 +43,7 @@ def summarise_studies(sweep: Path, config: Config) -> None:
         logger.info("%s", line)
     if len(names) > _SHOWN:
         logger.info("%d more numbers are in summary.csv", len(names) - _SHOWN)
-    failures = len(failed(jobs))
-    if failures:
-        logger.warning(
-            "%d of %d studies succeeded; the summary covers these", len(jobs) - failures, len(jobs)
-        )
-    logger.info("summary of the sweep: %s", sweep)
-    values = {key: list(dict.fromkeys(job.values.get(key, "") for job in jobs)) for key in keys}
-    facts = {"jobs": len(jobs), "failed": failures}
-    where = track_sweep(config, sweep, SweepRecord(sweep.name, rows, values, {}, facts))
-    if where is not None:
-        logger.info("W&B run of the summary: %s", where)
+    conclude(sweep, config, jobs, keys, rows, {}, "studies")
 
 
 def _rows(jobs: Sequence[Job], keys: Sequence[str]) -> Iterator[dict[str, Any]]:

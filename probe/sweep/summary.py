@@ -13,10 +13,10 @@ from probe.runs.load import load_topology
 from probe.runs.manifest import read_manifest
 from probe.runs.measures_files import read_numbers
 from probe.runs.writing import save_figure
-from probe.sweep.jobs import Job, failed, read_jobs, varied
+from probe.sweep.conclusion import conclude
+from probe.sweep.jobs import Job, read_jobs, varied
 from probe.system.tables import aligned, write_csv
 from probe.topology import Topology
-from probe.tracking import SweepRecord, track_sweep
 
 logger = logging.getLogger(__name__)
 Row = dict[str, Any]
@@ -51,16 +51,7 @@ def summarise(sweep: Path, config: Config) -> None:
     write_csv(sweep / "summary.csv", rows)
     images = _draw(sweep, jobs, rows, keys)
     _show(rows, keys)
-    succeeded = len(jobs) - len(failed(jobs))
-    if succeeded < len(jobs):
-        logger.warning("%d of %d runs succeeded; the summary covers these", succeeded, len(jobs))
-    logger.info("summary of the sweep: %s", sweep)
-    facts = {"jobs": len(jobs), "failed": len(jobs) - succeeded}
-    values = {key: list(dict.fromkeys(job.values.get(key, "") for job in jobs)) for key in keys}
-    record = SweepRecord(sweep.name, rows, values, images, facts)
-    where = track_sweep(config, sweep, record)
-    if where is not None:
-        logger.info("W&B run of the summary: %s", where)
+    conclude(sweep, config, jobs, keys, rows, images, "runs")
 
 
 def sweep_rows(jobs: Sequence[Job], varied: Sequence[str]) -> list[Row]:

@@ -19,7 +19,7 @@ from probe.config import Config, TrackingConfig
 from probe.errors import UserError
 from probe.runs import results
 from probe.runs.measures_files import read_numbers
-from probe.sweep import summary
+from probe.sweep import conclusion, summary
 from probe.sweep.jobs import Job, failed, make_folder, read_jobs, record_job, varied, write_jobs
 from probe.sweep.summary import matched_pairs, summarise, sweep_rows
 from probe.topology import Topology
@@ -136,7 +136,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[Any, ...]]:
 
     monkeypatch.setattr(summary, "draw_sweep", lambda *given: draw("sweep", *given))
     monkeypatch.setattr(summary, "side_by_side", lambda *given: draw("side_by_side", *given))
-    monkeypatch.setattr(summary, "track_sweep", track)
+    monkeypatch.setattr(conclusion, "track_sweep", track)
     return calls
 
 
