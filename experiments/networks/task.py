@@ -202,13 +202,13 @@ def _tell_empty(networks: Found) -> None:
             "1 has" if len(none) == 1 else f"{len(none)} have", len(networks.masks),
             ", ".join(map(str, none)),
         )  # fmt: skip
-    overlap = iou(networks.masks, networks.masks)
-    np.fill_diagonal(overlap, 0)
+    overlap = np.triu(iou(networks.masks, networks.masks), 1)
     first, second = np.unravel_index(overlap.argmax(), overlap.shape)
+    alike = "; the two most alike, %d and %d, overlap by %.2f (IoU)"
     logger.info(
-        "%s hold %d of %d neurons; the two most alike, %d and %d, overlap by %.2f (IoU)",
+        "the union of %s has %d of %d neurons%s",
         plural(len(networks.masks), "network"), networks.masks.any(axis=0).sum(),
-        networks.masks.shape[1], first, second, overlap.max(),
+        networks.masks.shape[1], alike % (first, second, overlap.max()) if overlap.any() else "",
     )  # fmt: skip
 
 
