@@ -30,7 +30,13 @@ from probe.api import (
     series,
     show,
 )
-from probe.api.parts import load_tokenizer, this_rank
+from probe.api.parts import (
+    load_documents,
+    load_tokenizer,
+    perplexities,
+    plan_extraction,
+    this_rank,
+)
 
 logger = logging.getLogger(__name__)
 # Tokens of a text under which networks are drawn.
@@ -144,7 +150,8 @@ def _lost(
         return effect_rows(config, config, store, found)
     texts = varied(config, settings.on, "study.on")
     used = {store.examples[number].group for number in first}
-    both = [one.group for one in series(texts).examples if one.group in used]
+    chosen = plan_extraction(texts, load_documents(texts), score=perplexities)[1].chosen
+    both = [example.group for example in chosen if example.group in used]
     if both:
         raise UserError(
             f"study.on has {plural(len(set(both)), 'document')} in which the networks were found, "
