@@ -5,11 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.multifractal.network import Matrix, Network
+from experiments.multifractal.network import Network, Vector
 from experiments.multifractal.paths import Paths
 from probe.api import UserError
 
-Vector = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from experiments.multifractal.network import Matrix
-from experiments.multifractal.scaling import Vector
+from experiments.multifractal.network import Matrix, Vector
 from probe.api import UserError
 
 

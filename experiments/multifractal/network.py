@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from probe.api import UserError
 
+Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 Weights = NDArray[np.floating[Any]]
 
@@ -107,7 +109,7 @@ def widths(matrices: Sequence[Weights]) -> tuple[int, ...]:
     """
     if not matrices or any(each.ndim != 2 for each in matrices):
         raise UserError("a network needs a sequence of matrices (n_inputs, n_outputs)")
-    for number, (before, after) in enumerate(zip(matrices, matrices[1:], strict=False), start=1):
+    for number, (before, after) in enumerate(pairwise(matrices), start=1):
         if before.shape[1] != after.shape[0]:
             raise UserError(
                 f"matrix {number} has shape {after.shape}, but the one before it {before.shape}; "

@@ -37,7 +37,7 @@ def draw(widths: Sequence[int], sizes: Sequence[int], seed: int) -> list[Neurons
     Examples
     --------
     >>> [neurons.tolist() for neurons in draw([8, 4], [3, 2], seed=0)]
-    [[6, 2, 1], [2, 3]]
+    [[6, 2, 1], [3, 0]]
     """
     generator = np.random.RandomState(seed)
     drawn = []
@@ -63,6 +63,6 @@ def sample(matrices: Sequence[Weights], size: int, seed: int) -> Network:
     return Network.chain(
         [
             matrix[np.ix_(inputs, outputs)]
-            for matrix, inputs, outputs in zip(matrices, drawn, drawn[1:], strict=False)
+            for matrix, inputs, outputs in zip(matrices, drawn[:-1], drawn[1:], strict=True)
         ]
     )

@@ -6,10 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.multifractal.network import Matrix
+from experiments.multifractal.network import Matrix, Vector
 from probe.api import UserError
-
-Vector = NDArray[np.float64]
 
 # Of Xiao et al. (2025): -3.0, -2.9 to 3.0.
 MOMENTS: Vector = np.arange(-30, 31) / 10
@@ -66,7 +64,8 @@ def scaling(counts: NDArray[Any], radii: Vector, q: Vector = MOMENTS) -> Scaling
     --------
     Twice the radius, twice the mass, around every node:
 
-    >>> scaling(np.array([[1, 2, 4]] * 5), np.array([1.0, 2.0, 4.0]), np.arange(-1.0, 2)).tau.round(9)
+    >>> masses, radii = np.array([[1, 2, 4]] * 5), np.array([1.0, 2.0, 4.0])
+    >>> scaling(masses, radii, np.arange(-1.0, 2)).tau.round(9)
     array([-1.,  0.,  1.])
     """
     if len(radii) < 2:

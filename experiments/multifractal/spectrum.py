@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.multifractal.scaling import Scaling, Vector
+from experiments.multifractal.network import Vector
+from experiments.multifractal.scaling import Scaling
 
 _ROUNDING = 1e-9  # of slopes of τ, far above float64's
 
