@@ -15,8 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import linregress
 
-from experiments.multifractal.published import published_neurons
-
 Array = NDArray[Any]
 Edges = list[list[Any]]
 MOMENTS = [number / 100 for number in range(-300, 301, 10)]
@@ -41,27 +39,6 @@ class Published(NamedTuple):
     width: float
 
 
-def random_blocks(
-    n_blocks: int, width: int, sigma: tuple[float, float], seed: int = 0
-) -> list[Block]:
-    """Draw float32 weights; of inputs with the first standard deviation, of outputs the second."""
-    rng = np.random.default_rng(seed)
-    into, out = map(np.float32, sigma)
-
-    def draw(scale: np.float32, *shape: int) -> Array:
-        return rng.standard_normal(shape, dtype=np.float32) * scale
-
-    return [
-        Block(
-            draw(into, 3 * width, width),
-            draw(out, width, width),
-            draw(into, 4 * width, width),
-            draw(out, width, 4 * width),
-        )
-        for _ in range(n_blocks)
-    ]
-
-
 def published(
     blocks: Sequence[Block], size: int, seed: int, folder: Path, threshold: float = 150
 ) -> Published:
@@ -74,17 +51,24 @@ def published(
     return spectrum(tau)
 
 
+def sampled(n_blocks: int, width: int, size: int, seed: int) -> list[Array]:
+    """Draw input, value, dense output and hidden units of every block, and last outputs."""
+    np.random.seed(seed)
+    layers = [(width, size), (width, size), (width, size), (4 * width, 2 * size)] * n_blocks
+    return [np.random.choice(np.arange(n), k, replace=False) for n, k in [*layers, (width, size)]]
+
+
 def edges(blocks: Sequence[Block], size: int, seed: int) -> Edges:
     """List source, target and weight of every edge between sampled neurons."""
     width, found, start = len(blocks[0].dense), Edges(), 0
-    neurons = published_neurons(len(blocks), width, size, seed)
+    neurons = sampled(len(blocks), width, size, seed)
     for number, block in enumerate(blocks):
         inputs, value, output, hidden, following = neurons[4 * number : 4 * number + 5]
         fused = np.concatenate([value + third * width for third in range(3)])
-        mixing = np.vstack([np.eye(width), np.ones((2 * width, width))])
+        invented = np.vstack([np.eye(width), np.ones((2 * width, width))])
         for weights, sources, targets in (
             (block.query_key_value.T, inputs, fused),
-            (mixing, fused, value),
+            (invented, fused, value),
             (block.dense.T, value, output),
             (block.up.T, output, hidden),
             (block.down.T, hidden, following),

@@ -11,7 +11,6 @@ from scipy.sparse.csgraph import shortest_path
 
 from experiments.multifractal.network import Link, Network
 from experiments.multifractal.paths import Paths
-from experiments.multifractal.published import published_sizes
 
 Array = NDArray[Any]
 
@@ -32,7 +31,7 @@ def initialised(n_blocks: int, size: int, into: float, out: float, seed: int) ->
             Link(first + 3, first + 4, draw(into, size, 2 * size)),
             Link(first + 4, first + 5, draw(out, 2 * size, size)),
         ]
-    return Network(published_sizes(n_blocks, size), tuple(links))
+    return Network((size, 3 * size, size, size, 2 * size) * n_blocks + (size,), tuple(links))
 
 
 def layers_of(generator: np.random.Generator, *sizes: int) -> list[Array]:

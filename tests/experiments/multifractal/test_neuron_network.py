@@ -3,52 +3,35 @@
 import numpy as np
 import pytest
 
+from benchmarks.neox import published_layout, random_blocks, weights_of
+from benchmarks.published_multifractal import sampled
 from experiments.multifractal.network import Link, Network
-from experiments.multifractal.published import (
-    published_links,
-    published_neurons,
-    published_sizes,
-)
+from experiments.multifractal.reading import network, neurons
 from experiments.multifractal.sampling import draw, sample
 from probe.api import UserError
 
 
 def test_neurons_are_those_that_the_published_code_draws() -> None:
-    np.random.seed(3)
-    expected = []
-    for _ in range(2):
-        for width, size in ((96, 16), (96, 16), (96, 16), (384, 32)):
-            expected.append(np.random.choice(np.arange(width), size, replace=False))
-    expected.append(np.random.choice(np.arange(96), 16, replace=False))
-    found = published_neurons(2, 96, 16, seed=3)
+    found = neurons(published_layout(2, 128), 16, seed=3)
+    expected = sampled(2, 128, 16, seed=3)
     assert [each.tolist() for each in found] == [each.tolist() for each in expected]
-    assert not np.array_equal(found[0], published_neurons(2, 96, 16, seed=4)[0])
+    assert not np.array_equal(found[0], neurons(published_layout(2, 128), 16, seed=4)[0])
 
 
 def test_numbers_of_nodes_and_edges_are_the_published_ones() -> None:
-    rng = np.random.default_rng(0)
-    neurons = published_neurons(2, 128, 64, seed=0)
-    shapes = ((384, 128), (128, 128), (512, 128), (128, 512))
-    blocks = [[rng.normal(size=shape) for shape in shapes] for _ in range(2)]
-    links = [
-        link
-        for number, weights in enumerate(blocks)
-        for link in published_links(number, neurons, *weights)
-    ]
-    network = Network(published_sizes(2, 64), tuple(links))
-    assert sum(network.sizes) == 512 * 2 + 64
+    layout, blocks = published_layout(2, 128), list(random_blocks(2, 128, (0.02, 0.01)))
+    network_here = network(weights_of(blocks), layout, neurons(layout, 64, seed=0))
+    assert sum(network_here.sizes) == 512 * 2 + 64
     edges = {
-        invented: sum(np.count_nonzero(link.weights) for link in links if link.invented == invented)
+        invented: sum(
+            np.count_nonzero(link.weights)
+            for link in network_here.links
+            if link.invented == invented
+        )
         for invented in (False, True)
     }
     assert edges == {False: 32768 * 2, True: 8256 * 2}
-    assert len(network.without_invented().links) == 8
-    inputs, value, output, hidden = neurons[4:8]
-    fused, _, dense, up, down = links[5:]
-    assert fused.weights[3, 64 + 7] == blocks[1][0][128 + value[7], inputs[3]]
-    assert dense.weights[5, 2] == blocks[1][1][output[2], value[5]]
-    assert up.weights[1, 100] == blocks[1][2][hidden[100], output[1]]
-    assert down.weights[100, 9] == blocks[1][3][neurons[8][9], hidden[100]]
+    assert len(network_here.without_invented().links) == 8
 
 
 def test_a_sample_of_matrices_holds_their_entries() -> None:

@@ -5,38 +5,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.published_multifractal import Block, published, random_blocks
+from benchmarks.neox import published_layout, random_blocks, weights_of
+from benchmarks.published_multifractal import published
 from experiments.multifractal.boxes import Rules
 from experiments.multifractal.modes import MODES
-from experiments.multifractal.network import Network
-from experiments.multifractal.published import (
-    published_links,
-    published_neurons,
-    published_sizes,
-)
+from experiments.multifractal.reading import network, neurons
 from tests.experiments.multifractal.planted_graphs import initialised
 
 
-def network_of(blocks: list[Block], size: int, seed: int) -> Network:
-    neurons = published_neurons(len(blocks), len(blocks[0].dense), size, seed)
-    links = [
-        link
-        for number, block in enumerate(blocks)
-        for link in published_links(number, neurons, *block)
-    ]
-    return Network(published_sizes(len(blocks), size), tuple(links))
-
-
 @pytest.mark.parametrize(
-    ("size", "seed", "threshold"), [(32, 0, 150), (32, 7, 150), (64, 1, 100), (24, 3, 200)]
+    ("size", "seed", "threshold"), [(32, 0, 150), (32, 7, 150), (48, 1, 100), (24, 3, 200)]
 )
 def test_numbers_are_the_published_ones(
     size: int, seed: int, threshold: float, tmp_path: Path
 ) -> None:
-    blocks = random_blocks(2, 96, (0.0228, 0.006), seed=seed)
+    blocks, layout = list(random_blocks(2, 128, (0.0228, 0.006), seed)), published_layout(2, 128)
     blocks[0].dense[:20] = 0  # no edges
     expected = published(blocks, size, seed, tmp_path, threshold)
-    found = MODES["public"].analyse(network_of(blocks, size, seed), Rules(most=threshold))
+    here = network(weights_of(blocks), layout, neurons(layout, size, seed))
+    found = MODES["public"].analyse(here, Rules(most=threshold))
     np.testing.assert_allclose(found.scaling.tau, expected.tau, rtol=0, atol=1e-12)
     np.testing.assert_allclose(found.spectrum.alpha, expected.alpha, rtol=0, atol=1e-11)
     np.testing.assert_allclose(found.spectrum.f, expected.f, rtol=0, atol=1e-11)
@@ -44,8 +31,9 @@ def test_numbers_are_the_published_ones(
     tied = found.spectrum.f > found.spectrum.f.max() - 1e-11  # rounding chooses one of them
     assert np.abs(found.spectrum.alpha[tied] - expected.alpha0).min() < 1e-11
     assert found.spectrum.alpha0_public in found.spectrum.alpha[tied]
-    again = MODES["public"].analyse(network_of(blocks, size, seed), Rules(most=threshold))
-    assert np.array_equal(again.scaling.tau, found.scaling.tau)
+    assert np.array_equal(
+        MODES["public"].analyse(here, Rules(most=threshold)).scaling.tau, found.scaling.tau
+    )
 
 
 @pytest.mark.parametrize(
