@@ -178,7 +178,7 @@ def report(
             f"2.8B ({LARGE[0]} blocks of {LARGE[1]}): {found['shards'] / 1e9:.1f} GB of shards, "
             f"{found['nodes']} nodes, whose distances would take {dense / 1e9:.1f} GB; read in "
             f"{found['reading']:.1f} s, paths and boxes in {found['paths']:.1f} s. The peak is "
-            "that of the whole process, with its libraries and the pages of the shards it has read.",
+            "that of the whole process, with its libraries and the pages of shards it has read.",
         ],
         raw={
             "timings": {name: vars(timing) for name, timing in timings.items()},

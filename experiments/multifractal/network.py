@@ -41,7 +41,7 @@ class Link:
         λ, the scale, is 1 in the code of Xiao et al. (2025); weights are measured in units of it.
         """
         weights = np.abs(self.weights, dtype=np.float64)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             return np.asarray(scale / weights)
 
 
