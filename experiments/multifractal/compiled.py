@@ -1,13 +1,14 @@
 """The min-plus product compiled by numba, which need not be installed."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numba import njit
 
 from experiments.multifractal.network import Matrix
 
 
-@njit(cache=True)
-def min_plus(before: Matrix, lengths: Matrix) -> Matrix:
+def _min_plus(before: Matrix, lengths: Matrix) -> Matrix:
     """Return min over m of before[i, m] + lengths[m, j].
 
     On one core: products are small, and waking threads took longer than they do.
@@ -22,3 +23,6 @@ def min_plus(before: Matrix, lengths: Matrix) -> Matrix:
             for j in range(n_targets):
                 shortest[i, j] = min(shortest[i, j], start + lengths[m, j])
     return shortest
+
+
+min_plus: Callable[[Matrix, Matrix], Matrix] = njit(cache=True)(_min_plus)

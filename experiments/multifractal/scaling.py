@@ -73,7 +73,9 @@ def scaling(counts: NDArray[Any], radii: Vector, q: Vector = MOMENTS) -> Scaling
     log_radius = np.log(radii / radii[-1])
     log_partition = np.log(_partition(counts / counts[:, -1:], q))
     x = log_radius - log_radius.mean()
-    y = log_partition - log_partition.mean(axis=1, keepdims=True)
+    # From ln n on, so that what is constant is exactly 0.
+    y = log_partition - log_partition[:, -1:]
+    y -= y.mean(axis=1, keepdims=True)
     tau = y @ x / (x @ x)
     total = np.square(y).sum(axis=1)
     residual = np.square(y - tau[:, None] * x).sum(axis=1)
