@@ -25,7 +25,7 @@ def agreement_rows(
     scores: Scores,
     *,
     repetitions: int,
-    permutations: int,
+    orders: int,
     seed: int,
 ) -> list[dict[str, Any]]:
     """Correlate every measure with every task's scores, over the steps that both have.
@@ -38,7 +38,7 @@ def agreement_rows(
         With `log_step` among them, which the partial correlation holds fixed.
     scores : mapping
         Value by step, by task.
-    repetitions, permutations : int
+    repetitions, orders : int
         Draws of the bootstrap, and of permutations where all are too many.
     seed : int
         Of both.
@@ -78,7 +78,7 @@ def agreement_rows(
                 found = (statistic(np.arange(len(common))), low, high)
                 for end, number in zip(("", "_low", "_high"), found, strict=True):
                     row[f"{kind}{end}"] = None if math.isnan(number) else number
-            row["p"] = permutation_p(x, y, permutations, seed)
+            row["p"] = permutation_p(x, y, orders, seed)
             rows.append(row)
     if not rows:
         raise UserError(

@@ -8,15 +8,15 @@ from experiments.multifractal.network import Matrix, Vector
 from probe.api import UserError
 
 
-def emergence(steps: Sequence[int], alpha0: Matrix, width: Matrix) -> Vector:
+def emergence(steps: Sequence[int | None], alpha0: Matrix, width: Matrix) -> Vector:
     """Return E(t) = w(t)/w(0) · ln(α₀(0)/α₀(t)), dimensionless, shape (n_steps,).
 
     Means over samples are taken first (Xiao et al. 2025, as its code does): a ratio of means.
 
     Parameters
     ----------
-    steps : sequence of int
-        Training steps, 0 among them.
+    steps : sequence of int or None
+        Training steps, 0 among them; None is one that is not known.
     alpha0, width : ndarray of float64, shape (n_steps, n_samples)
         Regularity and heterogeneity of every sampled network.
 

@@ -103,6 +103,20 @@ class Layout:
         """Number of neurons that attention mixes, which are as many as queries."""
         return self.heads * self.head
 
+    @property
+    def told(self) -> str:
+        """Sizes in words."""
+        return (
+            f"{self.blocks} blocks of width {self.width} with {self.attended} attended neurons and "
+            f"{self.hidden} hidden units"
+        )
+
+    @property
+    def weights(self) -> int:
+        """Number of weights between neurons in all blocks."""
+        shapes = (self.shape(source, target) for source, target, _ in self.maps)
+        return self.blocks * sum(n_in * n_out for n_in, n_out in shapes)
+
     def shape(self, source: str, target: str) -> tuple[int, int]:
         """Return the shape (n_in, n_out) of the weight between two layers."""
         keys = self.key_heads * self.head

@@ -122,8 +122,5 @@ def _chosen(
 ) -> NDArray[np.float32]:
     """Return the weights (n_inputs, n_outputs) between chosen neurons."""
     rows, columns = (torch.from_numpy(one) for one in (inputs, outputs))
-    if transposed:
-        chosen = stored[rows][:, columns]
-    else:
-        chosen = stored[columns][:, rows].T
+    chosen = stored[rows][:, columns] if transposed else stored[columns][:, rows].T
     return np.ascontiguousarray(chosen.float().numpy())

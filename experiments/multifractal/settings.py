@@ -190,7 +190,9 @@ def _run(config: MultifractalConfig, words: str) -> Run:
         raise UserError(f"study.revisions are on the Hub, and {other} was given; give one of them")
     if settings.checkpoints and model.path:
         raise UserError("study.checkpoints stands in for model.path; give one of the two")
-    name = settings.checkpoints and not model.name and "/".join(Path(settings.checkpoints).parts[-2:])
+    name = (
+        settings.checkpoints and not model.name and "/".join(Path(settings.checkpoints).parts[-2:])
+    )
     name = f"{name or model_name(model)}{' (random weights)' if random else ''}"
     models = {revision: replace(model, revision=revision) for revision in settings.revisions}
     if settings.checkpoints:
@@ -215,7 +217,9 @@ def _from_origin(ordered: Sequence[Checkpoint], seed: int) -> tuple[Checkpoint, 
         raise UserError(f"step {twice} has two checkpoints; give each step once")
     if ordered[0].config.study.origin == "random":
         if 0 in steps:
-            raise UserError("study.origin=random stands in for step 0, which is given; leave it out")
+            raise UserError(
+                "study.origin=random stands in for step 0, which is given; leave it out"
+            )
         return Checkpoint(0, random_weights(ordered[0].config, seed), given=False), *ordered
     if len(ordered) > 1 and steps[0] != 0:
         raise UserError(
@@ -267,4 +271,3 @@ def _varied(config: MultifractalConfig, words: str) -> MultifractalConfig:
     if any(word.startswith("model") for word in listed):  # checkpoints are one model's
         config = replace(config, study=replace(config.study, checkpoints=None))
     return overlay(config, listed)
-
