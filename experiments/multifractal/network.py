@@ -38,11 +38,12 @@ class Link:
     def distances(self, scale: float = 1.0) -> Matrix:
         """Return λ/|w| in float64, shape (n_source, n_target); inf where there is no edge.
 
-        λ, the scale, is 1 in the code of Xiao et al. (2025); weights are measured in units of it.
+        λ, the scale, is 1 in the code of Xiao et al. (2025); weights are measured in units of it,
+        but for those that are invented.
         """
         weights = np.abs(self.weights, dtype=np.float64)
         with np.errstate(divide="ignore", over="ignore"):
-            return np.asarray(scale / weights)
+            return np.asarray((1.0 if self.invented else scale) / weights)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,7 @@
 """Distances through the layers are those of Dijkstra's algorithm."""
 
 import sys
+import tracemalloc
 from itertools import pairwise
 
 import networkx as nx
@@ -10,6 +11,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
 from experiments.multifractal import minplus
+from experiments.multifractal.boxes import Rules, grow
 from experiments.multifractal.network import Link, Network
 from experiments.multifractal.paths import Paths
 from tests.experiments.multifractal.planted_graphs import (
@@ -83,14 +85,16 @@ def test_a_reach_limits_the_links_of_a_path(network: Network, reach: int) -> Non
     np.testing.assert_allclose(found, expected, rtol=1e-14)
 
 
-def test_only_what_later_links_start_from_is_held() -> None:
-    rng = np.random.default_rng(0)
-    network = Network.chain(layers_of(rng, *[10] * 40))
-    alive = []
-    for _ in (steps := Paths(network, reach=None).from_layer(0)):
-        alive.append(len(steps.gi_frame.f_locals["frontier"]))  # type: ignore[attr-defined]
-    assert len(alive) == 39
-    assert max(alive) <= 1
+def test_memory_does_not_grow_with_the_distances(monkeypatch: pytest.MonkeyPatch) -> None:
+    # tracemalloc does not see what compiled code allocates.
+    monkeypatch.setattr("experiments.multifractal.paths.min_plus", minplus.in_numpy)
+    network = Network.chain(layers_of(np.random.default_rng(0), *[40] * 40))
+    tracemalloc.start()
+    boxes = grow(network, Rules(reach=None))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(boxes.counts) == 39 * 40
+    assert peak < 8 * sum(network.sizes) ** 2 / 2
 
 
 def test_numba_is_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,3 +75,4 @@ def test_distances_are_float64_of_the_stored_weight() -> None:
     found = Link(0, 1, weights).distances(scale=2.0)
     expected = [2 / abs(float(weights[0, 0])), 2 / abs(float(weights[0, 1])), np.inf]
     assert found.tolist() == [expected]
+    assert Link(0, 1, np.ones((1, 1)), invented=True).distances(scale=2.0).tolist() == [[1.0]]

@@ -14,12 +14,19 @@ from tests.experiments.multifractal.planted_graphs import initialised
 
 
 @pytest.mark.parametrize(
-    ("size", "seed", "threshold"), [(32, 0, 150), (32, 7, 150), (48, 1, 100), (24, 3, 200)]
+    ("shape", "size", "seed", "threshold"),
+    [
+        ((2, 128), 32, 0, 150),
+        ((2, 128), 32, 7, 150),
+        ((2, 128), 48, 1, 100),
+        ((2, 128), 24, 3, 200),
+        *(pytest.param((12, 768), 64, n, 150, marks=pytest.mark.campaign) for n in range(3)),
+    ],
 )
 def test_numbers_are_the_published_ones(
-    size: int, seed: int, threshold: float, tmp_path: Path
+    shape: tuple[int, int], size: int, seed: int, threshold: float, tmp_path: Path
 ) -> None:
-    blocks, layout = list(random_blocks(2, 128, (0.0228, 0.006), seed)), published_layout(2, 128)
+    blocks, layout = list(random_blocks(*shape, (0.0228, 0.006), seed)), published_layout(*shape)
     blocks[0].dense[:20] = 0  # no edges
     expected = published(blocks, size, seed, tmp_path, threshold)
     here = network(weights_of(blocks), layout, neurons(layout, size, seed))
