@@ -1,6 +1,7 @@
 """Box growing: how many nodes lie within a radius of a node, for every node and radius."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,28 +135,32 @@ def grow(network: Network, rules: Rules, nodes: Nodes | None = None) -> Boxes:
         )
     followed = network if rules.invented else network.without_invented()
     paths = Paths(followed, rules.scale, rules.reach)
-    n_places = len(rules.grid())
     numbers, histograms = [], []
-    for layer, start in enumerate(network.starts[:-1]):
-        histogram = np.zeros((network.sizes[layer], n_places), dtype=np.int64)
-        for _, distances in paths.from_layer(layer):
-            rows, columns = np.nonzero((distances > rules.above) & (distances <= rules.most))
-            places = rows * n_places + rules.places(distances[rows, columns])
-            histogram += np.bincount(places, minlength=histogram.size).reshape(histogram.shape)
+    for layer, (start, end) in enumerate(pairwise(network.starts)):
+        histogram = _histogram(paths, layer, end - start, rules)
         if nodes is None:
             counting = np.flatnonzero(histogram.sum(axis=1) > rules.min_edges)
         else:
-            within = nodes.numbers[
-                (nodes.numbers >= start) & (nodes.numbers < start + len(histogram))
-            ]
-            counting = within - start
+            first, last = np.searchsorted(nodes.numbers, (start, end))
+            counting = nodes.numbers[first:last] - start
         numbers.append(start + counting)
         histograms.append(histogram[counting])
     return _boxes(rules, Nodes(network.sizes, np.concatenate(numbers)), np.concatenate(histograms))
 
 
+def _histogram(paths: Paths, layer: int, n_nodes: int, rules: Rules) -> Counts:
+    """Count the distances of every node of a layer by their place in the grid of radii."""
+    shape = n_nodes, len(rules.grid())
+    histogram = np.zeros(shape, dtype=np.int64)
+    for _, distances in paths.from_layer(layer):
+        rows, columns = np.nonzero((distances > rules.above) & (distances <= rules.most))
+        places = rows * shape[1] + rules.places(distances[rows, columns])
+        histogram += np.bincount(places, minlength=histogram.size).reshape(shape)
+    return histogram
+
+
 def _boxes(rules: Rules, nodes: Nodes, histogram: Counts) -> Boxes:
-    if not len(histogram):
+    if not histogram.any():
         raise UserError(
             f"no node has more than {rules.min_edges} edges of length {rules.above:g} to "
             f"{rules.most:g}; give a larger threshold or sample more neurons"

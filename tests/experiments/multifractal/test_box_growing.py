@@ -165,6 +165,8 @@ def test_no_node_of_enough_edges_is_refused() -> None:
     for few_edges in (np.full((5, 8), 0.1), np.full((5, 20), 0.001)):
         with pytest.raises(UserError, match=message):
             grow(Network.chain([few_edges]), Rules())
+    with pytest.raises(UserError, match=message):
+        grow(Network.chain([np.full((5, 20), 0.001)]), Rules(), Nodes((5, 20), np.arange(5)))
 
 
 @pytest.mark.parametrize(
