@@ -1,6 +1,7 @@
 """`python -m experiments.multifractal model=… 'study.revisions=[…]'`."""
 
-from experiments.multifractal.settings import IDLE, MultifractalConfig, sources
+from experiments.multifractal.checkpoints import sources
+from experiments.multifractal.settings import IDLE, MultifractalConfig
 from probe.api import study
 
 if __name__ == "__main__":

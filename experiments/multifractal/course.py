@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.multifractal.checkpoints import Checkpoint
 from experiments.multifractal.emergence import emergence
 from experiments.multifractal.kept import Measured
 from experiments.multifractal.measuring import How
 from experiments.multifractal.scaling import MOMENTS
-from experiments.multifractal.settings import Checkpoint
 from experiments.statistics import draws, interval
 from probe.api import UserError
 

@@ -35,7 +35,8 @@ def all_figures(
         if len(course.timed) > 1:
             both = (_of(course, tables[name]) for name in ("emergence", "controls"))
             drawn[f"training{end}"] = training(course, *both)
-    drawn["sensitivity"] = sensitivity(courses[0], tables["sensitivity"])
+    if tables["sensitivity"]:
+        drawn["sensitivity"] = sensitivity(courses[0], tables["sensitivity"])
     if len(courses) > 1 and any(row["emergence"] for row in tables["emergence"]):
         drawn["sizes"] = sizes(courses, tables["emergence"])
     if "agreement" in tables:

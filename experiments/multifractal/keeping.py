@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from experiments.multifractal.checkpoints import Checkpoint
 from experiments.multifractal.kept import Measured
 from experiments.multifractal.measuring import How, measure
-from experiments.multifractal.settings import Checkpoint
 from probe.api.parts import model_fingerprint
 
 

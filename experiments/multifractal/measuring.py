@@ -8,13 +8,14 @@ import numpy as np
 from tqdm import tqdm
 
 from experiments.multifractal.boxes import Rules
+from experiments.multifractal.checkpoints import Checkpoint
 from experiments.multifractal.controls import deviation, mean_degree, norm, shuffled
 from experiments.multifractal.kept import Measured
 from experiments.multifractal.layouts import Layout, layout
 from experiments.multifractal.modes import MODES, Mode
 from experiments.multifractal.network import Network
 from experiments.multifractal.reading import network, neurons
-from experiments.multifractal.settings import Checkpoint, MultifractalConfig, reach
+from experiments.multifractal.settings import MultifractalConfig, reach
 from probe.api import model_name
 from probe.api.parts import Weights, load_config, open_weights
 

@@ -4,11 +4,11 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from experiments.multifractal.checkpoints import Checkpoint
 from experiments.multifractal.course import Course, Row, emergence_rows
 from experiments.multifractal.kept import Measured
 from experiments.multifractal.layouts import Layout
 from experiments.multifractal.measuring import How
-from experiments.multifractal.settings import Checkpoint
 from probe.api import UserError
 
 logger = logging.getLogger(__name__)

@@ -9,6 +9,7 @@ from typing import Any
 from experiments.intervals import warn_few, with_interval
 from experiments.multifractal import figures
 from experiments.multifractal.agreement import agreement_rows
+from experiments.multifractal.checkpoints import Run, runs
 from experiments.multifractal.course import (
     Course,
     Row,
@@ -23,7 +24,7 @@ from experiments.multifractal.keeping import Keeping
 from experiments.multifractal.measuring import How, spread
 from experiments.multifractal.reliability import largest_sample, sensitivity_rows
 from experiments.multifractal.scores import read_scores
-from experiments.multifractal.settings import Multifractal, MultifractalConfig, Run, check
+from experiments.multifractal.settings import Multifractal, MultifractalConfig, check
 from probe.api import Results, UserError, show
 
 logger = logging.getLogger(__name__)
@@ -39,11 +40,12 @@ def run(config: MultifractalConfig, folder: Path) -> dict[str, Any]:
     UserError
         If a setting cannot work, or a checkpoint cannot be measured.
     """
-    settings, runs = config.study, check(config)
+    settings, models = config.study, runs(config)
+    check(settings)
     scores = read_scores(settings.scores) if settings.scores else {}
-    hows = [_how(each) for each in runs]
+    hows = [_how(each) for each in models]
     results, courses, sensitivity = Results(folder), list[Course](), list[Row]()
-    for number, (each, how) in enumerate(zip(runs, hows, strict=True)):
+    for number, (each, how) in enumerate(zip(models, hows, strict=True)):
         keeping = Keeping(folder / "measured" / str(number))
         courses.append(_measured(each, how, keeping, settings, results, courses))
         if number == 0:

@@ -112,7 +112,7 @@ def test_every_checkpoint_has_its_score(trained: tuple[Path, dict[str, Any]]) ->
     values = [float(row["value"]) for row in rows]
     assert values[0] == report["untrained_bits_per_byte"]
     assert values[-1] == report["trained_bits_per_byte"]
-    assert len(set(values)) == 4
+    assert len(set(values)) == 3  # at the last step the learning rate is 0
 
 
 def test_held_out_documents_share_no_long_paragraph_with_the_others(corpus: Corpus) -> None:
