@@ -61,31 +61,36 @@ def agreement_rows(
             continue
         y = np.array([values[steps[place]] for place in common])
         clock = measures[CLOCK][common]
-        blocks = list(_blocks(len(common), repetitions, seed))
+        blocks = _blocks(len(common), repetitions, seed)
         for name, measured in measures.items():
             x = measured[common]
-            row: dict[str, Any] = {"task": task, "measure": name, "n": len(common)}
-            kinds = {
-                "pearson": lambda at, x=x, y=y: pearson(x[at], y[at]),
-                "spearman": lambda at, x=x, y=y: spearman(x[at], y[at]),
-                "partial": lambda at, x=x, y=y, z=clock: partial(x[at], y[at], z[at]),
-            }
-            for kind, statistic in kinds.items():
-                if kind == "partial" and name == CLOCK:
-                    row |= dict.fromkeys(("partial", "partial_low", "partial_high"))
-                    continue
-                low, high = interval([statistic(draw) for draw in blocks])
-                found = (statistic(np.arange(len(common))), low, high)
-                for end, number in zip(("", "_low", "_high"), found, strict=True):
-                    row[f"{kind}{end}"] = None if math.isnan(number) else number
-            row["p"] = permutation_p(x, y, orders, seed)
-            rows.append(row)
+            given = None if name == CLOCK else clock
+            p = permutation_p(x, y, orders, seed)
+            named = {"task": task, "measure": name, "n": len(common)}
+            rows.append(named | _correlations(x, y, given, blocks) | {"p": p})
     if not rows:
         raise UserError(
             f"no task of study.scores has values of {LEAST} or more of the steps "
             f"{', '.join(map(str, steps))}; give scores of the checkpoints that are measured"
         )
     return rows
+
+
+def _correlations(
+    x: Vector, y: Vector, given: Vector | None, blocks: NDArray[np.int64]
+) -> dict[str, float | None]:
+    """Return the three correlations and the ends of their intervals, None if undefined."""
+
+    def of(at: NDArray[np.int64]) -> tuple[float, float, float]:
+        left = math.nan if given is None else partial(x[at], y[at], given[at])
+        return pearson(x[at], y[at]), spearman(x[at], y[at]), left
+
+    values, drawn = of(np.arange(len(x))), np.array([of(one) for one in blocks])
+    row = dict[str, float | None]()
+    for name, value, draws in zip(("pearson", "spearman", "partial"), values, drawn.T, strict=True):
+        for end, number in zip(("", "_low", "_high"), (value, *interval(draws)), strict=True):
+            row[f"{name}{end}"] = None if math.isnan(number) else number
+    return row
 
 
 def pearson(x: Vector, y: Vector) -> float:
@@ -103,7 +108,8 @@ def pearson(x: Vector, y: Vector) -> float:
 
 def spearman(x: Vector, y: Vector) -> float:
     """Return Spearman's rank correlation; ties have their mean rank."""
-    return pearson(stats.rankdata(x), stats.rankdata(y))
+    ranks = (np.asarray(stats.rankdata(one), dtype=np.float64) for one in (x, y))
+    return pearson(*ranks)
 
 
 def partial(x: Vector, y: Vector, given: Vector) -> float:

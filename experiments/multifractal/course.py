@@ -198,7 +198,7 @@ def measures(course: Course) -> dict[str, Vector]:
     numbers = ("alpha0", "width", "norm", "mean_degree", "alpha0_shuffled", "width_shuffled")
     found = {f"emergence{kind}": one.value for kind, one in course.emergences.items() if one}
     found |= {name: course.mean(name).value for name in numbers}
-    clock = np.log1p([course.steps[place] for place in course.timed])
+    clock = np.log1p(np.array([course.steps[place] for place in course.timed], dtype=np.float64))
     return {name: values[course.timed] for name, values in found.items()} | {"log_step": clock}
 
 

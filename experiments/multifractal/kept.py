@@ -44,7 +44,7 @@ class Measured:
 
     def save(self, file: Path) -> None:
         """Write it, whole or not at all."""
-        held = {f"number {name}": values for name, values in self.numbers.items()}
+        held: dict[str, Any] = {f"number {name}": values for name, values in self.numbers.items()}
         held |= {f"moment {name}": values for name, values in self.moments.items()}
         held |= {"log_radius": self.log_radius, "log_partition": self.log_partition}
         for name in _NODES:

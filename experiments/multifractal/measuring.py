@@ -12,14 +12,12 @@ from experiments.multifractal.checkpoints import Checkpoint
 from experiments.multifractal.controls import deviation, mean_degree, norm, shuffled
 from experiments.multifractal.kept import Measured
 from experiments.multifractal.layouts import Layout, layout
-from experiments.multifractal.modes import MODES, Mode
+from experiments.multifractal.modes import MODES, Mode, Multifractal
 from experiments.multifractal.network import Network
 from experiments.multifractal.reading import network, neurons
 from experiments.multifractal.settings import MultifractalConfig, reach
 from probe.api import model_name
 from probe.api.parts import Weights, load_config, open_weights
-
-_PUBLIC = MODES["public"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +70,16 @@ class How:
             seed=settings.seed,
         )
 
+    @property
+    def public_rules(self) -> Rules:
+        """The published rules."""
+        return Rules(most=self.threshold)
+
+    def differs(self, origin: Measured | None) -> bool:
+        """Whether the published procedure would give other numbers."""
+        nodes = origin is not None and self.mode.same_nodes
+        return nodes or self.layout != self.published or self.rules != self.public_rules
+
     def network(self, weights: Weights, number: int, published: bool = False) -> Network:
         """Read a sampled network."""
         used = self.published if published else self.layout
@@ -105,48 +113,54 @@ def measure(checkpoint: Checkpoint, how: How, origin: Measured | None) -> Measur
     """
     weights = open_weights(checkpoint.config.model, checkpoint.config.init)
     numbers, moments = defaultdict[str, list[Any]](list), defaultdict[str, list[Any]](list)
-    nodes, shuffled_nodes, fits = [], [], []
+    analyses = list[tuple[Multifractal, Multifractal]]()
     named = f"networks of {checkpoint.name}"
     for number in tqdm(range(how.samples), desc=named, disable=None, leave=False, delay=2):
         sampled = how.network(weights, number)
         mixed = shuffled(sampled, how.seed + number)
-        first = origin and origin.nodes[number]
-        own = how.mode.analyse(sampled, how.rules, first)
-        without = how.mode.analyse(mixed, how.rules, origin and origin.shuffled_nodes[number])
-        public = own
-        rules = Rules(most=how.threshold)
-        if how.layout != how.published or how.rules != rules or (first and how.mode.same_nodes):
-            as_published = how.network(weights, number, published=True)
-            public = _PUBLIC.analyse(as_published, rules)
-        found = {
-            "alpha0": how.mode.alpha0(own.spectrum),
-            "alpha0_public": public.spectrum.alpha0_public,
-            "width": own.spectrum.width,
-            "width_public": public.spectrum.width,
-            "nodes": len(own.boxes.nodes.numbers),
-            "nodes_public": len(public.boxes.nodes.numbers),
-            "radii": len(own.boxes.radii),
-            "r2_min": float(own.scaling.r2.min()),
-            "concave": own.spectrum.concave,
-            "norm": norm(sampled),
-            "mean_degree": mean_degree(sampled),
-            "alpha0_shuffled": how.mode.alpha0(without.spectrum),
-            "width_shuffled": without.spectrum.width,
-        }
-        for name, value in found.items():
+        own = how.mode.analyse(sampled, how.rules, origin.nodes[number] if origin else None)
+        nodes = origin.shuffled_nodes[number] if origin else None
+        without = how.mode.analyse(mixed, how.rules, nodes)
+        public = _public(weights, how, number) if how.differs(origin) else own
+        for name, value in _numbers(how, own, without, public).items():
             numbers[name].append(value)
+        numbers["norm"].append(norm(sampled))
+        numbers["mean_degree"].append(mean_degree(sampled))
         for name, by_q in (
             ("tau", own.scaling.tau), ("r2", own.scaling.r2),
             ("alpha", own.spectrum.alpha), ("f", own.spectrum.f),
         ):  # fmt: skip
             moments[name].append(by_q)
-        nodes.append(own.boxes.nodes)
-        shuffled_nodes.append(without.boxes.nodes)
-        fits.append((own.scaling.log_radius, own.scaling.log_partition))
+        analyses.append((own, without))
+    first = analyses[0][0].scaling
     return Measured(
-        {name: np.array(values) for name, values in numbers.items()},
-        {name: np.array(values) for name, values in moments.items()},
-        *fits[0],
-        nodes,
-        shuffled_nodes,
+        numbers={name: np.array(values) for name, values in numbers.items()},
+        moments={name: np.array(values) for name, values in moments.items()},
+        log_radius=first.log_radius,
+        log_partition=first.log_partition,
+        nodes=[own.boxes.nodes for own, _ in analyses],
+        shuffled_nodes=[without.boxes.nodes for _, without in analyses],
     )
+
+
+def _public(weights: Weights, how: How, number: int) -> Multifractal:
+    """Analyse what the published code would have sampled, as it does."""
+    return MODES["public"].analyse(how.network(weights, number, published=True), how.public_rules)
+
+
+def _numbers(
+    how: How, own: Multifractal, without: Multifractal, public: Multifractal
+) -> dict[str, Any]:
+    return {
+        "alpha0": how.mode.alpha0(own.spectrum),
+        "alpha0_public": public.spectrum.alpha0_public,
+        "alpha0_shuffled": how.mode.alpha0(without.spectrum),
+        "width": own.spectrum.width,
+        "width_public": public.spectrum.width,
+        "width_shuffled": without.spectrum.width,
+        "nodes": len(own.boxes.nodes.numbers),
+        "nodes_public": len(public.boxes.nodes.numbers),
+        "radii": len(own.boxes.radii),
+        "r2_min": float(own.scaling.r2.min()),
+        "concave": own.spectrum.concave,
+    }

@@ -77,7 +77,7 @@ def open_weights(model: ModelConfig, init: InitConfig) -> Weights:
         for file in _files(place):
             if file.suffix == ".safetensors":
                 stream = safe_open(file, framework="pt")
-                names = stream.keys()
+                names = stream.keys()  # type: ignore[no-untyped-call]
                 readers |= {name: partial(stream.get_tensor, name) for name in names}
             else:
                 held = torch.load(file, map_location="cpu", mmap=True, weights_only=True)

@@ -12,7 +12,6 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from experiments.multifractal.layouts import FUSED, Layout, layout
 from experiments.multifractal.network import Network
-from experiments.multifractal.published import published_links, published_neurons, published_sizes
 from experiments.multifractal.reading import network, neurons
 from probe.api import UserError
 from probe.config import InitConfig, ModelConfig
@@ -136,29 +135,25 @@ def test_a_sequential_gpt_neox_has_its_mlp_behind_attention(tmp_path: Path) -> N
 
 def test_the_published_layout_is_that_of_the_published_code(tmp_path: Path) -> None:
     folder = save_tiny("gpt_neox", tmp_path)
-    found, _, drawn = read(folder, published=True)
+    found, used, drawn = read(folder, published=True)
+    assert found.sizes == (SIZE, 3 * SIZE, SIZE, SIZE, 2 * SIZE) * LAYERS + (SIZE,)
     saved = load_file(folder / "model.safetensors")
-    expected = published_neurons(LAYERS, WIDTH, SIZE, SEED)[: 4 * LAYERS]
-    # Hidden units are drawn of as many as there are, published as 4 × width; the tiny has fewer.
-    assert [len(one) for one in drawn[:-1]] == [len(one) for one in expected]
-    links = []
     for block in range(LAYERS):
         name = f"gpt_neox.layers.{block}."
-        weights = [
-            saved[f"{name}{one}.weight"].numpy()
-            for one in (
-                "attention.query_key_value", "attention.dense", "mlp.dense_h_to_4h",
-                "mlp.dense_4h_to_h",
-            )
-        ]  # fmt: skip
-        links += published_links(block, drawn, *weights)
-    assert found.sizes == published_sizes(LAYERS, SIZE)
-    key = {(link.source, link.target): link for link in found.links}
-    assert len(key) == len(links) == len(found.links)
-    for link in links:
-        own = key[link.source, link.target]
-        np.testing.assert_array_equal(own.weights, link.weights)
-        assert own.invented == link.invented
+        inputs, value, output, hidden, following = drawn[4 * block : 4 * block + 5]
+        thirds = np.concatenate([value, value + WIDTH, value + 2 * WIDTH])
+        for ends, weight, ins, outs in (
+            (("input", FUSED), "attention.query_key_value", inputs, thirds),
+            (("mixed", "attended"), "attention.dense", value, output),
+            (("attended", "hidden"), "mlp.dense_h_to_4h", output, hidden),
+            (("hidden", "output"), "mlp.dense_4h_to_h", hidden, following),
+        ):
+            expected = saved[f"{name}{weight}.weight"].numpy()[np.ix_(outs, ins)].T
+            np.testing.assert_array_equal(between(found, used, block, *ends), expected)
+        edges = between(found, used, block, FUSED, "mixed")
+        np.testing.assert_array_equal(edges[:SIZE], np.eye(SIZE))
+        assert (edges[SIZE:] == 1).all()
+    assert len(found.links) == 5 * LAYERS
 
 
 def test_the_neurons_are_those_of_the_published_stream() -> None:
@@ -166,9 +161,13 @@ def test_the_neurons_are_those_of_the_published_stream() -> None:
         "gpt_neox", hidden_size=128, num_hidden_layers=6, num_attention_heads=4,
         intermediate_size=512,
     )  # fmt: skip
+    generator, expected = np.random.RandomState(4), []
+    for _ in range(6):
+        expected += [generator.choice(128, 64, replace=False) for _ in range(3)]
+        expected.append(generator.choice(512, 128, replace=False))
+    expected.append(generator.choice(128, 64, replace=False))
     for published in (True, False):
         drawn = neurons(layout(config, "tiny", published), 64, 4)
-        expected = published_neurons(6, 128, 64, 4)
         assert all(np.array_equal(*pair) for pair in zip(drawn, expected, strict=True))
 
 
