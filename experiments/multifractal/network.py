@@ -43,7 +43,7 @@ class Link:
         """
         weights = np.abs(self.weights, dtype=np.float64)
         with np.errstate(divide="ignore", over="ignore"):
-            return np.asarray((1.0 if self.invented else scale) / weights)
+            return np.ascontiguousarray((1.0 if self.invented else scale) / weights)
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,7 +45,7 @@ class Paths:
         frontier: dict[int, dict[int, Matrix]] = {}
         for target in range(source + 1, self._n_layers):
             arriving: dict[int, Matrix] = {}
-            for middle, lengths in self._into[target]:
+            for middle, lengths in self._into.get(target, ()):
                 if middle == source:
                     _shorten(arriving, 1, lengths)
                 for links, before in frontier.get(middle, {}).items():

@@ -76,13 +76,20 @@ def open_weights(model: ModelConfig, init: InitConfig) -> Weights:
     with place.as_user_error():
         for file in _files(place):
             if file.suffix == ".safetensors":
-                stream = safe_open(file, framework="pt")
-                names = stream.keys()  # type: ignore[no-untyped-call]
-                readers |= {name: partial(stream.get_tensor, name) for name in names}
+                with safe_open(file, framework="pt") as stream:
+                    names = stream.keys()
+                readers |= {name: partial(_stored, file, name) for name in names}
             else:
                 held = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
                 readers |= {name: partial(held.__getitem__, name) for name in held}
     return Weights(place.name, readers)
+
+
+def _stored(file: Path, name: str) -> torch.Tensor:
+    """Map a weight into memory; a file that stayed open would keep there what was once read."""
+    with safe_open(file, framework="pt") as stream:
+        weight: torch.Tensor = stream.get_tensor(name)
+        return weight
 
 
 def _files(place: Place) -> list[Path]:

@@ -49,6 +49,7 @@ def test_the_report_compares_what_does_the_same() -> None:
         multifractal.SCIPY: Timing([10.0, 20.0], [10.0, 10.0]),
     }
     found = {"reading": 1.0, "paths": 2.0, "nodes": 100, "counted": 9, "shards": 10**9}
+    found["libraries"] = 2 * 10**8
     report = multifractal.report(
         timings, {multifractal.DIRECT: 1e-14}, Usage(5.0, 4.0, 3 * 10**8), found, 2
     )

@@ -40,6 +40,15 @@ def test_shards_are_read_as_one_checkpoint(llama: Path, tmp_path: Path) -> None:
     assert torch.equal(opened(tmp_path), saved(llama))
 
 
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux lists what is mapped")
+def test_files_do_not_stay_in_memory(llama: Path) -> None:
+    weights = open_weights(ModelConfig(path=str(llama)), InitConfig())
+    held = weights.find(NAME)
+    assert held.numel()
+    del held
+    assert str(llama) not in Path("/proc/self/maps").read_text()
+
+
 def test_weights_keep_the_precision_of_their_file(tmp_path: Path) -> None:
     folder = save_tiny("llama", tmp_path, dtype="bfloat16")
     assert opened(folder).dtype == torch.bfloat16
