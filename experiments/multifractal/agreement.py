@@ -11,7 +11,7 @@ from scipy import stats
 
 from experiments.multifractal.scores import Scores
 from experiments.statistics import interval
-from probe.api import UserError
+from probe.api import UserError, plural
 
 Vector = NDArray[np.float64]
 LEAST = 4  # steps; fewer say nothing of a correlation, and none of a partial one
@@ -55,25 +55,38 @@ def agreement_rows(
         If no task has scores of enough of the steps.
     """
     rows = list[dict[str, Any]]()
-    for task, values in scores.items():
-        common = [place for place, step in enumerate(steps) if step in values]
-        if len(common) < LEAST:
-            continue
-        y = np.array([values[steps[place]] for place in common])
-        clock = measures[CLOCK][common]
+    for task, common in tasks(steps, scores).items():
+        y = np.array([scores[task][steps[place]] for place in common])
         blocks = _blocks(len(common), repetitions, seed)
         for name, measured in measures.items():
             x = measured[common]
-            given = None if name == CLOCK else clock
+            given = None if name == CLOCK else measures[CLOCK][common]
             p = permutation_p(x, y, orders, seed)
             named = {"task": task, "measure": name, "n": len(common)}
             rows.append(named | _correlations(x, y, given, blocks) | {"p": p})
-    if not rows:
-        raise UserError(
-            f"no task of study.scores has values of {LEAST} or more of the steps "
-            f"{', '.join(map(str, steps))}; give scores of the checkpoints that are measured"
-        )
     return rows
+
+
+def tasks(steps: Sequence[int], scores: Scores) -> dict[str, list[int]]:
+    """Return the places of the steps that each task has scores of, where these are enough.
+
+    Raises
+    ------
+    UserError
+        If they are of no task.
+    """
+    common = {
+        task: [place for place, step in enumerate(steps) if step in values]
+        for task, values in scores.items()
+    }
+    enough = {task: places for task, places in common.items() if len(places) >= LEAST}
+    if not enough:
+        raise UserError(
+            f"no task of study.scores has values of {LEAST} or more of the "
+            f"{plural(len(steps), 'step')} that are measured; give scores of these checkpoints, or "
+            "more checkpoints"
+        )
+    return enough
 
 
 def _correlations(

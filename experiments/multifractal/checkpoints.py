@@ -11,6 +11,7 @@ from experiments.multifractal.scores import score_files
 from experiments.multifractal.settings import MultifractalConfig, check
 from probe.api import ModelConfig, UserError, model_name, overlay
 
+_DEFAULT = ("tiny", "bundled/tiny")
 _VARIED = ("model", "init", "study.revisions", "study.checkpoints")
 
 
@@ -77,6 +78,15 @@ def runs(config: MultifractalConfig) -> list[Run]:
     return found
 
 
+def timed(checkpoints: Sequence[Checkpoint]) -> dict[int, int]:
+    """Return the steps of given checkpoints by their places, where they are known."""
+    return {
+        place: one.step
+        for place, one in enumerate(checkpoints)
+        if one.given and one.step is not None
+    }
+
+
 def _run(config: MultifractalConfig) -> Run:
     """Return the checkpoints of a configuration, sorted by their steps as numbers."""
     settings, model = config.study, config.model
@@ -99,7 +109,8 @@ def _run(config: MultifractalConfig) -> Run:
         models = [(one, replace(model, revision=one)) for one in settings.revisions]
     elif settings.checkpoints:
         # The default model is none of them.
-        model = replace(model, name=None if model.id else model.name, id=None)
+        own = None if (model.name, model.id) == _DEFAULT else model.name
+        model = replace(model, name=own, id=None)
         name = model.name or "/".join(Path(settings.checkpoints).parts[-2:])
         models = [
             (one.name, replace(model, path=str(one))) for one in _folders(settings.checkpoints)

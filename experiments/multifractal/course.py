@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.multifractal.checkpoints import Checkpoint
+from experiments.multifractal.checkpoints import Checkpoint, timed
 from experiments.multifractal.emergence import emergence
 from experiments.multifractal.kept import Measured
 from experiments.multifractal.measuring import How
@@ -78,13 +78,9 @@ class Course:
         return [one.step for one in self.checkpoints]
 
     @property
-    def timed(self) -> list[int]:
-        """Places of the given checkpoints whose step is known."""
-        return [
-            number
-            for number, one in enumerate(self.checkpoints)
-            if one.given and one.step is not None
-        ]
+    def timed(self) -> dict[int, int]:
+        """Steps by the places of their checkpoints, where they are known; see `timed`."""
+        return timed(self.checkpoints)
 
     @cached_property
     def drawn(self) -> NDArray[np.int64]:
@@ -198,8 +194,8 @@ def measures(course: Course) -> dict[str, Vector]:
     numbers = ("alpha0", "width", "norm", "mean_degree", "alpha0_shuffled", "width_shuffled")
     found = {f"emergence{kind}": one.value for kind, one in course.emergences.items() if one}
     found |= {name: course.mean(name).value for name in numbers}
-    clock = np.log1p(np.array([course.steps[place] for place in course.timed], dtype=np.float64))
-    return {name: values[course.timed] for name, values in found.items()} | {"log_step": clock}
+    places, steps = list(course.timed), list(course.timed.values())
+    return {name: values[places] for name, values in found.items()} | {"log_step": np.log1p(steps)}
 
 
 def _minus(first: Estimate, second: Estimate) -> Estimate:

@@ -184,6 +184,7 @@ def agreement(course: Course, rows: Sequence[Row]) -> Figure:
         axes.axvline(0, color="black", lw=0.7)
         axes.set_yticks(places, [name.replace("_", " ") for name in names], fontsize=6)
         axes.set_title(f"{task} (n = {own[0]['n']})", fontsize=8)
+        axes.invert_yaxis()
         axes.set_xlim(-1.05, 1.05)
         axes.set_xlabel("correlation (dimensionless)", fontsize=8)
         axes.tick_params(axis="x", labelsize=7)

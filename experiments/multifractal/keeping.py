@@ -6,7 +6,7 @@ from pathlib import Path
 from experiments.multifractal.checkpoints import Checkpoint
 from experiments.multifractal.kept import Measured
 from experiments.multifractal.measuring import How, measure
-from probe.api.parts import model_fingerprint
+from probe.api.parts import Weights, model_fingerprint, open_weights
 
 
 @dataclass
@@ -21,6 +21,7 @@ class Keeping:
 
     folder: Path
     _fingerprints: dict[str, str] = field(default_factory=dict)
+    _opened: tuple[str, Weights] | None = None
 
     def measured(
         self, checkpoint: Checkpoint, how: How, name: str = "", first: Measured | None = None
@@ -42,9 +43,18 @@ class Keeping:
         file = self.folder / name / f"{checkpoint.name}.npz"
         found = Measured.load(file, weights)
         if found is None:
-            found = replace(measure(checkpoint, how, first), weights=weights)
+            found = measure(self.opened(checkpoint), how, first, checkpoint.name)
+            found = replace(found, weights=weights)
             found.save(file)
         return found
+
+    def opened(self, checkpoint: Checkpoint) -> Weights:
+        """Open a checkpoint's weights, once in succession; random ones are a model in memory."""
+        if self._opened is None or self._opened[0] != checkpoint.name:
+            self._opened = None  # lets go of the last one before the next is there
+            weights = open_weights(checkpoint.config.model, checkpoint.config.init)
+            self._opened = checkpoint.name, weights
+        return self._opened[1]
 
     def _fingerprint(self, checkpoint: Checkpoint) -> str:
         if checkpoint.name not in self._fingerprints:

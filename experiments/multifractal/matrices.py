@@ -51,7 +51,7 @@ def analyse(
     >>> weights = np.random.default_rng(0).normal(scale=0.05, size=(2, 128, 128))
     >>> found = analyse(list(weights), samples=2)
     >>> [round(one.spectrum.alpha0, 2) for one in found]
-    [0.0, 0.0]
+    [0.85, 0.85]
     """
     networks = (
         [Network.chain(matrices)]

@@ -8,7 +8,6 @@ import numpy as np
 from tqdm import tqdm
 
 from experiments.multifractal.boxes import Rules
-from experiments.multifractal.checkpoints import Checkpoint
 from experiments.multifractal.controls import deviation, mean_degree, norm, shuffled
 from experiments.multifractal.kept import Measured
 from experiments.multifractal.layouts import Layout, layout
@@ -17,7 +16,7 @@ from experiments.multifractal.network import Network
 from experiments.multifractal.reading import network, neurons
 from experiments.multifractal.settings import MultifractalConfig, reach
 from probe.api import model_name
-from probe.api.parts import Weights, load_config, open_weights
+from probe.api.parts import Weights, load_config
 
 
 @dataclass(frozen=True)
@@ -86,36 +85,34 @@ class How:
         return network(weights, used, neurons(used, self.size, self.seed + number))
 
 
-def spread(checkpoint: Checkpoint, how: How) -> float:
+def spread(weights: Weights, how: How) -> float:
     """Return the mean over networks of the root mean square of their weights."""
-    weights = open_weights(checkpoint.config.model, checkpoint.config.init)
-    return float(
-        np.mean([deviation(how.network(weights, number)) for number in range(how.samples)])
-    )
+    networks = (how.network(weights, number) for number in range(how.samples))
+    return float(np.mean([deviation(network) for network in networks]))
 
 
-def measure(checkpoint: Checkpoint, how: How, origin: Measured | None) -> Measured:
+def measure(weights: Weights, how: How, origin: Measured | None, name: str = "") -> Measured:
     """Measure all networks of a checkpoint.
 
     Parameters
     ----------
-    checkpoint : Checkpoint
-        Where the weights are.
+    weights : Weights
+        The checkpoint's.
     how : How
-        How they are sampled and judged.
+        How networks are sampled and judged.
     origin : Measured or None
         What the first checkpoint gave, if this is another.
+    name : str
+        The checkpoint's, for the progress bar.
 
     Raises
     ------
     UserError
         If weights are missing or broken, or nothing can be measured of a network.
     """
-    weights = open_weights(checkpoint.config.model, checkpoint.config.init)
     numbers, moments = defaultdict[str, list[Any]](list), defaultdict[str, list[Any]](list)
     analyses = list[tuple[Multifractal, Multifractal]]()
-    named = f"networks of {checkpoint.name}"
-    for number in tqdm(range(how.samples), desc=named, disable=None, leave=False, delay=2):
+    for number in tqdm(range(how.samples), desc=name, disable=None, leave=False, delay=2):
         sampled = how.network(weights, number)
         mixed = shuffled(sampled, how.seed + number)
         own = how.mode.analyse(sampled, how.rules, origin.nodes[number] if origin else None)

@@ -53,18 +53,17 @@ def sensitivity_rows(course: Course, how: How, measure: Measure) -> list[Row]:
     A choice under which nothing can be measured is left out, and said.
     """
     ends = course.checkpoints[:1] + course.checkpoints[1:][-1:]
-    rows = list[Row]()
-    for choice in choices(how):
-        measured = list[Measured]()
-        try:
-            for checkpoint in ends:
-                first = measured[0] if measured else None
-                own = choice.how == how
-                name = "" if own else f"{choice.what}-{choice.value:g}"
-                measured.append(measure(checkpoint, choice.how, name, first))
-            found = emergence_rows(replace(course, checkpoints=ends, measured=measured))
-        except UserError as error:
-            logger.info("study.%s=%g cannot be measured: %s", choice.what, choice.value, error)
-            continue
-        rows += [{"choice": choice.what, "value": choice.value} | row for row in found]
-    return rows
+    measured: dict[Choice, list[Measured]] = {choice: [] for choice in choices(how)}
+    for checkpoint in ends:  # is opened once
+        for choice, own in list(measured.items()):
+            name = "" if choice.how == how else f"{choice.what}-{choice.value:g}"
+            try:
+                own.append(measure(checkpoint, choice.how, name, own[0] if own else None))
+            except UserError as error:
+                logger.info("study.%s=%g cannot be measured: %s", choice.what, choice.value, error)
+                del measured[choice]
+    return [
+        {"choice": choice.what, "value": choice.value} | row
+        for choice, own in measured.items()
+        for row in emergence_rows(replace(course, checkpoints=ends, measured=own))
+    ]

@@ -8,8 +8,8 @@ from typing import Any
 
 from experiments.intervals import warn_few, with_interval
 from experiments.multifractal import figures
-from experiments.multifractal.agreement import agreement_rows
-from experiments.multifractal.checkpoints import Run, runs
+from experiments.multifractal.agreement import agreement_rows, tasks
+from experiments.multifractal.checkpoints import Run, runs, timed
 from experiments.multifractal.course import (
     Course,
     Row,
@@ -43,6 +43,8 @@ def run(config: MultifractalConfig, folder: Path) -> dict[str, Any]:
     settings, models = config.study, runs(config)
     check(settings)
     scores = read_scores(settings.scores) if settings.scores else {}
+    if scores:
+        tasks(list(timed(models[0].checkpoints).values()), scores)  # before hours of work
     hows = [_how(each) for each in models]
     results, courses, sensitivity = Results(folder), list[Course](), list[Row]()
     for number, (each, how) in enumerate(zip(models, hows, strict=True)):
@@ -60,7 +62,7 @@ def run(config: MultifractalConfig, folder: Path) -> dict[str, Any]:
     if scores:
         course = courses[0]
         tables["agreement"] = agreement_rows(
-            [step for place in course.timed if (step := course.steps[place]) is not None],
+            list(course.timed.values()),
             measures(course), scores, repetitions=settings.repetitions,
             orders=settings.permutations, seed=settings.seed,
         )  # fmt: skip
@@ -113,7 +115,7 @@ def _measured(
 ) -> Course:  # fmt: skip
     """Measure a model's checkpoints one after the other, and write what is there."""
     if settings.relative is not None:
-        most = settings.relative / spread(run.checkpoints[0], how)
+        most = settings.relative / spread(keeping.opened(run.checkpoints[0]), how)
         logger.info("%s: distances up to %.4g count, %g/σ", run.name, most, settings.relative)
         how = replace(how, rules=replace(how.rules, most=most))
     course = Course(run.name, (), [], how, settings.repetitions, settings.seed)

@@ -85,7 +85,9 @@ def test_measures_meet_scores_of_the_steps_that_both_have() -> None:
 
 
 def test_scores_of_other_steps_are_refused() -> None:
-    with pytest.raises(UserError, match=r"no task of study\.scores has values of 4 or more of the"):
+    with pytest.raises(
+        UserError, match=r"no task of study\.scores has values of 4 or more of the 10 s"
+    ):
         agreement_rows(STEPS, {"log_step": np.log1p(STEPS)}, {"task": {3: 1.0}}, **OPTIONS)
 
 

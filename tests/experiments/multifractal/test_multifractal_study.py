@@ -226,11 +226,11 @@ def test_an_interrupted_study_goes_on_where_it_stopped(
     measured: list[str] = []
     measure = keeping.measure
 
-    def interrupted(checkpoint: Any, *given: Any) -> Any:
+    def interrupted(*given: Any) -> Any:
         if len(measured) == 2:
             raise KeyboardInterrupt
-        measured.append(checkpoint.name)
-        return measure(checkpoint, *given)
+        measured.append(given[-1])
+        return measure(*given)
 
     with monkeypatch.context() as patch:
         patch.setattr(keeping, "measure", interrupted)
@@ -239,9 +239,9 @@ def test_an_interrupted_study_goes_on_where_it_stopped(
     assert measured == ["step-0", "step-1"]
     assert len(rows(tmp_path, "networks")) == 2 * SAMPLES
 
-    def counted(checkpoint: Any, *given: Any) -> Any:
-        measured.append(checkpoint.name)
-        return measure(checkpoint, *given)
+    def counted(*given: Any) -> Any:
+        measured.append(given[-1])
+        return measure(*given)
 
     monkeypatch.setattr(keeping, "measure", counted)
     run(config, tmp_path)
@@ -269,7 +269,7 @@ def test_what_was_kept_of_other_weights_is_measured_again(
     measure = keeping.measure
     monkeypatch.setattr(
         keeping, "measure",
-        lambda one, *given: (measured.append(one.name), measure(one, *given))[1],
+        lambda *given: (measured.append(given[-1]), measure(*given))[1],
     )  # fmt: skip
     run(config, folder)
     assert measured == ["step-0", "step-1", "step-4", "step-16"]
@@ -372,8 +372,12 @@ def test_matrices_of_ones_own_are_analysed() -> None:
 def test_checkpoints_are_sorted_as_numbers(tmp_path: Path) -> None:
     for name in ("checkpoint-1000", "checkpoint-20", "checkpoint-0", "checkpoint-3"):
         save(tmp_path / name, 0)
-    [found] = runs(configured(checkpoints=f"{tmp_path}/checkpoint-*"))
+    pattern = f"{tmp_path}/checkpoint-*"
+    [found] = runs(configured(checkpoints=pattern))
     assert found.steps == [0, 3, 20, 1000]
+    assert found.name == f"{tmp_path.name}/checkpoint-*"
+    [named] = runs(configured("model.name=mine", checkpoints=pattern))
+    assert named.name == "mine"
 
 
 def test_revisions_are_the_hubs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -444,6 +448,17 @@ def test_mistakes_are_told_in_a_line(
     with pytest.raises(UserError, match=re.escape(said)) as error:
         run(config, tmp_path)
     assert "\n" not in str(error.value)
+
+
+def test_scores_of_other_checkpoints_are_refused_before_any_work(
+    checkpoints: Path, scores: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(keeping, "measure")
+    config = configured(checkpoints=f"{checkpoints}/step-[01]", scores=str(scores))
+    with pytest.raises(
+        UserError, match=r"no task of study\.scores has values of 4 or more of the 2"
+    ):
+        run(config, tmp_path)
 
 
 def test_steps_of_different_shapes_are_refused_before_any_work(
