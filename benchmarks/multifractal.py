@@ -49,13 +49,18 @@ FAR = "all paths of 2.8B, from its shards"
 
 
 def run(options: argparse.Namespace) -> None:
-    """Time both ways, compare their numbers, and run the large model in a process of its own."""
-    cpu = torch.device("cpu")
-    blocks = list(random_blocks(*SMALL))
-    small = read(blocks)
-    edges = adjacency(small)
+    """Run the large model, time both ways on the small one, and compare their numbers."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
+        # First, as the peak of a process that is started is never less than its parent's so far.
+        _started("write", place)
+        found = {"libraries": _started("write").peak}
+        usage = _started("far", place, str(folder / "found.json"))
+        found |= json.loads((folder / "found.json").read_text())
+        found["shards"] = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+        blocks = list(random_blocks(*SMALL))
+        small = read(blocks)
+        edges = adjacency(small)
         timings = interleave(
             {
                 OURS: partial(_run, ours, blocks),
@@ -65,19 +70,16 @@ def run(options: argparse.Namespace) -> None:
                 SCIPY: partial(_run, dijkstra, edges),
             },
             options.rounds,
-            cpu,
+            torch.device("cpu"),
         )
         alike = agreement(blocks, folder)
-        size = write_shards(folder, *LARGE)
-        words = [
-            sys.executable,
-            "-c",
-            "import sys, benchmarks.multifractal as b; b.far(*sys.argv[1:])",
-        ]
-        usage = call([*words, place, str(folder / "found.json")])
-        found = json.loads((folder / "found.json").read_text())
-        found["libraries"] = call([sys.executable, "-c", "import benchmarks.multifractal"]).peak
-    save(report(timings, alike, usage, found | {"shards": size}, options.rounds))
+    save(report(timings, alike, usage, found, options.rounds))
+
+
+def write(*folders: str) -> None:
+    """Write the checkpoint of the large model."""
+    for folder in folders:
+        write_shards(Path(folder), *LARGE)
 
 
 def read(blocks: list[Block]) -> Network:
@@ -187,6 +189,12 @@ def report(
             "2.8B": found | vars(usage),
         },
     )  # fmt: skip
+
+
+def _started(name: str, *words: str) -> Usage:
+    """Call a function of this module in a process of its own."""
+    code = f"import sys, benchmarks.multifractal as here; here.{name}(*sys.argv[1:])"
+    return call([sys.executable, "-c", code, *words])
 
 
 def _run(method: Callable[..., object], *given: object) -> float:

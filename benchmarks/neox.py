@@ -66,11 +66,10 @@ def weights_of(blocks: list[Block]) -> Weights:
     return Weights("random", readers)
 
 
-def write_shards(folder: Path, n_blocks: int, width: int, sigma: tuple[float, float]) -> int:
-    """Write a checkpoint of float16 weights, a shard for each block; return its bytes."""
+def write_shards(folder: Path, n_blocks: int, width: int, sigma: tuple[float, float]) -> None:
+    """Write a checkpoint of float16 weights, a shard for each block."""
     config(n_blocks, width).save_pretrained(folder)
     places: dict[str, str] = {}
-    size = 0
     for number, block in enumerate(random_blocks(n_blocks, width, sigma)):
         file = f"model-{number + 1:05}-of-{n_blocks:05}.safetensors"
         named = {
@@ -79,7 +78,5 @@ def write_shards(folder: Path, n_blocks: int, width: int, sigma: tuple[float, fl
         }
         save_file(named, folder / file)
         places |= dict.fromkeys(named, file)
-        size += (folder / file).stat().st_size
-    index = {"metadata": {"total_size": size}, "weight_map": places}
+    index = {"metadata": {}, "weight_map": places}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    return size
