@@ -145,18 +145,17 @@ def sizes(courses: Sequence[Course], rows: Sequence[Row]) -> Figure:
     """Draw E over the number of weights, a curve for each step; each model has its own step 0."""
     figure, axes = single("Emergence over sizes, each from its own step 0", (5.4, 3.8))
     weights = {course.name: course.how.layout.weights for course in courses}
-    steps = list(dict.fromkeys(row["step"] for row in rows if row["step"] != 0))
+    steps = sorted({row["step"] for row in rows if row["step"] != 0}, key=lambda step: step or 0)
     for step, colour in zip(steps, COLOURS * len(steps), strict=False):
         own = sorted(
             (row for row in rows if row["step"] == step), key=lambda row: weights[row["model"]]
         )
         label = "weights" if step is None else f"step {step}"
         _band(axes, [weights[row["model"]] for row in own], own, "emergence", colour, label)
-    for name, number in weights.items():
-        axes.annotate(
-            name, (number, 0), xycoords=("data", "axes fraction"), fontsize=6, rotation=30
-        )
     axes.set_xscale("log")
+    names = [f"{name}\n{number:,}" for name, number in weights.items()]
+    axes.set_xticks(list(weights.values()), names, fontsize=7)
+    axes.minorticks_off()
     axes.set(xlabel="weights between neurons of the blocks", ylabel=_LABELS["emergence"])
     axes.legend(fontsize=6, frameon=False)
     return figure
