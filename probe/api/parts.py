@@ -20,6 +20,7 @@ from probe.extraction.loop import Loop
 from probe.extraction.perplexity import perplexities
 from probe.measures.summary import HUB_SHARE
 from probe.models import (
+    Weights,
     fetch_language_model,
     fetch_model,
     find_blocks,
@@ -28,6 +29,7 @@ from probe.models import (
     load_tokenizer,
     load_trunk,
     model_fingerprint,
+    open_weights,
     outline,
 )
 from probe.statistics import FEW, Resamples, interval, members_of, split_by_group
