@@ -1,0 +1,83 @@
+"""What the model loses without a task's network, on its prompts and on those of other tasks."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.task_mapping.mapping import Maps, first_half
+from experiments.task_mapping.networks import top_networks
+from experiments.task_mapping.prompts import Prompts
+from experiments.task_mapping.reading import Units
+from experiments.task_mapping.settings import TaskMapping, TaskMappingConfig
+from experiments.task_mapping.stimuli import Scan, read_in
+from probe.api import Document, Site
+from probe.api.interventions import Intervention, Masks, Treatment, effects, survey
+from probe.api.parts import perplexities, plan_extraction
+
+logger = logging.getLogger(__name__)
+Row = dict[str, Any]
+_LESION = Intervention("lesion", Treatment("zero"))
+
+
+def effect_rows(
+    at_sites: Mapping[str, TaskMappingConfig],
+    prompts: Prompts,
+    of_tasks: Sequence[Scan],
+    maps: Maps,
+    units: Units,
+    settings: TaskMapping,
+) -> list[Row]:
+    """Measure each network's lesion on prompts of every task that are in none of its scans.
+
+    Parameters
+    ----------
+    at_sites : mapping of str to TaskMappingConfig
+        What is read at each site.
+    prompts : Prompts
+        All prompts.
+    of_tasks : sequence of Scan
+        Scans of the tasks.
+    maps : ndarray of float32, shape (n_tasks, n_units)
+        Over the first half of every task's scans.
+    units : Units
+        Where every unit is.
+    settings : TaskMapping
+        Share of units in a network, draws of its controls.
+
+    Returns
+    -------
+    list of dict
+        A row for each site, network, task of the prompts and control.
+    """
+    found = [scan for scan in of_tasks if scan.number < len(first_half(range(settings.scans)))]
+    used = read_in(found)
+    networks, rows = top_networks(maps, settings.top), list[Row]()
+    for site, config in at_sites.items():
+        here = units.site == site
+        masks = Masks(networks[:, here], units.layer[here], units.neuron[here], Site(site))
+        surveyed = plan_extraction(config, _some(prompts, used), score=perplexities)[1].chosen
+        statistics = survey(config, surveyed, masks.layers)
+        for task in prompts.tasks:
+            own = np.setdiff1d(_on(of_tasks, task), used)
+            measured = effects(
+                config, masks, [_LESION], ["perplexity"], draws=settings.draws,
+                seed=settings.seed, statistics=statistics, texts=_some(prompts, own),
+            )  # fmt: skip
+            for effect in measured:
+                row = asdict(effect)
+                network = prompts.tasks[row.pop("mask")]
+                rows.append({"site": site, "name": network, "prompts": task} | row)
+    return rows
+
+
+def _on(scans: Sequence[Scan], task: str) -> NDArray[np.int64]:
+    """Return the numbers of a task's prompts in its scans."""
+    return np.concatenate([scan.prompts[scan.on] for scan in scans if scan.task == task])
+
+
+def _some(prompts: Prompts, numbers: NDArray[np.int64]) -> list[Document]:
+    return [prompts.documents[number] for number in numbers]

@@ -1,0 +1,127 @@
+"""Scans: which prompts are read in which order, off, on, …, off."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.task_mapping.prompts import Numbers, Prompts
+from experiments.task_mapping.settings import TaskMapping
+from probe.api import UserError, plural
+
+# Random streams of scans of tasks and of null scans.
+_TASK, _NULL = 0, 1
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """The prompts of a scan.
+
+    Attributes
+    ----------
+    task : str
+        The task; of a null scan, the one whose off-prompts are in all blocks.
+    number : int
+        Counts the scans of a task, and the null scans, from 0.
+    prompts : ndarray of int64, shape (n_prompts,)
+        Numbers of the prompts, in the order of the scan.
+    on : ndarray of bool, shape (n_prompts,)
+        True in on-blocks.
+    """
+
+    task: str
+    number: int
+    prompts: Numbers
+    on: NDArray[np.bool_]
+
+
+def plan_scans(prompts: Prompts, settings: TaskMapping) -> tuple[list[Scan], list[Scan]]:
+    """Choose the prompts of all scans: those of tasks, task by task, and null scans.
+
+    On-prompts of a task are in one scan each. Off-prompts are drawn at random, from as many
+    topics as there are, so that none fills a block, and never twice in a scan.
+
+    Raises
+    ------
+    UserError
+        If there are too few prompts.
+    """
+    on = blocks_on(settings)
+    need, n_off = int(on.sum()), int((~on).sum())
+    of_tasks, null = list[Scan](), list[Scan]()
+    for place, task in enumerate(prompts.tasks):
+        own, off = prompts.of(task), prompts.off(task)
+        _check(task, own, off, settings, need, len(on))
+        rng = np.random.default_rng([settings.seed, _TASK, place])
+        shuffled = rng.permutation(own)
+        for number in range(settings.scans):
+            chosen = np.empty(len(on), dtype=np.int64)
+            chosen[on] = shuffled[number * need : (number + 1) * need]
+            chosen[~on] = draw_over_topics(off, prompts.topics, n_off, rng)
+            of_tasks.append(Scan(task, number, chosen, on))
+    for number in range(settings.null_scans or len(of_tasks)):
+        task = prompts.tasks[number % len(prompts.tasks)]
+        rng = np.random.default_rng([settings.seed, _NULL, number])
+        chosen = draw_over_topics(prompts.off(task), prompts.topics, len(on), rng)
+        null.append(Scan(task, number, rng.permutation(chosen), on))
+    return of_tasks, null
+
+
+def blocks_on(settings: TaskMapping) -> NDArray[np.bool_]:
+    """Return which prompts of a scan are on, shape (n_prompts,): every second block.
+
+    Examples
+    --------
+    >>> blocks_on(TaskMapping(blocks=3, prompts=2)).tolist()
+    [False, False, True, True, False, False]
+    """
+    return np.asarray(np.repeat(np.arange(settings.blocks) % 2 == 1, settings.prompts))
+
+
+def draw_over_topics(
+    off: Numbers, topics: NDArray[np.str_], n: int, rng: np.random.Generator
+) -> Numbers:
+    """Draw different prompts in rounds, in each of which every topic has one, at random.
+
+    Parameters
+    ----------
+    off : ndarray of int64
+        Numbers of the prompts to draw from.
+    topics : ndarray of str, shape (n_prompts,)
+        The topic of every prompt.
+    n : int
+        How many to draw.
+    rng : Generator
+        Of the draws.
+    """
+    shuffled = rng.permutation(off)
+    rounds = np.empty(len(shuffled), dtype=np.int64)
+    for topic in np.unique(topics[shuffled]):
+        own = topics[shuffled] == topic
+        rounds[own] = np.arange(own.sum())
+    return np.asarray(shuffled[np.argsort(rounds, kind="stable")[:n]])
+
+
+def read_in(scans: Sequence[Scan]) -> Numbers:
+    """Return the numbers of all prompts of some scans, ascending, each once."""
+    return np.unique(np.concatenate([scan.prompts for scan in scans]))
+
+
+def _check(
+    task: str, own: Numbers, off: Numbers, settings: TaskMapping, need: int, n_prompts: int
+) -> None:
+    if len(own) < settings.scans * need:
+        raise UserError(
+            f"task '{task}' has {plural(len(own), 'prompt')}, and study.scans={settings.scans} "
+            f"scans with {plural(settings.blocks // 2, 'on-block')} of study.prompts="
+            f"{settings.prompts} need {settings.scans * need}, none twice; give more prompts, or "
+            "fewer scans, blocks or prompts a block"
+        )
+    if len(off) < n_prompts:
+        raise UserError(
+            f"{plural(len(off), 'prompt')} of other topics are off for task '{task}', and a null "
+            f"scan of study.blocks={settings.blocks} blocks of study.prompts={settings.prompts} "
+            f"needs {n_prompts}, none twice; give more prompts of other topics, or fewer blocks "
+            "or prompts a block"
+        )
