@@ -1,0 +1,1 @@
+"""Map tasks onto units: general linear models over block-designed prompts."""
