@@ -38,7 +38,7 @@ def design_matrix(about: str, design: pd.DataFrame, observations: str) -> Figure
 
 
 def by_layer(
-    about: str, tasks: Sequence[str], maps: NDArray[np.float32], masks: Matrix, units: Units
+    about: str, tasks: Sequence[str], maps: NDArray[np.float32], masks: NDArray[np.bool_], units: Units
 ) -> Figure:
     """Draw the share of units in each task's network by layer, more and less active than off."""
     figure, panels = grid(f"{about}: networks by layer", len(units.sites), 2, (4.8, 3.4))
@@ -48,7 +48,7 @@ def by_layer(
             more, less = [], []
             for layer in layers:
                 here = (units.site == site) & (units.layer == layer)
-                of_layer = masks[number, here].astype(bool)
+                of_layer = masks[number, here]
                 positive = maps[number, here] > 0
                 more.append((of_layer & positive).mean())
                 less.append(-(of_layer & ~positive).mean())
@@ -146,4 +146,26 @@ def example_series(
     axes.set_ylabel("activation", fontsize=8)
     axes.tick_params(labelsize=7)
     axes.legend(fontsize=6, frameon=False)
+    return figure
+
+
+def lesions(about: str, tasks: Sequence[str], rows: Sequence[Row], site: str) -> Figure:
+    """Draw how much each network's lesion raises the perplexity of every task's prompts."""
+    figure, axes = single(
+        f"{about}: lesions of networks beside those of their best control",
+        (5.6, 4.6),
+    )
+    values = np.full((len(tasks), len(tasks)), np.nan)
+    for row in rows:
+        if row["site"] == site and row["control"] == "none":
+            control = row["value"] - row["beyond"]
+            place = tasks.index(row["name"]), tasks.index(row["prompts"])
+            values[place] = np.log(row["value"] / control)
+    most = float(np.nanmax(np.abs(values)))
+    image = axes.imshow(values, cmap=SIGNED, vmin=-most, vmax=most)
+    write_values(axes, image)
+    name_rows_and_columns(axes, tasks)
+    axes.tick_params(labelsize=7)
+    axes.set(xlabel="prompts", ylabel="network without which they are read")
+    figure.colorbar(image, ax=axes, label="ln(perplexity / that without the best control)")
     return figure

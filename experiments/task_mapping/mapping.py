@@ -1,24 +1,29 @@
 """Maps of all scans: what a general linear model says of every unit."""
 
+import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from experiments.task_mapping.design import Design, Model, make_design
+from experiments.task_mapping.design import Design
 from experiments.task_mapping.glm import Fit, fit, fixed_effects
 from experiments.task_mapping.inference import active, fdr_threshold, share_active
+from experiments.task_mapping.observed import Observed
+from experiments.task_mapping.permutation import MaxT, max_t
 from experiments.task_mapping.settings import TaskMapping
 from experiments.task_mapping.signals import Signals
 from experiments.task_mapping.stimuli import Scan
 from experiments.task_mapping.streaming import fit_stream
 
+logger = logging.getLogger(__name__)
 Maps = NDArray[np.float32]
+Shares = NDArray[np.float64]
 Item = TypeVar("Item")
 # Level at which null scans are counted, uncorrected.
 LEVEL = 0.001
@@ -28,56 +33,39 @@ _AT_ONCE = 1 << 28
 
 @dataclass(frozen=True, eq=False)
 class Mapped:
-    """z maps of the scans, task − off; units that are left out are NaN.
+    """Maps of the scans, task − off; units that are left out are NaN.
 
     Attributes
     ----------
     z : ndarray of float32, shape (n_tasks, n_scans, n_units)
-        Of every scan of every task.
+        Normal scores in every scan of every task.
     z_null : ndarray of float32, shape (n_null, n_units)
-        Of null scans.
-    over_scans, over_half : ndarray of float32, shape (n_tasks, n_units)
-        Fixed effects over all scans of a task, and over the first half of them.
+        In null scans.
+    effect, over_scans : ndarray of float32, shape (n_tasks, n_units)
+        Mean effect, in the unit of the signals, and its z: fixed effects over a task's scans.
+    over_half : ndarray of float32, shape (n_tasks, n_units)
+        z over the first half of a task's scans.
     active, active_null : ndarray of float64, shape (n_tasks, n_scans) and (n_null,)
-        Share of units in a scan's network at the false discovery rate.
+        Share of units at the false discovery rate in each scan.
     positive_null : ndarray of float64, shape (n_null,)
         Share of units with p below `LEVEL` in null scans.
+    familywise, familywise_null : ndarray of float64, shape (n_tasks, n_scans) and (n_null,)
+        Share of units by max-T; NaN where it was not asked for.
+    smallest_p : float
+        The smallest p of max-T that there can be.
     """
 
     z: Maps
     z_null: Maps
+    effect: Maps
     over_scans: Maps
     over_half: Maps
-    active: NDArray[np.float64]
-    active_null: NDArray[np.float64]
-    positive_null: NDArray[np.float64]
-
-    @property
-    def left_out(self) -> NDArray[np.bool_]:
-        """Units without a value in any scan of a task, shape (n_units,)."""
-        return np.asarray(np.isnan(self.over_scans).any(axis=0))
-
-
-@dataclass(frozen=True, eq=False)
-class Observed:
-    """What designs are made of.
-
-    Attributes
-    ----------
-    tokens : ndarray of int64, shape (n_prompts,)
-        Tokens that are read of every prompt.
-    nuisance : sequence of DataFrame
-        Of every prompt, a row a token; without columns if there are none.
-    """
-
-    tokens: NDArray[np.int64]
-    nuisance: Sequence[pd.DataFrame]
-
-    def design(self, scan: Scan, model: str) -> Design:
-        """Return the design of a scan."""
-        rows = pd.concat([self.nuisance[prompt] for prompt in scan.prompts], ignore_index=True)
-        given = rows if rows.shape[1] else None
-        return make_design(scan.on, self.tokens[scan.prompts], cast(Model, model), given)
+    active: Shares
+    active_null: Shares
+    positive_null: Shares
+    familywise: Shares
+    familywise_null: Shares
+    smallest_p: float
 
 
 def map_scans(
@@ -88,6 +76,7 @@ def map_scans(
     observed: Observed,
     settings: TaskMapping,
     device: torch.device,
+    permutations: int = 0,
 ) -> Mapped:
     """Fit every scan.
 
@@ -105,35 +94,79 @@ def map_scans(
         Model, number of scans, false discovery rate.
     device : torch.device
         Where scans that are too large for nilearn are fitted.
+    permutations : int
+        Arrangements of max-T; 0 leaves it out.
     """
-    bar = tqdm(
-        total=len(of_tasks) + len(null), desc=name, unit="scan", disable=None, leave=False, delay=2
-    )
+    n_scans, found = settings.scans, _Found(settings.alpha)
+    bar = tqdm([*of_tasks, *null], name, unit="scan", disable=None, leave=False, delay=2)
+    fits = list[Fit]()
+    for scan in bar:
+        design = observed.design(scan, settings.model)
+        one = fit_scan(signals, scan, design, device)
+        rows = signals.rows(scan.prompts) if permutations else None
+        permuted = None if rows is None else max_t(rows, design, permutations, settings.seed)
+        found.add(one, design, permuted)
+        # Only what is kept of the scans of one task is in memory.
+        if len(found.z) <= len(of_tasks):
+            fits.append(one)
+        if len(fits) == n_scans:
+            found.add_task(fits)
+            fits = []
+    found.tell_dropped()
+    return found.mapped(len(of_tasks) // n_scans, n_scans)
 
-    def fitted(scan: Scan) -> Fit:
-        bar.update()
-        return fit_scan(signals, scan, observed.design(scan, settings.model), device)
 
-    def share(z: NDArray[np.floating]) -> float:
-        return _share(active(z, fdr_threshold(z, settings.alpha)), z)
+class _Found:
+    """What is kept of every scan, those of tasks first."""
 
-    z, over_scans, over_half = list[Maps](), list[Maps](), list[Maps]()
-    for start in range(0, len(of_tasks), settings.scans):
-        fits = [fitted(scan) for scan in of_tasks[start : start + settings.scans]]
-        z.append(np.stack([one.z for one in fits]).astype(np.float32))
-        over_scans.append(fixed_effects(fits).z.astype(np.float32))
-        over_half.append(fixed_effects(first_half(fits)).z.astype(np.float32))
-    fits = [fitted(scan) for scan in null]
-    bar.close()
-    return Mapped(
-        z=np.stack(z),
-        z_null=np.stack([one.z for one in fits]).astype(np.float32),
-        over_scans=np.stack(over_scans),
-        over_half=np.stack(over_half),
-        active=np.array([[share(one) for one in own] for own in z]),
-        active_null=np.array([share(one.z) for one in fits]),
-        positive_null=np.array([share_active(one.p, LEVEL) for one in fits]),
-    )
+    def __init__(self, alpha: float) -> None:
+        self._alpha = alpha
+        self.z = list[Maps]()
+        self._effect, self._over_scans, self._over_half = list[Maps](), list[Maps](), list[Maps]()
+        self._active, self._positive, self._familywise = list[float](), list[float](), list[float]()
+        self._smallest_p = float("nan")
+        self._dropped = Counter[str]()
+
+    def add(self, one: Fit, design: Design, permuted: MaxT | None) -> None:
+        self.z.append(one.z.astype(np.float32))
+        self._active.append(share(active(one.z, fdr_threshold(one.z, self._alpha)), one.z))
+        self._positive.append(share_active(one.p, LEVEL))
+        self._dropped.update(design.dropped)
+        if permuted is not None:
+            self._smallest_p = permuted.smallest
+            reached = permuted.p <= self._alpha
+            self._familywise.append(share(reached, permuted.p))
+
+    def add_task(self, fits: Sequence[Fit]) -> None:
+        over_all, over_half = fixed_effects(fits), fixed_effects(first_half(fits))
+        self._effect.append(over_all.effect.astype(np.float32))
+        self._over_scans.append(over_all.z.astype(np.float32))
+        self._over_half.append(over_half.z.astype(np.float32))
+
+    def tell_dropped(self) -> None:
+        if self._dropped:
+            logger.warning(
+                "regressors that are constant, or that others explain, are left out: %s",
+                ", ".join(f"{name} in {n} of {len(self.z)} scans" for name, n in self._dropped.items()),
+            )
+
+    def mapped(self, n_tasks: int, n_scans: int) -> Mapped:
+        n = n_tasks * n_scans
+        z, shares = np.array(self.z), np.array(self._active)
+        familywise = np.array(self._familywise or np.full(len(z), np.nan))
+        return Mapped(
+            z=z[:n].reshape(n_tasks, n_scans, -1),
+            z_null=z[n:],
+            effect=np.array(self._effect),
+            over_scans=np.array(self._over_scans),
+            over_half=np.array(self._over_half),
+            active=shares[:n].reshape(n_tasks, n_scans),
+            active_null=shares[n:],
+            positive_null=np.array(self._positive[n:]),
+            familywise=familywise[:n].reshape(n_tasks, n_scans),
+            familywise_null=familywise[n:],
+            smallest_p=self._smallest_p,
+        )
 
 
 def fit_scan(signals: Signals, scan: Scan, design: Design, device: torch.device) -> Fit:
@@ -141,9 +174,9 @@ def fit_scan(signals: Signals, scan: Scan, design: Design, device: torch.device)
     n_rows = int(signals.lengths[scan.prompts].sum())
     if device.type == "cpu" and 8 * n_rows * signals.n_units <= _AT_ONCE:
         return fit(signals.rows(scan.prompts), design)
-    return fit_stream(
-        signals.chunks(scan.prompts), design, signals.n_units, torch.float64, str(device)
-    )
+    # Sums are in float64, which Apple's GPUs do not have.
+    place = str(device) if device.type == "cuda" else "cpu"
+    return fit_stream(signals.chunks(scan.prompts), design, signals.n_units, torch.float64, place)
 
 
 def first_half(scans: Sequence[Item]) -> Sequence[Item]:
@@ -157,6 +190,6 @@ def first_half(scans: Sequence[Item]) -> Sequence[Item]:
     return scans[: len(scans) // 2]
 
 
-def _share(mask: NDArray[np.bool_], z: NDArray[np.floating]) -> float:
-    """Return the share of the units that have a value."""
+def share(mask: NDArray[np.bool_], z: NDArray[np.floating]) -> float:
+    """Return the share of the units in a mask, of those that have a value."""
     return float(mask.sum() / max(1, np.isfinite(z).sum()))

@@ -35,7 +35,7 @@ def naming(
         "accuracy": named.accuracy,
         "chance": named.chance,
         "p": named.p,
-        "smallest_p": named.smallest_p,
+        "smallest_p": named.smallest,
         "null_scans": len(mapped.z_null),
         "rate": opened.rate,
         "null_rejected": opened.rejected,

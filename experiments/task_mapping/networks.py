@@ -29,7 +29,7 @@ def top_networks(maps: Maps, share: float) -> Masks:
 
 
 def network_rows(
-    tasks: Sequence[str], maps: Maps, units: Units, settings: TaskMapping, familywise: Sequence[int]
+    tasks: Sequence[str], maps: Maps, units: Units, settings: TaskMapping
 ) -> list[Row]:
     """Return a row for each task and site: how many units its network has, and where they lie.
 
@@ -43,12 +43,10 @@ def network_rows(
         Where every unit is.
     settings : TaskMapping
         Rates and shares.
-    familywise : sequence of int
-        Units that max-T finds in the first scan of every task.
     """
     rows = []
     fdr, top = fdr_networks(maps, settings.alpha), top_networks(maps, settings.top)
-    for task, z, own, largest, strict in zip(tasks, maps, fdr, top, familywise, strict=True):
+    for task, z, own, largest in zip(tasks, maps, fdr, top, strict=True):
         known = np.isfinite(z)
         bonferroni = active(z, bonferroni_threshold(int(known.sum()), settings.alpha))
         for site in units.sites:
@@ -65,7 +63,6 @@ def network_rows(
                     "more_than_off": int((here & own & (z > 0)).sum()),
                     "bonferroni": int((here & bonferroni).sum()),
                     "top": int((here & largest).sum()),
-                    "max_t_first_scan": strict,
                     "largest_layer": int(by_layer.argmax()) if by_layer.any() else None,
                     "in_largest_layer": int(by_layer.max()),
                 }
@@ -73,20 +70,23 @@ def network_rows(
     return rows
 
 
-def save_networks(folder: Path, maps: Maps, units: Units, settings: TaskMapping) -> None:
+def save_networks(
+    folder: Path, effect: Maps, z: Maps, units: Units, settings: TaskMapping
+) -> None:
     """Write a file of masks for each site, as `experiments.intervene study.masks=` takes it.
 
-    The first site's is `networks.npz`; a row each task, its network at the false discovery rate.
+    The first site's is `networks.npz`. A row each task: its mean effect (`maps`), `z`, and its
+    network at the false discovery rate.
     """
-    masks = fdr_networks(maps, settings.alpha)
+    masks = fdr_networks(z, settings.alpha)
     for number, site in enumerate(units.sites):
         here = units.site == site
         file = folder / (f"networks_{site}.npz" if number else "networks.npz")
         with atomic_write(file) as unfinished, unfinished.open("wb") as stream:
             np.savez_compressed(
                 stream,
-                maps=maps[:, here],
-                z=maps[:, here],
+                maps=effect[:, here],
+                z=z[:, here],
                 masks=masks[:, here],
                 layer=units.layer[here],
                 neuron=units.neuron[here],

@@ -53,6 +53,18 @@ def null_row(features: str, model: str, mapped: Mapped, settings: TaskMapping) -
         "active_null_high": active_high,
         "null_scans_with_any": int((mapped.active_null > 0).sum()),
         "active_tasks": float(mapped.active.mean()),
+        **_familywise(mapped),
+    }
+
+
+def _familywise(mapped: Mapped) -> Row:
+    """Return what max-T finds; nothing where it was not asked for."""
+    if np.isnan(mapped.smallest_p):
+        return {}
+    return {
+        "null_scans_with_any_max_t": int((mapped.familywise_null > 0).sum()),
+        "active_tasks_max_t": float(mapped.familywise.mean()),
+        "smallest_p_max_t": mapped.smallest_p,
     }
 
 

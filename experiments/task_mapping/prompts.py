@@ -43,6 +43,11 @@ class Prompts:
         others = np.flatnonzero(~np.isin(self.topics, self.tasks))
         return others if len(others) else np.flatnonzero(self.topics != task)
 
+    def some(self, numbers: Numbers) -> "Prompts":
+        """Return the prompts with these numbers, which count from 0 there."""
+        documents = [self.documents[number] for number in numbers]
+        return Prompts(documents, self.topics[numbers], self.tasks)
+
 
 def read_prompts(config: TaskMappingConfig) -> Prompts:
     """Load the prompts of a configuration.

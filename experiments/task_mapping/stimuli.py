@@ -1,7 +1,7 @@
 """Scans: which prompts are read in which order, off, on, …, off."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,6 +106,23 @@ def draw_over_topics(
 def read_in(scans: Sequence[Scan]) -> Numbers:
     """Return the numbers of all prompts of some scans, ascending, each once."""
     return np.unique(np.concatenate([scan.prompts for scan in scans]))
+
+
+def among(scans: Sequence[Scan], numbers: Numbers) -> list[Scan]:
+    """Return scans without the prompts that are not among those numbered, which count from 0.
+
+    Examples
+    --------
+    >>> [scan] = among([Scan("a", 0, np.array([9, 4, 7]), np.arange(3) == 1)], np.array([7, 9]))
+    >>> scan.prompts.tolist(), scan.on.tolist()
+    ([1, 0], [False, False])
+    """
+    found = []
+    for scan in scans:
+        kept = np.isin(scan.prompts, numbers)
+        places = np.searchsorted(numbers, scan.prompts[kept])
+        found.append(replace(scan, prompts=places, on=scan.on[kept]))
+    return found
 
 
 def _check(
