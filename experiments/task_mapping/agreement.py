@@ -65,7 +65,7 @@ def overlap(first: Mask, second: Mask, n_units: int) -> Overlap:
         shared,
         expected,
         shared / expected if expected else float("nan"),
-        float(stats.hypergeom.sf(shared - 1, n_units, a, b)),
+        float(stats.hypergeom.sf(shared - 1, max(1, n_units), a, b)),
         2 * shared / max(1, a + b),
         shared / max(1, a + b - shared),
     )
@@ -107,7 +107,8 @@ def icc(maps: Matrix) -> float:
     Parameters
     ----------
     maps : ndarray of float64, shape (n_scans, n_units)
-        Maps of one task. Units that a scan leaves out are left out; NaN if fewer than two are left.
+        Maps of one task. Units that a scan leaves out are left out; NaN if fewer than two units or
+        scans are left.
 
     Notes
     -----
@@ -121,7 +122,7 @@ def icc(maps: Matrix) -> float:
     """
     values = maps[:, np.isfinite(maps).all(axis=0)].astype(np.float64)
     k, n = values.shape
-    if n < 2:
+    if n < 2 or k < 2:
         return float("nan")
     of_units = values.mean(axis=0) - values.mean()
     errors = values - values.mean(axis=1, keepdims=True) - of_units

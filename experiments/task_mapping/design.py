@@ -148,9 +148,7 @@ def _high_pass(n_blocks: int, n_tokens: int) -> float:
     return n_blocks / (4 * n_tokens) * (1 + 1e-12)
 
 
-def _with_nuisance(
-    matrix: pd.DataFrame, nuisance: pd.DataFrame
-) -> tuple[pd.DataFrame, list[str]]:
+def _with_nuisance(matrix: pd.DataFrame, nuisance: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Add centred columns; return the names of those that add nothing."""
     dropped = []
     for name, column in nuisance.items():

@@ -46,9 +46,7 @@ class Fit:
         return np.isnan(self.effect)
 
 
-def fit(
-    signals: NDArray[np.floating], design: Design, contrast: Matrix | None = None
-) -> Fit:
+def fit(signals: NDArray[np.floating], design: Design, contrast: Matrix | None = None) -> Fit:
     """Fit a general linear model to every unit of a scan.
 
     Parameters
@@ -101,8 +99,9 @@ def fixed_effects(fits: Sequence[Fit]) -> Fit:
 def usable(signals: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Return which units vary and are finite, shape (n_units,)."""
     with np.errstate(invalid="ignore", over="ignore"):
-        mean, deviation = signals.mean(axis=0, dtype=np.float64), signals.std(
-            axis=0, dtype=np.float64
+        mean, deviation = (
+            signals.mean(axis=0, dtype=np.float64),
+            signals.std(axis=0, dtype=np.float64),
         )
     return varies(mean, deviation)
 

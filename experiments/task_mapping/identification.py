@@ -169,7 +169,7 @@ def _threshold(scores: Matrix, rate: float) -> Matrix:
 
 
 def _products(maps: Matrix, *further: Matrix) -> Matrix:
-    """Return the products of all maps, each less its mean over units; check that there are enough."""
+    """Return the products of all maps, each less its mean over units; refuse too few."""
     n_tasks, n_scans, n_units = maps.shape
     for n, what in ((n_tasks, "task"), (n_scans, "scan")):
         if n < 2:

@@ -51,7 +51,7 @@ def bonferroni_threshold(n_tests: int, alpha: float = 0.05) -> float:
 
 
 def active(z: Matrix, threshold: float) -> NDArray[np.bool_]:
-    """Return which units are active, shape (n_units,): |z| at the threshold or beyond; NaN never."""
+    """Return which units are active, shape (n_units,): |z| at or above it; NaN never."""
     return np.abs(z) >= threshold
 
 

@@ -78,7 +78,7 @@ def max_t(
             np.maximum(largest, r.max(axis=1), out=largest)
     reached = np.searchsorted(np.sort(largest), observed[kept] - _EQUAL)
     p = np.full(len(kept), np.nan)
-    p[kept] = 1 - reached / len(labels)
+    p[kept] = (len(labels) - reached) / len(labels)
     same = np.abs(_correlations(labels, labels[:1].T, others, 0.0)) > 1 - _EQUAL
     return MaxT(p, float(same.mean()), len(labels), exact)
 
@@ -106,9 +106,7 @@ def _arrangements(design: Design, permutations: int, seed: int) -> tuple[Matrix,
 def _correlations(labels: Matrix, signals: Matrix, others: Matrix, rho: float) -> Matrix:
     """Return r of labels and units given all else, shape (n_arrangements, n_units)."""
     basis = np.linalg.qr(_whiten(others, rho))[0]
-    r: Matrix = _residual(_whiten(labels.T, rho), basis).T @ _residual(
-        _whiten(signals, rho), basis
-    )
+    r: Matrix = _residual(_whiten(labels.T, rho), basis).T @ _residual(_whiten(signals, rho), basis)
     return r
 
 

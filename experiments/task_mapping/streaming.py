@@ -58,9 +58,7 @@ class NormalEquations:
         assert np.allclose(basis @ (basis.T @ ones), ones), "the design needs a constant"
         self._design, self._dtype, self._device = design, dtype, device
         self._basis = torch.from_numpy(basis).to(device)
-        self._weights = torch.from_numpy(
-            np.linalg.solve(triangle.T, design.contrast)
-        ).to(device)
+        self._weights = torch.from_numpy(np.linalg.solve(triangle.T, design.contrast)).to(device)
         self._autoregressive = design.model == "tokens_ar1"
         rows = [self._basis]
         if self._autoregressive:
