@@ -65,10 +65,10 @@ def overlap_rows(
 def repeatability_rows(
     features: str, tasks: Sequence[str], mapped: Mapped, settings: TaskMapping
 ) -> list[Row]:
-    """Return a row for each task: agreement of its scans, beside other tasks' and null scans.
+    """Return a row for each task: how alike its scans are, beside those of other tasks and null.
 
-    Means over pairs of scans: of the task, of the task and another task, of the task and null
-    scans; and the range over the pairs of the task.
+    Means over pairs of scans: both of the task (`same`, with their range), one of another task
+    (`between`), both without a task (`null`, the same in all rows).
     """
     n_tasks, n_scans, n_units = mapped.z.shape
     maps = np.concatenate([mapped.z.reshape(-1, n_units), mapped.z_null])
@@ -78,13 +78,13 @@ def repeatability_rows(
         "dice_fdr": dice_between(fdr_networks(maps, settings.alpha)),
         "r": map_correlations(maps),
     }
-    rows = []
+    rows, without = [], list(combinations(np.flatnonzero(of < 0), 2))
     for number, task in enumerate(tasks):
         own = np.flatnonzero(of == number)
         pairs = {
             "same": list(combinations(own, 2)),
             "between": list(product(own, np.flatnonzero((of >= 0) & (of != number)))),
-            "null": list(product(own, np.flatnonzero(of < 0))),
+            "null": without,
         }
         row: Row = {"features": features, "task": task, "scans": len(own)}
         for name, values in measures.items():

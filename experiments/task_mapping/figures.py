@@ -92,7 +92,7 @@ def repeatability(about: str, rows: Sequence[Row], chance: float) -> Figure:
     measures = {"dice": "Dice of networks of equal size", "r": "Pearson's r of z maps"}
     figure, panels = grid(f"{about}: repeatability", len(measures), 2, (4.8, 3.4))
     marks = {"same": (BLUE, "o"), "between": (ORANGE, "s"), "null": ("0.45", "D")}
-    labels = {"same": "scans of one task", "between": "of two tasks", "null": "task and null"}
+    labels = {"same": "scans of one task", "between": "of two tasks", "null": "two null scans"}
     for axes, (measure, name) in zip(panels, measures.items(), strict=True):
         for shift, (compared, (colour, marker)) in zip((-0.2, 0, 0.2), marks.items(), strict=True):
             values = [row[f"{measure}_{compared}"] for row in rows]

@@ -55,10 +55,12 @@ def effect_rows(
     """
     found = [scan for scan in of_tasks if scan.number < len(first_half(range(settings.scans)))]
     used = read_in(found)
-    networks, rows = top_networks(maps, settings.top), list[Row]()
+    rows = list[Row]()
     for site, config in at_sites.items():
         here = units.site == site
-        masks = Masks(networks[:, here], units.layer[here], units.neuron[here], Site(site))
+        # As many at every site, so that there are enough others for controls.
+        networks = top_networks(maps[:, here], settings.top)
+        masks = Masks(networks, units.layer[here], units.neuron[here], Site(site))
         surveyed = plan_extraction(config, _some(prompts, used), score=perplexities)[1].chosen
         statistics = survey(config, surveyed, masks.layers)
         for task in prompts.tasks:

@@ -1,8 +1,7 @@
 """Maps of all scans: what a general linear model says of every unit."""
 
-import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -21,7 +20,6 @@ from experiments.task_mapping.signals import Signals
 from experiments.task_mapping.stimuli import Scan
 from experiments.task_mapping.streaming import fit_stream
 
-logger = logging.getLogger(__name__)
 Maps = NDArray[np.float32]
 Shares = NDArray[np.float64]
 Item = TypeVar("Item")
@@ -53,6 +51,8 @@ class Mapped:
         Share of units by max-T; NaN where it was not asked for.
     smallest_p : float
         The smallest p of max-T that there can be.
+    dropped : mapping of str to int
+        In how many scans a nuisance regressor is constant, or explained by others.
     """
 
     z: Maps
@@ -66,6 +66,7 @@ class Mapped:
     familywise: Shares
     familywise_null: Shares
     smallest_p: float
+    dropped: Mapping[str, int]
 
 
 def map_scans(
@@ -112,7 +113,6 @@ def map_scans(
         if len(fits) == n_scans:
             found.add_task(fits)
             fits = []
-    found.tell_dropped()
     return found.mapped(len(of_tasks) // n_scans, n_scans)
 
 
@@ -143,13 +143,6 @@ class _Found:
         self._over_scans.append(over_all.z.astype(np.float32))
         self._over_half.append(over_half.z.astype(np.float32))
 
-    def tell_dropped(self) -> None:
-        if self._dropped:
-            logger.warning(
-                "regressors that are constant, or that others explain, are left out: %s",
-                ", ".join(f"{name} in {n} of {len(self.z)} scans" for name, n in self._dropped.items()),
-            )
-
     def mapped(self, n_tasks: int, n_scans: int) -> Mapped:
         n = n_tasks * n_scans
         z, shares = np.array(self.z), np.array(self._active)
@@ -166,6 +159,7 @@ class _Found:
             familywise=familywise[:n].reshape(n_tasks, n_scans),
             familywise_null=familywise[n:],
             smallest_p=self._smallest_p,
+            dropped=self._dropped,
         )
 
 

@@ -70,13 +70,17 @@ class Texts:
         return np.array([len(ids) for ids in self.ids])
 
 
-def reading(config: TaskMappingConfig) -> TaskMappingConfig:
-    """Return the configuration under which prompts are continued and read."""
-    words = ["data.min_tokens=2", "data.cut=whole"]
-    if config.study.generate:
-        return overlay(config, [*words, f"data.generate={config.study.tokens}", "data.part=generated"])
-    first = _special(config)
-    return overlay(config, [*words, "data.temperature=0", f"data.skip_first={first}"])
+def whole_prompts(config: TaskMappingConfig) -> TaskMappingConfig:
+    """Return the configuration under which prompts are read whole, without special tokens."""
+    words = ["data.cut=whole", "data.min_tokens=2", f"data.skip_first={_special(config)}"]
+    return overlay(config, words)
+
+
+def continuations(config: TaskMappingConfig) -> TaskMappingConfig:
+    """Return the configuration under which what the model writes after a prompt is read."""
+    settings, words = config.study, ["data.cut=whole", "data.min_tokens=2", "data.part=generated"]
+    words += [f"data.generate={settings.tokens}", f"data.temperature={settings.temperature}"]
+    return overlay(config, [*words, f"data.seed={settings.seed}"])
 
 
 def write_texts(
@@ -87,7 +91,7 @@ def write_texts(
     Parameters
     ----------
     config : TaskMappingConfig
-        Of `reading`.
+        Of `whole_prompts` or `continuations`.
     documents : sequence of Document
         All prompts.
     numbers : ndarray of int64

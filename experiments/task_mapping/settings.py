@@ -27,6 +27,9 @@ class TaskMapping:
     )
     generate: bool = key(True, "Read what the model writes after a prompt, or the prompt itself.")
     tokens: int = key(8, "Tokens that are generated after every prompt.", least=1)
+    temperature: float = key(
+        0.0, "Temperature at which they are drawn (0: the likeliest).", least=0
+    )
     sites: list[str] = key(
         ["residual", "mlp"],
         "Where units are read, unless site= is given.",
@@ -103,6 +106,11 @@ def check(config: TaskMappingConfig) -> None:
         raise UserError(
             "data=table needs the column that says which task a prompt is of; give "
             "study.task_column=COLUMN"
+        )
+    if settings.effects and settings.top > 0.5:
+        raise UserError(
+            f"study.top={settings.top:g} leaves fewer units outside a network than inside, and a "
+            "lesion is compared with as many others; give 0.5 or less"
         )
     if len(settings.tasks) == 1:
         raise UserError(

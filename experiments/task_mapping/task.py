@@ -1,7 +1,7 @@
 """The study from start to finish: read, map, compare, name, treat, draw."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,14 @@ from experiments.task_mapping.networks import (
 from experiments.task_mapping.null import log_null, null_row
 from experiments.task_mapping.observed import Observed, observe
 from experiments.task_mapping.prompts import Prompts, read_prompts
-from experiments.task_mapping.reading import Texts, Units, read_units, reading, write_texts
+from experiments.task_mapping.reading import (
+    Texts,
+    Units,
+    continuations,
+    read_units,
+    whole_prompts,
+    write_texts,
+)
 from experiments.task_mapping.settings import MODELS, TaskMappingConfig, at_sites, check
 from experiments.task_mapping.signals import Signals, stacked
 from experiments.task_mapping.stimuli import Scan, among, plan_scans, read_in
@@ -86,6 +93,7 @@ def run(config: TaskMappingConfig, folder: Path) -> dict[str, Any]:
     trained = experiment.maps(
         TRAINED, signals, observed, settings.model, settings.permutations
     )
+    _tell_dropped(trained.dropped, len(experiment.of_tasks) + len(experiment.null))
     save_maps(folder, tasks, trained.z, trained.z_null, units)
     save_networks(folder, trained.effect, trained.over_scans, units, settings)
     mapped = {TRAINED: trained} | controls(experiment, signals, observed, folder)
@@ -108,7 +116,7 @@ def run(config: TaskMappingConfig, folder: Path) -> dict[str, Any]:
     _draw(results, about, experiment, signals, observed, trained, units, tables)
     if settings.effects:
         tables["effects"] = effect_rows(
-            at_sites(experiment.config), experiment.prompts, experiment.of_tasks,
+            at_sites(whole_prompts(config)), experiment.prompts, experiment.of_tasks,
             trained.over_half, units, settings,
         )  # fmt: skip
         own = [row for row in tables["effects"] if row["name"] == row["prompts"]]
@@ -144,7 +152,7 @@ def prepare(config: TaskMappingConfig) -> Experiment:
     """
     prompts, settings = read_prompts(config), config.study
     of_tasks, null = plan_scans(prompts, settings)
-    config = reading(config)
+    config = continuations(config) if settings.generate else whole_prompts(config)
     used = read_in([*of_tasks, *null])
     logger.info(
         "%s × %s of %s in %d blocks, and %s: %s are read",
@@ -243,6 +251,14 @@ def _draw(
             ),
         }
     )  # fmt: skip
+
+
+def _tell_dropped(dropped: Mapping[str, int], n_scans: int) -> None:
+    if dropped:
+        logger.warning(
+            "regressors that are constant, or that others explain, are left out: %s",
+            ", ".join(f"{name} in {n} of {n_scans} scans" for name, n in dropped.items()),
+        )
 
 
 def _plain(row: Row) -> Row:

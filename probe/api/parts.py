@@ -11,7 +11,7 @@ from probe.data import load_documents
 from probe.distributed import Ranks, n_ranks, run_ranks, this_rank
 from probe.examples.batches import Batch, Tensors, form_batches
 from probe.examples.choose import Example, merge_paragraphs
-from probe.examples.plan import plan_extraction, resolve_layers
+from probe.examples.plan import context_length, plan_extraction, resolve_layers
 from probe.examples.request import Request
 from probe.examples.share import share
 from probe.extraction.activations import model_inputs

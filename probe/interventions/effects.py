@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from probe.config import Config, InitKind
-from probe.data import load_documents
+from probe.data import Document, load_documents
 from probe.distributed import Ranks, run_ranks
 from probe.errors import UserError
 from probe.examples.batches import Tensors
+from probe.examples.explicit import explicit
 from probe.examples.plan import plan_extraction
 from probe.examples.request import Request
 from probe.extraction.generation import continuations
@@ -47,6 +48,7 @@ def effects(
     draws: int = 5,
     seed: int = 0,
     statistics: Statistics | None = None,
+    texts: Sequence[Document] | None = None,
 ) -> list[Effect]:
     """Measure interventions on masks beside the same on their controls, with intervals.
 
@@ -67,6 +69,8 @@ def effects(
     statistics : mapping of str to Tensor, optional
         Of other texts, see `survey`. Without, the first half of the documents gives them, and the
         second is measured.
+    texts : sequence of Document, optional
+        Read in place of the configuration's, all of them, see `probe.examples.explicit`.
 
     Returns
     -------
@@ -81,7 +85,10 @@ def effects(
     if draws < 1:
         raise UserError(f"draws={draws} is too few for random controls; give 1 or more")
     config, by_layer = _fitting(config, masks)
-    documents = list(load_documents(config))
+    if texts is not None:
+        config, documents = explicit(config, texts)
+    else:
+        documents = list(load_documents(config))
     asked = questions(config, documents, measures)
     _, chosen = plan_extraction(config, documents, score=perplexities, generate=continuations)
     examples = chosen.chosen
