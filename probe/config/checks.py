@@ -112,7 +112,7 @@ def _data_mistakes(config: Config) -> Iterator[str]:
 def _streaming_mistakes(data: DataConfig) -> Iterator[str]:
     if not data.streaming:
         return
-    if data.path is not None or data.source in ("mmlu", "sample", "text", "table"):
+    if data.path is not None or data.source in ("mmlu", "sample", "tasks", "text", "table"):
         source = "data.path" if data.path is not None else f"data={data.source}"
         yield f"data.streaming=true streams from the Hub, which {source} does not; leave it out"
     if data.shuffle or data.perplexity or data.limit is None:
