@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from experiments.task_mapping.agreement import icc, map_correlations, overlap
 from experiments.task_mapping.mapping import Mapped
-from experiments.task_mapping.networks import fdr_networks, top_networks
+from experiments.task_mapping.networks import differs, fdr_networks, top_networks
 from experiments.task_mapping.settings import TaskMapping
 
 Row = dict[str, Any]
@@ -40,8 +40,8 @@ def overlap_rows(
     }
     for rule, masks in networks.items():
         for first, second in combinations(range(len(tasks)), 2):
-            known = np.isfinite(maps[first]) & np.isfinite(maps[second])
-            both = overlap(masks[first], masks[second], int(known.sum()))
+            could = differs(maps[first]) | differs(maps[second])
+            both = overlap(masks[first], masks[second], int(could.sum()))
             rows.append(
                 {
                     "features": features,

@@ -38,7 +38,11 @@ def design_matrix(about: str, design: pd.DataFrame, observations: str) -> Figure
 
 
 def by_layer(
-    about: str, tasks: Sequence[str], maps: NDArray[np.float32], masks: NDArray[np.bool_], units: Units
+    about: str,
+    tasks: Sequence[str],
+    maps: NDArray[np.float32],
+    masks: NDArray[np.bool_],
+    units: Units,
 ) -> Figure:
     """Draw the share of units in each task's network by layer, more and less active than off."""
     figure, panels = grid(f"{about}: networks by layer", len(units.sites), 2, (4.8, 3.4))
@@ -97,9 +101,7 @@ def repeatability(about: str, rows: Sequence[Row], chance: float) -> Figure:
         for shift, (compared, (colour, marker)) in zip((-0.2, 0, 0.2), marks.items(), strict=True):
             values = [row[f"{measure}_{compared}"] for row in rows]
             places = [kinds.index(row["features"]) + shift for row in rows]
-            axes.plot(
-                places, values, marker, color=colour, ms=4, alpha=0.7, label=labels[compared]
-            )
+            axes.plot(places, values, marker, color=colour, ms=4, alpha=0.7, label=labels[compared])
         if measure == "dice":
             axes.axhline(chance, color="black", lw=0.7, ls=":", label="independent networks")
         else:
@@ -149,7 +151,7 @@ def example_series(
     return figure
 
 
-def lesions(about: str, tasks: Sequence[str], rows: Sequence[Row], site: str) -> Figure:
+def lesions(about: str, tasks: Sequence[str], rows: Sequence[Row]) -> Figure:
     """Draw how much each network's lesion raises the perplexity of every task's prompts."""
     figure, axes = single(
         f"{about}: lesions of networks beside those of their best control",
@@ -157,7 +159,7 @@ def lesions(about: str, tasks: Sequence[str], rows: Sequence[Row], site: str) ->
     )
     values = np.full((len(tasks), len(tasks)), np.nan)
     for row in rows:
-        if row["site"] == site and row["control"] == "none":
+        if row["control"] == "none":
             control = row["value"] - row["beyond"]
             place = tasks.index(row["name"]), tasks.index(row["prompts"])
             values[place] = np.log(row["value"] / control)

@@ -1,4 +1,4 @@
-"""Can a scan's task be named by its map, and is a scan without a task left unnamed?"""
+"""Naming the task of a scan by its map, and leaving scans without a task unnamed."""
 
 from collections.abc import Sequence
 from typing import Any

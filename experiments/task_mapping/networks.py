@@ -24,8 +24,21 @@ def fdr_networks(maps: Maps, rate: float) -> Masks:
 
 
 def top_networks(maps: Maps, share: float) -> Masks:
-    """Return the units of largest |z| of every map, shape (n_maps, n_units)."""
-    return np.stack([top_share(z, share) for z in maps])
+    """Return the units of largest |z| of every map, shape (n_maps, n_units).
+
+    A share of those that differ at all: none is there by its place among equal ones.
+
+    Examples
+    --------
+    >>> top_networks(np.float32([[0, 0, 0, 3, -1]]), 0.5).tolist()
+    [[False, False, False, True, False]]
+    """
+    return np.stack([top_share(np.where(differs(z), z, np.nan), share) for z in maps])
+
+
+def differs(z: Maps) -> Masks:
+    """Return which units have a value, and not exactly 0."""
+    return np.asarray(np.isfinite(z) & (z != 0))
 
 
 def network_rows(
@@ -70,9 +83,7 @@ def network_rows(
     return rows
 
 
-def save_networks(
-    folder: Path, effect: Maps, z: Maps, units: Units, settings: TaskMapping
-) -> None:
+def save_networks(folder: Path, effect: Maps, z: Maps, units: Units, settings: TaskMapping) -> None:
     """Write a file of masks for each site, as `experiments.intervene study.masks=` takes it.
 
     The first site's is `networks.npz`. A row each task: its mean effect (`maps`), `z`, and its
@@ -94,9 +105,7 @@ def save_networks(
             )
 
 
-def save_maps(
-    folder: Path, tasks: Sequence[str], z: Maps, z_null: Maps, units: Units
-) -> None:
+def save_maps(folder: Path, tasks: Sequence[str], z: Maps, z_null: Maps, units: Units) -> None:
     """Write the maps of all scans."""
     with atomic_write(folder / "maps.npz") as unfinished, unfinished.open("wb") as stream:
         np.savez_compressed(

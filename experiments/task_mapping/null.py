@@ -78,9 +78,7 @@ def log_null(rows: list[Row]) -> None:
         (
             [
                 f"{row['features']}, {row['model']}",
-                with_interval(
-                    row["share"], row["low"], row["high"], row["null_scans"], form=".2%"
-                ),
+                with_interval(row["share"], row["low"], row["high"], row["null_scans"], form=".2%"),
                 f"{row['times_nominal']:.2g}",
                 f"{row['active_null']:.2%}",
                 f"{row['active_tasks']:.1%}",

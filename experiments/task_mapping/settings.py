@@ -51,9 +51,7 @@ class TaskMapping:
     repetitions: int = key(1000, "Bootstrap draws of scans for intervals.", least=1)
     effects: list[str] = key([], "What is done with networks in the model.", choices=("lesion",))
     draws: int = key(5, "Draws of random units, the controls of a lesion.", least=1)
-    seed: int = key(
-        0, "Seed of prompts in scans, permutations, draws and random weights.", least=0
-    )
+    seed: int = key(0, "Seed of prompts in scans, permutations, draws and random weights.", least=0)
 
 
 @dataclass
