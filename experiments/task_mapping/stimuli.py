@@ -1,5 +1,6 @@
 """Scans: which prompts are read in which order, off, on, …, off."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -10,6 +11,7 @@ from experiments.task_mapping.prompts import Numbers, Prompts
 from experiments.task_mapping.settings import TaskMapping
 from probe.api import UserError, plural
 
+logger = logging.getLogger(__name__)
 # Random streams of scans of tasks and of null scans.
 _TASK, _NULL = 0, 1
 
@@ -40,7 +42,8 @@ def plan_scans(prompts: Prompts, settings: TaskMapping) -> tuple[list[Scan], lis
     """Choose the prompts of all scans: those of tasks, task by task, and null scans.
 
     On-prompts of a task are in one scan each. Off-prompts are drawn at random, from as many
-    topics as there are, so that none fills a block, and never twice in a scan.
+    topics as there are, so that none fills a block, never twice in a scan, and, while there are
+    enough, not in two scans of a task. They recur in scans of other tasks and null scans.
 
     Raises
     ------
@@ -49,17 +52,26 @@ def plan_scans(prompts: Prompts, settings: TaskMapping) -> tuple[list[Scan], lis
     """
     on = blocks_on(settings)
     need, n_off = int(on.sum()), int((~on).sum())
-    of_tasks, null = list[Scan](), list[Scan]()
+    of_tasks, null, recurring = list[Scan](), list[Scan](), list[str]()
     for place, task in enumerate(prompts.tasks):
         own, off = prompts.of(task), prompts.off(task)
         _check(task, own, off, settings, need, len(on))
         rng = np.random.default_rng([settings.seed, _TASK, place])
         shuffled = rng.permutation(own)
+        others = draw_over_topics(off, prompts.topics, len(off), rng)
         for number in range(settings.scans):
             chosen = np.empty(len(on), dtype=np.int64)
             chosen[on] = shuffled[number * need : (number + 1) * need]
-            chosen[~on] = draw_over_topics(off, prompts.topics, n_off, rng)
+            chosen[~on] = others[(number * n_off + np.arange(n_off)) % len(off)]
             of_tasks.append(Scan(task, number, chosen, on))
+        if len(off) < settings.scans * n_off:
+            recurring.append(task)
+    if recurring:
+        logger.warning(
+            "scans of %s share off-prompts, as their scans need %d and there are fewer: maps over "
+            "all scans are too sure; give more prompts of other topics, or fewer scans",
+            ", ".join(recurring), settings.scans * n_off,
+        )  # fmt: skip
     for number in range(settings.null_scans or len(of_tasks)):
         task = prompts.tasks[number % len(prompts.tasks)]
         rng = np.random.default_rng([settings.seed, _NULL, number])
