@@ -32,7 +32,8 @@ class NormalEquations:
         Number of units.
     dtype : torch.dtype
         Of the products within a chunk: float64, or float32, which is faster; sums over chunks are
-        float64 in both.
+        float64 in both. Over 2,000 tokens t is then within 1e-5 of the exact one at ρ up to 0.5,
+        1e-4 at 0.9 and 2e-3 at 0.99, and a few units in 10,000 fall into the next group of ρ.
     device : str
         Torch device.
 
@@ -56,7 +57,7 @@ class NormalEquations:
         basis, triangle = np.linalg.qr(columns)
         ones = np.ones(len(basis))
         assert np.allclose(basis @ (basis.T @ ones), ones), "the design needs a constant"
-        self._design, self._dtype, self._device = design, dtype, device
+        self._dtype, self._device = dtype, device
         self._basis = torch.from_numpy(basis).to(device)
         self._weights = torch.from_numpy(np.linalg.solve(triangle.T, design.contrast)).to(device)
         self._autoregressive = design.model == "tokens_ar1"
