@@ -126,6 +126,6 @@ def icc(maps: Matrix) -> float:
         return float("nan")
     of_units = values.mean(axis=0) - values.mean()
     errors = values - values.mean(axis=1, keepdims=True) - of_units
-    units = k * float(of_units @ of_units) / (n - 1)
-    error = float(np.square(errors).sum()) / ((n - 1) * (k - 1))
-    return (units - error) / (units + (k - 1) * error)
+    units = k * np.square(of_units).sum() / (n - 1)
+    error = np.square(errors).sum() / ((n - 1) * (k - 1))
+    return float((units - error) / (units + (k - 1) * error))

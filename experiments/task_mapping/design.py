@@ -43,12 +43,12 @@ class Design:
     @property
     def contrast(self) -> Matrix:
         """Task − off, shape (n_columns,): off is the baseline, so 1 for the task."""
-        return (self.matrix.columns == TASK).astype(np.float64)
+        return np.array([float(name == TASK) for name in self.matrix])
 
     @property
     def dof(self) -> int:
         """Degrees of freedom of the residuals."""
-        return len(self.matrix) - self.matrix.shape[1]
+        return len(self.matrix) - len(self.matrix.columns)
 
 
 def make_design(

