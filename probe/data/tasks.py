@@ -14,8 +14,8 @@ from probe.errors import UserError, nearest
 
 FILE = Path(__file__).resolve().parent.parent / "assets" / "tasks.jsonl"
 RANDOM_STRINGS = "random_strings"
-# Their tokens are about as many as those of the other prompts: several to a group.
-_STRINGS, _GROUPS, _SIGNS = 60, (7, 9), (2, 5)
+# Their tokens are about as many as those of the other prompts, three to a group.
+_STRINGS, _GROUPS, _SIGNS = 60, (5, 6), (2, 5)
 
 
 def load(config: Config) -> list[Document]:
@@ -26,7 +26,7 @@ def load(config: Config) -> list[Document]:
     documents = []
     for subject, text in prompts:
         numbers[subject] = numbers.get(subject, -1) + 1
-        documents.append(Document(f"{subject}/{numbers[subject]}", text, subject))
+        documents.append(_document(f"{subject}/{numbers[subject]}", text, subject))
     split = config.data.split
     if split == "all":
         return documents
@@ -36,13 +36,17 @@ def load(config: Config) -> list[Document]:
     return [document for document in documents if document.subject == split]
 
 
+def _document(name: str, text: str, subject: str) -> Document:
+    return Document(name, text, subject, turns=(("user", text),))
+
+
 def random_strings() -> list[str]:
     """Draw groups of letters and digits, always the same ones.
 
     Examples
     --------
     >>> random_strings()[0]
-    'b8r73 m6hff wj l06 qdpv 8r5 c76d z2ww3'
+    'b8r73 m6hff wj l06 qdpv 8r5'
     """
     draw = Random(0)
 
