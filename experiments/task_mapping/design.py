@@ -99,6 +99,8 @@ def make_design(
         np.arange(n_tokens), events[on[starts]], hrf_model=None, drift_model="cosine",
         high_pass=_high_pass(len(starts), n_tokens),
     )  # fmt: skip
+    # For some lengths nilearn rounds onsets to the next token.
+    matrix[TASK] = np.repeat(on, tokens).astype(np.float64)
     block_of_prompt = np.cumsum(np.isin(np.arange(len(on)), starts)) - 1
     exchangeable = np.repeat(block_of_prompt, tokens)
     if model == "prompt_ols":

@@ -61,8 +61,8 @@ def effect_rows(
         # As many at every site, so that there are enough others for controls.
         networks = top_networks(maps[:, here], settings.top)
         masks = Masks(networks, units.layer[here], units.neuron[here], Site(site))
-        surveyed = plan_extraction(config, _some(prompts, used), score=perplexities)[1].chosen
-        statistics = survey(config, surveyed, masks.layers)
+        _, known = plan_extraction(config, _some(prompts, used), score=perplexities, told=True)
+        statistics = survey(config, known.chosen, masks.layers)
         for task in prompts.tasks:
             own = np.setdiff1d(_on(of_tasks, task), used)
             measured = effects(

@@ -2,13 +2,13 @@
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.task_mapping.settings import TaskMappingConfig
-from probe.api import Document, UserError, data_name, documents
+from probe.api import Document, UserError, data_name, documents, plural
 
 Numbers = NDArray[np.int64]
 # The tasks of Nencka et al. 2023; the other topics of data=tasks are off for all of them.
@@ -82,12 +82,22 @@ def read_prompts(config: TaskMappingConfig) -> Prompts:
 
 def _documents(config: TaskMappingConfig) -> list[Document]:
     try:
-        return documents(config)
+        loaded = documents(config)
     except UserError as error:
         if config.study.prompt_column is None:
             raise
         # The user has not typed the template, which this key has set.
         raise UserError(str(error).replace("data.template", "study.prompt_column")) from None
+    empty = [document.name for document in loaded if not document.text.strip()]
+    if empty:
+        raise UserError(
+            f"{plural(len(empty), 'prompt')} of {data_name(config.data)} are empty, e.g. "
+            f"{empty[0]}; fill or remove them"
+        )
+    if not config.model.chat:
+        return loaded
+    # With a chat template a prompt is what a user says.
+    return [one if one.turns else replace(one, turns=(("user", one.text),)) for one in loaded]
 
 
 def _topic(document: Document, column: str | None, name: str) -> str:

@@ -100,6 +100,11 @@ def check(config: TaskMappingConfig) -> None:
             f"study.prompt_column={column} and data.template={config.data.template} are both the "
             "text of a row; leave one of the two out"
         )
+    if config.model.chat and not settings.generate:
+        raise UserError(
+            "model.chat=true with study.generate=false would read the words of the chat template, "
+            "too; leave one of the two out"
+        )
     if config.data.source == "table" and settings.task_column is None:
         raise UserError(
             "data=table needs the column that says which task a prompt is of; give "

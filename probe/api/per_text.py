@@ -118,11 +118,12 @@ def generate(*given: str | Config, prompts: Sequence[Document] | None = None) ->
     config = configured(given, StudyConfig)
     if not config.data.generate:
         raise UserError("api.generate needs the number of tokens to write; give data.generate=8")
+    told = prompts is not None
     if prompts is None:
         prompts = documents(config)
     else:
         config, prompts = explicit(config, prompts)
-    chosen = _planned(config, prompts)[1].chosen
+    chosen = _planned(config, prompts, told)[1].chosen
     return as_documents(chosen, prompts, load_tokenizer(config.model))
 
 
@@ -225,12 +226,14 @@ def planned(config: Config, texts: Sequence[Document] | None = None) -> tuple[Re
 
     if texts is None:
         return _planned(config, load_documents(config))
-    return _planned(*explicit(config, texts))
+    return _planned(*explicit(config, texts), told=True)
 
 
-def _planned(config: Config, texts: Iterable[Document]) -> tuple[Request, Examples]:
+def _planned(
+    config: Config, texts: Iterable[Document], told: bool = False
+) -> tuple[Request, Examples]:
     from probe.examples.plan import plan_extraction
     from probe.extraction.generation import continuations
     from probe.extraction.perplexity import perplexities as score
 
-    return plan_extraction(config, texts, score=score, generate=continuations)
+    return plan_extraction(config, texts, score=score, generate=continuations, told=told)

@@ -46,6 +46,7 @@ def plan_extraction(
     *,
     score: Score,
     generate: Generate | None = None,
+    told: bool = False,
 ) -> tuple[Request, Examples]:
     """Choose examples, layers and matrices, and form the batches.
 
@@ -63,6 +64,8 @@ def plan_extraction(
     generate : callable, optional
         Returns what the model writes behind every example, see `probe.extraction.generation`;
         called if `data.generate` is set.
+    told : bool
+        Whether the user knows the texts already: only what is left out is said.
 
     Raises
     ------
@@ -88,7 +91,8 @@ def plan_extraction(
         documents, tokenizer, config, context, checked_score, checked_generate
     )
     _refuse_unknown_ids(examples.chosen, text.vocab_size, config)
-    _log(config, examples)
+    if not told or examples.skipped:
+        _log(config, examples, told)
     if views is None:
         cells, matrices = _matrices(config, text.num_hidden_layers, examples.chosen)
     else:
@@ -184,8 +188,8 @@ def resolve_layers(config: Config, n_layers: int) -> list[int]:
     return sorted(layer_numbers(config))
 
 
-def _log(config: Config, examples: Examples) -> None:
-    """Report the chosen examples, and warn of short texts."""
+def _log(config: Config, examples: Examples, told: bool) -> None:
+    """Report the chosen examples, and warn of short texts, unless they were chosen before."""
     part = config.data.part
     spans = [example.span(part) for example in examples.chosen]
     tokens = [stop - start for start, stop in spans]
@@ -195,7 +199,7 @@ def _log(config: Config, examples: Examples) -> None:
         "" if part is None else f"{part} ", sum(tokens),
         "".join(f", {n} left out: {why}" for why, n in examples.skipped.items()),
     )  # fmt: skip
-    if np.median(tokens) < _FEW_TOKENS:
+    if not told and np.median(tokens) < _FEW_TOKENS:
         logger.warning(
             "half of the examples have fewer than %d tokens: over 60 tokens unrelated neurons "
             "have a mean |r| of 0.10", _FEW_TOKENS,

@@ -90,7 +90,9 @@ def effects(
     else:
         documents = list(load_documents(config))
     asked = questions(config, documents, measures)
-    _, chosen = plan_extraction(config, documents, score=perplexities, generate=continuations)
+    _, chosen = plan_extraction(
+        config, documents, score=perplexities, generate=continuations, told=texts is not None
+    )
     examples = chosen.chosen
     if statistics is None:
         halves = split_by_group([one.group for one in examples], [0.5, 0.5], seed)

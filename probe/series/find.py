@@ -104,7 +104,7 @@ def series(
         explicit(config, texts) if texts is not None else (config, load_documents(config))
     )
     request, examples = plan_extraction(
-        config, documents, score=perplexities, generate=continuations
+        config, documents, score=perplexities, generate=continuations, told=texts is not None
     )
     # The same layers are the same series, however they were asked for.
     config = replace(config, layers=LayersConfig(Selection.single, request.layers))

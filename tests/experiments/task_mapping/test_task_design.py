@@ -24,6 +24,17 @@ def test_the_boxcar_is_1_exactly_on_the_tokens_of_task_blocks() -> None:
     assert design.dof == 36 - 3
 
 
+def test_the_boxcar_is_exact_for_all_lengths() -> None:
+    """For about one length in ten nilearn rounds an onset to the token behind it."""
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        n_blocks, n_prompts = rng.integers(3, 9), rng.integers(2, 7)
+        on = blocks(int(n_blocks), int(n_prompts))
+        tokens = rng.integers(1, 9, len(on))
+        task = make_design(on, tokens, "tokens_ols").matrix["task"]
+        assert task.tolist() == np.repeat(on, tokens).tolist()
+
+
 @pytest.mark.parametrize("n_blocks", range(2, 40))
 def test_there_is_a_cosine_for_every_two_blocks(n_blocks: int) -> None:
     # floor(2 T f) with f = 1/(4 block), T = n_blocks · block.
