@@ -1,6 +1,5 @@
 """Prompts by topic: those of every task, and those that are off for it."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -8,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.task_mapping.settings import TaskMappingConfig
-from probe.api import Document, UserError, data_name, documents, plural
+from probe.api import Document, UserError, data_name, documents, nearest
 
 Numbers = NDArray[np.int64]
 # The tasks of Nencka et al. 2023; the other topics of data=tasks are off for all of them.
@@ -88,12 +87,6 @@ def _documents(config: TaskMappingConfig) -> list[Document]:
             raise
         # The user has not typed the template, which this key has set.
         raise UserError(str(error).replace("data.template", "study.prompt_column")) from None
-    empty = [document.name for document in loaded if not document.text.strip()]
-    if empty:
-        raise UserError(
-            f"{plural(len(empty), 'prompt')} of {data_name(config.data)} are empty, e.g. "
-            f"{empty[0]}; fill or remove them"
-        )
     if not config.model.chat:
         return loaded
     # With a chat template a prompt is what a user says.
@@ -118,8 +111,5 @@ def _topic(document: Document, column: str | None, name: str) -> str:
 
 def _hint(word: str, options: Sequence[str], what: str) -> str:
     """Suggest the option that is most alike, or list some."""
-    alike = difflib.get_close_matches(word, options, n=1, cutoff=0.6)
-    if alike:
-        return f"; did you mean '{alike[0]}'?"
     some = ", ".join(options[:8]) + (", …" if len(options) > 8 else "")
-    return f"; its {what} are {some}"
+    return nearest(word, options) or f"; its {what} are {some}"

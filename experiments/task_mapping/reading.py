@@ -1,6 +1,7 @@
 """Read what the model writes after every prompt, or the prompts, at all sites."""
 
 import logging
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -106,7 +107,7 @@ def write_texts(
     before = _tokens(config, prompts)
     skipped = config.data.skip_first
     if config.study.generate:
-        written = {one.name: one for one in generate(config, prompts=prompts)}
+        written = {one.name: one for one in _continued(config, prompts)}
         kept = [place for place, one in enumerate(prompts) if one.name in written]
         texts = [written[prompts[place].name] for place in kept]
         ids = [np.array(one.ids[slice(*one.spans[GENERATED])], dtype=np.int64) for one in texts]
@@ -150,6 +151,19 @@ def read_units(
     places = np.concatenate([store.units for store in stores])
     site = np.repeat(list(at_sites), widths)
     return Signals(values, lengths), Units(site, places[:, 0], places[:, 1])
+
+
+def _continued(config: TaskMappingConfig, prompts: Sequence[Document]) -> list[Document]:
+    try:
+        return generate(config, prompts=prompts)
+    except UserError as error:
+        # The user has not typed data.generate, which study.tokens has set.
+        wanted = re.sub(
+            r"leave out (data\.perplexity and )?data\.generate",
+            "give study.generate=false",
+            str(error),
+        )
+        raise UserError(wanted) from None
 
 
 def _copy(store: SeriesStore, into: NDArray[np.float32]) -> None:

@@ -37,7 +37,7 @@ from probe.config import (
 )
 from probe.data.document import Document
 from probe.entry.study import study
-from probe.errors import UserError
+from probe.errors import UserError, nearest
 from probe.examples.partition import View
 from probe.measures import Measures, measure
 from probe.runs.facts import Facts
@@ -95,6 +95,7 @@ __all__ = [
     "load_topology",
     "measure",
     "model_name",
+    "nearest",
     "open_series",
     "overlay",
     "perplexities",

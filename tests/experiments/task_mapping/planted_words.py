@@ -27,7 +27,7 @@ def save_planted_words(folder: Path) -> Path:
     """Save a model whose unit `UNIT` of layer `LAYER` alone reads the coordinate of the list.
 
     Blocks add nothing to the residual stream, so that every token is read by itself. After a word
-    of the list the model writes words of the list, each as likely as another, and twins after twins.
+    of the list the model writes words of the list, each as likely as another; after twins, twins.
     """
     save_tiny("llama", folder, vocab_size=2 * PAIRS + 1, tie_word_embeddings=False)
     model = AutoModelForCausalLM.from_pretrained(folder)

@@ -1,4 +1,4 @@
-"""A unit that follows a list of words is found, and others are not, at the rate that is asked for."""
+"""A unit that follows a list of words is found; others are no more often than is asked for."""
 
 from pathlib import Path
 

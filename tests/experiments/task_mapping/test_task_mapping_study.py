@@ -195,6 +195,41 @@ def test_every_lesion_stands_beside_its_controls(folder: Path) -> None:
         assert int(own[0]["documents"]) == 8, "prompts of the second scan"
 
 
+def test_a_lesion_is_the_model_with_zeros_there(config: TaskMappingConfig, folder: Path) -> None:
+    """By plain hooks: the network of the first scan, on the prompts of the second."""
+    experiment = prepare(config)
+    with np.load(folder / "maps.npz", allow_pickle=False) as file:
+        here = file["site"] == "mlp_output"
+        z, layer, neuron = file["z"][0, 0, here], file["layer"][here], file["neuron"][here]
+    largest = np.argsort(-np.abs(z))[:26]
+    model = AutoModelForCausalLM.from_pretrained(ASSETS / "tiny", dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(ASSETS / "tiny")
+
+    def zero(number: int) -> Any:
+        chosen = torch.from_numpy(neuron[largest][layer[largest] == number])
+        return lambda _, __, output: output.index_fill(-1, chosen, 0)
+
+    for number in (1, 4):
+        model.model.layers[number].mlp.register_forward_hook(zero(number))
+    rows = read_rows(folder / "effects.csv")
+    for task, scan in zip(("pathology", "random_strings"), experiment.of_tasks[1::2], strict=True):
+        losses = list[torch.Tensor]()
+        for prompt in scan.prompts[scan.on]:
+            text = experiment.prompts.documents[prompt].text
+            ids = tokenizer(text, return_tensors="pt")["input_ids"]
+            with torch.inference_mode():
+                scores = model(ids).logits[0, :-1]
+            losses.append(torch.nn.functional.cross_entropy(scores, ids[0, 1:], reduction="none"))
+        [row] = [
+            row
+            for row in rows
+            if (row["site"], row["name"], row["prompts"], row["control"])
+            == ("mlp_output", "pathology", task, "none")
+        ]
+        expected = float(torch.cat(losses).mean().exp())
+        assert float(row["value"]) == pytest.approx(expected, rel=1e-4)
+
+
 def test_figures_and_numbers_are_there(folder: Path) -> None:
     assert {file.stem for file in (folder / "figures").iterdir()} == {
         "design", "layers", "overlap", "repeatability", "confusion", "example",
