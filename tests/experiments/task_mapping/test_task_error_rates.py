@@ -26,7 +26,7 @@ sizes = pytest.mark.parametrize(
 
 @pytest.mark.parametrize("model", ["tokens_ols", "tokens_ar1"])
 def test_white_noise_keeps_its_promises(model: Model) -> None:
-    n_units, false, power, strict = 2000, [], [], []
+    n_units, false, power, strict = 1000, [], [], []
     for seed in range(20):
         noise = np.random.default_rng(seed).standard_normal((N, n_units))
         signals, d = planted(noise, 0.2, 0.4, 0.6)
