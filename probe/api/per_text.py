@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from probe.api.given import configured
-from probe.config import Config, StudyConfig
-from probe.data.document import Document
+from probe.config import Config, Cut, StudyConfig
+from probe.data.document import Document, Documents
 from probe.errors import UserError
 
 if TYPE_CHECKING:
@@ -111,19 +111,21 @@ def generate(*given: str | Config, prompts: Sequence[Document] | None = None) ->
         If `data.generate` is not set, the model or the texts cannot be loaded, or the model has no
         language-model head.
     """
-    from probe.examples.example import GENERATED
+    from probe.data import load_documents
     from probe.examples.explicit import as_documents, explicit
     from probe.models import load_tokenizer
 
     config = configured(given, StudyConfig)
     if not config.data.generate:
         raise UserError("api.generate needs the number of tokens to write; give data.generate=8")
+    texts: Documents
     if prompts is None:
-        prompts = documents(config)
+        texts = load_documents(config)
     else:
-        config, prompts = explicit(config, prompts)
-    chosen = _planned(config, prompts)[1].chosen
-    return as_documents(chosen, prompts, load_tokenizer(config.model))
+        config, texts = explicit(config, prompts)
+    chosen = _planned(config, texts)[1].chosen
+    whole = config.data.cut is Cut.whole
+    return as_documents(chosen, texts, whole, load_tokenizer(config.model))
 
 
 def iterate(
@@ -230,7 +232,7 @@ def planned(config: Config, texts: Sequence[Document] | None = None) -> tuple[Re
 
 def _planned(config: Config, texts: Iterable[Document]) -> tuple[Request, Examples]:
     from probe.examples.plan import plan_extraction
-    from probe.extraction.generation import continuations
+    from probe.extraction.generation import continue_examples
     from probe.extraction.perplexity import perplexities as score
 
-    return plan_extraction(config, texts, score=score, generate=continuations)
+    return plan_extraction(config, texts, score=score, generate=continue_examples)
