@@ -89,12 +89,12 @@ def top_share(z: Matrix, share: float = 0.1) -> Mask:
     return mask
 
 
-def map_correlations(maps: Matrix) -> Matrix:
+def map_correlations(maps: NDArray[np.floating]) -> Matrix:
     """Return Pearson's r over units between all maps, shape (n_maps, n_maps).
 
     Parameters
     ----------
-    maps : ndarray of float64, shape (n_maps, n_units)
+    maps : ndarray of float, shape (n_maps, n_units)
         Each pair is correlated over the units that neither leaves out; r of constant maps is NaN.
     """
     r: Matrix = pd.DataFrame(maps.T).corr().to_numpy()

@@ -113,4 +113,5 @@ def dice_between(masks: NDArray[np.bool_]) -> Matrix:
     shared = masks.astype(np.float32) @ masks.astype(np.float32).T
     sizes = masks.sum(axis=1).astype(np.float64)
     both = sizes[:, None] + sizes
-    return np.divide(2.0 * shared, both, out=np.full_like(both, np.nan), where=both > 0)
+    dice: Matrix = np.full_like(both, np.nan)
+    return np.divide(2.0 * shared, both, out=dice, where=both > 0)

@@ -12,6 +12,7 @@ from experiments.task_mapping.design import Matrix
 from probe.api import UserError, plural
 
 Numbers = NDArray[np.int64]
+Maps = NDArray[np.floating]
 
 
 class Identification(NamedTuple):
@@ -69,12 +70,12 @@ class OpenSet(NamedTuple):
     null_scores: Matrix
 
 
-def identify(maps: Matrix, permutations: int = 1000, seed: int = 0) -> Identification:
+def identify(maps: Maps, permutations: int = 1000, seed: int = 0) -> Identification:
     """Name the task of every scan by the tasks' mean maps over all scans of other numbers.
 
     Parameters
     ----------
-    maps : ndarray of float64, shape (n_tasks, n_scans, n_units)
+    maps : ndarray of float, shape (n_tasks, n_scans, n_units)
         z maps; units that any of them leaves out are left out.
     permutations : int
         Labellings that are drawn for p; if there are no more than this, each is taken once.
@@ -111,14 +112,14 @@ def identify(maps: Matrix, permutations: int = 1000, seed: int = 0) -> Identific
     )  # fmt: skip
 
 
-def open_set(maps: Matrix, null_maps: Matrix, rate: float = 0.05) -> OpenSet:
+def open_set(maps: Maps, null_maps: Maps, rate: float = 0.05) -> OpenSet:
     """Reject scans whose highest score null scans reach, too; name the others.
 
     Parameters
     ----------
-    maps : ndarray of float64, shape (n_tasks, n_scans, n_units)
+    maps : ndarray of float, shape (n_tasks, n_scans, n_units)
         z maps of scans with a task.
-    null_maps : ndarray of float64, shape (n_null, n_units)
+    null_maps : ndarray of float, shape (n_null, n_units)
         z maps of scans without.
     rate : float
         Share of null scans that may pass.
@@ -168,7 +169,7 @@ def _threshold(scores: Matrix, rate: float) -> Matrix:
     return threshold
 
 
-def _products(maps: Matrix, *further: Matrix) -> Matrix:
+def _products(maps: Maps, *further: Maps) -> Matrix:
     """Return the products of all maps, each less its mean over units; refuse too few."""
     n_tasks, n_scans, n_units = maps.shape
     for n, what in ((n_tasks, "task"), (n_scans, "scan")):

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from probe.api.given import configured
-from probe.config import Config, StudyConfig
-from probe.data.document import Document
+from probe.config import Config, Cut, StudyConfig
+from probe.data.document import Document, Documents
 from probe.errors import UserError
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def generate(*given: str | Config, prompts: Sequence[Document] | None = None) ->
         If `data.generate` is not set, the model or the texts cannot be loaded, or the model has no
         language-model head.
     """
-    from probe.examples.example import GENERATED
+    from probe.data import load_documents
     from probe.examples.explicit import as_documents, explicit
     from probe.models import load_tokenizer
 
@@ -119,12 +119,14 @@ def generate(*given: str | Config, prompts: Sequence[Document] | None = None) ->
     if not config.data.generate:
         raise UserError("api.generate needs the number of tokens to write; give data.generate=8")
     told = prompts is not None
+    texts: Documents
     if prompts is None:
-        prompts = documents(config)
+        texts = load_documents(config)
     else:
-        config, prompts = explicit(config, prompts)
-    chosen = _planned(config, prompts, told)[1].chosen
-    return as_documents(chosen, prompts, load_tokenizer(config.model))
+        config, texts = explicit(config, prompts)
+    chosen = _planned(config, texts, told)[1].chosen
+    whole = config.data.cut is Cut.whole
+    return as_documents(chosen, texts, whole, load_tokenizer(config.model))
 
 
 def iterate(
@@ -233,7 +235,7 @@ def _planned(
     config: Config, texts: Iterable[Document], told: bool = False
 ) -> tuple[Request, Examples]:
     from probe.examples.plan import plan_extraction
-    from probe.extraction.generation import continuations
+    from probe.extraction.generation import continue_examples
     from probe.extraction.perplexity import perplexities as score
 
-    return plan_extraction(config, texts, score=score, generate=continuations, told=told)
+    return plan_extraction(config, texts, score=score, generate=continue_examples, told=told)

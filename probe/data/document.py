@@ -1,7 +1,7 @@
 """A raw text with its labels, before tokenization."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 Label = str | float | bool
@@ -77,6 +77,17 @@ class Stream:
 
 
 Documents = list[Document] | Stream
+
+
+def named(documents: Iterable[Document], names: Collection[str]) -> dict[str, Document]:
+    """Return the documents of some names, read only as far as needed: a stream may be endless."""
+    found: dict[str, Document] = {}
+    for document in documents:
+        if document.name in names:
+            found[document.name] = document
+        if len(found) == len(set(names)):
+            break
+    return found
 
 
 def fingerprint(documents: Iterable[Document]) -> str:

@@ -16,7 +16,7 @@ from probe.config import AverageConfig, Config, Cut, DataConfig, data_name, mode
 from probe.data import Document
 from probe.errors import UserError
 from probe.examples.example import GENERATED, Example, continued
-from probe.examples.spans import token_spans
+from probe.examples.spans import Span, token_spans
 
 logger = logging.getLogger(__name__)
 # Most texts tokenized at a time, in parallel.
@@ -167,19 +167,24 @@ def _pieces(
 
 def _given(document: Document, tokenizer: Any) -> Example:
     """Return the token ids of a document, unless another tokenizer has made them."""
-    ids, wording = list(document.ids), dict(document.parts)
-    for part, (start, stop) in document.spans.items():
-        if part == GENERATED and decode(tokenizer, ids[start:stop]) != wording.get(part):
-            raise UserError(
-                f"{document.name} has token ids that are not those of this model's tokenizer; "
-                "read it with the model that continued it"
-            )
+    ids = list(document.ids)
+    written = dict(document.parts).get(GENERATED)
+    if written is not None and wording(tokenizer, ids, document.spans[GENERATED]) != written:
+        raise UserError(
+            f"{document.name} has token ids that are not those of this model's tokenizer; "
+            "read it with the model that continued it"
+        )
     return Example(document.name, ids, document.group or "", document.spans)
 
 
-def decode(tokenizer: Any, ids: list[int]) -> str:
-    """Return the text of token ids as it is, without special tokens."""
-    text: str = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+def wording(tokenizer: Any, ids: list[int], span: Span) -> str:
+    """Return the text of some tokens behind those before them, without special tokens."""
+    before, through, alone = (
+        tokenizer.decode(some, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        for some in (ids[: span[0]], ids[: span[1]], ids[slice(*span)])
+    )
+    # Some tokenizers drop the space before the first token.
+    text: str = through.removeprefix(before) if through.startswith(before) else alone
     return text
 
 

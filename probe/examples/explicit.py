@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from probe.config import Config
-from probe.data import Document
+from probe.data import Document, named
 from probe.errors import UserError
-from probe.examples.choose import decode
+from probe.examples.choose import wording
 from probe.examples.example import GENERATED, PROMPT, Example
 
 
@@ -40,34 +40,39 @@ def explicit(config: Config, texts: Sequence[Document]) -> tuple[Config, list[Do
 
 
 def as_documents(
-    examples: Sequence[Example], prompts: Iterable[Document], tokenizer: Any
+    examples: Sequence[Example], prompts: Iterable[Document], whole: bool, tokenizer: Any
 ) -> list[Document]:
     """Return examples that a model continued as documents with their exact token ids.
 
-    Pieces of a document are numbered from 0, and have their own wording as their prompt.
+    Parameters
+    ----------
+    examples : sequence of Example
+        Prompts with their continuations.
+    prompts : iterable of Document
+        What the prompts were cut from.
+    whole : bool
+        Whether a document is one prompt. Pieces of a document are numbered from 0, and have their
+        own wording.
+    tokenizer : transformers tokenizer
+        The model's.
     """
-    of_name = {example.document for example in examples}
-    by_name = {prompt.name: prompt for prompt in prompts if prompt.name in of_name}
-    pieces = Counter(example.document for example in examples)
-    number = Counter[str]()
+    by_name = named(prompts, {example.document for example in examples})
+    pieces = Counter[str]()
     documents = []
     for example in examples:
-        name, document = example.document, by_name[example.document]
-        before, behind = (
-            decode(tokenizer, example.ids[slice(*example.spans[part])])
-            for part in (PROMPT, GENERATED)
-        )
-        if pieces[name] > 1:
-            document = replace(document, name=f"{name}/{number[name]}", group=example.group)
-            number[name] += 1
-        else:
-            before = document.text
+        document, ids = by_name[example.document], example.ids
+        if not whole:
+            name = f"{document.name}/{pieces[document.name]}"
+            pieces[document.name] += 1
+            text = wording(tokenizer, ids, example.spans[PROMPT])
+            document = replace(document, name=name, text=text, group=example.group)
+        written = wording(tokenizer, ids, example.spans[GENERATED])
         documents.append(
             replace(
                 document,
-                text=before + behind,
-                parts=((PROMPT, before), (GENERATED, behind)),
-                ids=tuple(example.ids),
+                text=document.text + written,
+                parts=((PROMPT, document.text), (GENERATED, written)),
+                ids=tuple(ids),
                 spans=dict(example.spans),
             )
         )

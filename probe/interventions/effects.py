@@ -18,7 +18,7 @@ from probe.examples.batches import Tensors
 from probe.examples.explicit import explicit
 from probe.examples.plan import plan_extraction
 from probe.examples.request import Request
-from probe.extraction.generation import continuations
+from probe.extraction.generation import continue_examples
 from probe.extraction.perplexity import perplexities
 from probe.interventions.controls import CONTROLS, DRAWN, ByLayer, control, from_other_layers
 from probe.interventions.masks import Masks
@@ -91,7 +91,7 @@ def effects(
         documents = list(load_documents(config))
     asked = questions(config, documents, measures)
     _, chosen = plan_extraction(
-        config, documents, score=perplexities, generate=continuations, told=texts is not None
+        config, documents, score=perplexities, generate=continue_examples, told=texts is not None
     )
     examples = chosen.chosen
     if statistics is None:

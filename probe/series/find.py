@@ -17,7 +17,7 @@ from probe.config import (
     series_folder,
 )
 from probe.config.run_name import computed
-from probe.data import Document, fingerprint, load_documents
+from probe.data import Document, fingerprint, load_documents, named
 from probe.distributed import run_ranks
 from probe.errors import UserError, nearest
 from probe.examples.choose import Examples
@@ -25,7 +25,7 @@ from probe.examples.example import counted
 from probe.examples.explicit import explicit
 from probe.examples.plan import plan_extraction
 from probe.examples.request import Request
-from probe.extraction.generation import continuations
+from probe.extraction.generation import continue_examples
 from probe.extraction.perplexity import perplexities
 from probe.models import model_fingerprint
 from probe.series.shards import find_shards, remove_others, widths_of
@@ -104,7 +104,7 @@ def series(
         explicit(config, texts) if texts is not None else (config, load_documents(config))
     )
     request, examples = plan_extraction(
-        config, documents, score=perplexities, generate=continuations, told=texts is not None
+        config, documents, score=perplexities, generate=continue_examples, told=texts is not None
     )
     # The same layers are the same series, however they were asked for.
     config = replace(config, layers=LayersConfig(Selection.single, request.layers))
@@ -237,13 +237,7 @@ def _records(
     config: Config,
 ) -> list[StoredExample]:
     """Join each example's place in the shards with its document's labels and parts."""
-    names = {example.document for example in examples.chosen}
-    by_name: dict[str, Document] = {}
-    for document in documents:
-        if document.name in names:
-            by_name[document.name] = document
-        if len(by_name) == len(names):
-            break
+    by_name = named(documents, {example.document for example in examples.chosen})
     rows = [(*row, file.name) for file, members in shards.items() for row in members]
     records = []
     for example, start, n_tokens, shard in sorted(rows):

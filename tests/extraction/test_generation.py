@@ -15,8 +15,11 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, Generat
 
 from probe import api
 from probe.api import Document, UserError
+from probe.api.parts import continue_examples, perplexities, plan_extraction
 from probe.examples.batches import Batch
+from probe.examples.choose import wording
 from probe.extraction.generation import Choose
+from probe.interventions.survey import survey
 from tests.tiny_models import save_tiny
 
 NEW = 6
@@ -341,6 +344,31 @@ def test_pieces_of_a_text_are_continued_each(model: Path, words: list[str]) -> N
         assert document.group == "a"
         assert dict(document.parts)["prompt"] in text.text
         assert generated(document) == greedy(model, dict(document.parts)["prompt"])
+
+
+def test_a_space_that_a_tokenizer_drops_is_in_the_text(model: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    usual = tokenizer.decode
+
+    def decode(ids: list[int], **how: Any) -> str:
+        text: str = usual(ids, **how)
+        return text.removeprefix(" ")  # as SentencePiece does
+
+    tokenizer.decode = decode
+    ids = tokenizer("The river carries sand")["input_ids"]
+    for start in range(1, len(ids)):
+        both = decode(ids[:start]) + wording(tokenizer, ids, (start, len(ids)))
+        assert both == "The river carries sand"
+
+
+def test_a_survey_of_generated_tokens_leaves_the_prompts_out(words: list[str]) -> None:
+    config = api.compose(*words, "data.part=generated")
+    read = torch.cat([one.layers[1] for one in api.iterate(config, "layers=1")]).double()
+    examples = plan_extraction(
+        config, api.documents(config), score=perplexities, generate=continue_examples
+    )[1].chosen
+    found = survey(config, examples, [1])
+    torch.testing.assert_close(found["1/mean"], read.mean(dim=0), rtol=1e-6, atol=1e-6)
 
 
 # What cannot be continued.
