@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.task_mapping.agreement import icc, map_correlations, overlap
-from experiments.task_mapping.mapping import Mapped
-from experiments.task_mapping.networks import differs, fdr_networks, top_networks
+from experiments.task_mapping.agreement import Overlap, icc, map_correlations, overlap
+from experiments.task_mapping.mapping import Mapped, Maps
+from experiments.task_mapping.networks import Masks, differs, fdr_networks, top_networks
 from experiments.task_mapping.settings import TaskMapping
 
 Row = dict[str, Any]
@@ -21,6 +21,11 @@ def overlap_rows(
 ) -> list[Row]:
     """Return a row for every two tasks and kind of network: how far they overlap.
 
+    Networks are those over all scans. Their scans share off-prompts, which makes maps alike without
+    a reason; `dice_across` and `r_across` are of one half of the scans of the first task and the
+    other half of those of the second, which share no prompt, and the mean of both ways. Beside them
+    `_own` is the mean of the two tasks' agreement with themselves, half with half.
+
     Parameters
     ----------
     features : str
@@ -28,38 +33,49 @@ def overlap_rows(
     tasks : sequence of str
         In the order of the maps.
     mapped : Mapped
-        Networks are those over all scans.
+        The maps.
     settings : TaskMapping
         Rate and share of networks.
     """
-    maps, rows = mapped.over_scans, []
-    r = map_correlations(maps)
-    networks = {
-        "fdr": fdr_networks(maps, settings.alpha),
-        "top": top_networks(maps, settings.top),
-    }
-    for rule, masks in networks.items():
-        for first, second in combinations(range(len(tasks)), 2):
-            could = differs(maps[first]) | differs(maps[second])
-            both = overlap(masks[first], masks[second], int(could.sum()))
+    maps, halves, n = mapped.over_scans, np.concatenate(mapped.over_halves), len(tasks)
+    r, r_halves, rows = map_correlations(maps), map_correlations(halves), list[Row]()
+    rules = {"fdr": (fdr_networks, settings.alpha), "top": (top_networks, settings.top)}
+    for rule, (networks, limit) in rules.items():
+        whole, half = networks(maps, limit), networks(halves, limit)
+        for one, two in combinations(range(n), 2):
+            found = _overlap(maps, whole, one, two)
+            across, own = ((one, n + two), (two, n + one)), ((one, n + one), (two, n + two))
+            of_halves = [_overlap(halves, half, *pair) for pair in across]
+            of_own = [_overlap(halves, half, *pair) for pair in own]
             rows.append(
                 {
                     "features": features,
                     "rule": rule,
-                    "first": tasks[first],
-                    "second": tasks[second],
-                    "units_first": int(masks[first].sum()),
-                    "units_second": int(masks[second].sum()),
-                    "units_both": int((masks[first] & masks[second]).sum()),
-                    "dice": both.dice,
-                    "jaccard": both.jaccard,
-                    "expected": both.expected,
-                    "excess": both.excess,
-                    "p": both.p,
-                    "r": float(r[first, second]),
+                    "first": tasks[one],
+                    "second": tasks[two],
+                    "units_first": int(whole[one].sum()),
+                    "units_second": int(whole[two].sum()),
+                    "units_both": found.shared,
+                    "dice": found.dice,
+                    "jaccard": found.jaccard,
+                    "expected": found.expected,
+                    "excess": found.excess,
+                    "p": found.p,
+                    "r": float(r[one, two]),
+                    "dice_across": float(np.mean([each.dice for each in of_halves])),
+                    "excess_across": float(np.mean([each.excess for each in of_halves])),
+                    "r_across": float(np.mean([r_halves[pair] for pair in across])),
+                    "dice_own": float(np.mean([each.dice for each in of_own])),
+                    "r_own": float(np.mean([r_halves[pair] for pair in own])),
                 }
             )
     return rows
+
+
+def _overlap(maps: Maps, masks: Masks, first: int, second: int) -> Overlap:
+    """Return the overlap of two networks, among the units that could be in either."""
+    could = differs(maps[first]) | differs(maps[second])
+    return overlap(masks[first], masks[second], int(could.sum()))
 
 
 def repeatability_rows(
@@ -68,11 +84,13 @@ def repeatability_rows(
     """Return a row for each task: how alike its scans are, beside those of other tasks and null.
 
     Means over pairs of scans: both of the task (`same`, with their range), one of another task
-    (`between`), both without a task (`null`, the same in all rows).
+    (`between`), both without a task (`null`, the same in all rows). Pairs of tasks' scans have
+    different numbers, and so no prompt in common.
     """
     n_tasks, n_scans, n_units = mapped.z.shape
     maps = np.concatenate([mapped.z.reshape(-1, n_units), mapped.z_null])
     of = np.concatenate([np.repeat(np.arange(n_tasks), n_scans), np.full(len(mapped.z_null), -1)])
+    numbers = np.tile(np.arange(n_scans), n_tasks)
     measures = {
         "dice": dice_between(top_networks(maps, settings.top)),
         "dice_fdr": dice_between(fdr_networks(maps, settings.alpha)),
@@ -83,7 +101,11 @@ def repeatability_rows(
         own = np.flatnonzero(of == number)
         pairs = {
             "same": list(combinations(own, 2)),
-            "between": list(product(own, np.flatnonzero((of >= 0) & (of != number)))),
+            "between": [
+                (one, other)
+                for one, other in product(own, np.flatnonzero((of >= 0) & (of != number)))
+                if numbers[one] != numbers[other]
+            ],
             "null": without,
         }
         row: Row = {"features": features, "task": task, "scans": len(own)}
@@ -114,4 +136,5 @@ def dice_between(masks: NDArray[np.bool_]) -> Matrix:
     sizes = masks.sum(axis=1).astype(np.float64)
     both = sizes[:, None] + sizes
     dice: Matrix = np.full_like(both, np.nan)
-    return np.divide(2.0 * shared, both, out=dice, where=both > 0)
+    np.divide(2.0 * shared, both, out=dice, where=both > 0)
+    return dice

@@ -28,16 +28,18 @@ def log_networks(rows: Sequence[Row]) -> None:
 
 
 def log_overlap(rows: Sequence[Row]) -> None:
-    """Log which networks of equal size overlap most, and how far all do on average."""
-    header = ["overlap", "most alike", "Dice", "× chance", "r of maps", "mean Dice", "mean r"]
+    """Log which tasks' networks of equal size overlap most, over halves without shared prompts."""
+    header = ["overlap of halves", "most alike", "Dice", "r", "mean Dice", "own", "mean r", "own"]
     lines = []
     for features, own in _by_features(row for row in rows if row["rule"] == "top"):
-        most = max(own, key=lambda row: row["dice"])
+        most = max(own, key=lambda row: row["dice_across"])
+        means = [_mean(own, f"dice_{kind}") for kind in ("across", "own")]
+        means_r = [_mean(own, f"r_{kind}") for kind in ("across", "own")]
         lines.append(
             [
-                features, f"{most['first']}, {most['second']}", f"{most['dice']:.2f}",
-                f"{most['excess']:.1f}", f"{most['r']:+.2f}", f"{_mean(own, 'dice'):.2f}",
-                f"{_mean(own, 'r'):+.2f}",
+                features, f"{most['first']}, {most['second']}", f"{most['dice_across']:.2f}",
+                f"{most['r_across']:+.2f}", *(f"{mean:.2f}" for mean in means),
+                *(f"{mean:+.2f}" for mean in means_r),
             ]
         )  # fmt: skip
     show(header, lines)

@@ -10,7 +10,7 @@ import torch
 
 from experiments.controls import random_weights
 from experiments.task_mapping.counts import unigrams
-from experiments.task_mapping.mapping import Mapped, map_scans
+from experiments.task_mapping.mapping import Mapped, Maps, halves, map_scans
 from experiments.task_mapping.observed import Observed, observe
 from experiments.task_mapping.prompts import Prompts, read_prompts
 from experiments.task_mapping.reading import (
@@ -124,4 +124,11 @@ def _without_gaps(mapped: Mapped) -> Mapped:
     Over scans z is summed as Stouffer's, as such a scan knows no variance.
     """
     z, z_null = np.nan_to_num(mapped.z), np.nan_to_num(mapped.z_null)
-    return replace(mapped, z=z, z_null=z_null, over_scans=z.sum(axis=1) / np.sqrt(z.shape[1]))
+
+    def over(scans: Sequence[int]) -> Maps:
+        summed: Maps = z[:, scans].sum(axis=1) / np.float32(np.sqrt(len(scans)))
+        return summed
+
+    numbers = list(range(z.shape[1]))
+    over_halves = np.stack([over(half) for half in halves(numbers)])
+    return replace(mapped, z=z, z_null=z_null, over_scans=over(numbers), over_halves=over_halves)

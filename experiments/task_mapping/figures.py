@@ -70,17 +70,15 @@ def by_layer(
 
 
 def overlaps(about: str, tasks: Sequence[str], rows: Sequence[Row]) -> Figure:
-    """Draw for each kind of features how far the tasks' networks overlap, and r of their maps."""
+    """Draw for each kind of features how alike tasks' maps are, over halves of their scans."""
     kinds = list(dict.fromkeys(row["features"] for row in rows))
-    figure, panels = grid(
-        f"{about}: overlap of networks, Dice below the diagonal and r of maps above",
-        len(kinds), 2, (4.6, 3.8),
-    )  # fmt: skip
+    heading = f"{about}: overlap over halves of scans, Dice below the diagonal, r of maps above"
+    figure, panels = grid(heading, len(kinds), 2, (4.6, 3.8))
     for axes, kind in zip(panels, kinds, strict=True):
         values = np.full((len(tasks), len(tasks)), np.nan)
         for row in (row for row in rows if (row["features"], row["rule"]) == (kind, "top")):
             first, second = tasks.index(row["first"]), tasks.index(row["second"])
-            values[second, first], values[first, second] = row["dice"], row["r"]
+            values[second, first], values[first, second] = row["dice_across"], row["r_across"]
         image = axes.imshow(values, cmap=SIGNED, vmin=-1, vmax=1)
         write_values(axes, image)
         name_rows_and_columns(axes, tasks)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.task_mapping.mapping import Maps, first_half
+from experiments.task_mapping.mapping import Maps, halves
 from experiments.task_mapping.networks import top_networks
 from experiments.task_mapping.prompts import Prompts
 from experiments.task_mapping.reading import Units
@@ -53,8 +53,8 @@ def effect_rows(
     list of dict
         A row for each site, network, task of the prompts and control.
     """
-    found = [scan for scan in of_tasks if scan.number < len(first_half(range(settings.scans)))]
-    used = read_in(found)
+    first, _ = halves(range(settings.scans))
+    used = read_in([scan for scan in of_tasks if scan.number in first])
     rows = list[Row]()
     for site, config in at_sites.items():
         here = units.site == site

@@ -41,8 +41,9 @@ class Mapped:
         In null scans.
     effect, over_scans : ndarray of float32, shape (n_tasks, n_units)
         Mean effect, in the unit of the signals, and its z: fixed effects over a task's scans.
-    over_half : ndarray of float32, shape (n_tasks, n_units)
-        z over the first half of a task's scans.
+    over_halves : ndarray of float32, shape (2, n_tasks, n_units)
+        z over each half of a task's scans, see `halves`: the halves of any two tasks share no
+        prompt.
     active, active_null : ndarray of float64, shape (n_tasks, n_scans) and (n_null,)
         Share of units at the false discovery rate in each scan.
     positive_null : ndarray of float64, shape (n_null,)
@@ -59,7 +60,7 @@ class Mapped:
     z_null: Maps
     effect: Maps
     over_scans: Maps
-    over_half: Maps
+    over_halves: Maps
     active: Shares
     active_null: Shares
     positive_null: Shares
@@ -122,7 +123,7 @@ class _Found:
     def __init__(self, alpha: float) -> None:
         self._alpha = alpha
         self.z = list[Maps]()
-        self._effect, self._over_scans, self._over_half = list[Maps](), list[Maps](), list[Maps]()
+        self._effect, self._over_scans, self._over_halves = list[Maps](), list[Maps](), list[Maps]()
         self._active, self._positive, self._familywise = list[float](), list[float](), list[float]()
         self._smallest_p = float("nan")
         self._dropped = Counter[str]()
@@ -138,10 +139,11 @@ class _Found:
             self._familywise.append(share(reached, permuted.p))
 
     def add_task(self, fits: Sequence[Fit]) -> None:
-        over_all, over_half = fixed_effects(fits), fixed_effects(first_half(fits))
+        over_all = fixed_effects(fits)
         self._effect.append(over_all.effect.astype(np.float32))
         self._over_scans.append(over_all.z.astype(np.float32))
-        self._over_half.append(over_half.z.astype(np.float32))
+        over_halves = [fixed_effects(half).z for half in halves(fits)]
+        self._over_halves.append(np.array(over_halves, dtype=np.float32))
 
     def mapped(self, n_tasks: int, n_scans: int) -> Mapped:
         n = n_tasks * n_scans
@@ -152,7 +154,7 @@ class _Found:
             z_null=z[n:],
             effect=np.array(self._effect),
             over_scans=np.array(self._over_scans),
-            over_half=np.array(self._over_half),
+            over_halves=np.stack(self._over_halves, axis=1),
             active=shares[:n].reshape(n_tasks, n_scans),
             active_null=shares[n:],
             positive_null=np.array(self._positive[n:]),
@@ -173,15 +175,16 @@ def fit_scan(signals: Signals, scan: Scan, design: Design, device: torch.device)
     return fit_stream(signals.chunks(scan.prompts), design, signals.n_units, torch.float64, place)
 
 
-def first_half(scans: Sequence[Item]) -> Sequence[Item]:
-    """Return the scans in which networks are found that are tested on prompts of the others.
+def halves(scans: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item]]:
+    """Return the scans of a task, in the order of their numbers, in two halves.
 
     Examples
     --------
-    >>> first_half([0, 1, 2, 3, 4])
-    [0, 1]
+    >>> halves([0, 1, 2, 3, 4])
+    ([0, 1], [2, 3, 4])
     """
-    return scans[: len(scans) // 2]
+    middle = len(scans) // 2
+    return scans[:middle], scans[middle:]
 
 
 def share(mask: NDArray[np.bool_], z: NDArray[np.floating]) -> float:

@@ -12,8 +12,8 @@ from experiments.task_mapping.settings import TaskMapping
 from probe.api import UserError, plural
 
 logger = logging.getLogger(__name__)
-# Random streams of scans of tasks and of null scans.
-_TASK, _NULL = 0, 1
+# Random streams of scans of tasks, of null scans, and of dealing out.
+_TASK, _NULL, _DEAL = range(3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +41,11 @@ class Scan:
 def plan_scans(prompts: Prompts, settings: TaskMapping) -> tuple[list[Scan], list[Scan]]:
     """Choose the prompts of all scans: those of tasks, task by task, and null scans.
 
-    On-prompts of a task are in one scan each. Off-prompts are drawn at random, from as many
-    topics as there are, so that none fills a block, never twice in a scan, and, while there are
-    enough, not in two scans of a task. They recur in scans of other tasks and null scans.
+    Prompts are dealt out to the scans' numbers. A scan has prompts of its number only, so that two
+    scans of different numbers share none, whatever their tasks: maps that are compared, and
+    templates and the scans that they name, have no prompt in common. Off-prompts are drawn at
+    random over topics, so that none fills a block, and never twice in a scan. They recur in scans
+    of other tasks, and in null scans, which have them of all numbers.
 
     Raises
     ------
@@ -51,26 +53,27 @@ def plan_scans(prompts: Prompts, settings: TaskMapping) -> tuple[list[Scan], lis
         If there are too few prompts.
     """
     on = blocks_on(settings)
-    need, n_off = int(on.sum()), int((~on).sum())
+    n_on, n_off = int(on.sum()), int((~on).sum())
+    of_number = deal(prompts.topics, settings.scans, settings.seed)
     of_tasks, null, recurring = list[Scan](), list[Scan](), list[str]()
     for place, task in enumerate(prompts.tasks):
         own, off = prompts.of(task), prompts.off(task)
-        _check(task, own, off, settings, need, len(on))
+        _check(task, own, off, settings, n_on, len(on))
         rng = np.random.default_rng([settings.seed, _TASK, place])
-        shuffled = rng.permutation(own)
-        others = draw_over_topics(off, prompts.topics, len(off), rng)
         for number in range(settings.scans):
+            here, there = off[of_number[off] == number], off[of_number[off] != number]
+            drawn = [draw_over_topics(some, prompts.topics, n_off, rng) for some in (here, there)]
             chosen = np.empty(len(on), dtype=np.int64)
-            chosen[on] = shuffled[number * need : (number + 1) * need]
-            chosen[~on] = others[(number * n_off + np.arange(n_off)) % len(off)]
+            chosen[on] = rng.permutation(own[of_number[own] == number])[:n_on]
+            chosen[~on] = np.concatenate(drawn)[:n_off]
             of_tasks.append(Scan(task, number, chosen, on))
-        if len(off) < settings.scans * n_off:
-            recurring.append(task)
+            if len(here) < n_off and task not in recurring:
+                recurring.append(task)
     if recurring:
         logger.warning(
-            "scans of %s share off-prompts, as their scans need %d and there are fewer: maps over "
-            "all scans are too sure; give more prompts of other topics, or fewer scans",
-            ", ".join(recurring), settings.scans * n_off,
+            "scans of %s share off-prompts, as %d scans need %d each and there are fewer: maps "
+            "over all scans are too sure, and scans look alike without a reason; give more prompts "
+            "of other topics, or fewer scans", ", ".join(recurring), settings.scans, n_off,
         )  # fmt: skip
     for number in range(settings.null_scans or len(of_tasks)):
         task = prompts.tasks[number % len(prompts.tasks)]
@@ -78,6 +81,24 @@ def plan_scans(prompts: Prompts, settings: TaskMapping) -> tuple[list[Scan], lis
         chosen = draw_over_topics(prompts.off(task), prompts.topics, len(on), rng)
         null.append(Scan(task, number, rng.permutation(chosen), on))
     return of_tasks, null
+
+
+def deal(topics: NDArray[np.str_], scans: int, seed: int) -> Numbers:
+    """Return which scans, by their number, every prompt may be in, shape (n_prompts,).
+
+    Topic by topic, each at random, so that every number has as many of a topic, but for one, and
+    topics with a prompt or two are spread over all numbers.
+
+    Examples
+    --------
+    >>> deal(np.repeat(["a", "b"], [4, 2]), 2, seed=0)
+    array([0, 0, 1, 1, 0, 1])
+    """
+    rng = np.random.default_rng([seed, _DEAL])
+    order = np.lexsort((rng.random(len(topics)), np.unique(topics, return_inverse=True)[1]))
+    dealt = np.empty(len(topics), dtype=np.int64)
+    dealt[order] = np.arange(len(topics)) % scans
+    return dealt
 
 
 def blocks_on(settings: TaskMapping) -> NDArray[np.bool_]:

@@ -67,7 +67,7 @@ def run(config: TaskMappingConfig, folder: Path) -> dict[str, Any]:
     if settings.effects:
         tables["effects"] = effect_rows(
             at_sites(whole_prompts(config)), experiment.prompts, experiment.of_tasks,
-            trained.over_half, units, settings,
+            trained.over_halves[0], units, settings,
         )  # fmt: skip
         _show_effects(results, about, tasks, tables["effects"])
     tables = {name: [_plain(row) for row in rows] for name, rows in tables.items()}

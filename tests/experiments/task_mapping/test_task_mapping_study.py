@@ -136,15 +136,21 @@ def test_overlap_and_repeatability_stand_beside_every_control(
     assert [(row["features"], row["rule"]) for row in rows] == [
         (features, rule) for features in FEATURES for rule in ("fdr", "top")
     ]
+    with np.load(folder / "networks.npz") as file:
+        residual = file["z"]
+    [row] = [one for one in rows if (one["features"], one["rule"]) == ("trained", "top")]
+    whole = np.concatenate([residual, np.load(folder / "networks_mlp_output.npz")["z"]], axis=1)
+    assert float(row["r"]) == pytest.approx(np.corrcoef(whole)[0, 1], abs=1e-5)
+    z = maps["z"]
+    across = np.corrcoef(z[0, 0], z[1, 1])[0, 1] + np.corrcoef(z[0, 1], z[1, 0])[0, 1]
+    assert float(row["r_across"]) == pytest.approx(across / 2, abs=1e-5)
     rows = read_rows(folder / "repeatability.csv")
     assert [row["features"] for row in rows] == [name for name in FEATURES for _ in range(2)]
-    z = maps["z"]
     for number, row in enumerate(rows[:2]):
         same = np.corrcoef(z[number])[0, 1]
         assert float(row["r_same"]) == pytest.approx(same, abs=1e-5)
         assert float(row["r_least"]) == float(row["r_most"]) == float(row["r_same"])
-        between = np.corrcoef(np.concatenate([z[0], z[1]]))[:2, 2:].mean()
-        assert float(row["r_between"]) == pytest.approx(between, abs=1e-5)
+        assert float(row["r_between"]) == pytest.approx(across / 2, abs=1e-5)
         null = [np.corrcoef(maps["z_null"][list(two)])[0, 1] for two in combinations(range(3), 2)]
         assert float(row["r_null"]) == pytest.approx(np.mean(null), abs=1e-5)
         top = [set(np.argsort(-np.abs(one))[:51]) for one in z[number]]

@@ -1,6 +1,7 @@
 """Which prompts are in which scan, and what is said when there are too few."""
 
 import logging
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from experiments.task_mapping.prompts import Prompts
 from experiments.task_mapping.settings import TaskMapping
-from experiments.task_mapping.stimuli import among, draw_over_topics, plan_scans, read_in
+from experiments.task_mapping.stimuli import among, deal, draw_over_topics, plan_scans, read_in
 from probe.api import Document, UserError
 
 
@@ -38,22 +39,37 @@ def test_blocks_alternate_and_on_prompts_are_of_the_task() -> None:
         assert scan.on.sum() == 6
 
 
-def test_no_prompt_recurs_in_a_task_or_in_a_scan() -> None:
+def test_no_prompt_recurs_in_a_scan_or_in_scans_of_two_numbers() -> None:
     of_tasks, null = plan_scans(SIX, SMALL)
-    for task in "ab":
-        read = np.concatenate([scan.prompts for scan in of_tasks if scan.task == task])
-        assert len(np.unique(read)) == len(read)
-    for scan in null:
+    for scan in [*of_tasks, *null]:
         assert len(np.unique(scan.prompts)) == len(scan.prompts)
+    for first, second in combinations(of_tasks, 2):
+        if first.number != second.number:
+            assert not np.isin(first.prompts, second.prompts).any()
+    whole = prompts(a=18, b=18, c=18)
+    for first, second in combinations(plan_scans(whole, SMALL)[0], 2):
+        if first.number != second.number:
+            assert not np.isin(first.prompts, second.prompts).any(), "nor where tasks are off"
 
 
 def test_off_prompts_recur_only_where_there_are_too_few(caplog: pytest.LogCaptureFixture) -> None:
     few = prompts(["a", "b"], a=20, b=18, c=15)
     with caplog.at_level(logging.WARNING):
         of_tasks, _ = plan_scans(few, SMALL)
-    assert "scans of a, b share off-prompts, as their scans need 27" in caplog.text
+    assert "scans of a, b share off-prompts, as 3 scans need 9 each and there are" in caplog.text
     for scan in of_tasks:
         assert len(np.unique(scan.prompts)) == len(scan.prompts)
+
+
+@given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=9), scans=st.integers(2, 5))
+def test_every_number_has_its_part_of_every_topic(sizes: list[int], scans: int) -> None:
+    topics = np.repeat([f"t{number}" for number in range(len(sizes))], sizes)
+    dealt = deal(topics, scans, seed=0)
+    counts = np.bincount(dealt, minlength=scans)
+    assert counts.max() - counts.min() <= 1
+    for topic in np.unique(topics):
+        own = np.bincount(dealt[topics == topic], minlength=scans)
+        assert own.max() - own.min() <= 1
 
 
 def test_seeds_choose_other_prompts_and_one_seed_the_same() -> None:
