@@ -2,6 +2,7 @@
 
 AR(1) on autoregressive signals, of which both sides return effect, t, z and p. Where both are timed
 signals lie in memory; where only ours is, rows are made chunk by chunk, in a process of its own.
+OMP_NUM_THREADS says how many threads both have.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from experiments.task_mapping.streaming import NormalEquations
 
 BLOCKS, OBSERVATIONS, UNITS, MANY = 50, 2_000, 50_000, 1_000_000
 # Rows at a time: of few units, and of many, where they take 0.2 GB.
-THREADS, CHUNK, MANY_CHUNK = 2, 250, 50
+CHUNK, MANY_CHUNK = 250, 50
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 NILEARN = "nilearn"
 
@@ -69,7 +70,6 @@ class Scale:
 
 def run(options: argparse.Namespace) -> None:
     """Measure ours on many units, then time both on fewer."""
-    torch.set_num_threads(THREADS)
     # First, while this process is small: a child's peak starts at its parent's.
     scales = [
         _apart(partial(scale, observations, MANY, dtype))
@@ -115,7 +115,6 @@ def rows(design: Design, n_units: int, chunk: int = CHUNK) -> Iterator[NDArray[n
 
 def scale(observations: int, n_units: int, dtype: str) -> Scale:
     """Fit rows as they are made."""
-    torch.set_num_threads(THREADS)
     design = scan(observations)
     before, adding = peak(), 0.0
     equations = NormalEquations(design, n_units, DTYPES[dtype])
