@@ -4,6 +4,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,12 @@ def words(model: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     ]  # fmt: skip
 
 
-def whole(model: Path) -> Any:
+def own_copy(model: Path) -> Any:
     return AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
+
+
+# For reading only.
+whole = cache(own_copy)
 
 
 def greedy(model: Path, text: str, n: int = NEW) -> list[int]:
@@ -110,7 +115,7 @@ def test_a_models_own_settings_change_nothing(
     model: Path, words: list[str], tmp_path: Path
 ) -> None:
     own = tmp_path / "own"
-    loaded = whole(model)
+    loaded = own_copy(model)
     loaded.generation_config = traps()
     loaded.save_pretrained(own)
     AutoTokenizer.from_pretrained(model).save_pretrained(own)
@@ -125,7 +130,7 @@ def test_a_models_own_settings_change_nothing(
 
 def ending_with(model: Path, folder: Path, ends: list[int]) -> Path:
     """Save the model with other tokens that end a text, in a list as instruct models have it."""
-    loaded = whole(model)
+    loaded = own_copy(model)
     loaded.generation_config = GenerationConfig(eos_token_id=ends)
     loaded.save_pretrained(folder)
     AutoTokenizer.from_pretrained(model).save_pretrained(folder)
@@ -213,13 +218,14 @@ def watched(model: Path, document: Document, layers: range) -> Iterator[tuple[in
         return take
 
     blocks = loaded.model.layers if hasattr(loaded, "model") else loaded.transformer.h
-    for layer in layers:
-        blocks[layer].register_forward_hook(hook(layer))
-    cache = None
+    handles = [blocks[layer].register_forward_hook(hook(layer)) for layer in layers]
+    past = None
     with torch.no_grad():
         for piece in (document.ids[:start], *((token,) for token in document.ids[start:])):
-            output = loaded(torch.tensor([piece]), past_key_values=cache, use_cache=True)
-            cache = output.past_key_values
+            output = loaded(torch.tensor([piece]), past_key_values=past, use_cache=True)
+            past = output.past_key_values
+    for handle in handles:
+        handle.remove()
     for layer in layers:
         yield layer, torch.cat(seen[layer][1:])
 
@@ -408,7 +414,7 @@ def test_a_model_that_reads_what_follows_is_refused(words: list[str], tmp_path: 
 def test_predictions_that_are_not_finite_are_named(
     model: Path, words: list[str], tmp_path: Path
 ) -> None:
-    loaded = whole(model)
+    loaded = own_copy(model)
     with torch.no_grad():
         loaded.lm_head.weight[5] = float("nan")
     broken = tmp_path / "broken"
