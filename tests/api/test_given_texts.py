@@ -1,5 +1,6 @@
 """Texts that are given in place of the configuration's: read whole, in order, kept by content."""
 
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -52,6 +53,19 @@ def test_what_chooses_among_the_configurations_texts_chooses_none_of_them(
 def test_bounds_on_tokens_remain(words: list[str]) -> None:
     read = api.series(*words, "data.max_tokens=35", texts=[*TEXTS, Document("d", "sand " * 40)])
     assert [one.document for one in read.examples] == ["b", "a", "c"]
+
+
+def test_only_what_is_left_out_of_them_is_said(
+    words: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever gives texts knows them, and whether they are short."""
+    with caplog.at_level(logging.INFO):
+        api.series(*words, texts=TEXTS)
+        assert "3 examples of" not in caplog.text
+        api.series(*words, "data.max_tokens=35", texts=[*TEXTS, Document("d", "sand " * 40)])
+        assert "3 examples of" in caplog.text
+    assert "1 left out: " in caplog.text
+    assert "have fewer than" not in caplog.text
 
 
 def test_other_texts_are_other_series(words: list[str]) -> None:

@@ -22,7 +22,7 @@ from transformers import (
 
 from probe.cli import compose_job
 from probe.config import Config, Cut, Site
-from probe.data import Document
+from probe.data import Document, load_documents
 from probe.errors import UserError
 from probe.examples.choose import Example
 from probe.interventions.controls import CONTROLS, control
@@ -269,6 +269,16 @@ def test_an_empty_mask_and_its_controls_change_nothing(texts: Path) -> None:
     for row in effects(config_of(folder_of("opt"), texts), empty, idle, ["kl"], draws=1):
         assert (row.value, row.change, row.moved, row.low, row.high) == (0, 0, 0, 0, 0)
         assert row.beyond in (0, None)
+
+
+def test_texts_that_are_given_are_measured_in_place_of_the_configurations(texts: Path) -> None:
+    config, given = config_of(folder_of("gpt2"), texts), (masks_of(), [LESION], ["kl"])
+    listed = load_documents(config)
+    chosen = replace(config, data=replace(config.data, limit=1, offset=3))
+    expected = effects(config, *given, draws=1)
+    assert effects(chosen, *given, draws=1, texts=list(listed)) == expected
+    fewer = effects(config, *given, draws=1, texts=list(listed)[:4])
+    assert fewer[0].documents == 2
 
 
 def test_a_batch_that_does_not_fit_is_measured_in_halves(

@@ -57,6 +57,6 @@ def test_noise_agrees_nowhere_but_where_prompts_are_shared() -> None:
     for name in ("r_across", "r_own", "r_same", "r_between"):
         assert abs(mean[name]) < max(3 * error[name], 0.01), name
     assert abs(mean["accuracy"] - 1 / TASKS) < 3 * error["accuracy"]
-    assert mean["null_rejected"] > 0.95 - 3 * error["null_rejected"]
+    assert mean["null_rejected"] >= 0.95 - 3 * error["null_rejected"] - 1e-9
     assert mean["tasks_kept"] < 0.05 + 3 * error["tasks_kept"]
     assert mean["r"] > 0.1, "maps over all scans are alike for their off-prompts alone"
