@@ -22,6 +22,7 @@ if __name__ == "__main__":
             "data.max_words": "prompts are read whole",
             "data.window": "prompts are read whole",
             "data.min_tokens": "no prompt is too short",
+            "data.max_tokens": "a prompt may be as long as the model's context",
             "data.skip_first": "special tokens before a prompt are left out",
             "data.perplexity": "all prompts are there to be drawn",
             "data.shuffle": "prompts are drawn by study.seed",

@@ -107,13 +107,13 @@ def controls(
     config, settings = experiment.config, experiment.config.study
     # The untrained model reads what the trained one wrote, so that only weights differ.
     untrained, _ = experiment.read(random_weights(config, settings.seed), folder)
-    counts = stacked(unigrams(experiment.texts.ids))
+    counts = stacked(unigrams(experiment.texts.ids, experiment.means))
     mapped = {
         UNTRAINED: experiment.maps(UNTRAINED, untrained, observed, settings.model),
         COUNTS: _without_gaps(experiment.maps(COUNTS, counts, observed, settings.model)),
     }
     if "token_class" not in settings.nuisance:
-        more = observe(config, experiment.texts, [*settings.nuisance, "token_class"])
+        more = observed.beside(observe(config, experiment.texts, ["token_class"]))
         mapped[WITHOUT_CLASS] = experiment.maps(WITHOUT_CLASS, signals, more, settings.model)
     return mapped
 

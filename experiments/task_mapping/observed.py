@@ -34,6 +34,11 @@ class Observed:
     tokens: Numbers
     nuisance: Sequence[pd.DataFrame]
 
+    def beside(self, other: "Observed") -> "Observed":
+        """Return the regressors of both."""
+        pairs = zip(self.nuisance, other.nuisance, strict=True)
+        return Observed(self.tokens, [pd.concat(pair, axis=1) for pair in pairs])
+
     def design(self, scan: Scan, model: str) -> Design:
         """Return the design of a scan."""
         rows = pd.concat([self.nuisance[prompt] for prompt in scan.prompts], ignore_index=True)

@@ -58,8 +58,8 @@ class Signals:
         """
         if (self.lengths == 1).all():
             return self
-        means = [self.rows([one]).mean(axis=0) for one in range(len(self.lengths))]
-        return Signals(np.stack(means), np.ones_like(self.lengths))
+        each = (self.rows([one]) for one in range(len(self.lengths)))
+        return stacked([rows.mean(axis=0, keepdims=True, dtype=np.float64) for rows in each])
 
 
 def stacked(arrays: Sequence[NDArray[np.floating]]) -> Signals:
