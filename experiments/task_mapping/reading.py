@@ -4,7 +4,7 @@ import logging
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -112,15 +112,14 @@ def write_texts(
         texts = [written[prompts[place].name] for place in kept]
         ids = [np.array(one.ids[slice(*one.spans[GENERATED])], dtype=np.int64) for one in texts]
     else:
-        kept = [place for place, one in enumerate(before) if len(one) - skipped > 1]
+        kept = [place for place, one in enumerate(before) if len(one) > skipped]
         texts = [prompts[place] for place in kept]
         ids = [np.array(before[place][skipped:], dtype=np.int64) for place in kept]
     if len(kept) < len(prompts):
         logger.warning(
-            "%d of %s are left out of their scans: the model writes fewer than 2 tokens after them"
-            if config.study.generate
-            else "%d of %s are left out of their scans: they have fewer than 2 tokens",
-            len(prompts) - len(kept), plural(len(prompts), "prompt"),
+            "%d of %s are left out of their scans: %s", len(prompts) - len(kept),
+            plural(len(prompts), "prompt"),
+            "the model ends there" if config.study.generate else "they have no token",
         )  # fmt: skip
     return Texts(texts, numbers[kept], ids, np.array([len(before[place]) for place in kept]))
 
@@ -141,7 +140,10 @@ def read_units(
     folder : Path
         Where the file is.
     """
-    stores = [series(config, texts=texts.documents, mean=means) for config in at_sites.values()]
+    however_short = [
+        replace(config, data=replace(config.data, min_tokens=1)) for config in at_sites.values()
+    ]
+    stores = [series(config, texts=texts.documents, mean=means) for config in however_short]
     lengths = np.ones_like(texts.tokens) if means else texts.tokens
     widths = [len(store.units) for store in stores]
     with tempfile.TemporaryFile(dir=folder) as file:

@@ -16,7 +16,8 @@ from probe.config import AverageConfig, Config, Cut, DataConfig, data_name, mode
 from probe.data import Document
 from probe.errors import UserError
 from probe.examples.example import GENERATED, Example, continued
-from probe.examples.spans import Span, token_spans
+from probe.examples.explicit import with_given_ids
+from probe.examples.spans import token_spans
 
 logger = logging.getLogger(__name__)
 # Most texts tokenized at a time, in parallel.
@@ -146,7 +147,7 @@ def _pieces(
         for special, group in groupby(portion, key=lambda text: text[2]):
             sources, pieces, _ = zip(*group, strict=True)
             if special is None:
-                yield from (_given(source, tokenizer) for source in sources)
+                yield from (with_given_ids(source, tokenizer) for source in sources)
                 continue
             # Only fast tokenizers know where their tokens are.
             parts = data.cut is Cut.whole and any(source.parts for source in sources)
@@ -163,29 +164,6 @@ def _pieces(
                 for start in range(0, max(len(ids), 1), max(window, 1)):
                     piece = ids[start : start + window]
                     yield Example(source.name, piece, source.group or "", spans)
-
-
-def _given(document: Document, tokenizer: Any) -> Example:
-    """Return the token ids of a document, unless another tokenizer has made them."""
-    ids = list(document.ids)
-    written = dict(document.parts).get(GENERATED)
-    if written is not None and wording(tokenizer, ids, document.spans[GENERATED]) != written:
-        raise UserError(
-            f"{document.name} has token ids that are not those of this model's tokenizer; "
-            "read it with the model that continued it"
-        )
-    return Example(document.name, ids, document.group or "", document.spans)
-
-
-def wording(tokenizer: Any, ids: list[int], span: Span) -> str:
-    """Return the text of some tokens behind those before them, without special tokens."""
-    before, through, alone = (
-        tokenizer.decode(some, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        for some in (ids[: span[0]], ids[: span[1]], ids[slice(*span)])
-    )
-    # Some tokenizers drop the space before the first token.
-    text: str = through.removeprefix(before) if through.startswith(before) else alone
-    return text
 
 
 def _texts(

@@ -6,23 +6,27 @@ from dataclasses import replace
 from typing import Any
 
 from probe.config import Config
-from probe.data import Document, named
+from probe.data import Document, Documents, load_documents, named
 from probe.errors import UserError
-from probe.examples.choose import wording
 from probe.examples.example import GENERATED, PROMPT, Example
+from probe.examples.spans import Span
 
 
-def explicit(config: Config, texts: Sequence[Document]) -> tuple[Config, list[Document]]:
-    """Return the texts, and the configuration under which all of them are read in their order.
+def texts_of(config: Config, texts: Sequence[Document] | None = None) -> tuple[Config, Documents]:
+    """Return the configuration's texts, or those that are given, all of them in their order.
 
-    They are chosen already: `data.perplexity`, `data.shuffle`, `data.offset` and `data.limit` are
-    left out, while bounds on tokens, cutting and continuing remain.
+    The latter are chosen already: in the configuration that is returned with them,
+    `data.perplexity`, `data.shuffle`, `data.offset` and `data.limit` choose none. Bounds on tokens,
+    cutting and continuing remain.
 
     Raises
     ------
     UserError
-        If there is no text, one is not a document, or two have one name.
+        If the texts cannot be loaded; there is no text, one is not a document, or two have one
+        name.
     """
+    if texts is None:
+        return config, load_documents(config)
     documents = list(texts)
     if not documents:
         raise UserError("texts is empty; give documents, or leave it out")
@@ -77,3 +81,26 @@ def as_documents(
             )
         )
     return documents
+
+
+def with_given_ids(document: Document, tokenizer: Any) -> Example:
+    """Return the token ids of a document, unless another tokenizer has made them."""
+    ids = list(document.ids)
+    written = dict(document.parts).get(GENERATED)
+    if written is not None and wording(tokenizer, ids, document.spans[GENERATED]) != written:
+        raise UserError(
+            f"{document.name} has token ids that are not those of this model's tokenizer; "
+            "read it with the model that continued it"
+        )
+    return Example(document.name, ids, document.group or "", document.spans)
+
+
+def wording(tokenizer: Any, ids: list[int], span: Span) -> str:
+    """Return the text of some tokens behind those before them, without special tokens."""
+    before, through, alone = (
+        tokenizer.decode(some, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        for some in (ids[: span[0]], ids[: span[1]], ids[slice(*span)])
+    )
+    # Some tokenizers drop the space before the first token.
+    text: str = through.removeprefix(before) if through.startswith(before) else alone
+    return text

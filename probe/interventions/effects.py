@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from probe.config import Config, InitKind
-from probe.data import Document, load_documents
+from probe.data import Document
 from probe.distributed import Ranks, run_ranks
 from probe.errors import UserError
 from probe.examples.batches import Tensors
-from probe.examples.explicit import explicit
+from probe.examples.explicit import texts_of
 from probe.examples.plan import plan_extraction
 from probe.examples.request import Request
 from probe.extraction.generation import continue_examples
@@ -85,10 +85,7 @@ def effects(
     if draws < 1:
         raise UserError(f"draws={draws} is too few for random controls; give 1 or more")
     config, by_layer = _fitting(config, masks)
-    if texts is not None:
-        config, documents = explicit(config, texts)
-    else:
-        documents = list(load_documents(config))
+    config, documents = texts_of(config, texts)
     asked = questions(config, documents, measures)
     _, chosen = plan_extraction(
         config, documents, score=perplexities, generate=continue_examples, told=texts is not None

@@ -18,7 +18,7 @@ from probe import api
 from probe.api import Document, UserError
 from probe.api.parts import continue_examples, perplexities, plan_extraction
 from probe.examples.batches import Batch
-from probe.examples.choose import wording
+from probe.examples.explicit import wording
 from probe.extraction.generation import Choose
 from probe.interventions.survey import survey
 from tests.tiny_models import save_tiny
@@ -338,6 +338,12 @@ def test_an_instruct_model_answers_in_its_template(
     assert generated(found) == greedy(model, asked)
     assert found.parts[0] == ("prompt", "How long?")
     assert (found.name, found.labels) == ("a", {"kind": "boat"})
+
+
+def test_prompts_are_continued_however_short_they_are(words: list[str]) -> None:
+    prompts = [Document("a", "Boats"), Document("b", "sea")]
+    strict = [*words, "data.min_tokens=60", "data.limit=1", "data.skip_first=2"]
+    assert [one.name for one in api.generate(*strict, prompts=prompts)] == ["a", "b"]
 
 
 def test_pieces_of_a_text_are_continued_each(model: Path, words: list[str]) -> None:
