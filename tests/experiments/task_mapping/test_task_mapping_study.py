@@ -252,6 +252,7 @@ def test_tokens_as_observations_show_what_they_cost(tmp_path: Path) -> None:
     """Of prompts, which are read whole here: tokens of one prompt are not independent."""
     config = configured(
         "study.generate=false", "study.model=tokens_ar1", "site=residual", "layers=[4]",
+        "study.prompts=3",
         "study.nuisance=[position,length,log_probability,token_class]",
     )  # fmt: skip
     run(config, tmp_path)

@@ -49,7 +49,8 @@ def test_rows_come_in_the_order_that_is_asked_for() -> None:
     assert np.array_equal(signals.rows(asked), expected)
     assert np.array_equal(np.concatenate(list(signals.chunks(range(40)))), signals.values)
     means = signals.means()
-    np.testing.assert_allclose(means.rows(asked), [EACH[one].mean(axis=0) for one in asked])
+    expected = np.array([EACH[one].mean(axis=0, dtype=np.float64) for one in asked])
+    np.testing.assert_allclose(means.rows(asked), expected, rtol=1e-6)
     assert means.means() is means
 
 
