@@ -1,5 +1,6 @@
 """What scans without a task show: the share of units that are called different all the same."""
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ from experiments.intervals import with_interval
 from experiments.statistics import bootstrap
 from experiments.task_mapping.mapping import LEVEL, Mapped
 from experiments.task_mapping.settings import TaskMapping
-from probe.api import show
+from probe.api import plural, show
 
+logger = logging.getLogger(__name__)
 Row = dict[str, Any]
 
 
@@ -86,3 +88,15 @@ def log_null(rows: list[Row]) -> None:
             for row in rows
         ),
     )
+    for row in rows:
+        if "smallest_p_max_t" in row:
+            logger.info(
+                "max-T by permutation of %s: units in %d of %s, %.2g%% of units in those of tasks; the "
+                "smallest p there can be is %.2g", _moved(row["model"]),
+                row["null_scans_with_any_max_t"], plural(row["null_scans"], "null scan"),
+                100 * row["active_tasks_max_t"], row["smallest_p_max_t"],
+            )  # fmt: skip
+
+
+def _moved(model: str) -> str:
+    return "prompts" if model == "prompt_ols" else "whole blocks"

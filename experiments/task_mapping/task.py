@@ -69,7 +69,7 @@ def run(config: TaskMappingConfig, folder: Path) -> dict[str, Any]:
             at_sites(whole_prompts(config)), experiment.prompts, experiment.of_tasks,
             trained.over_halves[0], units, settings,
         )  # fmt: skip
-        _show_effects(results, about, tasks, tables["effects"])
+        _show_effects(results, config, tasks, tables["effects"])
     tables = {name: [_plain(row) for row in rows] for name, rows in tables.items()}
     for name, rows in tables.items():
         results.table(name, rows)
@@ -134,14 +134,17 @@ def _draw(
     )
 
 
-def _show_effects(results: Results, about: str, tasks: list[str], rows: list[Row]) -> None:
+def _show_effects(
+    results: Results, config: TaskMappingConfig, tasks: list[str], rows: list[Row]
+) -> None:
     """Log and draw every network's lesion on its own task's prompts, and draw it on all."""
     for site in dict.fromkeys(row["site"] for row in rows):
+        about = f"{model_name(config.model)} on {data_name(config.data)}, prompts, {site}"
         at_site = [row for row in rows if row["site"] == site]
         own = [row for row in at_site if row["name"] == row["prompts"]]
-        log_effects(own)
-        results.figure(f"effects_{site}", controlled(f"{about}, {site}", own))
-        results.figure(f"lesions_{site}", figures.lesions(f"{about}, {site}", tasks, at_site))
+        log_effects([row | {"name": f"{row['name']} ({site})"} for row in own])
+        results.figure(f"effects_{site}", controlled(about, own))
+        results.figure(f"lesions_{site}", figures.lesions(about, tasks, at_site))
 
 
 def _tell_dropped(trained: Mapped, n_scans: int) -> None:
