@@ -91,8 +91,8 @@ def log_null(rows: list[Row]) -> None:
     for row in rows:
         if "smallest_p_max_t" in row:
             logger.info(
-                "max-T by permutation of %s: units in %d of %s, %.2g%% of units in those of tasks; the "
-                "smallest p there can be is %.2g", _moved(row["model"]),
+                "max-T by permutation of %s: units in %d of %s, %.2g%% of units in those of tasks; "
+                "the smallest p there can be is %.2g", _moved(row["model"]),
                 row["null_scans_with_any_max_t"], plural(row["null_scans"], "null scan"),
                 100 * row["active_tasks_max_t"], row["smallest_p_max_t"],
             )  # fmt: skip
