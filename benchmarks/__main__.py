@@ -7,6 +7,7 @@ python -m benchmarks methods --shape 7b --dtype bfloat16 --matmul bf16x3 --devic
 python -m benchmarks growth ranks start                 # memory and disk, ranks, start-up
 python -m benchmarks factors                            # training on factors and on matrices
 python -m benchmarks ica                                # networks, against scikit-learn's FastICA
+python -m benchmarks glm                                # general linear models, against nilearn
 python -m benchmarks multifractal                       # weights, against the published way
 """
 
@@ -16,12 +17,12 @@ import os
 
 import torch
 
-from benchmarks import factors, growth, ica, methods, multifractal, ranks, start
+from benchmarks import factors, glm, growth, ica, methods, multifractal, ranks, start
 from benchmarks.shapes import SHAPES
 
 PARTS = {
     "methods": methods.run, "growth": growth.run, "ranks": ranks.run, "start": start.run,
-    "factors": factors.run, "ica": ica.run,
+    "factors": factors.run, "ica": ica.run, "glm": glm.run,
     "multifractal": multifractal.run,
 }  # fmt: skip
 

@@ -4,6 +4,7 @@ They allow a custom loop over ranks, a model with its head, hubs compared as in 
 Importing this module imports torch and transformers.
 """
 
+from probe.api.per_text import planned
 from probe.compare.hubs import Overlap, Relabelling
 from probe.compare.spaces import Space
 from probe.correlation import MeanSums
@@ -11,7 +12,7 @@ from probe.data import load_documents
 from probe.distributed import Ranks, n_ranks, run_ranks, this_rank
 from probe.examples.batches import Batch, Tensors, form_batches
 from probe.examples.choose import Example, merge_paragraphs
-from probe.examples.plan import plan_extraction, resolve_layers
+from probe.examples.plan import context_length, resolve_layers
 from probe.examples.request import Request
 from probe.examples.share import share
 from probe.extraction.activations import model_inputs

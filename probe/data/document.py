@@ -1,7 +1,7 @@
 """A raw text with its labels, before tokenization."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 Label = str | float | bool
@@ -36,6 +36,11 @@ class Document:
     parts : tuple of (str, str)
         Name and wording of the parts of the text that are known, such as `question` and `answer`,
         in their order; left out of the fingerprint likewise.
+    ids : tuple of int
+        Token ids that are read in place of the text and the turns, if there are any: those of a
+        text that a model continued, whose words another tokenization could change.
+    spans : mapping of str to (int, int)
+        For each part of `ids` that is known, its first token, and the one behind its last.
     """
 
     name: str
@@ -47,6 +52,8 @@ class Document:
     group: str | None = None
     choices: tuple[str, ...] = field(default=(), repr=False)
     parts: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    ids: tuple[int, ...] = field(default=(), repr=False)
+    spans: Mapping[str, tuple[int, int]] = field(default_factory=dict, hash=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -72,8 +79,19 @@ class Stream:
 Documents = list[Document] | Stream
 
 
+def named(documents: Iterable[Document], names: Collection[str]) -> dict[str, Document]:
+    """Return the documents of some names, read only as far as needed: a stream may be endless."""
+    found: dict[str, Document] = {}
+    for document in documents:
+        if document.name in names:
+            found[document.name] = document
+        if len(found) == len(set(names)):
+            break
+    return found
+
+
 def fingerprint(documents: Iterable[Document]) -> str:
-    """Hash names, texts and labels (sha256, hex), to detect a changed data set.
+    """Hash names, texts, labels and given token ids (sha256, hex), to detect a changed data set.
 
     A stream is identified by its commit.
     """
@@ -82,4 +100,6 @@ def fingerprint(documents: Iterable[Document]) -> str:
     digest = hashlib.sha256()
     for document in documents:
         digest.update(repr(document).encode())
+        if document.ids:
+            digest.update(repr((document.ids, sorted(document.spans.items()))).encode())
     return digest.hexdigest()

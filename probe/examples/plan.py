@@ -35,10 +35,18 @@ _MOST = 1 << 62  # tokens of a model without a limit
 Views = Callable[[int, int], Sequence[View]]
 # Called with token ids and the run; returns perplexities.
 Score = Callable[[list[Example], Config], NDArray[np.float64]]
+# Called with token ids and the run; returns the ids of what the model writes behind each.
+Generate = Callable[[list[Example], Config], list[list[int]]]
 
 
 def plan_extraction(
-    config: Config, documents: Iterable[Document], views: Views | None = None, *, score: Score
+    config: Config,
+    documents: Iterable[Document],
+    views: Views | None = None,
+    *,
+    score: Score,
+    generate: Generate | None = None,
+    told: bool = False,
 ) -> tuple[Request, Examples]:
     """Choose examples, layers and matrices, and form the batches.
 
@@ -53,6 +61,11 @@ def plan_extraction(
     score : callable
         Returns the perplexity of every example, see `probe.extraction.perplexity`; called if
         `data.perplexity` is set.
+    generate : callable, optional
+        Returns what the model writes behind every example, see `probe.extraction.generation`;
+        called if `data.generate` is set.
+    told : bool
+        Whether the user knows the texts already: only what is left out is said.
 
     Raises
     ------
@@ -69,9 +82,17 @@ def plan_extraction(
         _refuse_unknown_ids(examples, text.vocab_size, config)
         return score(examples, config)
 
-    examples = choose_examples(documents, tokenizer, config, context, checked_score)
+    def checked_generate(examples: list[Example]) -> list[list[int]]:
+        assert generate is not None, "data.generate needs a model"
+        _refuse_unknown_ids(examples, text.vocab_size, config)
+        return generate(examples, config)
+
+    examples = choose_examples(
+        documents, tokenizer, config, context, checked_score, checked_generate
+    )
     _refuse_unknown_ids(examples.chosen, text.vocab_size, config)
-    _log(config, examples)
+    if not told or examples.skipped:
+        _log(config, examples, told)
     if views is None:
         cells, matrices = _matrices(config, text.num_hidden_layers, examples.chosen)
     else:
@@ -80,7 +101,7 @@ def plan_extraction(
     request = Request(
         config=config,
         layers=sorted({layer for matrix in matrices for layer in matrix.layers}),
-        batches=form_batches(examples.chosen, config.runtime.token_budget, cells),
+        batches=form_batches(examples.chosen, config.runtime.token_budget, cells, config.data.part),
         names=[example.document for example in examples.chosen],
         run=str(time.monotonic_ns()),
         matrices=matrices,
@@ -167,15 +188,18 @@ def resolve_layers(config: Config, n_layers: int) -> list[int]:
     return sorted(layer_numbers(config))
 
 
-def _log(config: Config, examples: Examples) -> None:
-    """Report the chosen examples, and warn of short texts."""
-    tokens = [len(example.ids) for example in examples.chosen]
+def _log(config: Config, examples: Examples, told: bool) -> None:
+    """Report the chosen examples, and warn of short texts, unless they were chosen before."""
+    part = config.data.part
+    spans = [example.span(part) for example in examples.chosen]
+    tokens = [stop - start for start, stop in spans]
     logger.info(
-        "%s on %s: %d examples of %d to %d tokens (%d in all)%s",
+        "%s on %s: %d examples of %d to %d %stokens (%d in all)%s",
         model_name(config.model), data_name(config.data), len(tokens), min(tokens), max(tokens),
-        sum(tokens), "".join(f", {n} left out: {why}" for why, n in examples.skipped.items()),
+        "" if part is None else f"{part} ", sum(tokens),
+        "".join(f", {n} left out: {why}" for why, n in examples.skipped.items()),
     )  # fmt: skip
-    if np.median(tokens) < _FEW_TOKENS:
+    if not told and np.median(tokens) < _FEW_TOKENS:
         logger.warning(
             "half of the examples have fewer than %d tokens: over 60 tokens unrelated neurons "
             "have a mean |r| of 0.10", _FEW_TOKENS,

@@ -11,7 +11,7 @@ import pytest
 
 STUDIES = [
     "graph_probe", "hallucination", "hubs", "intervene", "matching", "multifractal", "networks",
-    "published_topologies", "subjects", "train_tiny",
+    "published_topologies", "subjects", "task_mapping", "train_tiny",
 ]  # fmt: skip
 REFUSED = [
     *((study, "average=mean", "average") for study in STUDIES),
@@ -23,6 +23,9 @@ REFUSED = [
         ("published_topologies", word, "leave it out; the published files fix it, and --help shows")
         for word in ("data.limit=3", "subject=law", "layers=each", "init=random", "site=mlp")
     ),
+    ("task_mapping", "init=random", "random weights are a control"),
+    ("task_mapping", "data.generate=4", "give study.tokens=, or study.generate=false"),
+    ("task_mapping", "data.limit=4", "study.scans and study.prompts say how many are read"),
     *(
         ("multifractal", word, "leave it out; weights are measured, and no texts are read")
         for word in ("data.limit=3", "data=mmlu", "subject=law")
