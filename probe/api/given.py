@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from probe.cli import compose_job, overlay
+from probe.cli.text_words import quoted
 from probe.config import Config, leaves, to_plain
 from probe.errors import UserError
 
@@ -74,9 +74,7 @@ def words_of(config: Config) -> list[str]:
 def _written(value: Any) -> str:
     """Write a value in Hydra's grammar."""
     if isinstance(value, str):
-        # Backslashes are doubled before a quotation mark and at the end, and nowhere else.
-        quoted = re.sub(r'(\\*)"', r'\1\1\\"', re.sub(r"(\\+)$", r"\1\1", value))
-        return '"' + quoted.replace("${", "\\${") + '"'
+        return quoted(value)
     if isinstance(value, list):
         return f"[{','.join(map(_written, value))}]"
     return json.dumps(value)

@@ -12,6 +12,8 @@ from unicodedata import category
 from probe.config.choices import InitKind, Matmul, Scheme, Selection, Site, Weight
 from probe.config.schema import AverageConfig, Config, DataConfig, ModelConfig
 
+# Begins the id of a model that comes with the program.
+BUNDLED = "bundled/"
 # Selections whose matrices join the neurons of several layers.
 JOINT = (Selection.cross, Selection.full)
 # More do not fit into a folder's name; the hash distinguishes them.

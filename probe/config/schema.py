@@ -33,6 +33,7 @@ def key(
     choices: Sequence[str] = (),
     was: str | None = None,
     younger: bool = False,
+    path: bool = False,
 ) -> Any:
     """Declare a configuration key.
 
@@ -50,6 +51,8 @@ def key(
         Its former name, which is told to those who type it, and stands in the names of folders.
     younger : bool
         Whether earlier runs of a study lack it: without a value it is no part of their name.
+    path : bool
+        Whether it is a path, or a list of paths, in which `~` is the home folder.
     """
     declared = {
         "doc": sentence,
@@ -57,6 +60,7 @@ def key(
         "choices": tuple(choices),
         "was": was,
         "younger": younger,
+        "path": path,
     }
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=declared)
@@ -69,7 +73,7 @@ class ModelConfig:
 
     name: str | None = key(None, "Short name in paths and tables (default: from the id or folder).")
     id: str | None = key(None, "Repository on the Hugging Face Hub, ORG/NAME.")
-    path: str | None = key(None, "Local folder of the model, used instead of the Hub.")
+    path: str | None = key(None, "Local folder of the model, used instead of the Hub.", path=True)
     revision: str | None = key(None, "Branch, tag or commit on the Hub, e.g. step1000 for Pythia.")
     dtype: DType = key(DType.float32, "Precision of weights and activations.")
     device_map: str | None = key(None, "auto spreads one model over all GPUs and the host.")
@@ -112,7 +116,9 @@ class DataConfig:
         None, "Column with the right choice, its text or its number from 0 (data=table)."
     )
     streaming: bool = key(False, "Download only as many rows from the Hub as needed.")
-    path: str | None = key(None, "Local file or folder, used instead of the Hub.")
+    path: str | None = key(
+        None, "Local file, folder or pattern of files, used instead of the Hub.", path=True
+    )
     cut: Cut = key(
         Cut.whole, "A document is one example, or cut into merged paragraphs or windows of tokens."
     )
@@ -271,7 +277,7 @@ class Config:
         "residual_raw (that of every block as it is), mlp (input of its output projection), "
         "mlp_output or attention (what it adds to the residual stream), or embedding.",
     )
-    output: str = key("outputs", "Folder under which runs are written.")
+    output: str = key("outputs", "Folder under which runs are written.", path=True)
     overwrite: bool = key(False, "Repeat a finished run and replace it.")
 
 
