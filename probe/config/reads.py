@@ -88,13 +88,12 @@ NEEDS: Mapping[str, Need] = {
     "average.halves": _absent("average.example"),
     "init.seed": _one_of("init.kind", InitKind.random),
     "null.seed": _given("null.shifts", "null.shifts=1"),
-    **{
-        f"tracking.{name}": _given("tracking.enabled", "tracking=wandb")
-        for name in ("mode", "project", "entity", "tags", "upload")
-    },
 }
 # Unread, they are no part of a run's name: in a sweep it is enough that one job reads them.
 SWEPT = ("layers.index", "init.seed", "null.seed")
+
+
+_USUAL = Config()
 
 
 @dataclass(frozen=True)
@@ -120,8 +119,8 @@ class Unread:
 
     @property
     def off(self) -> bool:
-        """Whether the value asks for nothing."""
-        return self.value is None or self.value is False
+        """Whether the value asks for nothing: it is empty, false, or what it is anyway."""
+        return self.value is None or self.value is False or self.value == _value(_USUAL, self.name)
 
     def __str__(self) -> str:
         """Say what is wrong in one sentence."""
@@ -137,7 +136,8 @@ def unread(config: Config) -> Iterator[Unread]:
             yield Unread(name, value, "data.source", _of_source(name, config.data))
     for name, need in NEEDS.items():
         decides = _value(config, need.of)
-        if not need.right(decides):
+        names_documents = name == "data.id" and config.data.source == "hub"
+        if not need.right(decides) and not names_documents:
             of = _GROUPS.get(need.of, need.of)
             shown = str(decides).lower() if isinstance(decides, bool) else decides
             hint = f"with {of}={shown}; give {need.give}"
@@ -150,11 +150,11 @@ def unread(config: Config) -> Iterator[Unread]:
 
 def unread_mistakes(config: Config) -> Iterator[str]:
     """Find values of keys that the reader of the texts does not read, however they were set."""
-    usual = {f"data.{name}": value for name, value in vars(DataConfig()).items()}
     for one in unread(config):
         of_the_reader = one.of == "data.source" or one.name in ("data.window", "data.streaming")
-        if of_the_reader and one.name in usual and one.value != usual[one.name]:
-            value = "null" if usual[one.name] is None else str(usual[one.name]).lower()
+        if of_the_reader and one.name.startswith("data.") and not one.off:
+            usual = _value(_USUAL, one.name)
+            value = "null" if usual is None else str(usual).lower()
             yield f"{one}".replace("leave it out", f"set {one.name}={value}")
 
 
