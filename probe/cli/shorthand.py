@@ -15,7 +15,7 @@ from probe.cli.text_words import parsed, split
 from probe.errors import UserError
 
 _REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
-_FILE = re.compile(r"\.(txt|jsonl|ndjson|json|csv|tsv|parquet)(\.gz)?$", re.IGNORECASE)
+_FILE = re.compile(r"\.(txt|jsonl|json|csv|tsv|parquet)(\.gz)?$", re.IGNORECASE)
 
 
 def options_of_paths(
