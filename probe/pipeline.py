@@ -16,6 +16,7 @@ from probe.extraction.build_topologies import build_topologies
 from probe.extraction.checkpoints import find
 from probe.extraction.extracted import Extracted
 from probe.extraction.first_token import LARGE
+from probe.extraction.generation import continuations
 from probe.extraction.perplexity import perplexities
 from probe.models import model_fingerprint
 from probe.runs.facts import Facts
@@ -113,7 +114,9 @@ def extract_topologies(
     model : str, optional
         Fingerprint of the model, if it is known.
     """
-    request, examples = plan_extraction(config, documents, views, score=perplexities)
+    request, examples = plan_extraction(
+        config, documents, views, score=perplexities, generate=continuations
+    )
     if run is not None:
         model = model or model_fingerprint(config.model, config.init)
         request = replace(request, checkpoints=find(run / CHECKPOINTS, request, model))
@@ -143,6 +146,8 @@ def extract_topologies(
 
 def _report_sinks(request: Request, ratios: list[float]) -> None:
     large = [layer for layer, ratio in zip(request.layers, ratios, strict=True) if ratio > LARGE]
+    if request.config.data.part is not None:  # the first token of the text is not among these
+        return
     skip = request.config.data.skip_first
     span = " to ".join(f"{ratio:.2f}" for ratio in sorted({min(ratios), max(ratios)}))
     logger.info("the first token counted has %s times the median norm", span)

@@ -100,7 +100,7 @@ def _named(variant: str) -> tuple[str, str]:
 
 def _check_variant(name: str, variant: HubsConfig) -> None:
     check_config(variant)
-    if variant.data.min_tokens < LEAST_TOKENS:
+    if variant.data.least_tokens < LEAST_TOKENS:
         raise UserError(
             f"data.min_tokens={variant.data.min_tokens} ({name}) leaves too few tokens without the "
             f"first; give {LEAST_TOKENS} or more"

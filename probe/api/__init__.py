@@ -16,6 +16,7 @@ from probe.api.given import configured, words_of
 from probe.api.per_text import (
     ExampleActivations,
     documents,
+    generate,
     iterate,
     perplexities,
     series,
@@ -87,6 +88,7 @@ __all__ = [
     "extract",
     "extract_views",
     "fingerprints",
+    "generate",
     "iterate",
     "key",
     "load_topologies",

@@ -88,7 +88,8 @@ def _data_mistakes(config: Config) -> Iterator[str]:
     if data.path and not Path(data.path).exists() and not any(iglob(data.path, recursive=True)):  # noqa: PTH207
         yield f"data.path={data.path} does not exist"
     yield from _streaming_mistakes(data)
-    if data.max_tokens is not None and data.max_tokens < data.min_tokens:
+    yield from _generation_mistakes(data)
+    if data.part is None and data.max_tokens is not None and data.max_tokens < data.min_tokens:
         yield (
             f"data.max_tokens={data.max_tokens} is below data.min_tokens={data.min_tokens}, "
             "so that no example could be kept"
@@ -113,6 +114,21 @@ def _streaming_mistakes(data: DataConfig) -> Iterator[str]:
         yield (
             "data.streaming=true needs data.limit=N, and no data.shuffle or data.perplexity, which "
             "need all rows"
+        )
+
+
+def _generation_mistakes(data: DataConfig) -> Iterator[str]:
+    if data.generate:
+        return
+    if data.part is not None:
+        yield (
+            f"data.part={data.part} counts tokens that the model writes; give their number, e.g. "
+            f"data.generate=8 data.part={data.part}"
+        )
+    if data.temperature:
+        yield (
+            f"data.temperature={data.temperature:g} is for tokens that the model writes; give "
+            "their number, e.g. data.generate=8, or leave it out"
         )
 
 
@@ -184,9 +200,15 @@ def _average_mistakes(config: Config) -> Iterator[str]:
         yield "average.std=true needs a mean over examples: average=mean or average=fisher"
     if average.example is not None and average.parts > 1:
         yield f"average.example={average.example} selects one example; average.parts must be 1"
-    if average.scheme is Scheme.fisher and config.data.min_tokens < 4:
+    least = 4 if average.scheme is Scheme.fisher else 2
+    if config.data.part is not None and config.data.generate < least:
         yield (
-            f"average.scheme=fisher needs examples of 4 tokens or more, "
+            f"average.scheme={average.scheme} needs examples of {least} tokens or more, "
+            f"and data.generate={config.data.generate} with data.part={config.data.part}"
+        )
+    if config.data.min_tokens < least:
+        yield (
+            f"average.scheme={average.scheme} needs examples of {least} tokens or more, "
             f"and data.min_tokens={config.data.min_tokens}"
         )
 

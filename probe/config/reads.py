@@ -25,6 +25,7 @@ SOURCES: Mapping[str, frozenset[str]] = {
     "openwebtext": _ROWS,
     "sample": frozenset({"data.split", "model.chat", "subject.sample"}),
     "table": _FILES | {"data.template", "data.choices", "data.answer"},
+    "tasks": frozenset({"data.split", "model.chat"}),
     "text": _FILES | {"data.column"},
     "truthfulqa": _HUB | _FILES | {"model.chat"},
     "wikitext": _ROWS,
@@ -44,28 +45,25 @@ class Need:
     ----------
     of : str
         The key that decides.
-    right : callable
-        Whether a value of it is right.
+    met : callable
+        Whether a configuration meets it.
     give : str
         What to give instead.
     """
 
     of: str
-    right: Callable[[Any], bool]
+    met: Callable[[Config], bool]
     give: str
 
 
-def _one_of(key: str, *values: Any) -> Need:
+def _one_of(key: str, *values: Any, give: str = "") -> Need:
     name = _GROUPS.get(key, key)
-    return Need(key, lambda value: value in values, " or ".join(f"{name}={v}" for v in values))
+    give = give or " or ".join(f"{name}={value}" for value in values)
+    return Need(key, lambda config: _value(config, key) in values, give)
 
 
 def _absent(key: str) -> Need:
-    return Need(key, lambda value: value is None, f"it without {key}")
-
-
-def _given(key: str, give: str) -> Need:
-    return Need(key, bool, give)
+    return Need(key, lambda config: _value(config, key) is None, f"it without {key}")
 
 
 NEEDS: Mapping[str, Need] = {
@@ -78,16 +76,22 @@ NEEDS: Mapping[str, Need] = {
     "data.revision": _absent("data.path"),
     "data.max_words": _one_of("data.cut", Cut.paragraphs),
     "data.window": _one_of("data.cut", Cut.tokens),
-    "data.seed": _given("data.shuffle", "data.shuffle=true"),
-    "layers.index": Need(
+    "data.seed": Need(
+        "data.shuffle",
+        lambda config: config.data.shuffle or config.data.temperature > 0,
+        "data.shuffle=true",
+    ),
+    "layers.index": _one_of(
         "layers.selection",
-        lambda value: value in (Selection.single, Selection.cross, Selection.full),
-        "layers=3 or layers=[3,7]",
+        Selection.single,
+        Selection.cross,
+        Selection.full,
+        give="layers=3 or layers=[3,7]",
     ),
     "average.weight": _absent("average.example"),
     "average.halves": _absent("average.example"),
     "init.seed": _one_of("init.kind", InitKind.random),
-    "null.seed": _given("null.shifts", "null.shifts=1"),
+    "null.seed": Need("null.shifts", lambda config: config.null.shifts > 0, "null.shifts=1"),
 }
 # Unread, they are no part of a run's name: in a sweep it is enough that one job reads them.
 SWEPT = ("layers.index", "init.seed", "null.seed")
@@ -137,7 +141,7 @@ def unread(config: Config) -> Iterator[Unread]:
     for name, need in NEEDS.items():
         decides = _value(config, need.of)
         names_documents = name == "data.id" and config.data.source == "hub"
-        if not need.right(decides) and not names_documents:
+        if not need.met(config) and not names_documents:
             of = _GROUPS.get(need.of, need.of)
             shown = str(decides).lower() if isinstance(decides, bool) else decides
             hint = f"with {of}={shown}; give {need.give}"

@@ -61,10 +61,10 @@ def computed(config: Config) -> dict[str, Any]:
     """Return the part of the configuration that the matrices depend on."""
     model, data = asdict(config.model), asdict(config.data)
     del model["device_map"], model["pickle"]  # place and file format change no result
-    # Younger than the names of many runs.
-    for part, name in ((model, "mlp"), (data, "choices"), (data, "answer")):
-        if part[name] is None:
-            del part[name]
+    for part, of in ((model, config.model), (data, config.data)):
+        for one in fields(of):
+            if one.metadata["younger"] and part[one.name] == one.default:
+                del part[one.name]
     for part in (model, data):
         if part["path"] is not None:
             part["path"] = str(Path(part["path"]).resolve())
@@ -103,19 +103,23 @@ def _study_hash(config: Config) -> str:
 
 
 def _settings(settings: Any) -> Any:
-    """Return a study's own settings under their first names, without younger keys at None."""
+    """Return a study's settings under their first names, without younger keys at their defaults."""
     if not is_dataclass(settings):
         return settings
     return {
         one.metadata.get("was") or one.name: value
         for one in fields(settings)
-        if (value := getattr(settings, one.name)) is not None or not one.metadata.get("younger")
+        if (value := getattr(settings, one.name)) != one.default or not one.metadata.get("younger")
     }
 
 
-def series_folder(config: Config, kind: str) -> Path:
-    """Return `<output>/series/<model>/<data>[-<subject>]/<layers>[-random]-<kind>-<8 hex>`."""
-    leaf = [layers_name(config), *_random(config), kind, _hash(computed(config) | {"kind": kind})]
+def series_folder(config: Config, kind: str, texts: str | None = None) -> Path:
+    """Return `<output>/series/<model>/<data>[-<subject>]/<layers>[-random]-<kind>-<8 hex>`.
+
+    Texts other than those of the configuration are named by their fingerprint.
+    """
+    of = computed(config) | {"kind": kind} | ({} if texts is None else {"texts": texts})
+    leaf = [layers_name(config), *_random(config), kind, _hash(of)]
     return Path(config.output) / "series" / _subject(config) / "-".join(leaf)
 
 

@@ -3,7 +3,17 @@
 from collections.abc import Callable
 
 from probe.config import Config, data_name
-from probe.data import file_text, hub_text, mmlu, mmlu_pro, sample, table, truthfulqa, wikitext
+from probe.data import (
+    file_text,
+    hub_text,
+    mmlu,
+    mmlu_pro,
+    sample,
+    table,
+    tasks,
+    truthfulqa,
+    wikitext,
+)
 from probe.data.document import Document, Documents, Stream, fingerprint
 from probe.errors import UserError, nearest
 
@@ -17,6 +27,7 @@ SOURCES: dict[str, Callable[[Config], Documents]] = {
     "openwebtext": hub_text.load,
     "sample": sample.load,
     "table": table.load,
+    "tasks": tasks.load,
     "text": file_text.load,
     "truthfulqa": truthfulqa.load,
     "wikitext": wikitext.load,

@@ -37,6 +37,11 @@ class Document:
     parts : tuple of (str, str)
         Name and wording of the parts of the text that are known, such as `question` and `answer`,
         in their order; left out of the fingerprint likewise.
+    ids : tuple of int
+        Token ids that are read in place of the text and the turns, if there are any: those of a
+        text that a model continued, whose words another tokenization could change.
+    spans : mapping of str to (int, int)
+        For each part of `ids` that is known, its first token, and the one behind its last.
     """
 
     name: str
@@ -48,6 +53,8 @@ class Document:
     group: str | None = None
     choices: tuple[str, ...] = field(default=(), repr=False)
     parts: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    ids: tuple[int, ...] = field(default=(), repr=False)
+    spans: Mapping[str, tuple[int, int]] = field(default_factory=dict, hash=False, repr=False)
 
 
 class DocumentList(list[Document]):
@@ -98,7 +105,7 @@ NO_TEXT, EMPTY_CELL = "no text", "an empty cell"
 
 
 def fingerprint(documents: Iterable[Document]) -> str:
-    """Hash names, texts and labels (sha256, hex), to detect a changed data set.
+    """Hash names, texts, labels and given token ids (sha256, hex), to detect a changed data set.
 
     A stream is identified by its commit.
     """
@@ -107,4 +114,6 @@ def fingerprint(documents: Iterable[Document]) -> str:
     digest = hashlib.sha256()
     for document in documents:
         digest.update(repr(document).encode())
+        if document.ids:
+            digest.update(repr((document.ids, sorted(document.spans.items()))).encode())
     return digest.hexdigest()

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from probe.config import Side
-from probe.examples.choose import Example
+from probe.examples.example import Example, counted
+from probe.examples.spans import Span
 
 # Largest share of padding in a row of a batch: padding costs as much time as text.
 _PADDING = 0.1
@@ -28,11 +29,23 @@ class Batch:
         Their token ids, without padding.
     cell : int
         Cell that all of them belong to, see `probe.examples.partition`.
+    spans : list of (int, int), optional
+        First token of the part of each that counts, and the one behind its last (default: whole).
     """
 
     members: list[int]
     ids: list[list[int]]
     cell: int = 0
+    spans: list[Span] | None = None
+
+    def counted(self, skip_first: int) -> list[Span]:
+        """Return for each the first token that counts, and the one behind the last."""
+        spans = [(0, len(ids)) for ids in self.ids] if self.spans is None else self.spans
+        return [counted(span, skip_first) for span in spans]
+
+    def n_counted(self, skip_first: int) -> list[int]:
+        """Return for each the number of tokens that count."""
+        return [stop - start for start, stop in self.counted(skip_first)]
 
     @property
     def padded_tokens(self) -> int:
@@ -45,16 +58,19 @@ class Batch:
         tokens = np.full((len(lengths), max(lengths)), pad, dtype=np.int64)
         attended = np.zeros(tokens.shape, dtype=bool)
         keep = np.zeros(tokens.shape, dtype=bool)
-        for row, ids in enumerate(self.ids):
+        for row, (ids, (first, end)) in enumerate(
+            zip(self.ids, self.counted(skip_first), strict=True)
+        ):
             start = tokens.shape[1] - len(ids) if side is Side.left else 0
             tokens[row, start : start + len(ids)] = ids
             attended[row, start : start + len(ids)] = True
-            keep[row, start + skip_first : start + len(ids)] = True
+            keep[row, start + first : start + end] = True
         return Tensors(*map(torch.from_numpy, (tokens, attended, keep)))
 
     def part(self, rows: slice) -> Batch:
         """Return some of the examples."""
-        return Batch(self.members[rows], self.ids[rows], self.cell)
+        spans = None if self.spans is None else self.spans[rows]
+        return Batch(self.members[rows], self.ids[rows], self.cell, spans)
 
 
 @dataclass(frozen=True)
@@ -68,7 +84,8 @@ class Tensors:
     attended : Tensor of bool
         False at padding.
     keep : Tensor of bool
-        Tokens that count in a correlation: neither padding nor skipped first tokens.
+        Tokens that count in a correlation: neither padding, nor skipped first tokens, nor outside
+        the part that counts.
     """
 
     tokens: Tensor
@@ -85,13 +102,17 @@ class Tensors:
 
 
 def form_batches(
-    examples: Sequence[Example], token_budget: int, cells: Sequence[Sequence[int]] | None = None
+    examples: Sequence[Example],
+    token_budget: int,
+    cells: Sequence[Sequence[int]] | None = None,
+    part: str | None = None,
 ) -> list[Batch]:
     """Group examples of similar length, longest first, within a budget of padded tokens.
 
     Padding is at most a tenth of a row. The batches depend only on the examples and the budget, not
     on the number of ranks. All examples of a batch are in one cell, a set of numbers of examples
-    (default: one cell for all). An example longer than the budget is a batch of its own.
+    (default: one cell for all). An example longer than the budget is a batch of its own. Of each
+    only the tokens of `part` count (default: all).
     """
     batches = []
     for cell, members in enumerate([range(len(examples))] if cells is None else cells):
@@ -101,10 +122,10 @@ def form_batches(
                 longest, length = (len(examples[i].ids) for i in (group[0], member))
                 full = (len(group) + 1) * longest > token_budget
                 if full or length < (1 - _PADDING) * longest:
-                    batches.append(_batch(group, examples, cell))
+                    batches.append(_batch(group, examples, cell, part))
                     group = []
             group.append(member)
-        batches.append(_batch(group, examples, cell))
+        batches.append(_batch(group, examples, cell, part))
     return batches
 
 
@@ -114,5 +135,6 @@ def padding_share(batches: Sequence[Batch]) -> float:
     return 1 - sum(len(ids) for batch in batches for ids in batch.ids) / padded
 
 
-def _batch(group: list[int], examples: Sequence[Example], cell: int) -> Batch:
-    return Batch(list(group), [examples[i].ids for i in group], cell)
+def _batch(group: list[int], examples: Sequence[Example], cell: int, part: str | None) -> Batch:
+    spans = None if part is None else [examples[i].span(part) for i in group]
+    return Batch(list(group), [examples[i].ids for i in group], cell, spans)

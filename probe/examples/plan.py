@@ -35,10 +35,17 @@ _MOST = 1 << 62  # tokens of a model without a limit
 Views = Callable[[int, int], Sequence[View]]
 # Called with token ids and the run; returns perplexities.
 Score = Callable[[list[Example], Config], NDArray[np.float64]]
+# Called with token ids and the run; returns the ids of what the model writes behind each.
+Generate = Callable[[list[Example], Config], list[list[int]]]
 
 
 def plan_extraction(
-    config: Config, documents: Iterable[Document], views: Views | None = None, *, score: Score
+    config: Config,
+    documents: Iterable[Document],
+    views: Views | None = None,
+    *,
+    score: Score,
+    generate: Generate | None = None,
 ) -> tuple[Request, Examples]:
     """Choose examples, layers and matrices, and form the batches.
 
@@ -53,6 +60,9 @@ def plan_extraction(
     score : callable
         Returns the perplexity of every example, see `probe.extraction.perplexity`; called if
         `data.perplexity` is set.
+    generate : callable, optional
+        Returns what the model writes behind every example, see `probe.extraction.generation`;
+        called if `data.generate` is set.
 
     Raises
     ------
@@ -69,7 +79,14 @@ def plan_extraction(
         _refuse_unknown_ids(examples, text.vocab_size, config)
         return score(examples, config)
 
-    examples = choose_examples(documents, tokenizer, config, context, checked_score)
+    def checked_generate(examples: list[Example]) -> list[list[int]]:
+        assert generate is not None, "data.generate needs a model"
+        _refuse_unknown_ids(examples, text.vocab_size, config)
+        return generate(examples, config)
+
+    examples = choose_examples(
+        documents, tokenizer, config, context, checked_score, checked_generate
+    )
     _refuse_unknown_ids(examples.chosen, text.vocab_size, config)
     _log(config, examples)
     if views is None:
@@ -80,7 +97,7 @@ def plan_extraction(
     request = Request(
         config=config,
         layers=sorted({layer for matrix in matrices for layer in matrix.layers}),
-        batches=form_batches(examples.chosen, config.runtime.token_budget, cells),
+        batches=form_batches(examples.chosen, config.runtime.token_budget, cells, config.data.part),
         names=[example.document for example in examples.chosen],
         run=str(time.monotonic_ns()),
         matrices=matrices,
@@ -169,11 +186,14 @@ def resolve_layers(config: Config, n_layers: int) -> list[int]:
 
 def _log(config: Config, examples: Examples) -> None:
     """Report the chosen examples, and warn of short texts."""
-    tokens = [len(example.ids) for example in examples.chosen]
+    part = config.data.part
+    spans = [example.span(part) for example in examples.chosen]
+    tokens = [stop - start for start, stop in spans]
     logger.info(
-        "%s on %s: %d examples of %d to %d tokens (%d in all)%s",
+        "%s on %s: %d examples of %d to %d %stokens (%d in all)%s",
         model_name(config.model), data_name(config.data), len(tokens), min(tokens), max(tokens),
-        sum(tokens), "".join(f", {n} left out: {why}" for why, n in examples.skipped.items()),
+        "" if part is None else f"{part} ", sum(tokens),
+        "".join(f", {n} left out: {why}" for why, n in examples.skipped.items()),
     )  # fmt: skip
     if np.median(tokens) < _FEW_TOKENS:
         logger.warning(

@@ -17,6 +17,7 @@ from probe.errors import UserError
 from probe.examples.batches import Tensors
 from probe.examples.plan import plan_extraction
 from probe.examples.request import Request
+from probe.extraction.generation import continuations
 from probe.extraction.perplexity import perplexities
 from probe.interventions.controls import CONTROLS, DRAWN, ByLayer, control, from_other_layers
 from probe.interventions.masks import Masks
@@ -82,7 +83,8 @@ def effects(
     config, by_layer = _fitting(config, masks)
     documents = list(load_documents(config))
     asked = questions(config, documents, measures)
-    examples = plan_extraction(config, documents, score=perplexities)[1].chosen
+    _, chosen = plan_extraction(config, documents, score=perplexities, generate=continuations)
+    examples = chosen.chosen
     if statistics is None:
         halves = split_by_group([one.group for one in examples], [0.5, 0.5], seed)
         first, examples = ([examples[number] for number in half] for half in halves)

@@ -158,8 +158,8 @@ def load_language_model(model: ModelConfig, device: torch.device) -> nn.Module:
     if report["missing_keys"]:
         raise UserError(
             f"model={place.name}: the checkpoint has no language-model head "
-            f"({min(report['missing_keys'])} is missing), which perplexities need; "
-            "use a causal language model, or leave out data.perplexity"
+            f"({min(report['missing_keys'])} is missing), which perplexities and continuations "
+            "need; use a causal language model, or leave out data.perplexity and data.generate"
         )
     return settle(whole, device)
 

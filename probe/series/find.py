@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,16 @@ from probe.data import Document, fingerprint, load_documents
 from probe.distributed import run_ranks
 from probe.errors import UserError, nearest
 from probe.examples.choose import Examples
+from probe.examples.example import counted
+from probe.examples.explicit import explicit
 from probe.examples.plan import plan_extraction
 from probe.examples.request import Request
+from probe.extraction.generation import continuations
 from probe.extraction.perplexity import perplexities
 from probe.models import model_fingerprint
 from probe.series.shards import find_shards, remove_others, widths_of
 from probe.series.store import (
+    FORM,
     INDEX,
     STORED,
     SeriesStore,
@@ -49,6 +53,8 @@ def series(
     folder: str | os.PathLike[str] | None = None,
     dtype: str = "float32",
     standardised: bool = False,
+    mean: bool = False,
+    texts: Sequence[Document] | None = None,
 ) -> SeriesStore:
     """Read every example on all ranks and keep its activations, or find what was kept before.
 
@@ -69,6 +75,12 @@ def series(
     standardised : bool
         Whether each neuron's series over an example is centred and scaled to a mean square of 1;
         in float16 the error of r is then below 3e-4 over 64 to 512 tokens.
+    mean : bool
+        Whether only each neuron's mean over the tokens of an example that count is kept, a row per
+        example, summed in float64; no token is written.
+    texts : sequence of Document, optional
+        Read in place of the configuration's, all of them in their order, see
+        `probe.examples.explicit`.
 
     Raises
     ------
@@ -80,12 +92,20 @@ def series(
         raise UserError(
             f"dtype={dtype!r} is not one of {', '.join(STORED)}{nearest(str(dtype), STORED)}"
         )
+    if mean and standardised:
+        raise UserError(
+            "the mean of a standardised series is 0; leave out one of mean and standardised"
+        )
     # Other averages would form other batches, and other batches round differently.
     config = replace(
         config, average=AverageConfig(example=config.average.example), null=NullConfig()
     )
-    documents = load_documents(config)
-    request, examples = plan_extraction(config, documents, score=perplexities)
+    config, documents = (
+        explicit(config, texts) if texts is not None else (config, load_documents(config))
+    )
+    request, examples = plan_extraction(
+        config, documents, score=perplexities, generate=continuations
+    )
     # The same layers are the same series, however they were asked for.
     config = replace(config, layers=LayersConfig(Selection.single, request.layers))
     identity: dict[str, Any] = {
@@ -96,10 +116,12 @@ def series(
         },
         "dtype": dtype,
         "standardised": standardised,
+        "mean": mean,
     }
     of = hash_of(**identity)
-    kind = f"{'standardised-' * standardised}{dtype}"
-    place = folder_of_series(series_folder(config, kind) if folder is None else folder)
+    kind = f"{'standardised-' * standardised}{'mean-' * mean}{dtype}"
+    named = None if texts is None else identity["fingerprints"]["data"]
+    place = folder_of_series(series_folder(config, kind, named) if folder is None else folder)
 
     def wait() -> None:
         logger.info("another process is reading the same series; waiting for it")
@@ -116,7 +138,7 @@ def series(
         elif folder is not None:
             _refuse_others(place, of)
         place.mkdir(parents=True, exist_ok=True)
-        _read(place, of, request, dtype, standardised)
+        _read(place, of, request, {name: identity[name] for name in FORM})
         _write_index(place, of, request, examples, documents, identity)
     return open_series(place)
 
@@ -146,7 +168,7 @@ def _reuse(place: Path, identity: dict[str, Any], own: bool) -> SeriesStore | No
         return None
     before = {
         "computed": store.computed, "fingerprints": store.fingerprints,
-        "store": {"dtype": store.dtype, "standardised": store.standardised},
+        "store": {name: getattr(store, name) for name in FORM},
     }  # fmt: skip
     now = identity | {"store": {name: identity[name] for name in before["store"]}}
     changed = [
@@ -168,7 +190,7 @@ def _reuse(place: Path, identity: dict[str, Any], own: bool) -> SeriesStore | No
     return None
 
 
-def _read(place: Path, of: str, request: Request, dtype: str, standardised: bool) -> None:
+def _read(place: Path, of: str, request: Request, form: dict[str, Any]) -> None:
     """Read the examples that no earlier session has read."""
     shards = find_shards(place, of)
     remove_others(place, shards)
@@ -181,7 +203,7 @@ def _read(place: Path, of: str, request: Request, dtype: str, standardised: bool
             "%d of %s were read before and are not read again",
             len(kept), plural(request.n_examples, "example"),
         )  # fmt: skip
-    order = {"folder": str(place), "of": of, "dtype": dtype, "standardised": standardised}
+    order = {"folder": str(place), "of": of, **form}
     payload = json.dumps(order).encode() + b"\0" + replace(request, batches=left).to_bytes()
     device = request.config.runtime.device
     run_ranks("probe.series.write:write", payload, request.processes, device)
@@ -195,13 +217,13 @@ def _write_index(
     documents: Iterable[Document],
     identity: dict[str, Any],
 ) -> None:
-    shards, skipped = find_shards(place, of), request.config.data.skip_first
+    shards = find_shards(place, of)
     index = {
         "format": 1,
         "widths": widths_of(next(iter(shards)), request.layers),
         **identity,
         "shards": {file.name: file.stat().st_size for file in shards},
-        "examples": [asdict(one) for one in _records(shards, examples, documents, skipped)],
+        "examples": [asdict(one) for one in _records(shards, examples, documents, request.config)],
         "order": [member for batch in request.batches for member in batch.members],
     }
     with atomic_write(place / INDEX) as unfinished:
@@ -212,7 +234,7 @@ def _records(
     shards: dict[Path, list[tuple[int, int, int]]],
     examples: Examples,
     documents: Iterable[Document],
-    skipped: int,
+    config: Config,
 ) -> list[StoredExample]:
     """Join each example's place in the shards with its document's labels and parts."""
     names = {example.document for example in examples.chosen}
@@ -227,6 +249,7 @@ def _records(
     for example, start, n_tokens, shard in sorted(rows):
         chosen = examples.chosen[example]
         document = by_name[chosen.document]
+        first, end = counted(chosen.span(config.data.part), config.data.skip_first)
         records.append(
             StoredExample(
                 example=example,
@@ -239,9 +262,9 @@ def _records(
                 answer=document.answer,
                 labels=dict(document.labels),
                 spans={
-                    name: (max(start - skipped, 0), stop - skipped)
+                    name: (max(start, first) - first, min(stop, end) - first)
                     for name, (start, stop) in chosen.spans.items()
-                    if stop > skipped
+                    if max(start, first) < min(stop, end)
                 },
             )
         )

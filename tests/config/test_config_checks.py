@@ -97,6 +97,24 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         )
     ),
     ({"data.source": "hub"}, r"data=hub needs a data set; give data\.id=ORG/NAME$"),
+    (
+        {"data.part": "generated"},
+        r"data\.part=generated counts tokens that the model writes; give their number, e\.g\. "
+        r"data\.generate=8 data\.part=generated$",
+    ),
+    (
+        {"data.temperature": 0.5},
+        r"data\.temperature=0\.5 is for tokens that the model writes; give their number, e\.g\. "
+        r"data\.generate=8, or leave it out$",
+    ),
+    *(
+        (
+            {"average.scheme": scheme, "data.generate": few, "data.part": "generated"},
+            rf"average\.scheme={scheme} needs examples of {few + 1} tokens or more, and "
+            rf"data\.generate={few} with data\.part=generated$",
+        )
+        for scheme, few in ((Scheme.mean, 1), (Scheme.fisher, 3), (Scheme.pooled, 1))
+    ),
     ({"data.path": "no/such.txt"}, r"data\.path=no/such\.txt does not exist"),
     *(
         (
@@ -296,6 +314,10 @@ PASSED: list[dict[str, Any]] = [
     {"data.max_words": 1},
     {"data.min_tokens": 2},
     {"data.window": 2, "data.cut": Cut.tokens},
+    {"data.generate": 1, "data.temperature": 0.5},
+    {"data.generate": 2, "data.part": "generated"},
+    # A bound on what counts, which the prompt is no part of.
+    {"data.generate": 2, "data.part": "generated", "data.max_tokens": 9},
     {"data.skip_first": 0, "data.offset": 0, "data.limit": 1},
     {"launch.num_processes": 1, "runtime.token_budget": 1},
     {"data.source": "table", "data.path": str(TEXT), "data.template": "{text}"},
@@ -347,7 +369,7 @@ def test_no_message_of_the_checks_is_left_untested() -> None:
         nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         found[file.name] = sum(isinstance(node, ast.Yield) for node in nodes)
     # Those of the other files are in tests/entry/test_bad_input.py.
-    assert found == {"checks.py": 35, "value_checks.py": 4, "run_name.py": 1}
+    assert found == {"checks.py": 38, "value_checks.py": 4, "run_name.py": 1}
 
 
 @pytest.mark.parametrize(("index", "numbers"), [(12, [12]), ([3, 7], [3, 7]), ([5], [5])])

@@ -267,6 +267,71 @@ def test_the_perplexity_filter_comes_after_the_bounds_and_before_the_limit() -> 
     }
 
 
+def choose_continued(
+    documents: Sequence[Document], lengths: Sequence[int], context: int = 100, **data: Any
+) -> Examples:
+    """Let a model continue prompts by so many 7s, and no others."""
+
+    def generate(prompts: list[Example]) -> list[list[int]]:
+        assert len(prompts) == len(lengths)
+        return [[7] * n for n in lengths]
+
+    data = {"source": "text", "special_tokens": False} | data
+    config = Config(data=DataConfig(**data))
+    return choose_examples(documents, Numbers(), config, context, generate=generate)
+
+
+@pytest.mark.parametrize(
+    ("data", "kept", "skipped"),
+    [
+        # What is generated counts towards the tokens of a text, in both bounds.
+        ({"min_tokens": 9}, ["d2", "d3"], {"fewer than 5 tokens": 2, "no tokens": 1}),
+        ({"min_tokens": 2, "max_tokens": 9}, ["d0", "d1", "d2"],
+         {"more than 5 tokens": 1, "no tokens": 1}),
+        # Where it alone counts, a prompt of one token will do.
+        ({"min_tokens": 16, "part": "generated"}, ["d0", "d1", "d2", "d3"], {"no tokens": 1}),
+        ({"min_tokens": 16, "part": "generated", "limit": 2}, ["d0", "d1"], {}),
+    ],
+)  # fmt: skip
+def test_bounds_on_prompts_leave_room_for_what_the_model_writes(
+    data: dict[str, Any], kept: list[str], skipped: dict[str, int]
+) -> None:
+    documents = numbered(1, 4, 5, 6, 0)
+    found = choose_continued(documents, [4] * len(kept), generate=4, **data)
+    assert names(found) == kept
+    assert found.skipped == skipped
+    assert {tuple(example.ids[-4:]) for example in found.chosen} == {(7,) * 4}
+
+
+def test_windows_leave_room_as_well() -> None:
+    found = choose_continued(numbered(20), [3, 3, 3], 10, generate=3, cut=Cut.tokens, min_tokens=2)
+    assert [len(example.ids) for example in found.chosen] == [10, 10, 9]
+
+
+def test_where_all_is_taken_by_what_the_model_writes_it_is_told() -> None:
+    with pytest.raises(UserError, match=r"data\.generate=10 leaves no room for a prompt: .* 10 to"):
+        choose_continued(numbered(5), [], 10, generate=10)
+    with pytest.raises(UserError, match=r"no example is left .*2 had an empty continuation"):
+        choose_continued(numbered(5, 6), [0, 0], generate=4, part="generated")
+
+
+def test_given_token_ids_are_read_as_they_are() -> None:
+    class Words(Numbers):
+        def decode(self, ids: list[int], **_: Any) -> str:
+            return " ".join(map(str, ids))
+
+    text = Document("a", "1 2 3", group="g", turns=(("user", "1"),))
+    parts, spans = (("generated", "9 4"),), {"generated": (1, 3)}
+    given = Document("b", "1 2 3", parts=parts, ids=(8, 9, 4), spans=spans)
+    config = Config(data=DataConfig(source="text", special_tokens=False, min_tokens=2))
+    found = choose_examples([text, given, text], Words(), config, 100).chosen
+    assert [example.ids for example in found] == [[1, 2, 3], [8, 9, 4], [1, 2, 3]]
+    assert found[1].spans == {"generated": (1, 3)}
+    other = Document("b", "1 2 3", parts=(("generated", "9 5"),), ids=(8, 9, 4), spans=spans)
+    with pytest.raises(UserError, match="b has token ids that are not those of this model's"):
+        choose_examples([other], Words(), config, 100)
+
+
 class Chat(Numbers):
     """A tokenizer with a chat template that writes roles as numbers."""
 
