@@ -110,10 +110,9 @@ def read_arguments(
         for place, each in enumerate(values)
         for value in each[1:]
     ]
-    return Arguments(
-        words, [first, *others], flags, short | short_before,
-        Typed(frozenset(names[len(earlier) :]), _in_files(typed, names[: len(earlier)], flags)),
-    )  # fmt: skip
+    files = _in_files(typed, names[: len(earlier)], flags)
+    named = Typed(_of_the_user(names[len(earlier) :], frame), files)
+    return Arguments(words, [first, *others], flags, short | short_before, named)
 
 
 def _read(
@@ -137,6 +136,12 @@ def _read(
     for word in written:
         check_key(parse(word, options, known), options, known)
     return written, short
+
+
+def _of_the_user(names: Sequence[str], frame: Frame | None) -> frozenset[str]:
+    """Leave out the other keys of a group whose option a study chooses itself."""
+    chosen = tuple(f"{idle[:-1]}." for idle in (frame.idle if frame else ()) if idle.endswith("="))
+    return frozenset(name for name in names if not name.startswith(chosen or ("=",)))
 
 
 def _in_files(

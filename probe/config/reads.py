@@ -147,9 +147,6 @@ def unread(config: Config) -> Iterator[Unread]:
             hint = f"with {of}={shown}; give {need.give}"
             yield Unread(name, _value(config, name), need.of, hint)
     yield from _of_files(config.data)
-    if config.data.source == "sample" and config.data.split != "questions":
-        hint = "on passages; give data.split=questions"
-        yield Unread("model.chat", config.model.chat, "data.split", hint)
 
 
 def unread_mistakes(config: Config) -> Iterator[str]:

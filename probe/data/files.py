@@ -71,30 +71,46 @@ def _folder(path: Path) -> Path:
 
 def _files(path: Path, data: DataConfig) -> list[Path]:
     if path.is_dir():
-        return _in_folder(path, data)
+        return split_files(path, data.split, data.config, data.source not in ("text", "table"))
     if path.exists() or not has_magic(str(path)):
         return [path]
     found = [Path(file) for file in sorted(glob(str(path), recursive=True))]  # noqa: PTH207 - absolute
     return _readable([file for file in found if file.is_file()], str(path))
 
 
-def _in_folder(path: Path, data: DataConfig) -> list[Path]:
-    """Return a folder's files: those of the split where it has splits, else all."""
-    folders = [data.config, "data", "."] if data.config else ["data", "."]
-    patterns = [f"{folder}/{data.split}-*.parquet".removeprefix("./") for folder in folders]
+def split_files(path: Path, split: str, config: str | None, named: bool = True) -> list[Path]:
+    """Return the files of a split in a folder, or all where it has no splits.
+
+    Parameters
+    ----------
+    path : Path
+        A folder, laid out as on the Hub or not.
+    split : str
+        The split, with which the files' names begin.
+    config : str, optional
+        Configuration, the folder that the files may be in.
+    named : bool
+        Whether it is a named data set, whose files are named by their splits if it has several;
+        texts of the user's own may have any names.
+
+    Raises
+    ------
+    UserError
+        If the folder has no file that can be read, or splits and not this one.
+    """
+    folders = [config, "data", "."] if config else ["data", "."]
+    patterns = [f"{folder}/{split}-*.parquet".removeprefix("./") for folder in folders]
     for pattern in patterns:
         if files := matching(path, pattern):
             return files
     files = [file for file in matching(path, "**/*") if file.is_file() and not _hidden(file, path)]
-    # Texts of the user's own may have any names.
-    named = data.source not in ("text", "table")
-    splits = {split: [f for f in files if _is_split(f, split)] for split in {*_SPLITS, data.split}}
-    if named and splits[data.split]:
-        return splits[data.split]
-    other_splits = named and any(splits.values())
+    by_split = {one: [f for f in files if _is_split(f, one)] for one in {*_SPLITS, split}}
+    if named and by_split[split]:
+        return by_split[split]
+    other_splits = named and any(by_split.values())
     if other_splits or any(_PART.search(file.name) for file in files) or (named and not files):
         raise UserError(
-            f"data.path={path} has no {' or '.join(patterns)} for data.split={data.split}; "
+            f"data.path={path} has no {' or '.join(patterns)} for data.split={split}; "
             "give a file, or a folder with that layout"
         )
     return _readable(files, str(path))

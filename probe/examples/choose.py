@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby, islice, repeat
 from typing import Any
@@ -15,7 +15,7 @@ from tqdm import tqdm
 from probe.config import AverageConfig, Config, Cut, DataConfig, data_name, model_name
 from probe.data import Document
 from probe.errors import UserError
-from probe.examples.cut import Cutter, merge_paragraphs
+from probe.examples.cut import Cutter, bundled_is_too_long, merge_paragraphs
 from probe.examples.example import GENERATED, Example, continued
 from probe.examples.spans import token_spans
 
@@ -87,7 +87,7 @@ def choose_examples(
     if data.generate and chosen:
         assert generate is not None, "data.generate needs a model"
         chosen = continued(chosen, generate, data, skipped)
-    if not chosen and _needs_cutting(data, skipped):
+    if not chosen and bundled_is_too_long(data, skipped):
         logger.info("the bundled texts are longer than %d tokens: they are truncated", most)
         cut = replace(config, data=replace(data, cut=Cut.truncate))
         return choose_examples(documents, tokenizer, cut, context, score, generate)
@@ -100,14 +100,6 @@ def choose_examples(
             "texts with data.cut=tokens or data.cut=truncate"
         )
     return Examples(_averaged(chosen, config.average), dict(skipped))
-
-
-def _needs_cutting(data: DataConfig, skipped: Mapping[str, int]) -> bool:
-    """Whether the bundled texts are all too long, whose lengths a user has not chosen."""
-    too_long = bool(skipped) and all(reason.startswith("more than") for reason in skipped)
-    return (
-        data.source == "sample" and data.cut is Cut.whole and data.max_tokens is None and too_long
-    )
 
 
 def _within(

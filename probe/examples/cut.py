@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from probe.config import Cut, DataConfig
+from probe.config import Config, Cut, DataConfig
+from probe.data import Documents, Stream
 from probe.errors import UserError
+from probe.models import load_tokenizer
 
 # A blank line, of spaces or of none, whatever ends the lines.
 _BLANK = re.compile(r"(?:\r\n|\n|\r)[^\S\r\n]*(?:\r\n|\n|\r)")
@@ -94,6 +96,36 @@ class Special:
     def around(self, ids: list[int]) -> list[int]:
         """Put them around ids."""
         return [*self.before, *ids, *self.behind]
+
+    def named(self, tokenizer: Any) -> str:
+        """Say in words what every text has."""
+        names = {
+            "begins with": tokenizer.convert_ids_to_tokens(self.before),
+            "ends with": tokenizer.convert_ids_to_tokens(self.behind),
+        }
+        return " and ".join(f"{how} {' '.join(ids)}" for how, ids in names.items() if ids)
+
+
+def cut_identity(config: Config, documents: Documents) -> dict[str, str]:
+    """Return what tells a run's pieces from those of earlier versions, where they differ.
+
+    Before, only a document's first window had the special tokens, and lines of spaces or other
+    ends of lines made no blank line. Of a stream, which is not read for it, the latter is unknown.
+    """
+    windows = config.data.cut is Cut.tokens and config.data.special_tokens
+    if windows and len(Special.of(load_tokenizer(config.model))):
+        return {"cut": "special tokens in every window"}
+    paragraphs = config.data.cut is Cut.paragraphs and not isinstance(documents, Stream)
+    if paragraphs and any(has_unusual_blank_lines(document.text) for document in documents):
+        return {"cut": "at blank lines of any kind"}
+    return {}
+
+
+def bundled_is_too_long(data: DataConfig, skipped: Mapping[str, int]) -> bool:
+    """Whether all of the bundled texts, whose lengths no user has chosen, were too long."""
+    too_long = bool(skipped) and all(reason.startswith("more than") for reason in skipped)
+    whole = data.source == "sample" and data.cut is Cut.whole and data.max_tokens is None
+    return whole and too_long
 
 
 @dataclass

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from probe.config import (
     JOINT,
     Config,
+    Cut,
     ModelConfig,
     Selection,
     Site,
@@ -23,6 +24,7 @@ from probe.data import Document
 from probe.errors import UserError
 from probe.examples.batches import form_batches
 from probe.examples.choose import Example, Examples, choose_examples
+from probe.examples.cut import Special
 from probe.examples.partition import MatrixSpec, View, partition, partition_by_views
 from probe.examples.request import Request
 from probe.models import load_config, load_tokenizer
@@ -88,7 +90,7 @@ def plan_extraction(
         documents, tokenizer, config, context, checked_score, checked_generate
     )
     _refuse_unknown_ids(examples.chosen, text.vocab_size, config)
-    _log(config, examples)
+    _log(config, examples, tokenizer)
     if views is None:
         cells, matrices = _matrices(config, text.num_hidden_layers, examples.chosen)
     else:
@@ -184,8 +186,8 @@ def resolve_layers(config: Config, n_layers: int) -> list[int]:
     return sorted(layer_numbers(config))
 
 
-def _log(config: Config, examples: Examples) -> None:
-    """Report the chosen examples, and warn of short texts."""
+def _log(config: Config, examples: Examples, tokenizer: Any) -> None:
+    """Report the chosen examples, what every piece of a text has, and warn of short ones."""
     part = config.data.part
     spans = [example.span(part) for example in examples.chosen]
     tokens = [stop - start for start, stop in spans]
@@ -195,6 +197,9 @@ def _log(config: Config, examples: Examples) -> None:
         "" if part is None else f"{part} ", sum(tokens),
         "".join(f", {n} left out: {why}" for why, n in examples.skipped.items()),
     )  # fmt: skip
+    if config.data.cut in (Cut.tokens, Cut.paragraphs) and config.data.special_tokens:
+        added = Special.of(tokenizer).named(tokenizer)
+        logger.info("every piece of a text %s", added or "is without special tokens")
     if np.median(tokens) < _FEW_TOKENS:
         logger.warning(
             "half of the examples have fewer than %d tokens: over 60 tokens unrelated neurons "

@@ -21,6 +21,7 @@ from probe.data import Document, fingerprint, load_documents
 from probe.distributed import run_ranks
 from probe.errors import UserError, nearest
 from probe.examples.choose import Examples
+from probe.examples.cut import cut_identity
 from probe.examples.example import counted
 from probe.examples.explicit import explicit
 from probe.examples.plan import plan_extraction
@@ -113,6 +114,7 @@ def series(
         "fingerprints": {
             "model": model_fingerprint(config.model, config.init),
             "data": fingerprint(documents),
+            **cut_identity(config, documents),
         },
         "dtype": dtype,
         "standardised": standardised,

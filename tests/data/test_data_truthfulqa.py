@@ -10,6 +10,7 @@ import pytest
 
 from probe.config import Config, DataConfig
 from probe.data import Document, load_documents
+from probe.data.document import DocumentList
 from probe.errors import UserError
 
 CSV = (
@@ -117,7 +118,9 @@ def test_what_is_missing_is_left_out_and_counted(
 ) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_text(json.dumps(ROWS[1] | change) + "\n" + json.dumps(ROWS[0]) + "\n")
-    documents = load(path)
+    config = Config(data=DataConfig(source="truthfulqa", name="truthfulqa", path=str(path)))
+    documents = load_documents(config)
+    assert isinstance(documents, DocumentList)
     assert sum(document.group == "truthfulqa/0" for document in documents) == left
     assert documents.skipped == {"an empty cell": 1}
 
