@@ -110,8 +110,11 @@ def read_arguments(
         for place, each in enumerate(values)
         for value in each[1:]
     ]
-    files = _in_files(typed, names[: len(earlier)], flags)
-    named = Typed(_of_the_user(names[len(earlier) :], frame), files)
+    named = Typed(
+        _of_the_user(names[len(earlier) :], frame),
+        tuple(_in_files(typed, flags)),
+        frozenset(names[: len(earlier)]),
+    )
     return Arguments(words, [first, *others], flags, short | short_before, named)
 
 
@@ -144,17 +147,14 @@ def _of_the_user(names: Sequence[str], frame: Frame | None) -> frozenset[str]:
     return frozenset(name for name in names if not name.startswith(chosen or ("=",)))
 
 
-def _in_files(
-    typed: Sequence[str], repeated: Sequence[str], flags: Namespace
-) -> tuple[frozenset[str], ...]:
-    """Return the keys of a repeated run's words, and of each chosen file of the user's own."""
+def _in_files(typed: Sequence[str], flags: Namespace) -> Iterator[frozenset[str]]:
+    """Yield the keys of each chosen file of the user's own; an experiment is always one."""
     folders = [Path(flags.config_dir)] if flags.config_dir else []
-    files = [
-        folder / group / f"{option}.yaml"
-        for group, _, option in (word.partition("=") for word in typed)
-        for folder in [*folders, *([CONF] if group == "experiment" else [])]
-    ]
-    return (frozenset(repeated), *(frozenset(set_in(file)) for file in files if file.is_file()))
+    for group, _, option in (word.partition("=") for word in typed):
+        for folder in [*folders, *([CONF] if group == "experiment" else [])]:
+            file = folder / group / f"{option}.yaml"
+            if file.is_file():
+                yield frozenset(set_in(file))
 
 
 def _flags(arguments: Sequence[str]) -> Namespace:

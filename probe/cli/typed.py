@@ -22,12 +22,14 @@ class Typed:
     words : frozenset of str
         By the words of the command line.
     files : tuple of frozenset of str
-        By each file of the user's own options that is chosen, and by the words of a run that is
-        repeated; the command line may overrule them.
+        By each file of the user's own options that is chosen.
+    repeated : frozenset of str
+        By the words of a run that is repeated.
     """
 
     words: frozenset[str] = frozenset()
     files: tuple[frozenset[str], ...] = ()
+    repeated: frozenset[str] = frozenset()
 
     def refuse_unread(self, config: Config, lenient: Collection[str] = ()) -> None:
         """Raise `UserError` for the first key that is named and not read.
@@ -45,7 +47,7 @@ class Typed:
         if bundled and {"model", "model.path"} <= self.words:
             instead = f"give model={model.path}"
             yield Unread("model", model.name, "model.path", f"with model.path; {instead}")
-        yield from typed_mistakes(config, self.words, self.files)
+        yield from typed_mistakes(config, self.words, self.files, self.repeated)
 
 
 def names_of_models(words: Sequence[str], names: Sequence[str], base: Config | None) -> list[str]:

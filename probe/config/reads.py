@@ -160,7 +160,10 @@ def unread_mistakes(config: Config) -> Iterator[str]:
 
 
 def typed_mistakes(
-    config: Config, typed: Collection[str], earlier: Collection[Collection[str]] = ()
+    config: Config,
+    typed: Collection[str],
+    files: Collection[Collection[str]] = (),
+    repeated: Collection[str] = (),
 ) -> Iterator[Unread]:
     """Find typed keys that are not read, unless they ask for nothing.
 
@@ -169,15 +172,18 @@ def typed_mistakes(
     config : Config
         The configuration.
     typed : collection of str
-        Keys that the command line names.
-    earlier : collection of collections of str
-        Keys that the files of chosen options name, each file's together. A key of theirs may be
-        overruled by the command line.
+        Groups and keys that the command line names.
+    files : collection of collections of str
+        Keys that the file of each chosen option of the user's own names; a key of the command line
+        may overrule them.
+    repeated : collection of str
+        Keys that the words of a repeated run name; a group may overrule them, too.
     """
+    in_files = frozenset().union(*files)
     for one in unread(config):
-        overruled = one.of in typed
-        in_file = any(one.name in keys for keys in earlier) and not overruled
-        if (one.name in typed or in_file) and not one.off:
+        in_file = one.name in in_files and one.of not in typed
+        earlier = one.name in repeated and not {one.of, _GROUPS.get(one.of)} & {*typed}
+        if (one.name in typed or in_file or earlier) and not one.off:
             yield one
 
 
