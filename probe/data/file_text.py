@@ -12,8 +12,10 @@ def load(config: Config) -> Documents:
     """Load a document from every non-empty row."""
 
     def documents() -> Iterator[Document | str]:
+        path = config.data.path
         for file, rows in read_path(config.data):
-            for number, text in enumerate(column_texts(rows, config.data.column, file)):
+            where = f"{path}" if str(path).endswith(file) else f"{file} in {path}"
+            for number, text in enumerate(column_texts(rows, config.data.column, where)):
                 yield Document(f"{file}/{number}", text) if text.strip() else NO_TEXT
 
     return collected(documents())

@@ -10,6 +10,7 @@ from pathlib import Path
 from probe.config import DataConfig
 from probe.data.formats import KINDS, Row, ending, read_file
 from probe.errors import UserError, nearest
+from probe.system.logs import plural
 
 logger = logging.getLogger(__name__)
 _PART = re.compile(r"-\d+-of-\d+\.parquet$")
@@ -131,7 +132,7 @@ def _readable(files: Sequence[Path], where: str) -> list[Path]:
     if not readable:
         raise UserError(f"{where} has no file of {KINDS}; give another folder or pattern")
     if others:
-        logger.info("%d files in %s are not read, such as %s", len(others), where, others[0])
+        logger.info("%s in %s left out, such as %s", plural(len(others), "file"), where, others[0])
     return readable
 
 

@@ -18,6 +18,7 @@ from probe.errors import UserError
 from probe.examples.cut import Cutter, bundled_is_too_long, merge_paragraphs
 from probe.examples.example import GENERATED, Example, continued
 from probe.examples.spans import token_spans
+from probe.system.logs import plural
 
 logger = logging.getLogger(__name__)
 # Most texts tokenized at a time, in parallel.
@@ -149,7 +150,7 @@ def _pieces(
                 for piece in cutter.cut(ids, special):
                     yield Example(source.name, piece, source.group or "", spans)
     if cutter.truncated:
-        logger.info("%d texts were truncated to %d tokens", cutter.truncated, most)
+        logger.info("%s truncated to %d tokens", plural(cutter.truncated, "text"), most)
 
 
 def _given(document: Document, tokenizer: Any) -> Example:

@@ -35,7 +35,7 @@ from experiments.published_topologies.settings import (
     check,
 )
 from probe import api
-from probe.api import UserError, View, compose
+from probe.api import InitConfig, UserError, View, compose
 from tests.tiny_models import LINES, save_tiny
 
 composed = cache(compose)
