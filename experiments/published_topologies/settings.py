@@ -47,9 +47,7 @@ class PublishedTopologiesConfig(StudyConfig):
     """The program's configuration with the settings of this study."""
 
     study: PublishedTopologies = field(default_factory=PublishedTopologies)
-    reference: str | None = key(
-        None, "Folder of the published files to compare with.", path=True
-    )
+    reference: str | None = key(None, "Folder of the published files to compare with.", path=True)
 
 
 def check(config: PublishedTopologiesConfig) -> None:

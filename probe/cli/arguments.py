@@ -126,7 +126,8 @@ def _read(
 ) -> tuple[list[str], dict[str, str]]:
     """Write words for Hydra, and check their keys; return also what stands for paths."""
     kinds = {name: key.kind for name, key in known.items()}
-    written, short = [], {}
+    written: list[str] = []
+    short: dict[str, str] = {}
     for word in words:
         if hide(word) != word:  # overrides are saved with the results, messages in logs
             raise UserError(f"{word.partition('=')[0]} {REFUSAL}")

@@ -12,6 +12,12 @@ from probe.errors import UserError, nearest
 
 # Keys named at most for a word that is the end of several.
 _FEW = 4
+# What groups can be besides their options.
+MORE = {
+    "layers": "numbers: layers=12, layers=[3,7]",
+    "model": "a folder or a repository: model=./DIR, model=ORG/NAME",
+    "data": "texts of your own: data=FILE, data=FOLDER",
+}
 
 
 def parse(text: str, options: Mapping[str, Sequence[str]], keys: Mapping[str, Key]) -> Override:
@@ -124,12 +130,7 @@ def choices(group: str, options: Sequence[str]) -> str:
     >>> choices("layers", ["all", "each"])
     'all, each, or numbers: layers=12, layers=[3,7]'
     """
-    more = {
-        "layers": "numbers: layers=12, layers=[3,7]",
-        "model": "a folder or a repository: model=./DIR, model=ORG/NAME",
-        "data": "texts of your own: data=FILE, data=FOLDER",
-    }
-    return ", ".join([*options, *([f"or {more[group]}"] if group in more else [])])
+    return ", ".join([*options, *([f"or {MORE[group]}"] if group in MORE else [])])
 
 
 def pattern_options(override: Override, options: Sequence[str]) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from probe.config import Config
 from probe.data.cells import cell_text, is_empty
-from probe.data.document import EMPTY_CELL, Document, Documents
+from probe.data.document import EMPTY_CELL, Document, Documents, Label
 from probe.data.formats import Row
 from probe.data.rows import documents_of, origin
 from probe.errors import UserError
@@ -55,7 +55,11 @@ def _answers(number: int, row: Row, where: str) -> Iterator[Document | str]:
         if not answer:
             yield EMPTY_CELL
             continue
-        labels = {"correct": true, "question": number, "category": cell_text(category) or ""}
+        labels: dict[str, Label] = {
+            "correct": true,
+            "question": number,
+            "category": cell_text(category) or "",
+        }
         yield Document(
             name=f"truthfulqa/{number}/{place}",
             text=f"Question: {question} Answer: {answer}",
