@@ -17,7 +17,7 @@ from probe.extraction.build_topologies import build_topologies
 from probe.extraction.checkpoints import find
 from probe.extraction.extracted import Extracted
 from probe.extraction.first_token import LARGE
-from probe.extraction.generation import continuations
+from probe.extraction.generation import continue_examples
 from probe.extraction.perplexity import perplexities
 from probe.models import model_fingerprint
 from probe.runs.facts import Facts
@@ -117,7 +117,7 @@ def extract_topologies(
         Fingerprint of the model, if it is known.
     """
     request, examples = plan_extraction(
-        config, documents, views, score=perplexities, generate=continuations
+        config, documents, views, score=perplexities, generate=continue_examples
     )
     if run is not None:
         model = model or model_fingerprint(config.model, config.init)

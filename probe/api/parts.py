@@ -16,7 +16,7 @@ from probe.examples.request import Request
 from probe.examples.share import share
 from probe.extraction.activations import model_inputs
 from probe.extraction.circular_shift import draw_shifts, shift
-from probe.extraction.generation import continuations
+from probe.extraction.generation import continue_examples
 from probe.extraction.loop import Loop
 from probe.extraction.perplexity import perplexities
 from probe.measures.summary import HUB_SHARE

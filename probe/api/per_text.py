@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from probe.api.given import configured
-from probe.config import Config, StudyConfig
+from probe.config import Config, Cut, StudyConfig
 from probe.data.document import Document
 from probe.errors import UserError
 
@@ -88,15 +88,16 @@ def perplexities(*given: str | Config) -> NDArray[np.float64]:
 def generate(*given: str | Config, prompts: Sequence[Document] | None = None) -> list[Document]:
     """Let the pretrained model write `data.generate` tokens behind prompts, on all ranks.
 
-    Continuations are cached in the output folder. Prompts that are too long, or that the model
-    ends at once, are left out.
+    Continuations are cached in the output folder. Prompts that are empty or too long, or that the
+    model ends at once, are left out.
 
     Parameters
     ----------
     *given : str or Config
         Words as on the command line, or a configuration, which more words may follow.
     prompts : sequence of Document, optional
-        All of them are continued, in their order (default: the configuration's texts).
+        All of them are continued, however short, in their order (default: the configuration's
+        texts, as a run chooses them).
 
     Returns
     -------
@@ -111,19 +112,18 @@ def generate(*given: str | Config, prompts: Sequence[Document] | None = None) ->
         If `data.generate` is not set, the model or the texts cannot be loaded, or the model has no
         language-model head.
     """
-    from probe.examples.example import GENERATED
-    from probe.examples.explicit import as_documents, explicit
+    from probe.examples.explicit import as_documents, texts_of
     from probe.models import load_tokenizer
 
     config = configured(given, StudyConfig)
     if not config.data.generate:
         raise UserError("api.generate needs the number of tokens to write; give data.generate=8")
-    if prompts is None:
-        prompts = documents(config)
-    else:
-        config, prompts = explicit(config, prompts)
-    chosen = _planned(config, prompts)[1].chosen
-    return as_documents(chosen, prompts, load_tokenizer(config.model))
+    if prompts is not None:  # however short
+        config = replace(config, data=replace(config.data, min_tokens=1, skip_first=0))
+    config, texts = texts_of(config, prompts)
+    chosen = _planned(config, texts)[1].chosen
+    whole = config.data.cut is Cut.whole
+    return as_documents(chosen, texts, whole, load_tokenizer(config.model))
 
 
 def iterate(
@@ -220,17 +220,14 @@ def planned(config: Config, texts: Sequence[Document] | None = None) -> tuple[Re
     UserError
         If the model or the data cannot be loaded.
     """
-    from probe.data import load_documents
-    from probe.examples.explicit import explicit
+    from probe.examples.explicit import texts_of
 
-    if texts is None:
-        return _planned(config, load_documents(config))
-    return _planned(*explicit(config, texts))
+    return _planned(*texts_of(config, texts))
 
 
 def _planned(config: Config, texts: Iterable[Document]) -> tuple[Request, Examples]:
     from probe.examples.plan import plan_extraction
-    from probe.extraction.generation import continuations
+    from probe.extraction.generation import continue_examples
     from probe.extraction.perplexity import perplexities as score
 
-    return plan_extraction(config, texts, score=score, generate=continuations)
+    return plan_extraction(config, texts, score=score, generate=continue_examples)

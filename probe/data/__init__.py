@@ -14,7 +14,7 @@ from probe.data import (
     truthfulqa,
     wikitext,
 )
-from probe.data.document import Document, Documents, Stream, fingerprint
+from probe.data.document import Document, Documents, Stream, fingerprint, named
 from probe.errors import UserError, nearest
 
 # A new reader: a module with `load(config)`, a line here, a YAML in conf/data. Data sets with text

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 Label = str | float | bool
@@ -102,6 +102,17 @@ def only_documents(made: Iterable[Document | str], skipped: Counter[str]) -> Ite
 
 Documents = list[Document] | Stream
 NO_TEXT, EMPTY_CELL = "no text", "an empty cell"
+
+
+def named(documents: Iterable[Document], names: Collection[str]) -> dict[str, Document]:
+    """Return the documents of some names, read only as far as needed: a stream may be endless."""
+    found: dict[str, Document] = {}
+    for document in documents:
+        if document.name in names:
+            found[document.name] = document
+        if len(found) == len(set(names)):
+            break
+    return found
 
 
 def fingerprint(documents: Iterable[Document]) -> str:

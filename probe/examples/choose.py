@@ -17,6 +17,7 @@ from probe.data import Document
 from probe.errors import UserError
 from probe.examples.cut import Cutter, bundled_is_too_long, merge_paragraphs
 from probe.examples.example import GENERATED, Example, continued
+from probe.examples.explicit import with_given_ids
 from probe.examples.spans import token_spans
 from probe.system.logs import plural
 
@@ -134,7 +135,7 @@ def _pieces(
         for special, group in groupby(portion, key=lambda text: text[2]):
             sources, pieces, _ = zip(*group, strict=True)
             if special is None:
-                yield from (_given(source, tokenizer) for source in sources)
+                yield from (with_given_ids(source, tokenizer) for source in sources)
                 continue
             # Only fast tokenizers know where their tokens are.
             parts = data.cut is Cut.whole and any(source.parts for source in sources)
@@ -151,24 +152,6 @@ def _pieces(
                     yield Example(source.name, piece, source.group or "", spans)
     if cutter.truncated:
         logger.info("%s truncated to %d tokens", plural(cutter.truncated, "text"), most)
-
-
-def _given(document: Document, tokenizer: Any) -> Example:
-    """Return the token ids of a document, unless another tokenizer has made them."""
-    ids, wording = list(document.ids), dict(document.parts)
-    for part, (start, stop) in document.spans.items():
-        if part == GENERATED and decode(tokenizer, ids[start:stop]) != wording.get(part):
-            raise UserError(
-                f"{document.name} has token ids that are not those of this model's tokenizer; "
-                "read it with the model that continued it"
-            )
-    return Example(document.name, ids, document.group or "", document.spans)
-
-
-def decode(tokenizer: Any, ids: list[int]) -> str:
-    """Return the text of token ids as it is, without special tokens."""
-    text: str = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    return text
 
 
 def _texts(

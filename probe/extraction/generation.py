@@ -25,7 +25,7 @@ from probe.models import fetch_language_model, load_language_model, load_tokeniz
 logger = logging.getLogger(__name__)
 
 
-def continuations(examples: Sequence[Example], config: Config) -> list[list[int]]:
+def continue_examples(examples: Sequence[Example], config: Config) -> list[list[int]]:
     """Return the token ids that the pretrained model writes behind every example.
 
     At most `data.generate` tokens, fewer where the model ends the text; the token that ends it is
@@ -83,7 +83,7 @@ def write(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     request = Request.from_bytes(payload)
     data = request.config.data
     model: Any = load_language_model(request.config.model, ranks.device)
-    _refuse_readers_of_what_follows(model, request)
+    _refuse_readers_of_what_follows(model, request, ranks.device)
     ends = _ends(model, load_tokenizer(request.config.model))
     # Of the model's own settings only the end of a text counts, no penalty, no sampling. Given to
     # `generate`, ours would be mixed with them.
@@ -170,9 +170,9 @@ def _ends(model: Any, tokenizer: Any) -> list[int]:
     return sorted(end for end in ends if end is not None)
 
 
-def _refuse_readers_of_what_follows(model: Any, request: Request) -> None:
+def _refuse_readers_of_what_follows(model: Any, request: Request, device: torch.device) -> None:
     """Refuse models whose tokens depend on those behind them, as BERT's: they continue nothing."""
-    pairs = torch.tensor([[0, 1], [0, 2]], device=model.device)
+    pairs = torch.tensor([[0, 1], [0, 2]], device=device)
     with torch.inference_mode():
         first, second = model(input_ids=pairs).logits[:, 0]
     if not torch.allclose(first, second, atol=1e-3, equal_nan=True):

@@ -17,7 +17,7 @@ from probe.errors import UserError
 from probe.examples.batches import Tensors
 from probe.examples.plan import plan_extraction
 from probe.examples.request import Request
-from probe.extraction.generation import continuations
+from probe.extraction.generation import continue_examples
 from probe.extraction.perplexity import perplexities
 from probe.interventions.controls import CONTROLS, DRAWN, ByLayer, control, from_other_layers
 from probe.interventions.masks import Masks
@@ -83,7 +83,7 @@ def effects(
     config, by_layer = _fitting(config, masks)
     documents = list(load_documents(config))
     asked = questions(config, documents, measures)
-    _, chosen = plan_extraction(config, documents, score=perplexities, generate=continuations)
+    _, chosen = plan_extraction(config, documents, score=perplexities, generate=continue_examples)
     examples = chosen.chosen
     if statistics is None:
         halves = split_by_group([one.group for one in examples], [0.5, 0.5], seed)

@@ -83,7 +83,8 @@ def survey(config: Config, examples: Sequence[Example], layers: Sequence[int]) -
     Parameters
     ----------
     config : Config
-        Model, site, ranks and device; `data.skip_first` tokens of each text are left out.
+        Model, site, ranks and device; of each text the tokens that count are read (`data.part`,
+        `data.skip_first`).
     examples : sequence of Example
         The texts.
     layers : sequence of int
@@ -101,7 +102,7 @@ def survey_request(
     return Request(
         config=config,
         layers=sorted(layers),
-        batches=form_batches(examples, budget),
+        batches=form_batches(examples, budget, part=config.data.part),
         names=[example.document for example in examples],
         run=f"intervene-{time.monotonic_ns()}",
         matrices=[],

@@ -3,8 +3,8 @@
 import json
 import logging
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,30 +17,28 @@ from probe.config import (
     series_folder,
 )
 from probe.config.run_name import computed
-from probe.data import Document, fingerprint, load_documents
+from probe.data import Document, fingerprint
 from probe.distributed import run_ranks
 from probe.errors import UserError, nearest
-from probe.examples.choose import Examples
 from probe.examples.cut import cut_identity
-from probe.examples.example import counted
-from probe.examples.explicit import explicit
+from probe.examples.explicit import texts_of
 from probe.examples.plan import plan_extraction
 from probe.examples.request import Request
-from probe.extraction.generation import continuations
+from probe.extraction.generation import continue_examples
 from probe.extraction.perplexity import perplexities
 from probe.models import model_fingerprint
-from probe.series.shards import find_shards, remove_others, widths_of
+from probe.series.index import write_index
+from probe.series.shards import find_shards, remove_others
 from probe.series.store import (
     FORM,
     INDEX,
     STORED,
     SeriesStore,
-    StoredExample,
     folder_of_series,
     hash_of,
     open_series,
 )
-from probe.system.files import atomic_write, report_full_disk
+from probe.system.files import report_full_disk
 from probe.system.locks import one_process
 from probe.system.logs import plural
 
@@ -80,8 +78,7 @@ def series(
         Whether only each neuron's mean over the tokens of an example that count is kept, a row per
         example, summed in float64; no token is written.
     texts : sequence of Document, optional
-        Read in place of the configuration's, all of them in their order, see
-        `probe.examples.explicit`.
+        Read in place of the configuration's, all of them in their order.
 
     Raises
     ------
@@ -101,11 +98,9 @@ def series(
     config = replace(
         config, average=AverageConfig(example=config.average.example), null=NullConfig()
     )
-    config, documents = (
-        explicit(config, texts) if texts is not None else (config, load_documents(config))
-    )
+    config, documents = texts_of(config, texts)
     request, examples = plan_extraction(
-        config, documents, score=perplexities, generate=continuations
+        config, documents, score=perplexities, generate=continue_examples
     )
     # The same layers are the same series, however they were asked for.
     config = replace(config, layers=LayersConfig(Selection.single, request.layers))
@@ -122,8 +117,8 @@ def series(
     }
     of = hash_of(**identity)
     kind = f"{'standardised-' * standardised}{'mean-' * mean}{dtype}"
-    named = None if texts is None else identity["fingerprints"]["data"]
-    place = folder_of_series(series_folder(config, kind, named) if folder is None else folder)
+    own = None if texts is None else identity["fingerprints"]["data"]
+    place = folder_of_series(series_folder(config, kind, own) if folder is None else folder)
 
     def wait() -> None:
         logger.info("another process is reading the same series; waiting for it")
@@ -141,7 +136,7 @@ def series(
             _refuse_others(place, of)
         place.mkdir(parents=True, exist_ok=True)
         _read(place, of, request, {name: identity[name] for name in FORM})
-        _write_index(place, of, request, examples, documents, identity)
+        write_index(place, of, request, examples, documents, identity)
     return open_series(place)
 
 
@@ -209,65 +204,3 @@ def _read(place: Path, of: str, request: Request, form: dict[str, Any]) -> None:
     payload = json.dumps(order).encode() + b"\0" + replace(request, batches=left).to_bytes()
     device = request.config.runtime.device
     run_ranks("probe.series.write:write", payload, request.processes, device)
-
-
-def _write_index(
-    place: Path,
-    of: str,
-    request: Request,
-    examples: Examples,
-    documents: Iterable[Document],
-    identity: dict[str, Any],
-) -> None:
-    shards = find_shards(place, of)
-    index = {
-        "format": 1,
-        "widths": widths_of(next(iter(shards)), request.layers),
-        **identity,
-        "shards": {file.name: file.stat().st_size for file in shards},
-        "examples": [asdict(one) for one in _records(shards, examples, documents, request.config)],
-        "order": [member for batch in request.batches for member in batch.members],
-    }
-    with atomic_write(place / INDEX) as unfinished:
-        unfinished.write_text(json.dumps(index), encoding="utf-8")
-
-
-def _records(
-    shards: dict[Path, list[tuple[int, int, int]]],
-    examples: Examples,
-    documents: Iterable[Document],
-    config: Config,
-) -> list[StoredExample]:
-    """Join each example's place in the shards with its document's labels and parts."""
-    names = {example.document for example in examples.chosen}
-    by_name: dict[str, Document] = {}
-    for document in documents:
-        if document.name in names:
-            by_name[document.name] = document
-        if len(by_name) == len(names):
-            break
-    rows = [(*row, file.name) for file, members in shards.items() for row in members]
-    records = []
-    for example, start, n_tokens, shard in sorted(rows):
-        chosen = examples.chosen[example]
-        document = by_name[chosen.document]
-        first, end = counted(chosen.span(config.data.part), config.data.skip_first)
-        records.append(
-            StoredExample(
-                example=example,
-                document=chosen.document,
-                group=chosen.group,
-                n_tokens=n_tokens,
-                shard=shard,
-                start=start,
-                subject=document.subject,
-                answer=document.answer,
-                labels=dict(document.labels),
-                spans={
-                    name: (max(start, first) - first, min(stop, end) - first)
-                    for name, (start, stop) in chosen.spans.items()
-                    if max(start, first) < min(stop, end)
-                },
-            )
-        )
-    return records

@@ -332,13 +332,13 @@ def test_given_token_ids_are_read_as_they_are() -> None:
             return " ".join(map(str, ids))
 
     text = Document("a", "1 2 3", group="g", turns=(("user", "1"),))
-    parts, spans = (("generated", "9 4"),), {"generated": (1, 3)}
+    parts, spans = (("generated", " 9 4"),), {"generated": (1, 3)}
     given = Document("b", "1 2 3", parts=parts, ids=(8, 9, 4), spans=spans)
     config = Config(data=DataConfig(source="text", special_tokens=False, min_tokens=2))
     found = choose_examples([text, given, text], Words(), config, 100).chosen
     assert [example.ids for example in found] == [[1, 2, 3], [8, 9, 4], [1, 2, 3]]
     assert found[1].spans == {"generated": (1, 3)}
-    other = Document("b", "1 2 3", parts=(("generated", "9 5"),), ids=(8, 9, 4), spans=spans)
+    other = Document("b", "1 2 3", parts=(("generated", " 9 5"),), ids=(8, 9, 4), spans=spans)
     with pytest.raises(UserError, match="b has token ids that are not those of this model's"):
         choose_examples([other], Words(), config, 100)
 

@@ -4,6 +4,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,11 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, Generat
 
 from probe import api
 from probe.api import Document, UserError
+from probe.api.parts import continue_examples, perplexities, plan_extraction
 from probe.examples.batches import Batch
+from probe.examples.explicit import wording
 from probe.extraction.generation import Choose
+from probe.interventions.survey import survey
 from tests.tiny_models import save_tiny
 
 NEW = 6
@@ -41,8 +45,12 @@ def words(model: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     ]  # fmt: skip
 
 
-def whole(model: Path) -> Any:
+def own_copy(model: Path) -> Any:
     return AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
+
+
+# For reading only.
+whole = cache(own_copy)
 
 
 def greedy(model: Path, text: str, n: int = NEW) -> list[int]:
@@ -107,7 +115,7 @@ def test_a_models_own_settings_change_nothing(
     model: Path, words: list[str], tmp_path: Path
 ) -> None:
     own = tmp_path / "own"
-    loaded = whole(model)
+    loaded = own_copy(model)
     loaded.generation_config = traps()
     loaded.save_pretrained(own)
     AutoTokenizer.from_pretrained(model).save_pretrained(own)
@@ -122,7 +130,7 @@ def test_a_models_own_settings_change_nothing(
 
 def ending_with(model: Path, folder: Path, ends: list[int]) -> Path:
     """Save the model with other tokens that end a text, in a list as instruct models have it."""
-    loaded = whole(model)
+    loaded = own_copy(model)
     loaded.generation_config = GenerationConfig(eos_token_id=ends)
     loaded.save_pretrained(folder)
     AutoTokenizer.from_pretrained(model).save_pretrained(folder)
@@ -210,13 +218,14 @@ def watched(model: Path, document: Document, layers: range) -> Iterator[tuple[in
         return take
 
     blocks = loaded.model.layers if hasattr(loaded, "model") else loaded.transformer.h
-    for layer in layers:
-        blocks[layer].register_forward_hook(hook(layer))
-    cache = None
+    handles = [blocks[layer].register_forward_hook(hook(layer)) for layer in layers]
+    past = None
     with torch.no_grad():
         for piece in (document.ids[:start], *((token,) for token in document.ids[start:])):
-            output = loaded(torch.tensor([piece]), past_key_values=cache, use_cache=True)
-            cache = output.past_key_values
+            output = loaded(torch.tensor([piece]), past_key_values=past, use_cache=True)
+            past = output.past_key_values
+    for handle in handles:
+        handle.remove()
     for layer in layers:
         yield layer, torch.cat(seen[layer][1:])
 
@@ -331,6 +340,12 @@ def test_an_instruct_model_answers_in_its_template(
     assert (found.name, found.labels) == ("a", {"kind": "boat"})
 
 
+def test_prompts_are_continued_however_short_they_are(words: list[str]) -> None:
+    prompts = [Document("a", "Boats"), Document("b", "sea")]
+    strict = [*words, "data.min_tokens=60", "data.limit=1", "data.skip_first=2"]
+    assert [one.name for one in api.generate(*strict, prompts=prompts)] == ["a", "b"]
+
+
 def test_pieces_of_a_text_are_continued_each(model: Path, words: list[str]) -> None:
     text = Document("a", "The river carries sand to the sea, and the sea carries it back.")
     given = [*words, "data.cut=tokens", "data.window=10", "data.min_tokens=7"]
@@ -341,6 +356,31 @@ def test_pieces_of_a_text_are_continued_each(model: Path, words: list[str]) -> N
         assert document.group == "a"
         assert dict(document.parts)["prompt"] in text.text
         assert generated(document) == greedy(model, dict(document.parts)["prompt"])
+
+
+def test_a_space_that_a_tokenizer_drops_is_in_the_text(model: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    usual = tokenizer.decode
+
+    def decode(ids: list[int], **how: Any) -> str:
+        text: str = usual(ids, **how)
+        return text.removeprefix(" ")  # as SentencePiece does
+
+    tokenizer.decode = decode
+    ids = tokenizer("The river carries sand")["input_ids"]
+    for start in range(1, len(ids)):
+        both = decode(ids[:start]) + wording(tokenizer, ids, (start, len(ids)))
+        assert both == "The river carries sand"
+
+
+def test_a_survey_of_generated_tokens_leaves_the_prompts_out(words: list[str]) -> None:
+    config = api.compose(*words, "data.part=generated")
+    read = torch.cat([one.layers[1] for one in api.iterate(config, "layers=1")]).double()
+    examples = plan_extraction(
+        config, api.documents(config), score=perplexities, generate=continue_examples
+    )[1].chosen
+    found = survey(config, examples, [1])
+    torch.testing.assert_close(found["1/mean"], read.mean(dim=0), rtol=1e-6, atol=1e-6)
 
 
 # What cannot be continued.
@@ -380,7 +420,7 @@ def test_a_model_that_reads_what_follows_is_refused(words: list[str], tmp_path: 
 def test_predictions_that_are_not_finite_are_named(
     model: Path, words: list[str], tmp_path: Path
 ) -> None:
-    loaded = whole(model)
+    loaded = own_copy(model)
     with torch.no_grad():
         loaded.lm_head.weight[5] = float("nan")
     broken = tmp_path / "broken"

@@ -346,6 +346,12 @@ def test_measures_that_cannot_be_taken_are_told(texts: Path) -> None:
     for given, measures, draws, said in (
         (config, ["kl", "margin"], 1, "the measure margin needs questions with choices, which"),
         (cut, ["accuracy"], 1, "the measure accuracy needs whole questions, and data.cut=tokens"),
+        (
+            replace(config, data=replace(config.data, generate=4)),
+            ["margin"],
+            1,
+            "the measure margin needs questions as they are put, and data.generate=4 continues",
+        ),
         (config, ["loss"], 1, "the measure loss is unknown; choose of perplexity, kl, accuracy"),
         (config, ["kl"], 0, "draws=0 is too few for random controls; give 1 or more"),
     ):
