@@ -68,7 +68,7 @@ def test_every_reader_names_its_keys() -> None:
     names = {f"data.{one.name}" for one in fields(DataConfig)} | {
         f"subject.{one.name}" for one in fields(SubjectConfig)
     }
-    assert frozenset().union(*SOURCES.values()) <= names | {"model.chat"}
+    assert frozenset().union(*SOURCES.values()) <= names
     assert len(subject_options()) > 3
 
 
@@ -109,7 +109,6 @@ IN_VAIN = [
     ("model.path={tiny} model.revision=abc", "model.revision=abc has no effect with model.path="),
     ("model=tiny model.path={tiny}", "model=tiny has no effect with model.path; give model={tiny}"),
     ("model.mlp=mlp", "model.mlp=mlp has no effect with site=residual; give site=mlp_output"),
-    ("data=text data.path={text} model.chat=true", "model.chat=true has no effect with data=text"),
     ("-m layers=each,middle layers.index=3", "layers.index=3 has no effect with layers=each; "),
     ("-m data=sample,mmlu data.column=a", "data.column=a has no effect with data=sample; "),
 ]
