@@ -21,13 +21,13 @@ SOURCES: Mapping[str, frozenset[str]] = {
     "hub": _ROWS,
     "mbpp": _ROWS,
     "mmlu": _FILES | {"data.id", "data.revision", "subject.mmlu"},
-    "mmlu_pro": _HUB | _FILES | {"model.chat", "subject.mmlu_pro"},
+    "mmlu_pro": _HUB | _FILES | {"subject.mmlu_pro"},
     "openwebtext": _ROWS,
     "sample": frozenset({"data.split", "subject.sample"}),
     "table": _FILES | {"data.template", "data.choices", "data.answer"},
     "tasks": frozenset({"data.split"}),
     "text": _FILES | {"data.column"},
-    "truthfulqa": _HUB | _FILES | {"model.chat"},
+    "truthfulqa": _HUB | _FILES,
     "wikitext": _ROWS,
 }
 _ORIGIN = frozenset().union(*SOURCES.values())
