@@ -10,6 +10,7 @@ from probe.config import Config, check, to_plain
 from probe.data import Document, fingerprint, load_documents
 from probe.distributed import machine, n_ranks, run_ranks
 from probe.examples.batches import padding_share
+from probe.examples.cut import cut_identity
 from probe.examples.plan import Views, plan_extraction
 from probe.examples.request import Request
 from probe.extraction.build_topologies import build_topologies
@@ -81,11 +82,12 @@ def _reuse(folder: RunFolder, overrides: Sequence[str], group: str | None) -> No
 
 
 def load(config: Config) -> tuple[Iterable[Document], dict[str, str]]:
-    """Load the texts; return them with the fingerprints of the run's weights and texts."""
+    """Load the texts; return them with the fingerprints of weights, texts and how these are cut."""
     documents = load_documents(config)
     return documents, {
         "model": model_fingerprint(config.model, config.init),
         "data": fingerprint(documents),
+        **cut_identity(config, documents),
     }
 
 

@@ -23,7 +23,7 @@ class Hubs:
     over: list[str] = key(
         [], 'Variants, each as words, e.g. ["layers=3","data=mmlu data.limit=9"].'
     )
-    runs: list[str] = key([], "Folders of finished runs whose hubs are also compared.")
+    runs: list[str] = key([], "Folders of finished runs whose hubs are also compared.", path=True)
     rotations: int = key(3, "Random rotations of the basis, a null model (0: none).", least=0)
     shifts: int = key(1, "Circular shifts of the series, a null model (0: none).", least=0)
     inits: int = key(3, "Random initialisations, a null model (0: none).", least=0)

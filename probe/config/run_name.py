@@ -5,6 +5,8 @@ import json
 import os
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, fields, is_dataclass
+from glob import has_magic
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 from unicodedata import category
@@ -12,6 +14,8 @@ from unicodedata import category
 from probe.config.choices import InitKind, Matmul, Scheme, Selection, Site, Weight
 from probe.config.schema import AverageConfig, Config, DataConfig, ModelConfig
 
+# Begins the id of a model that comes with the program.
+BUNDLED = "bundled/"
 # Selections whose matrices join the neurons of several layers.
 JOINT = (Selection.cross, Selection.full)
 # More do not fit into a folder's name; the hash distinguishes them.
@@ -143,11 +147,20 @@ def model_name(model: ModelConfig) -> str:
 
 
 def data_name(data: DataConfig) -> str:
-    """Short name of the data set; by default from its file or id."""
-    if data.path is not None:
-        # Resolves `.` and `..`, but not links, which keep the name that was given.
-        return data.name or Path(os.path.abspath(data.path)).stem  # noqa: PTH100
-    return data.name or Path(data.id or data.source).name
+    """Short name of the data set; by default from its file, its folder or its id.
+
+    Examples
+    --------
+    >>> [data_name(DataConfig("text", path=path)) for path in ("a/mine.jsonl.gz", "a/b/*.txt")]
+    ['mine', 'b']
+    """
+    if data.name or data.path is None:
+        return data.name or Path(data.id or data.source).name
+    # Resolves `.` and `..`, but not links, which keep the name that was given.
+    path = Path(os.path.abspath(data.path))  # noqa: PTH100
+    if has_magic(data.path) and not path.exists():
+        path = Path(*takewhile(lambda part: not has_magic(part), path.parts))
+    return Path(path.stem).stem if path.suffix.lower() == ".gz" else path.stem
 
 
 def name_mistakes(config: Config) -> Iterator[str]:

@@ -33,6 +33,7 @@ def key(
     choices: Sequence[str] = (),
     was: str | None = None,
     younger: bool = False,
+    path: bool = False,
 ) -> Any:
     """Declare a configuration key.
 
@@ -50,6 +51,8 @@ def key(
         Its former name, which is told to those who type it, and stands in the names of folders.
     younger : bool
         Whether earlier runs lack it: at its default it is no part of a name.
+    path : bool
+        Whether it is a path, or a list of paths, in which `~` is the home folder.
     """
     declared = {
         "doc": sentence,
@@ -57,6 +60,7 @@ def key(
         "choices": tuple(choices),
         "was": was,
         "younger": younger,
+        "path": path,
     }
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=declared)
@@ -69,7 +73,7 @@ class ModelConfig:
 
     name: str | None = key(None, "Short name in paths and tables (default: from the id or folder).")
     id: str | None = key(None, "Repository on the Hugging Face Hub, ORG/NAME.")
-    path: str | None = key(None, "Local folder of the model, used instead of the Hub.")
+    path: str | None = key(None, "Local folder of the model, used instead of the Hub.", path=True)
     revision: str | None = key(None, "Branch, tag or commit on the Hub, e.g. step1000 for Pythia.")
     dtype: DType = key(DType.float32, "Precision of weights and activations.")
     device_map: str | None = key(None, "auto spreads one model over all GPUs and the host.")
@@ -115,9 +119,13 @@ class DataConfig:
         younger=True,
     )
     streaming: bool = key(False, "Download only as many rows from the Hub as needed.")
-    path: str | None = key(None, "Local file or folder, used instead of the Hub.")
+    path: str | None = key(
+        None, "Local file, folder or pattern of files, used instead of the Hub.", path=True
+    )
     cut: Cut = key(
-        Cut.whole, "A document is one example, or cut into merged paragraphs or windows of tokens."
+        Cut.whole,
+        "A document is one example, whole or truncated to max_tokens, or several: merged "
+        "paragraphs, or windows of tokens.",
     )
     max_words: int = key(800, "Merge paragraphs up to this many words (cut=paragraphs).", least=1)
     window: int | None = key(None, "Tokens per example (cut=tokens; default: max_tokens).", least=2)
@@ -293,7 +301,7 @@ class Config:
         "residual_raw (that of every block as it is), mlp (input of its output projection), "
         "mlp_output or attention (what it adds to the residual stream), or embedding.",
     )
-    output: str = key("outputs", "Folder under which runs are written.")
+    output: str = key("outputs", "Folder under which runs are written.", path=True)
     overwrite: bool = key(False, "Repeat a finished run and replace it.")
 
     @property

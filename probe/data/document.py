@@ -1,6 +1,7 @@
 """A raw text with its labels, before tokenization."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -56,6 +57,16 @@ class Document:
     spans: Mapping[str, tuple[int, int]] = field(default_factory=dict, hash=False, repr=False)
 
 
+class DocumentList(list[Document]):
+    """Documents, and how many rows made none, by reason."""
+
+    def __init__(
+        self, documents: Iterable[Document] = (), skipped: Mapping[str, int] | None = None
+    ) -> None:
+        super().__init__(documents)
+        self.skipped: Counter[str] = Counter(skipped or {})
+
+
 @dataclass(frozen=True)
 class Stream:
     """Documents that are read lazily, from the beginning at each iteration.
@@ -63,20 +74,34 @@ class Stream:
     Attributes
     ----------
     read : callable
-        Starts reading.
+        Starts reading; yields, in the place of a document, why a row makes none.
     content : str
         Identifies the content, which is never read completely, e.g. the Hub's commit.
+    skipped : Counter
+        Rows of those read that made no document, by reason.
     """
 
-    read: Callable[[], Iterator[Document]]
+    read: Callable[[], Iterator[Document | str]]
     content: str
+    skipped: Counter[str] = field(default_factory=Counter, compare=False)
 
     def __iter__(self) -> Iterator[Document]:
         """Read from the beginning."""
-        return self.read()
+        self.skipped.clear()
+        return only_documents(self.read(), self.skipped)
+
+
+def only_documents(made: Iterable[Document | str], skipped: Counter[str]) -> Iterator[Document]:
+    """Yield the documents, and count the rows that made none by reason."""
+    for one in made:
+        if isinstance(one, str):
+            skipped[one] += 1
+        else:
+            yield one
 
 
 Documents = list[Document] | Stream
+NO_TEXT, EMPTY_CELL = "no text", "an empty cell"
 
 
 def named(documents: Iterable[Document], names: Collection[str]) -> dict[str, Document]:

@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, islice, repeat
 from typing import Any
 
@@ -15,9 +15,11 @@ from tqdm import tqdm
 from probe.config import AverageConfig, Config, Cut, DataConfig, data_name, model_name
 from probe.data import Document
 from probe.errors import UserError
+from probe.examples.cut import Cutter, bundled_is_too_long, merge_paragraphs
 from probe.examples.example import GENERATED, Example, continued
 from probe.examples.explicit import with_given_ids
 from probe.examples.spans import token_spans
+from probe.system.logs import plural
 
 logger = logging.getLogger(__name__)
 # Most texts tokenized at a time, in parallel.
@@ -87,34 +89,19 @@ def choose_examples(
     if data.generate and chosen:
         assert generate is not None, "data.generate needs a model"
         chosen = continued(chosen, generate, data, skipped)
+    if not chosen and bundled_is_too_long(data, skipped):
+        logger.info("the bundled texts are longer than %d tokens: they are truncated", most)
+        cut = replace(config, data=replace(data, cut=Cut.truncate))
+        return choose_examples(documents, tokenizer, cut, context, score, generate)
+    skipped.update(getattr(documents, "skipped", {}))
     if not chosen:
         why = ", ".join(f"{count} had {reason}" for reason, count in skipped.items())
         raise UserError(
             f"no example is left of data={data_name(data)} ({why or 'offset too large'}); "
             "change data.min_tokens, data.max_tokens, data.perplexity or data.offset, or cut long "
-            "texts with data.cut=tokens"
+            "texts with data.cut=tokens or data.cut=truncate"
         )
     return Examples(_averaged(chosen, config.average), dict(skipped))
-
-
-def merge_paragraphs(text: str, max_words: int) -> list[str]:
-    r"""Split at blank lines and merge consecutive paragraphs up to a number of words.
-
-    Examples
-    --------
-    >>> merge_paragraphs("a b\n\nc\n\nd e f", max_words=3)
-    ['a b\n\nc', 'd e f']
-    """
-    pieces: list[list[str]] = []
-    words = 0
-    for paragraph in text.split("\n\n"):
-        count = len(paragraph.split())
-        if not pieces or words + count > max_words:
-            pieces.append([])
-            words = 0
-        pieces[-1].append(paragraph)
-        words += count
-    return ["\n\n".join(piece) for piece in pieces]
 
 
 def _within(
@@ -140,6 +127,7 @@ def _pieces(
 ) -> Iterator[Example]:
     """Tokenize documents or their pieces, several at a time."""
     data = config.data
+    cutter = Cutter.of(tokenizer, data, most)
     texts = _texts(
         tqdm(documents, "tokenize", disable=None, leave=False, delay=2), tokenizer, config
     )
@@ -160,10 +148,10 @@ def _pieces(
             rows = zip(sources, pieces, encoded["input_ids"], offsets, strict=False)
             for source, text, ids, at in rows:
                 spans = token_spans(text, source.parts, at)
-                window = len(ids) if data.cut is not Cut.tokens else min(data.window or most, most)
-                for start in range(0, max(len(ids), 1), max(window, 1)):
-                    piece = ids[start : start + window]
+                for piece in cutter.cut(ids, special):
                     yield Example(source.name, piece, source.group or "", spans)
+    if cutter.truncated:
+        logger.info("%s truncated to %d tokens", plural(cutter.truncated, "text"), most)
 
 
 def _texts(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from probe.config import (
     JOINT,
     Config,
+    Cut,
     ModelConfig,
     Selection,
     Site,
@@ -23,6 +24,7 @@ from probe.data import Document
 from probe.errors import UserError
 from probe.examples.batches import form_batches
 from probe.examples.choose import Example, Examples, choose_examples
+from probe.examples.cut import Special
 from probe.examples.partition import MatrixSpec, View, partition, partition_by_views
 from probe.examples.request import Request
 from probe.models import load_config, load_tokenizer
@@ -92,7 +94,7 @@ def plan_extraction(
     )
     _refuse_unknown_ids(examples.chosen, text.vocab_size, config)
     if not told or examples.skipped:
-        _log(config, examples, told)
+        _log(config, examples, tokenizer, told)
     if views is None:
         cells, matrices = _matrices(config, text.num_hidden_layers, examples.chosen)
     else:
@@ -188,8 +190,8 @@ def resolve_layers(config: Config, n_layers: int) -> list[int]:
     return sorted(layer_numbers(config))
 
 
-def _log(config: Config, examples: Examples, told: bool) -> None:
-    """Report the chosen examples, and warn of short texts, unless they were chosen before."""
+def _log(config: Config, examples: Examples, tokenizer: Any, told: bool) -> None:
+    """Report the chosen examples; unless that was told before, warn of short ones, too."""
     part = config.data.part
     spans = [example.span(part) for example in examples.chosen]
     tokens = [stop - start for start, stop in spans]
@@ -199,7 +201,12 @@ def _log(config: Config, examples: Examples, told: bool) -> None:
         "" if part is None else f"{part} ", sum(tokens),
         "".join(f", {n} left out: {why}" for why, n in examples.skipped.items()),
     )  # fmt: skip
-    if not told and np.median(tokens) < _FEW_TOKENS:
+    if told:
+        return
+    if config.data.cut in (Cut.tokens, Cut.paragraphs) and config.data.special_tokens:
+        added = Special.of(tokenizer).named(tokenizer)
+        logger.info("every piece of a text %s", added or "is without special tokens")
+    if np.median(tokens) < _FEW_TOKENS:
         logger.warning(
             "half of the examples have fewer than %d tokens: over 60 tokens unrelated neurons "
             "have a mean |r| of 0.10", _FEW_TOKENS,

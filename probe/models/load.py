@@ -23,13 +23,12 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from probe.config import InitConfig, InitKind, ModelConfig, model_name
+from probe.config import BUNDLED, InitConfig, InitKind, ModelConfig, model_name
 from probe.errors import UserError
 from probe.models.failures import failure
 from probe.models.spread import settle, spread_options
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
-BUNDLED = "bundled/"
 # What transformers, and a model's own code, raise for invalid files.
 _BROKEN: tuple[type[Exception], ...] = (
     OSError, ValueError, LookupError, ImportError, TypeError, AttributeError, ArithmeticError,

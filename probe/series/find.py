@@ -20,6 +20,7 @@ from probe.config.run_name import computed
 from probe.data import Document, fingerprint
 from probe.distributed import run_ranks
 from probe.errors import UserError, nearest
+from probe.examples.cut import cut_identity
 from probe.examples.explicit import texts_of
 from probe.examples.plan import plan_extraction
 from probe.examples.request import Request
@@ -108,6 +109,7 @@ def series(
         "fingerprints": {
             "model": model_fingerprint(config.model, config.init),
             "data": fingerprint(documents),
+            **cut_identity(config, documents),
         },
         "dtype": dtype,
         "standardised": standardised,

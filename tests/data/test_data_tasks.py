@@ -71,7 +71,8 @@ def test_random_strings_are_groups_of_letters_and_digits_without_words() -> None
     groups = signs.pop(" ") + len(strings)
     assert max(signs.values()) < 3 * min(signs.values())
     assert groups / len(strings) == pytest.approx(5.5, abs=0.3)
-    assert strings == api.documents("data=tasks", "data.split=random_strings", "data.seed=5")
+    seeded = ["data.shuffle=true", "data.seed=5"]
+    assert strings == api.documents("data=tasks", "data.split=random_strings", *seeded)
 
 
 def test_a_split_is_a_task_or_a_topic(prompts: list[Document]) -> None:
