@@ -1,7 +1,7 @@
-"""Substitutes that need no other model: the model's own predictions, and neighbouring embeddings."""
+"""Substitutes that need no other model: its own predictions, or neighbouring embeddings."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -100,7 +100,7 @@ class OwnPredictions:
             of.setdefault(ask.ids[: max(ask.positions)], []).append(number)
         for rows in batches([ids for ids in of if ids], self._rows, self._tokens):
             tensors = pad_right(rows, 0, self._device)
-            trunk = self._model.base_model
+            trunk: Any = self._model.base_model
             inputs = model_inputs(trunk, self._config.model, tensors)
             hidden = trunk(**inputs).last_hidden_state
             places = [
