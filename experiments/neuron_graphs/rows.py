@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from experiments.neuron_graphs.graph import NeuronGraph
-from experiments.neuron_graphs.records import Cost, Match, Record, ScannedText, Scores
+from experiments.neuron_graphs.merge import merge_ignores
+from experiments.neuron_graphs.presets import PRESETS
+from experiments.neuron_graphs.records import Cost, Header, Match, Record, ScannedText, Scores
 from experiments.neuron_graphs.roles import postings
 from experiments.neuron_graphs.unit import Unit
 from experiments.neuron_graphs.visual import visual
@@ -64,11 +66,14 @@ def example_rows(record: Record) -> Iterator[tuple[int, int, bool, bytes]]:
         yield place, text.example, text.held_out, shares.astype(np.float16).tobytes()
 
 
-def posting_rows(graph: NeuronGraph | None, fire: float) -> list[tuple[int, str, float, int]]:
-    """Return a row per token and role."""
+def posting_rows(graph: NeuronGraph | None, header: Header) -> list[tuple[int, str, float, int]]:
+    """Return a row per token and role, of the graph that predicts."""
     if graph is None:
         return []
-    return [(each.token, each.role, each.weight, each.depth) for each in postings(graph, fire)]
+    predicts = merge_ignores(graph) if PRESETS[header.preset].merge else graph
+    return [
+        (each.token, each.role, each.weight, each.depth) for each in postings(predicts, header.fire)
+    ]
 
 
 def record_of(

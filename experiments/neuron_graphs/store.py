@@ -196,7 +196,7 @@ class Store:
             ("examples VALUES (?, ?, ?, ?, ?)", example_rows(record)),
             (
                 "postings (unit, token, role, weight, depth) VALUES (?, ?, ?, ?, ?)",
-                posting_rows(record.graph, self.header.fire),
+                posting_rows(record.graph, self.header),
             ),
         ):
             self.connection.executemany(f"INSERT INTO {query}", ((number, *row) for row in rows))
