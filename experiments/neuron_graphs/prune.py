@@ -1,0 +1,84 @@
+"""Pruning: the shortest context in which a token keeps its activation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.neuron_graphs.asks import Activations, Algorithm, activations
+from experiments.neuron_graphs.presets import FIRE, Preset
+from experiments.neuron_graphs.texts import Text
+
+# Tokens that are tried before those up to `context`: few need more, and rows are short.
+_FEW = 8
+# Tried where the context is too short; 0 is the whole text.
+_LONG = (64, 128, 0)
+_STEP = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Pruned:
+    """A text without what is not needed before a token, nor anything behind it.
+
+    Attributes
+    ----------
+    start : int
+        Index of its first token in the text.
+    activations : ndarray of float64, shape (n_tokens,)
+        The unit's activations in the shortened text; the last is the pivot's.
+    ok : bool
+        Whether the context is as short as asked for, and keeps the activation.
+    """
+
+    start: int
+    activations: NDArray[np.float64]
+    ok: bool
+
+
+def prune(text: Text, pivot: int, preset: Preset, context: int) -> Algorithm[Pruned]:
+    """Find the shortest suffix that keeps half of the pivot's activation.
+
+    Foote et al. 2023, equations 1 and 2: a(pivot, suffix) / a(pivot, text) ≥ 0.5. An activation is
+    not monotone in the length of its context, so every length is tried and none is left out by
+    bisection; with `preset.grid` lengths are 5, 10, …, as in the paper's code, and the pivot must
+    also have the largest activation of the suffix.
+
+    Parameters
+    ----------
+    text : Text
+        The text.
+    pivot : int
+        Index of the activating token, whose activation is positive.
+    preset : Preset
+        Whether lengths are exact.
+    context : int
+        Longest suffix, the pivot included. Where it does not suffice, 64, 128 and all tokens are
+        tried, and the result is not `ok`.
+    """
+    full, longest = text.activations[pivot], None
+    for lengths in _stages(pivot + 1, preset.grid, context):
+        rows = []
+        for length in lengths:
+            start = pivot + 1 - length
+            before = text.before(start)
+            ids = before + text.tokens[start : pivot + 1]
+            rows.append(Activations(ids, range(len(before), len(ids))))
+        for length, found in zip(lengths, (yield from activations(rows)), strict=True):
+            longest = Pruned(pivot + 1 - length, found, ok=False)
+            share = found[-1] / full
+            if share > FIRE and found.argmax() == length - 1 if preset.grid else share >= FIRE:
+                return Pruned(pivot + 1 - length, found, ok=length <= context)
+    assert longest is not None, "a pivot is a suffix"
+    return longest
+
+
+def _stages(most: int, grid: bool, context: int) -> list[Sequence[int]]:
+    """Return the lengths to try, those of a stage at once, each at most the whole prefix."""
+    if grid:
+        steps = [length for length in range(_STEP, context + 1, _STEP) if length <= most]
+        whole = [most] if most <= context and most not in steps else []
+        return [steps + whole or [most]]
+    few, short = min(most, _FEW, context), min(most, context)
+    long = sorted({min(most, length or most) for length in _LONG} - {*range(short + 1)})
+    return [stage for stage in (range(1, few + 1), range(few + 1, short + 1), long) if stage]
