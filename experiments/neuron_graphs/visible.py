@@ -73,3 +73,15 @@ def word(label: str) -> str:
     ('the', '\n', ' ')
     """
     return label.strip().casefold() or label
+
+
+def readable(text: str, token: int) -> str:
+    r"""Write a token as part of a running text: visible, but spaces are spaces.
+
+    Examples
+    --------
+    >>> readable(" cat", 7), readable("\n", 7), readable("  ", 7)
+    (' cat', '\\n', '␣␣')
+    """
+    seen = visible(text, token)
+    return seen.replace("␣", " ") if text.strip() else seen
