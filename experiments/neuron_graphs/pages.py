@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from experiments.neuron_graphs.console import number
 from experiments.neuron_graphs.picture import HEIGHT, WIDTH
-from experiments.neuron_graphs.reading import Reading
+from experiments.neuron_graphs.content import UnitContent
 from experiments.neuron_graphs.records import Record
 from experiments.neuron_graphs.roles import ROLES
 from experiments.neuron_graphs.store import Store
@@ -54,11 +54,11 @@ def write_pages(store: Store, folder: Path) -> Path:
 
 def write_page(store: Store, record: Record, file: Path, gallery: str = "") -> Path:
     """Write the page of a unit, with a link to a gallery if it is named; return it."""
-    reading = Reading(store, record)
+    content = UnitContent(store, record)
     graph = record.graph
     page = _FRAME.render(
-        "neuron.html", page=reading, paths=reading.paths(_PATHS),
-        n_paths=0 if graph is None else len(graph.ends), examples=list(reading.examples()),
+        "neuron.html", page=content, paths=content.paths(_PATHS),
+        n_paths=0 if graph is None else len(graph.ends), examples=list(content.examples()),
         gallery=gallery, width=WIDTH, height=HEIGHT,
     )  # fmt: skip
     return _write(file, page)

@@ -9,7 +9,7 @@ from experiments.neuron_graphs.console import number, run, say, table
 from experiments.neuron_graphs.database import locate
 from experiments.neuron_graphs.dot import to_dot
 from experiments.neuron_graphs.pages import FOLDER, INDEX, page_name, write_page
-from experiments.neuron_graphs.reading import Example, Reading
+from experiments.neuron_graphs.content import Example, UnitContent
 from experiments.neuron_graphs.store import Store
 from experiments.neuron_graphs.unit import Unit
 from probe.api import UserError, aligned
@@ -41,41 +41,41 @@ def _show(arguments: Namespace) -> int:
     file = locate(arguments.run)
     with Store.read(file) as store:
         record = store.record(arguments.unit)
-        reading = Reading(store, record)
+        content = UnitContent(store, record)
         if arguments.dot or arguments.json:
-            if record.graph is None or reading.visual is None:
+            if record.graph is None or content.visual is None:
                 raise UserError(f"unit {record.unit} has no graph: {record.reason}")
             labels = store.vocabulary.labels
             written = (
-                to_dot(reading.visual, labels, reading.style) if arguments.dot
+                to_dot(content.visual, labels, content.style) if arguments.dot
                 else record.graph.to_json() + "\n"
             )  # fmt: skip
             sys.stdout.write(written)
             return 0
-        say(_lines(reading))
+        say(_lines(content))
         page = arguments.output or file.parent / FOLDER / page_name(record.unit)
         if arguments.output is not None or not page.is_file():
             gallery = INDEX if (page.parent / INDEX).is_file() else ""
-            _write(store, reading, page, gallery)
+            _write(store, content, page, gallery)
         say([f"page: {page}"])
     return 0
 
 
-def _write(store: Store, reading: Reading, page: Path, gallery: str) -> None:
+def _write(store: Store, content: UnitContent, page: Path, gallery: str) -> None:
     try:
-        write_page(store, reading.record, page, gallery)
+        write_page(store, content.record, page, gallery)
     except OSError as error:
         raise UserError(
             f"{page} cannot be written ({error.strerror}); give another file with --output"
         ) from None
 
 
-def _lines(reading: Reading) -> Iterator[str]:
-    record, scores = reading.record, reading.record.scores
-    yield f"{reading.title} ({reading.header.model}, {reading.header.site})"
+def _lines(content: UnitContent) -> Iterator[str]:
+    record, scores = content.record, content.record.scores
+    yield f"{content.title} ({content.header.model}, {content.header.site})"
     if record.reason:
         yield f"note: {record.reason}"
-    paths = reading.paths(_PATHS)
+    paths = content.paths(_PATHS)
     if paths:
         yield ""
         rows = [[number(each.value), str(each.count), each.text] for each in paths]
@@ -89,7 +89,7 @@ def _lines(reading: Reading) -> Iterator[str]:
             ["on held-out texts", "precision", "recall", "F1"],
             [
                 [name, number(match.precision), number(match.recall), number(match.f1)]
-                for name, match in reading.matches()
+                for name, match in content.matches()
             ],
         )
         yield (
@@ -97,7 +97,7 @@ def _lines(reading: Reading) -> Iterator[str]:
             f"{number(scores.density * 1e6, 0)} of a million, the graph alone on "
             f"{number(scores.false_per_million, 0)}"
         )
-    for example in [each for each in reading.examples() if each.held_out][:_TEXTS]:
+    for example in [each for each in content.examples() if each.held_out][:_TEXTS]:
         yield ""
         yield f"text {example.number}, {number(example.largest)}: {_marked(example)}"
 

@@ -14,9 +14,12 @@ from probe.examples.choose import Example, merge_paragraphs
 from probe.examples.plan import plan_extraction, resolve_layers
 from probe.examples.request import Request
 from probe.examples.share import share
-from probe.extraction.activations import model_inputs
+from probe.extraction.activations import Reader, model_inputs
+from probe.extraction.checkpoints import Keeper
+from probe.extraction.checkpoints import find as find_checkpoints
 from probe.extraction.circular_shift import draw_shifts, shift
 from probe.extraction.loop import Loop
+from probe.extraction.out_of_memory import out_of_memory
 from probe.extraction.perplexity import perplexities
 from probe.measures.summary import HUB_SHARE
 from probe.models import (
@@ -31,4 +34,4 @@ from probe.models import (
     outline,
 )
 from probe.statistics import FEW, Resamples, interval, members_of, split_by_group
-from probe.system.device_memory import free_memory
+from probe.system.device_memory import format_bytes, free_memory, release_cached
