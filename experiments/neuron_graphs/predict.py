@@ -40,7 +40,8 @@ class Predictor:
         Parameters
         ----------
         tokens : ndarray of int32, shape (n_tokens,)
-            The classes of the tokens of a text, without its beginning-of-text token.
+            The classes of the tokens of a text, without its beginning-of-text token; or of
+            several texts with a `START` between them.
         """
         found = np.zeros(len(tokens))
         # Paths that match so far: the node that each has reached, and its activating token.
@@ -50,7 +51,8 @@ class Predictor:
             at = pivot - depth
             here = np.where(at >= 0, tokens[np.maximum(at, 0)], START)
             literal = self._child(node, here)
-            wild = np.where(at >= 0, self._child(node, np.full(len(node), WILDCARD)), -1)
+            # A wildcard stays in its text: a start is also what lies between two texts.
+            wild = np.where(here == START, -1, self._child(node, np.full(len(node), WILDCARD)))
             if self.greedy:
                 wild = np.where(literal >= 0, -1, wild)
             node, pivot = np.concatenate([literal, wild]), np.concatenate([pivot, pivot])

@@ -17,7 +17,7 @@ class VisualGraph:
     depth : ndarray of int32, shape (n_nodes,)
         Number of literal tokens before the node in its paths: 0 for activating tokens.
     token : ndarray of int32, shape (n_nodes,)
-        Token id, or `START`.
+        Token id, `START`, or `WILDCARD` if any token activates.
     importance, activation : ndarray of float32, shape (n_nodes,)
         The largest among the trie's nodes that are drawn as this one.
     ends : ndarray of bool, shape (n_nodes,)
@@ -47,7 +47,9 @@ class VisualGraph:
 
 
 def visual(graph: NeuronGraph) -> VisualGraph:
-    """Condense a trie: wildcards are left out, and equal tokens at one depth are one node.
+    """Condense a trie: equal tokens at one depth are one node, and wildcards are left out.
+
+    Except a wildcard that activates, where every token does.
 
     Foote et al. 2023, section 3.5.
 
@@ -66,8 +68,7 @@ def visual(graph: NeuronGraph) -> VisualGraph:
         *(column.tolist() for column in columns), strict=True
     ):
         before = place[parent] if parent >= 0 else None
-        if token == WILDCARD:
-            assert before is not None, "a path begins with an activating token"
+        if token == WILDCARD and before is not None:
             place.append(before)
             continue
         here = (before[0] + 1 if before else 0, token)
