@@ -78,15 +78,15 @@ class Builder:
     def _evidence(
         self, texts: Sequence[ScannedText], sample: NDArray[np.float32], largest: float
     ) -> Evidence:
-        """Return the unit's texts and random ones; none of the latter is of a text it was made of."""
-        made_of = {text.document for text in texts if not text.held_out}
+        """Return the unit's texts, and random ones of documents that its graph is not made from."""
+        made_from = {text.document for text in texts if not text.held_out}
         halves: tuple[list[Seen], list[Seen]] = ([], [])
         for text in texts:
             halves[text.held_out].append(self._seen(text.tokens, text.activations, largest))
         random = [
             self._seen(np.array(self.scan.ids[example], np.int32), sample[where], largest)
             for example, where in self.scan.sampled.items()
-            if self.documents[example] not in made_of
+            if self.documents[example] not in made_from
         ]
         return Evidence(*halves, random)
 

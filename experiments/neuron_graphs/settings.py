@@ -7,10 +7,10 @@ from typing import Any
 
 from experiments.neuron_graphs.presets import PRESETS
 from experiments.neuron_graphs.unit import Unit
-from probe.api import Side, Site, StudyConfig, UserError, key
+from probe.api import Site, StudyConfig, UserError, key
 
 SUBSTITUTES = ("model", "masked", "embeddings", "none")
-NORMALISE = ("none", "title_strip", "casefold_strip")
+NORMALISE = ("preset", "none", "title_strip", "casefold_strip")
 
 
 @dataclass
@@ -31,9 +31,13 @@ class NeuronGraphs:
         "One threshold and start anchors, or as published, in the text or in the code.",
         choices=tuple(PRESETS),
     )
-    normalise: str | None = key(
-        None, "Tokens that are the same (default: the preset's).", choices=NORMALISE
+    normalise: str = key(
+        "preset",
+        "Tokens that are the same: none, also in title case and behind a space (title_strip), in "
+        "any case, or as the preset has it.",
+        choices=NORMALISE,
     )
+
     texts: int = key(20, "Texts of every neuron, the strongest; half are held out.", least=2)
     random: int = key(32, "Random texts in which false positives are counted.", least=1)
     context: int = key(30, "Tokens of context that a graph looks at.", least=2)
@@ -59,6 +63,12 @@ class NeuronGraphs:
         0, "Seed of random texts, drawn neurons, halves, untrained weights and draws.", least=0
     )
 
+    @property
+    def rule(self) -> str:
+        """Return which tokens are the same."""
+        usual: str = PRESETS[self.preset].normalise
+        return usual if self.normalise == "preset" else self.normalise
+
 
 @dataclass
 class NeuronGraphsConfig(StudyConfig):
@@ -82,10 +92,6 @@ def check(config: NeuronGraphsConfig) -> list[Unit]:
         raise UserError(
             "site=embedding reads the tokens themselves, on which every neuron fires as the table "
             "of embeddings says; give site=mlp, residual or attention"
-        )
-    if config.model.padding_side is Side.left:
-        raise UserError(
-            "model.padding_side=left moves the positions of what is cut from texts; leave it out"
         )
     if not settings.signs:
         raise UserError("study.signs is empty; give [+], [-] or [+,-]")

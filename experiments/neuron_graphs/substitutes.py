@@ -146,8 +146,8 @@ class Neighbours:
         self._unit = own / own.norm(dim=1, keepdim=True).clamp(min=1e-12)
 
     @torch.inference_mode()
-    def __call__(self, asks: Sequence[Substitutes], _: Count) -> list[list[list[int]]]:
-        """Return for every ask and position the nearest tokens."""
+    def __call__(self, asks: Sequence[Substitutes], count: Count) -> list[list[list[int]]]:
+        """Return for every ask and position the nearest tokens; no pass of a model is counted."""
         tokens = sorted({ask.ids[position] for ask in asks for position in ask.positions})
         most, nearest = max((ask.number for ask in asks), default=0), dict[int, list[int]]()
         some = max(1, _LOGITS // len(self._allowed))

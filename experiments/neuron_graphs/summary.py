@@ -57,7 +57,7 @@ def summarise(model: str, records: Iterable[Record], seed: int, repetitions: int
     for layer, units in parts.items():
         tested = [(str(unit), scores) for unit, scores in units if scores.support]
         names, scores = [name for name, _ in tested], [scores for _, scores in tested]
-        draws = {"groups": names, "seed": seed, "repetitions": repetitions}
+        draws = names, seed, repetitions
         row: Row = {"model": model, "layer": layer, "units": len(units), "tested": len(tested)}
         f1 = {
             "f1": _each(scores, lambda one: one.graph.f1),
@@ -65,11 +65,11 @@ def summarise(model: str, records: Iterable[Record], seed: int, repetitions: int
             "ngram_f1": _each(scores, lambda one: one.ngram.f1),
         }
         for name, values in f1.items():
-            ends = bootstrap(_mean(values), **draws) if names else (np.nan, np.nan)
+            ends = bootstrap(_mean(values), *draws) if names else (np.nan, np.nan)
             row |= _named(name, _over(values), *ends)
         more = (np.nan,) * 3
         if names:
-            more = paired_difference(_mean(f1["f1"]), _mean(f1["token_f1"]), **draws)
+            more = paired_difference(_mean(f1["f1"]), _mean(f1["token_f1"]), *draws)
         row |= _named("beyond_token", *more)
         means = {
             "precision": _each(scores, lambda one: one.graph.precision),
@@ -100,15 +100,19 @@ def log_summary(rows: Sequence[Row]) -> None:
 
 
 def _cells(row: Row, control: Row | None) -> list[str]:
-    untrained = [control[name] for name in _ends("f1")] if control else [None] * 3
     numbers = [row[name] for name in ("token_f1", "ngram_f1")]
     false = row["false_per_million"]
     return [
-        with_interval(*(row[name] for name in _ends("f1")), row["tested"], form=".2f"),
+        _interval(row),
         *("-" if number is None else f"{number:.2f}" for number in numbers),
-        with_interval(*untrained, control["tested"] if control else 0, form=".2f"),
+        _interval(control) if control else "-",
         "-" if false is None else f"{false:.0f}",
-    ]  # fmt: skip
+    ]
+
+
+def _interval(row: Row) -> str:
+    value, low, high = (row[name] for name in _ends("f1"))
+    return with_interval(value, low, high, row["tested"], form=".2f")
 
 
 def _ends(name: str) -> tuple[str, str, str]:
