@@ -1,7 +1,9 @@
 """Plain functions of token ids that stand for a neuron, and what runs an algorithm on them."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,6 +13,7 @@ from experiments.neuron_graphs.fit import Fitted, Rules, fit
 from experiments.neuron_graphs.presets import PRESETS
 from experiments.neuron_graphs.texts import Text
 from experiments.neuron_graphs.unit import Unit
+from probe.models.load import ASSETS
 
 MASK, THE, A, BIG, RED, CAT, DOG = range(7)
 N_TOKENS = 40
@@ -74,3 +77,10 @@ def random_texts(oracle: Oracle, number: int, length: int, seed: int) -> list[Te
 
 
 UNIT = Unit(0, 0)
+
+
+def write_texts(file: Path, documents: int = 12, words: int = 90) -> None:
+    """Write the beginnings of bundled texts, one a document."""
+    lines = (ASSETS / "sample.jsonl").read_text(encoding="utf-8").splitlines()
+    texts = [" ".join(json.loads(line)["text"].split()[:words]) for line in lines[:documents]]
+    file.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
