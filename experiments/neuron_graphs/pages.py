@@ -8,8 +8,8 @@ import numpy as np
 from tqdm import tqdm
 
 from experiments.neuron_graphs.console import number
-from experiments.neuron_graphs.picture import HEIGHT, WIDTH
 from experiments.neuron_graphs.content import UnitContent
+from experiments.neuron_graphs.picture import HEIGHT, WIDTH
 from experiments.neuron_graphs.records import Record
 from experiments.neuron_graphs.roles import ROLES
 from experiments.neuron_graphs.store import Store

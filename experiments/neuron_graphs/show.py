@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from experiments.neuron_graphs.console import number, run, say, table
+from experiments.neuron_graphs.content import Example, UnitContent
 from experiments.neuron_graphs.database import locate
 from experiments.neuron_graphs.dot import to_dot
 from experiments.neuron_graphs.pages import FOLDER, INDEX, page_name, write_page
-from experiments.neuron_graphs.content import Example, UnitContent
 from experiments.neuron_graphs.store import Store
 from experiments.neuron_graphs.unit import Unit
 from probe.api import UserError, aligned
