@@ -70,7 +70,7 @@ def test_what_is_put_in_comes_out_again(tmp_path: Path) -> None:
         assert [str(record.unit) for record in records] == ["0:3", "0:12", "0:12-", "1:4"]
         for record in SEVERAL:
             _same(read.record(record.unit), record)
-        assert {example: len(tokens) for example, tokens in read.texts().items()} == {0: 32, 3: 4}
+        assert {example: len(tokens) for example, tokens in read.texts().items()} == {1: 32, 2: 4}
 
 
 def test_a_store_is_continued_and_another_one_is_not(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def _array(name: str, position: int, value: float, sealed: bool = True) -> Calla
         (_sql("DELETE FROM header WHERE name = 'model'"), "does not say what it is of"),
         (_sql("DELETE FROM metrics WHERE name = 'f1'"), "damaged at unit 1:4 (KeyError: 'f1')"),
         (_sql("UPDATE texts SET tokens = x'00'"), "damaged at unit 1:4 (ValueError: buffer size"),
-        (_sql("UPDATE texts SET tokens = x'00000000'"), "text 0 has 1 tokens and 32 values"),
+        (_sql("UPDATE texts SET tokens = x'00000000'"), "text 1 has 1 tokens and 32 values"),
         (_sql("UPDATE units SET token = x'00'"), "its graph is not what was written"),
         (_array("importance", 3, 0.5, sealed=False), "its graph is not what was written"),
         (_array("parent", 3, 3), "a node comes before its parent"),
