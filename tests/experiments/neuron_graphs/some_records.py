@@ -52,8 +52,8 @@ def record_of(
     texts = (
         text_of(
             1,
-            [THE, CAT, A, DOG, BIG, *range(FIRST, len(WORDS))],
-            [0, 4, 0, 1, 0] + [2] * len(HOSTILE),
+            [*range(FIRST, len(WORDS)), THE, CAT, A, DOG, BIG],
+            [*[2] * len(HOSTILE), 0, 4, 0, 1, 0],
         ),
         text_of(2, [A, CAT, CAT, RED], [0, 2, 2, -8]),
     )

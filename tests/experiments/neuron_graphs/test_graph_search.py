@@ -47,11 +47,16 @@ UNITS = {
 }
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     records = [record_of(unit, paths, f1) for unit, (paths, f1) in UNITS.items()]
-    with store_of(tmp_path, dead("0:9"), *records) as written:
+    with store_of(tmp_path_factory.mktemp("store"), dead("0:9"), *records) as written:
         yield written
+
+
+@pytest.fixture
+def run(store: Store) -> str:
+    return str(store.file.parent)
 
 
 def _names(found: list[object]) -> list[str]:
@@ -286,34 +291,32 @@ def _said(capsys: pytest.CaptureFixture[str]) -> tuple[list[str], str]:
 
 
 def test_search_shows_what_it_finds(
-    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert search.main([str(tmp_path), "--activating", "cat", "--context", "the"]) == 0
+    assert search.main([run, "--activating", "cat", "--context", "the"]) == 0
     head, first, second, count = _said(capsys)[0]
     assert head.split()[:3] == ["unit", "F1", "pieces"]
     assert first.split() == ["0:1", "0.90", "1", "0", "3", "␣cat", "␣dog", "←", "␣the"]
     assert second.split()[0] == "0:7"
     assert count == "2 units"
-    assert search.main([str(tmp_path), "--most", "1", "--min-f1", "0.5"]) == 0
+    assert search.main([run, "--most", "1", "--min-f1", "0.5"]) == 0
     assert _said(capsys)[0][-1] == "3 units; --most 3 shows all"
     exported = tmp_path / "x.json"
-    assert search.main([str(tmp_path), "--export", str(exported)]) == 0
+    assert search.main([run, "--export", str(exported)]) == 0
     assert _said(capsys)[0] == [f"{exported}; 1 unit of negative activations left out"]
     assert search.main([str(exported), "--token", "red"]) == 0
     assert _said(capsys)[0][1].split()[:2] == ["0:7", "–"]
 
 
-def test_similar_shows_structure_and_firing(
-    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert similar.main([str(tmp_path), "0:2"]) == 0
+def test_similar_shows_structure_and_firing(run: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert similar.main([run, "0:2"]) == 0
     lines = _said(capsys)[0]
     assert [line.split()[:4] for line in lines[1:3]] == [
         ["0:2-", "1.00", "1.00", "1.00"], ["0:1", "0.50", "0.00", "0.50"],
     ]  # fmt: skip
     # "cat" is there three times; 0:1 fires on one of these.
     assert lines[-1] == "4 units of 6 share an activating token with 0:2, over 36 tokens of text"
-    assert similar.main([str(tmp_path), "0:2", "--by", "firing", "--most", "2"]) == 0
+    assert similar.main([run, "0:2", "--by", "firing", "--most", "2"]) == 0
     assert [line.split()[0] for line in _said(capsys)[0][1:-1]] == ["0:2-", "0:1"]
 
 
@@ -341,10 +344,10 @@ def test_similar_shows_structure_and_firing(
     ],
 )
 def test_mistakes_are_one_line(
-    main: object, words: list[str], message: str, store: Store, tmp_path: Path,
+    main: object, words: list[str], message: str, run: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    given = [word.replace("RUN", str(tmp_path)) for word in words]
+    given = [word.replace("RUN", run) for word in words]
     assert main(given) == 1  # type: ignore[operator]
     _, err = _said(capsys)
     assert message in err
@@ -354,8 +357,8 @@ def test_mistakes_are_one_line(
 
 @pytest.mark.processes
 @pytest.mark.parametrize("name", ["show", "search", "similar"])
-def test_commands_import_no_torch_and_have_help(name: str, store: Store, tmp_path: Path) -> None:
-    words = [str(tmp_path)] if name == "search" else [str(tmp_path), "0:2"]
+def test_commands_import_no_torch_and_have_help(name: str, run: str) -> None:
+    words = [run] if name == "search" else [run, "0:2"]
     code = (
         f"import sys; from experiments.neuron_graphs.{name} import main\n"
         f"code = main({words!r}); assert not {{'torch', 'transformers'}} & set(sys.modules)\n"

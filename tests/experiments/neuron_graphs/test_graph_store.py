@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+import shutil
 import sqlite3
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -103,6 +104,12 @@ def test_a_unit_that_is_not_there_is_named(tmp_path: Path) -> None:
             read.record(Unit(7, 5))
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with store_of(tmp_path_factory.mktemp("whole"), SEVERAL[0]) as written:
+        return written.file
+
+
 def _truncate(file: Path) -> None:
     content = file.read_bytes()
     file.write_bytes(content[: len(content) // 2])
@@ -166,9 +173,10 @@ def _array(name: str, position: int, value: float, sealed: bool = True) -> Calla
         (_array("token", -1, 1 << 30), f"token {1 << 30} is not among the {len(WORDS)}"),
     ],
 )
-def test_damage_is_one_line(harm: Callable[[Path], None], message: str, tmp_path: Path) -> None:
-    file = tmp_path / "graphs.sqlite"
-    store_of(tmp_path, SEVERAL[0]).connection.close()
+def test_damage_is_one_line(
+    harm: Callable[[Path], None], message: str, whole: Path, tmp_path: Path
+) -> None:
+    file = Path(shutil.copy(whole, tmp_path))
     harm(file)
     with pytest.raises(UserError, match=re.escape(message)) as error, Store.read(file) as read:
         list(read.records())
