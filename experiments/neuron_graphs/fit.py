@@ -118,7 +118,8 @@ def _of_text(
         ]  # fmt: skip
 
     found = lines(tokens, pruned.activations, own, None)
-    if not rules.substitutes:
+    # Rows of a text that could not be shortened are long, and its variants say little more.
+    if not rules.substitutes or not pruned.ok:
         return found, pruned.ok, 0, 0
     places = [k for k in range(at) if own[k, at] >= preset.substituted]
     places += [at] if preset.pivot_too else []

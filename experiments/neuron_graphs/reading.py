@@ -1,4 +1,4 @@
-"""Rows of tokens through the model: the pass ends at the layer, and only scalars leave the device."""
+"""Rows of tokens through the model, up to a layer; only wanted scalars leave the device."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,7 +1,7 @@
-"""Substitutes that need no other model: the model's own predictions, and neighbouring embeddings."""
+"""Substitutes that need no other model: its own predictions, or neighbouring embeddings."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -100,7 +100,7 @@ class OwnPredictions:
             of.setdefault(ask.ids[: max(ask.positions)], []).append(number)
         for rows in batches([ids for ids in of if ids], self._rows, self._tokens):
             tensors = pad_right(rows, 0, self._device)
-            trunk = self._model.base_model
+            trunk: Any = self._model.base_model
             inputs = model_inputs(trunk, self._config.model, tensors)
             hidden = trunk(**inputs).last_hidden_state
             places = [
@@ -146,8 +146,8 @@ class Neighbours:
         self._unit = own / own.norm(dim=1, keepdim=True).clamp(min=1e-12)
 
     @torch.inference_mode()
-    def __call__(self, asks: Sequence[Substitutes], _: Count) -> list[list[list[int]]]:
-        """Return for every ask and position the nearest tokens."""
+    def __call__(self, asks: Sequence[Substitutes], count: Count) -> list[list[list[int]]]:
+        """Return for every ask and position the nearest tokens; no pass of a model is counted."""
         tokens = sorted({ask.ids[position] for ask in asks for position in ask.positions})
         most, nearest = max((ask.number for ask in asks), default=0), dict[int, list[int]]()
         some = max(1, _LOGITS // len(self._allowed))

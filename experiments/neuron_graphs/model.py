@@ -1,0 +1,91 @@
+"""The model of a study: its weights, what reads rows, what proposes substitutes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from experiments.neuron_graphs.answering import Answerer
+from experiments.neuron_graphs.packing import Packer
+from experiments.neuron_graphs.presets import PRESETS
+from experiments.neuron_graphs.reading import Rows
+from experiments.neuron_graphs.settings import NeuronGraphsConfig
+from experiments.neuron_graphs.substitutes import Neighbours, OwnPredictions, SubstituteProvider
+from experiments.neuron_graphs.tokens import Tokens
+from probe.api import UserError
+from probe.api.parts import load_language_model, load_trunk, this_rank
+
+
+@dataclass(frozen=True, eq=False)
+class Models:
+    """What answers for the given model, and for the same with random weights.
+
+    Attributes
+    ----------
+    config : NeuronGraphsConfig
+        The study.
+    tokens : Tokens
+        Its tokens.
+    """
+
+    config: NeuronGraphsConfig
+    tokens: Tokens
+
+    def answerer(self, config: NeuronGraphsConfig) -> Answerer:
+        """Load a model, and return what answers for it.
+
+        Substitutes for untrained weights, too, are those of the given ones: what differs is the
+        model alone.
+
+        Parameters
+        ----------
+        config : NeuronGraphsConfig
+            The study, or the same with random weights.
+
+        Raises
+        ------
+        UserError
+            If a model cannot be loaded, or has no head.
+        """
+        study, device = config.study, this_rank(config.runtime.device).device
+        language: nn.Module | None = None
+        if study.substitutes == "model":
+            language = self._language_model(device)
+        if language is not None and config.init == self.config.init:
+            trunk: Any = language.base_model
+        else:
+            trunk = load_trunk(config.model, config.init, device)
+        rows = Rows(trunk, config, device, pad=0)
+        packer = Packer(rows, study.rows, study.row_tokens)
+        return Answerer(packer, self._provider(language, trunk, device))
+
+    def _provider(
+        self, language: nn.Module | None, trunk: nn.Module, device: torch.device
+    ) -> SubstituteProvider | None:
+        study = self.config.study
+        if study.substitutes == "none":
+            return None
+        allowed = self.tokens.substitutable(PRESETS[study.preset].letters)
+        if language is not None:
+            return OwnPredictions(
+                language, self.config, device, allowed, study.rows, study.row_tokens
+            )
+        if study.substitutes == "masked":
+            from experiments.neuron_graphs.masked_model import MaskedModel
+
+            return MaskedModel(
+                study.masked_model, self.tokens.tokenizer, allowed, device, study.rows,
+                study.row_tokens,
+            )  # fmt: skip
+        given: Any = load_trunk(self.config.model, self.config.init, device)
+        return Neighbours(given.get_input_embeddings().weight, allowed)
+
+    def _language_model(self, device: torch.device) -> nn.Module:
+        try:
+            return load_language_model(self.config.model, device)
+        except UserError as error:
+            raise UserError(
+                f"study.substitutes=model needs the model's predictions, and {error}; or give "
+                "study.substitutes=embeddings or none"
+            ) from error
