@@ -119,7 +119,9 @@ def _random_records(n: int) -> list[Record]:
     return [*records, dead("2:999")]
 
 
-def _brute(records: list[Record]) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+def _brute(
+    records: list[Record], least: float = 0.9
+) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
     sets = {}
     for record in records:
         if record.graph is not None:
@@ -136,9 +138,9 @@ def _brute(records: list[Record]) -> tuple[set[tuple[str, str]], set[tuple[str, 
     similar_ones, subsets = set(), set()
     for one, other in combinations(sorted(sets), 2):
         both = list(zip(sets[one], sets[other], strict=True))
-        if all(overlap(a, b, max) >= 0.9 for a, b in both):
+        if all(overlap(a, b, max) >= least for a, b in both):
             similar_ones.add((str(one), str(other)))
-        elif all(overlap(a, b, min) >= 0.9 for a, b in both):
+        elif all(overlap(a, b, min) >= least for a, b in both):
             more = sum(map(len, sets[one])) > sum(map(len, sets[other]))
             subsets.add((str(other), str(one)) if more else (str(one), str(other)))
     return similar_ones, subsets
@@ -165,6 +167,18 @@ def test_pairs_are_those_of_brute_force(
     ]  # fmt: skip
     inside = sum(one[0] == other[0] for one, other in similar_ones)
     assert counted[0]["within_layer"] == inside
+
+
+@pytest.mark.parametrize("least", [0.3, 0.5, 2 / 3, 1.0])
+def test_other_thresholds_are_those_of_brute_force(least: float, tmp_path: Path) -> None:
+    records = _random_records(40)
+    with store_of(tmp_path, *records) as written:
+        tokens = token_sets(written)
+    found, names = pairs(tokens, least), [str(unit) for unit in tokens.units]
+    similar_ones, subsets = _brute(records, least)
+    assert {(names[one], names[other]) for one, other in found.similar} == similar_ones
+    assert {(names[one], names[other]) for one, other in found.subsets} == subsets
+    assert len(found.similar) + len(found.subsets) == len(similar_ones) + len(subsets) > 0
 
 
 def test_a_store_without_graphs_has_no_pairs(tmp_path: Path) -> None:
