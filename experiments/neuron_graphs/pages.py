@@ -19,7 +19,7 @@ from probe.api import atomic_write
 from probe.api.pages import Frame
 
 FOLDER, INDEX = "page", "index.html"
-# A page takes some 100 kB, a unit some 200 bytes of the gallery.
+# A page takes some 60 kB, a unit some 600 bytes of the gallery.
 MOST_PAGES, MOST_UNITS = 500, 20_000
 _PATHS = 40
 _FRAME = Frame(Path(__file__).with_name("template"), {"number": number})

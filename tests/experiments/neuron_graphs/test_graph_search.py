@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -27,8 +28,10 @@ from tests.experiments.neuron_graphs.some_records import (
     DOG,
     FIRST,
     HARM,
+    HEADER,
     RED,
     THE,
+    VOCABULARY,
     WORDS,
     A,
     dead,
@@ -95,6 +98,15 @@ def test_a_token_that_fires_in_the_context_is_activating_too(tmp_path: Path) -> 
         rows = written.rows("SELECT token, role FROM postings ORDER BY token, role")
     both = [(THE, CONTEXT), (A, ACTIVATING), (A, CONTEXT), (CAT, ACTIVATING)]
     assert rows == both  # 0.5 does not exceed 0.5
+
+
+def test_tokens_are_those_of_the_graph_that_predicts(tmp_path: Path) -> None:
+    # As the paper's code merges: "the" gives way to the wildcard beside it.
+    header = replace(HEADER, preset="paper_code")
+    with Store.create(tmp_path / "graphs.sqlite", header, VOCABULARY) as written:
+        written.add([record_of("0:0", {(CAT, WILDCARD, RED): 1.0, (CAT, THE, BIG): 1.0})])
+        rows = written.rows("SELECT token FROM postings WHERE role = 'context' ORDER BY token")
+    assert rows == [(BIG,), (RED,)]
 
 
 def test_a_token_that_is_nowhere_is_told(store: Store) -> None:

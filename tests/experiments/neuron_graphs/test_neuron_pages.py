@@ -359,6 +359,15 @@ def test_show_writes_the_graph_and_its_page(
     assert own.is_file()
 
 
+def test_a_control_has_pages_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("graphs.sqlite", "control.sqlite"):
+        with store_of(tmp_path, record_of("0:1", {(CAT,): 1.0}), name=name) as written:
+            assert show.main([str(written.file), "0:1"]) == 0
+    given, control = re.findall(r"page: (.+)", capsys.readouterr().out)
+    assert given == str(tmp_path / "page" / "0_1.html")
+    assert control == str(tmp_path / "page" / "control" / "0_1.html")
+
+
 def test_show_writes_dot_and_json(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     run = str(store.file.parent)
     assert show.main([run, "1:4", "--json"]) == 0
