@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from experiments.neuron_graphs.graph import NeuronGraph
+from experiments.neuron_graphs.graph import WILDCARD, NeuronGraph
 from experiments.neuron_graphs.picture import Picture, Style, draw, label_of
 from experiments.neuron_graphs.predict import Predictor
 from experiments.neuron_graphs.presets import PRESETS, Preset
@@ -143,7 +143,7 @@ class UnitContent:
         labels = self.vocabulary.labels
         return [
             SeenPath(
-                " ".join("…" if token == -1 and place else label_of(token, labels)
+                " ".join("…" if token == WILDCARD and place else label_of(token, labels)
                          for place, token in reversed(list(enumerate(path)))),
                 value, count[path],
             )

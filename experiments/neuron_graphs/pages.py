@@ -8,8 +8,8 @@ import numpy as np
 from tqdm import tqdm
 
 from experiments.neuron_graphs.console import number
-from experiments.neuron_graphs.picture import HEIGHT, WIDTH
 from experiments.neuron_graphs.content import UnitContent
+from experiments.neuron_graphs.picture import HEIGHT, WIDTH
 from experiments.neuron_graphs.records import Record
 from experiments.neuron_graphs.roles import ROLES
 from experiments.neuron_graphs.store import Store
@@ -19,7 +19,7 @@ from probe.api import atomic_write
 from probe.api.pages import Frame
 
 FOLDER, INDEX = "page", "index.html"
-# A page takes some 100 kB, a unit some 200 bytes of the gallery.
+# A page takes some 60 kB, a unit some 600 bytes of the gallery.
 MOST_PAGES, MOST_UNITS = 500, 20_000
 _PATHS = 40
 _FRAME = Frame(Path(__file__).with_name("template"), {"number": number})

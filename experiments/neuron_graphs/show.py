@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from experiments.neuron_graphs.console import number, run, say, table
-from experiments.neuron_graphs.database import locate
+from experiments.neuron_graphs.content import Example, UnitContent
+from experiments.neuron_graphs.database import STORE, locate
 from experiments.neuron_graphs.dot import to_dot
 from experiments.neuron_graphs.pages import FOLDER, INDEX, page_name, write_page
-from experiments.neuron_graphs.content import Example, UnitContent
 from experiments.neuron_graphs.store import Store
 from experiments.neuron_graphs.unit import Unit
 from probe.api import UserError, aligned
@@ -25,6 +25,8 @@ examples
   python -m experiments.neuron_graphs.show RUN 3:17-       by its negative activations
   python -m experiments.neuron_graphs.show RUN 3:17 --dot | dot -Tpdf > 3_17.pdf
   python -m experiments.neuron_graphs.show RUN 3:17 --json
+  python -m experiments.neuron_graphs.show RUN/control.sqlite 3:17
+      the same neuron of the untrained model
 
 in the terminal
   … is any token; the neuron fires on ⟨tokens⟩, and does not on _tokens_ that the graph names
@@ -53,7 +55,8 @@ def _show(arguments: Namespace) -> int:
             sys.stdout.write(written)
             return 0
         say(_lines(content))
-        page = arguments.output or file.parent / FOLDER / page_name(record.unit)
+        folder = file.parent / FOLDER / ("" if file.name == STORE else file.stem)
+        page = arguments.output or folder / page_name(record.unit)
         if arguments.output is not None or not page.is_file():
             gallery = INDEX if (page.parent / INDEX).is_file() else ""
             _write(store, content, page, gallery)

@@ -1,6 +1,6 @@
 """How alike two units are: by the tokens of their graphs, and by where these fire."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,6 +18,8 @@ from experiments.neuron_graphs.unit import Unit
 THRESHOLD = 0.9
 # Products of a block of units with all others, and pairs whose contexts are compared at a time.
 _PRODUCTS, _PAIRS = 20_000_000, 200_000
+# A product such as 0.9 · 10 may be that much above the whole number that it is.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +125,12 @@ def pairs(tokens: TokenSets, threshold: float = THRESHOLD) -> Pairs:
         rest = both[smaller & ~larger]
         count = tokens.n_tokens[rest]
         subsets.append(np.where((count[:, 0] > count[:, 1])[:, None], rest[:, ::-1], rest))
-    return Pairs(np.concatenate(similar), np.concatenate(subsets))
+    return Pairs(_sorted(similar), _sorted(subsets))
+
+
+def _sorted(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    both = np.concatenate(parts)
+    return both[np.lexsort((both[:, 1], both[:, 0]))]
 
 
 def pair_rows(store: Store) -> list[dict[str, Any]]:
@@ -142,15 +149,28 @@ def pair_rows(store: Store) -> list[dict[str, Any]]:
 
 
 def _candidates(tokens: TokenSets, threshold: float) -> Iterator[NDArray[np.int64]]:
-    """Return pairs that share enough of their activating tokens, the lower unit first."""
+    """Return pairs that may share enough of their activating tokens, the lower unit first, once.
+
+    A set of which another one has a share of at least the threshold has at least one token in
+    common with it among any 1 + floor((1 - threshold) size) of its tokens: among its rarest, too.
+    """
     own, size = tokens.sets[ROLES[0]], tokens.sizes[ROLES[0]]
+    rare = _rarest(own, size - np.ceil(threshold * size - _ROUNDING).astype(np.int64) + 1)
     n, step = len(size), max(1, _PRODUCTS // max(1, len(size)))
     for start in tqdm(range(0, n, step), desc="pairs", disable=None, leave=False, delay=2):
-        common = (own[start : start + step] @ own.T).tocoo()
+        common = (rare[start : start + step] @ own.T).tocoo()
         one, other = common.row.astype(np.int64) + start, common.col.astype(np.int64)
-        share = common.data / np.minimum(size[one], size[other])
-        kept = np.flatnonzero((one < other) & (share >= threshold))
-        kept = kept[np.lexsort((other[kept], one[kept]))]
-        both = np.stack([one[kept], other[kept]], axis=1)
+        kept = (size[one] < size[other]) | ((size[one] == size[other]) & (one < other))
+        both = np.sort(np.stack([one[kept], other[kept]], axis=1), axis=1)
         for first in range(0, len(both), _PAIRS):
             yield both[first : first + _PAIRS]
+
+
+def _rarest(sets: csr_array, most: NDArray[np.int64]) -> csr_array:
+    """Keep so many tokens of every set, those that the fewest sets have."""
+    rows = np.repeat(np.arange(len(most)), np.diff(sets.indptr))
+    frequency = np.bincount(sets.indices, minlength=sets.shape[1])[sets.indices]
+    order = np.lexsort((sets.indices, frequency, rows))
+    rank = np.arange(len(rows)) - sets.indptr[rows]
+    kept = order[rank < most[rows]]
+    return csr_array((sets.data[kept], (rows[kept], sets.indices[kept])), shape=sets.shape)

@@ -50,8 +50,12 @@ def record_of(
         correlation=0.25, support=12, false_per_million=1500.0, density=0.0625,
     )  # fmt: skip
     texts = (
-        text_of(0, [THE, CAT, A, DOG, BIG, *range(FIRST, len(WORDS))], [0, 4, 0, 1, 0] + [2] * 27),
-        text_of(3, [A, CAT, CAT, RED], [0, 2, 2, -8]),
+        text_of(
+            1,
+            [*range(FIRST, len(WORDS)), THE, CAT, A, DOG, BIG],
+            [*[2] * len(HOSTILE), 0, 4, 0, 1, 0],
+        ),
+        text_of(2, [A, CAT, CAT, RED], [0, 2, 2, -8]),
     )
     quantiles = np.linspace(-1, 4, 6, dtype=np.float32)
     cost = Cost(0.5, 320, 2560, 8, 3)

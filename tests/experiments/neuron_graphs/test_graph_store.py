@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+import shutil
 import sqlite3
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -70,7 +71,7 @@ def test_what_is_put_in_comes_out_again(tmp_path: Path) -> None:
         assert [str(record.unit) for record in records] == ["0:3", "0:12", "0:12-", "1:4"]
         for record in SEVERAL:
             _same(read.record(record.unit), record)
-        assert {example: len(tokens) for example, tokens in read.texts().items()} == {0: 32, 3: 4}
+        assert {example: len(tokens) for example, tokens in read.texts().items()} == {1: 32, 2: 4}
 
 
 def test_a_store_is_continued_and_another_one_is_not(tmp_path: Path) -> None:
@@ -101,6 +102,12 @@ def test_a_unit_that_is_not_there_is_named(tmp_path: Path) -> None:
             read.record(Unit(0, 5))
         with pytest.raises(UserError, match="has no unit 7:5; its layers are 0, 1"):
             read.record(Unit(7, 5))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with store_of(tmp_path_factory.mktemp("whole"), SEVERAL[0]) as written:
+        return written.file
 
 
 def _truncate(file: Path) -> None:
@@ -158,7 +165,7 @@ def _array(name: str, position: int, value: float, sealed: bool = True) -> Calla
         (_sql("DELETE FROM header WHERE name = 'model'"), "does not say what it is of"),
         (_sql("DELETE FROM metrics WHERE name = 'f1'"), "damaged at unit 1:4 (KeyError: 'f1')"),
         (_sql("UPDATE texts SET tokens = x'00'"), "damaged at unit 1:4 (ValueError: buffer size"),
-        (_sql("UPDATE texts SET tokens = x'00000000'"), "text 0 has 1 tokens and 32 values"),
+        (_sql("UPDATE texts SET tokens = x'00000000'"), "text 1 has 1 tokens and 32 values"),
         (_sql("UPDATE units SET token = x'00'"), "its graph is not what was written"),
         (_array("importance", 3, 0.5, sealed=False), "its graph is not what was written"),
         (_array("parent", 3, 3), "a node comes before its parent"),
@@ -166,9 +173,10 @@ def _array(name: str, position: int, value: float, sealed: bool = True) -> Calla
         (_array("token", -1, 1 << 30), f"token {1 << 30} is not among the {len(WORDS)}"),
     ],
 )
-def test_damage_is_one_line(harm: Callable[[Path], None], message: str, tmp_path: Path) -> None:
-    file = tmp_path / "graphs.sqlite"
-    store_of(tmp_path, SEVERAL[0]).connection.close()
+def test_damage_is_one_line(
+    harm: Callable[[Path], None], message: str, whole: Path, tmp_path: Path
+) -> None:
+    file = Path(shutil.copy(whole, tmp_path))
     harm(file)
     with pytest.raises(UserError, match=re.escape(message)) as error, Store.read(file) as read:
         list(read.records())
