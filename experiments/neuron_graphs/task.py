@@ -11,8 +11,10 @@ import numpy as np
 
 from experiments.controls import random_weights
 from experiments.neuron_graphs.choosing import spread
+from experiments.neuron_graphs.looking import finish
 from experiments.neuron_graphs.records import Record
 from experiments.neuron_graphs.settings import NeuronGraphsConfig, check
+from experiments.neuron_graphs.store import Store
 from experiments.neuron_graphs.summary import (
     GIVEN,
     RANDOM,
@@ -56,6 +58,8 @@ def run(config: NeuronGraphsConfig, folder: Path) -> dict[str, Any]:
         rows += summarise(name, records, settings.seed, settings.repetitions)
     results.table("summary", rows)
     log_summary(rows)
+    with Store.read(folder / STORES[GIVEN]) as given, Store.read(folder / STORES[RANDOM]) as other:
+        finish(folder, given, other, results, rows)
     shutil.rmtree(folder / SCANS, ignore_errors=True)
     last = {row["model"]: row for row in rows}
     return {
