@@ -25,6 +25,8 @@ from probe import api
 from probe.api import UserError
 from probe.cli import compose_job
 from tests.experiments.neuron_graphs.oracles import write_texts
+from tests.run_folders import save_run
+from tests.topologies import topology_of
 
 
 composed = cache(lambda *words: compose_job(list(words), NeuronGraphsConfig))
@@ -208,8 +210,30 @@ def test_the_grammar_of_units() -> None:
 
 
 def test_hubs_of_a_run_are_units(tmp_path: Path) -> None:
-    run_folder = topology_run(tmp_path)
-    del run_folder
+    matrix = np.full((384, 384), 0.1) + 0.9 * np.eye(384)
+    hubs = np.arange(100, 122)  # 5.6 % of 384
+    matrix[np.ix_(hubs, hubs)] = 0.8
+    np.fill_diagonal(matrix, 1)
+    layer = topology_of(matrix, name="layer_2", layers=(2,), site="mlp")
+    run_folder = save_run(tmp_path, layer)
+    assert chosen(f"hubs:{run_folder}") == [f"2:{n}" for n in range(100, 122)]
+    assert len(chosen([f"hubs:{run_folder}", "3:1"], signs=["+", "-"])) == 46
+    wrong = {
+        "which read site=residual, and here site=mlp is read": {"site": "residual"},
+        "whose all_layers joins layers; give a run with layers=each": {
+            "site": "mlp", "name": "all_layers", "layers": (2, 3),
+        },
+        "has layer 12, and the layers of tiny are 0 to 5": {"site": "mlp", "layers": (12,)},
+        "whose layer 2 has 9 neurons, and that of tiny has 384": {
+            "site": "mlp", "layers": (2,), "matrix": np.eye(9, dtype=np.float32),
+        },
+    }  # fmt: skip
+    for number, (message, changed) in enumerate(wrong.items()):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        save_run(folder, replace(layer, **changed))
+        with pytest.raises(UserError, match=message):
+            chosen(f"hubs:{folder}")
 
 
 MISTAKES = {
