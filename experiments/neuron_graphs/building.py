@@ -62,7 +62,7 @@ class Builder:
         largest = float(max(body.activations.max() for body in bodies))
         seen = [body for body, text in zip(bodies, texts, strict=True) if not text.held_out]
         fitted = yield from fit(seen, largest, self.rules)
-        evidence = self._evidence(texts, sample, largest)
+        evidence = self.evidence(texts, sample, largest)
         scores = validate(Predictor.of(fitted.graph, self.rules.preset), evidence)
         return Record(
             unit, fitted.graph, scores, texts, largest, quantiles,
@@ -75,7 +75,7 @@ class Builder:
         tokens = tuple(text.tokens.tolist())
         return Text(tokens[n:], text.activations[n:].astype(np.float64), tokens[:n], self.prefix)
 
-    def _evidence(
+    def evidence(
         self, texts: Sequence[ScannedText], sample: NDArray[np.float32], largest: float
     ) -> Evidence:
         """Return the unit's texts, and random ones of documents that its graph is not made from."""

@@ -71,9 +71,7 @@ def fitted(
 def random_texts(oracle: Oracle, number: int, length: int, seed: int) -> list[Text]:
     """Return random texts in which all words occur."""
     rng = np.random.default_rng(seed)
-    return [
-        text(oracle, *rng.integers(THE, 12, length).tolist()) for _ in range(number)
-    ]
+    return [text(oracle, *rng.integers(THE, 12, length).tolist()) for _ in range(number)]
 
 
 UNIT = Unit(0, 0)

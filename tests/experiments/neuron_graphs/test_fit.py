@@ -15,12 +15,12 @@ from experiments.neuron_graphs.texts import Text
 from experiments.neuron_graphs.validate import Evidence, validate
 from experiments.neuron_graphs.visual import visual
 from tests.experiments.neuron_graphs.oracles import (
-    A,
     BIG,
     CAT,
     DOG,
     RED,
     THE,
+    A,
     Oracle,
     bigram,
     either,

@@ -109,7 +109,7 @@ def test_a_padded_batch_is_its_rows_and_a_pass_that_ends_early_a_whole_one(name:
         # A whole pass, with a hook of one's own.
         place = find_hook_point(_blocks(model)[layer], config.model, Site.mlp)
         kept: list[torch.Tensor] = []
-        handle = place.module.register_forward_pre_hook(lambda _, x: kept.append(x[0]))
+        handle = place.module.register_forward_pre_hook(lambda _, x, kept=kept: kept.append(x[0]))
         ids = torch.tensor([rows[0]])
         with torch.inference_mode():
             model(input_ids=ids, use_cache=False)

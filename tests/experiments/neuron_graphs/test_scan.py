@@ -220,7 +220,9 @@ def test_what_does_not_fit_on_the_host_is_refused_before_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("experiments.neuron_graphs.scanning.free_memory", lambda _: 1000)
-    with pytest.raises(UserError, match=r"the scan of 5 units needs .* on the host, and 1\.0 kB are free"):
+    with pytest.raises(
+        UserError, match=r"the scan of 5 units needs .* on the host, and 1\.0 kB are free"
+    ):
         scanned(configured(), tmp_path / "given.safetensors")
 
 
