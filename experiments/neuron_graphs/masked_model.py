@@ -12,7 +12,7 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer
 from experiments.neuron_graphs.asks import Ids, Substitutes
 from experiments.neuron_graphs.packing import batches
 from experiments.neuron_graphs.reading import pad_right
-from experiments.neuron_graphs.substitutes import LEAST, Count
+from experiments.neuron_graphs.substitutes import LEAST, LOGITS, Count
 from probe.api import UserError
 
 # Candidates for each substitute, as many are no single token of the model that is studied.
@@ -54,7 +54,7 @@ class MaskedModel:
         tokens: int,
     ) -> None:
         self._tokenizer, self._allowed, self._device = tokenizer, allowed, device
-        self._rows, self._budget = rows, tokens
+        self._rows = rows
         try:
             self._own = AutoTokenizer.from_pretrained(name)
             model = AutoModelForMaskedLM.from_pretrained(name, use_safetensors=True)
@@ -69,6 +69,8 @@ class MaskedModel:
                 "language model such as distilbert-base-uncased, or study.substitutes=model"
             )
         self._model = model.to(device).eval()
+        # Every token of a row has logits.
+        self._budget = min(tokens, LOGITS // model.config.vocab_size)
 
     @torch.inference_mode()
     def __call__(self, asks: Sequence[Substitutes], count: Count) -> list[list[list[int]]]:

@@ -14,7 +14,7 @@ from experiments.neuron_graphs.settings import NeuronGraphsConfig
 from experiments.neuron_graphs.substitutes import Neighbours, OwnPredictions, SubstituteProvider
 from experiments.neuron_graphs.tokens import Tokens
 from probe.api import UserError
-from probe.api.parts import load_language_model, load_trunk, this_rank
+from probe.api.parts import load_language_model, load_trunk, spread, this_rank
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,13 +55,17 @@ class Models:
         if language is not None and config.init == self.config.init:
             trunk: Any = language.base_model
         else:
-            trunk = load_trunk(config.model, config.init, device)
+            trunk = self._trunk(config, device)
         rows = Rows(trunk, config, device, pad=0)
         packer = Packer(rows, study.rows, study.row_tokens)
-        return Answerer(packer, self._provider(language, trunk, device))
+        return Answerer(packer, self._provider(config, language, trunk, device))
 
     def _provider(
-        self, language: nn.Module | None, trunk: nn.Module, device: torch.device
+        self,
+        config: NeuronGraphsConfig,
+        language: nn.Module | None,
+        trunk: Any,
+        device: torch.device,
     ) -> SubstituteProvider | None:
         study = self.config.study
         if study.substitutes == "none":
@@ -78,8 +82,15 @@ class Models:
                 study.masked_model, self.tokens.tokenizer, allowed, device, study.rows,
                 study.row_tokens,
             )  # fmt: skip
-        given: Any = load_trunk(self.config.model, self.config.init, device)
+        given = trunk if config.init == self.config.init else self._trunk(self.config, device)
         return Neighbours(given.get_input_embeddings().weight, allowed)
+
+    @staticmethod
+    def _trunk(config: NeuronGraphsConfig, device: torch.device) -> Any:
+        trunk = load_trunk(config.model, config.init, device)
+        # Random weights are drawn on the host; trained ones are spread as they are read.
+        drawn = config.init.kind.value == "random" and config.model.device_map is not None
+        return spread(trunk, device) if drawn else trunk
 
     def _language_model(self, device: torch.device) -> nn.Module:
         try:

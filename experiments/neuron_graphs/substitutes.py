@@ -17,7 +17,7 @@ from probe.api.parts import model_inputs
 # Less likely substitutes are not tried, as in the paper's code.
 LEAST = 1e-5
 # Logits of a batch, in numbers.
-_LOGITS = 1 << 26
+LOGITS = 1 << 26
 # Called with the numbers of the asks that a pass of a model served.
 Count = Callable[[Sequence[int]], None]
 
@@ -110,7 +110,7 @@ class OwnPredictions:
                 for place, position in enumerate(asks[number].positions)
                 if position
             ]
-            some = max(1, _LOGITS // len(self._allowed))
+            some = max(1, LOGITS // len(self._allowed))
             for first in range(0, len(places), some):
                 part = places[first : first + some]
                 row, at = zip(*((row, position - 1) for row, _, _, position in part), strict=True)
@@ -150,7 +150,7 @@ class Neighbours:
         """Return for every ask and position the nearest tokens; no pass of a model is counted."""
         tokens = sorted({ask.ids[position] for ask in asks for position in ask.positions})
         most, nearest = max((ask.number for ask in asks), default=0), dict[int, list[int]]()
-        some = max(1, _LOGITS // len(self._allowed))
+        some = max(1, LOGITS // len(self._allowed))
         for first in range(0, len(tokens), some):
             part = tokens[first : first + some]
             alike = self._unit[part] @ self._unit.T

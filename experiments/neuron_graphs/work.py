@@ -152,14 +152,17 @@ class Work:
         answerer = self.models.answerer(config)
         results = Lockstep(builder.build, answerer, TOGETHER).run(left)
         held: list[Record] = []
-        for unit, result in tqdm(results, "graphs", len(left), disable=None, leave=False, delay=2):
-            record = self._failed(unit, result) if isinstance(result, Exception) else result
-            cost = answerer.cost(unit, record.cost.proposed, record.cost.accepted)
-            held.append(replace(record, cost=cost))
-            if len(held) == WRITTEN:
-                store.add(held)
-                held.clear()
-        store.add(held)
+        bar = tqdm(results, "graphs", len(left), disable=None, leave=False, delay=2)
+        try:
+            for unit, result in bar:
+                record = self._failed(unit, result) if isinstance(result, Exception) else result
+                cost = answerer.cost(unit, record.cost.proposed, record.cost.accepted)
+                held.append(replace(record, cost=cost))
+                if len(held) == WRITTEN:
+                    store.add(held)
+                    held.clear()
+        finally:
+            store.add(held)
 
     @staticmethod
     def _failed(unit: Unit, error: Exception) -> Record:

@@ -8,7 +8,7 @@ from probe.compare.hubs import Overlap, Relabelling
 from probe.compare.spaces import Space
 from probe.correlation import MeanSums
 from probe.data import load_documents
-from probe.distributed import Ranks, n_ranks, run_ranks, this_rank
+from probe.distributed import Ranks, n_ranks, run_ranks, spread, this_rank
 from probe.examples.batches import Batch, Tensors, form_batches
 from probe.examples.choose import Example, merge_paragraphs
 from probe.examples.plan import plan_extraction, resolve_layers
