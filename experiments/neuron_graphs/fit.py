@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,8 +101,11 @@ def _of_text(
     tokens, before = text.tokens[pruned.start : pivot + 1], text.before(pruned.start)
     # What a shortened text lost does not count against it, or against its variants.
     to_share = text.activations[pivot] / short / largest
-    anchors = _anchored(text, pruned, tokens, rules) if preset.start else _nowhere()
-    own, starts = yield from _both(_saliency(before, tokens, pruned.activations, rules), anchors)
+    asked: list[Algorithm[Any]] = [
+        _saliency(before, tokens, pruned.activations, rules),
+        _anchored(text, pruned, tokens, rules),
+    ]
+    own, starts = yield from together(asked)
     at = len(tokens) - 1
     threshold = preset.importance
 
@@ -142,23 +146,10 @@ def _saliency(before: Ids, tokens: Ids, original: Matrix, rules: Rules) -> Algor
 
 def _anchored(text: Text, pruned: Pruned, tokens: Ids, rules: Rules) -> Algorithm[Collection[int]]:
     """Return the positions that fire only if the text starts where it does."""
-    if pruned.start:
-        return ()
+    if pruned.start or not rules.preset.start:
+        return frozenset()
     before = (*text.prefix, rules.mask)
     row = Activations(before + tokens, range(len(before), len(before) + len(tokens)))
     [moved] = yield from activations([row])
     lost: list[int] = np.flatnonzero(moved < FIRE * pruned.activations).tolist()
     return frozenset(lost)
-
-
-def _nowhere() -> Algorithm[Collection[int]]:
-    yield from ()
-    return ()
-
-
-def _both(
-    first: Algorithm[Matrix], second: Algorithm[Collection[int]]
-) -> Algorithm[tuple[Matrix, Collection[int]]]:
-    """Run two algorithms whose results differ in type in lock-step."""
-    matrix, positions = yield from together([first, second])
-    return matrix, positions  # type: ignore[return-value]

@@ -46,7 +46,7 @@ class Models:
         Raises
         ------
         UserError
-            If a model cannot be loaded, or has no head.
+            If a model cannot be loaded, has no head, or also reads what is behind a token.
         """
         study, device = config.study, this_rank(config.runtime.device).device
         language: nn.Module | None = None
@@ -56,6 +56,7 @@ class Models:
             trunk: Any = language.base_model
         else:
             trunk = self._trunk(config, device)
+        _refuse_encoders(trunk, device)
         rows = Rows(trunk, config, device, pad=0)
         packer = Packer(rows, study.rows, study.row_tokens)
         return Answerer(packer, self._provider(config, language, trunk, device))
@@ -100,3 +101,15 @@ class Models:
                 f"study.substitutes=model needs the model's predictions, and {error}; or give "
                 "study.substitutes=embeddings or none"
             ) from error
+
+
+@torch.inference_mode()
+def _refuse_encoders(trunk: Any, device: torch.device) -> None:
+    """Refuse a model in which a token's activations depend on those behind it."""
+    two = torch.tensor([[1, 2], [1, 3]], device=device)
+    first, other = trunk(input_ids=two).last_hidden_state[:, 0].float()
+    if not torch.allclose(first, other, rtol=1e-2, atol=1e-2 * float(first.abs().max())):
+        raise UserError(
+            f"{type(trunk).__name__} also reads what is behind a token, and graphs are of what is "
+            "before it; use a decoder"
+        )

@@ -137,6 +137,23 @@ def test_a_unit_whose_algorithm_fails_is_told() -> None:
     assert isinstance(found[Unit(0, 1)], KeyError)
 
 
+def test_no_more_units_are_under_way_than_are_asked_for() -> None:
+    running, most = set[Unit](), 0
+
+    def counted(unit: Unit) -> Algorithm[Unit]:
+        nonlocal most
+        running.add(unit)
+        most = max(most, len(running))
+        yield [Activations((1, 2), range(2))]
+        running.discard(unit)
+        return unit
+
+    answerer = Answerer(Packer(Instrumented(), 99, 999), None)
+    units = (Unit(0, n) for n in range(50))
+    assert len(dict(Lockstep(counted, answerer, 8).run(units))) == 50
+    assert most == 8
+
+
 def test_a_row_that_does_not_fit_alone_is_its_units_error() -> None:
     found, _ = run([Unit(0, 0)], Instrumented(room=0))
     assert isinstance(found[Unit(0, 0)], MemoryError)

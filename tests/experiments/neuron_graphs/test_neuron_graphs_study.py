@@ -26,6 +26,7 @@ from probe.api import UserError
 from probe.cli import compose_job
 from tests.experiments.neuron_graphs.oracles import write_texts
 from tests.run_folders import save_run
+from tests.tiny_models import save_tiny
 from tests.topologies import topology_of
 
 composed = cache(lambda *words: compose_job(list(words), NeuronGraphsConfig))
@@ -169,8 +170,14 @@ def test_what_is_dead_or_in_one_text_is_told(
 @pytest.mark.parametrize(
     "settings",
     [
-        {"preset": "paper_code"}, {"preset": "paper_text", "substitutes": "embeddings"},
-        {"substitutes": "none", "wildcard_pivot": True, "normalise": "casefold_strip"},
+        {"preset": "paper_code"},
+        pytest.param(
+            {"preset": "paper_text", "substitutes": "embeddings"}, marks=pytest.mark.campaign
+        ),
+        pytest.param(
+            {"substitutes": "none", "wildcard_pivot": True, "normalise": "casefold_strip"},
+            marks=pytest.mark.campaign,
+        ),
     ],
 )  # fmt: skip
 def test_other_choices_run(settings: dict[str, Any], tmp_path: Path) -> None:
@@ -271,6 +278,16 @@ def test_a_vocabulary_without_a_mask_token_says_what_masks(
     assert tokens.special.tolist() == [True] + [False] * 2047
     given = Tokens.of(configured().model, " the", "none")
     assert given.vocabulary.labels[given.mask] == " the"
+
+
+def test_a_model_that_reads_both_ways_is_refused(tmp_path: Path) -> None:
+    path = save_tiny("bert", tmp_path / "bert")
+    config = configured(
+        "model=local", f"model.path={path}", "data.cut=tokens", "data.window=64", units="1:3",
+        substitutes="none",
+    )  # fmt: skip
+    with pytest.raises(UserError, match="BertModel also reads what is behind a token"):
+        run(config, tmp_path)
 
 
 def test_a_store_of_another_model_is_refused(folder: Path, tmp_path: Path) -> None:
