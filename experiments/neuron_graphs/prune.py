@@ -10,10 +10,10 @@ from experiments.neuron_graphs.asks import Activations, Algorithm, activations
 from experiments.neuron_graphs.presets import FIRE, Preset
 from experiments.neuron_graphs.texts import Text
 
-# Tokens that are tried before those up to `context`: few need more, and rows are short.
-_FEW = 8
-# Tried where the context is too short; 0 is the whole text.
-_LONG = (64, 128, 0)
+# Lengths up to these are tried first: few texts need more, and rows are short.
+_FIRST = (8, 16)
+# Tried where the context is too short. Longer rows would cost more than all others together.
+_LONG = (64, 128)
 _STEP = 5
 
 
@@ -53,22 +53,25 @@ def prune(text: Text, pivot: int, preset: Preset, context: int) -> Algorithm[Pru
     preset : Preset
         Whether lengths are exact.
     context : int
-        Longest suffix, the pivot included. Where it does not suffice, 64, 128 and all tokens are
-        tried, and the result is not `ok`.
+        Longest suffix, the pivot included. Where it does not suffice, 64 and 128 tokens are tried,
+        and the result, the longest if none does, is not `ok`.
     """
-    full, longest = text.activations[pivot], None
-    for lengths in _stages(pivot + 1, preset.grid, context):
+    most, longest = pivot + 1, None
+    for lengths in _stages(most, preset.grid, context):
         rows = []
         for length in lengths:
-            start = pivot + 1 - length
-            before = text.before(start)
-            ids = before + text.tokens[start : pivot + 1]
+            before = text.before(most - length)
+            ids = before + text.tokens[most - length : most]
             rows.append(Activations(ids, range(len(before), len(ids))))
-        for length, found in zip(lengths, (yield from activations(rows)), strict=True):
-            longest = Pruned(pivot + 1 - length, found, ok=False)
-            share = found[-1] / full
+        # The activations in a text that begins as it does are known.
+        known = [text.activations[:most]] if lengths[-1] == most else []
+        asked = rows[: len(rows) - len(known)]
+        answers = (yield from activations(asked)) if asked else []
+        for length, found in zip(lengths, answers + known, strict=True):
+            longest = Pruned(most - length, found, ok=False)
+            share = found[-1] / text.activations[pivot]
             if share > FIRE and found.argmax() == length - 1 if preset.grid else share >= FIRE:
-                return Pruned(pivot + 1 - length, found, ok=length <= context)
+                return Pruned(most - length, found, ok=length <= context)
     assert longest is not None, "a pivot is a suffix"
     return longest
 
@@ -79,6 +82,10 @@ def _stages(most: int, grid: bool, context: int) -> list[Sequence[int]]:
         steps = [length for length in range(_STEP, context + 1, _STEP) if length <= most]
         whole = [most] if most <= context and most not in steps else []
         return [steps + whole or [most]]
-    few, short = min(most, _FEW, context), min(most, context)
-    long = sorted({min(most, length or most) for length in _LONG} - {*range(short + 1)})
-    return [stage for stage in (range(1, few + 1), range(few + 1, short + 1), long) if stage]
+    stages: list[Sequence[int]] = []
+    done = 0
+    for end in (*(first for first in _FIRST if first < context), context):
+        stages.append(range(done + 1, min(most, end) + 1))
+        done = end
+    stages.append(sorted({min(most, length) for length in _LONG} - {*range(context + 1)}))
+    return [stage for stage in stages if stage]

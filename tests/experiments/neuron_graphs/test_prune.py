@@ -57,7 +57,15 @@ def test_a_longer_context_is_tried_and_told() -> None:
     assert (found.start, found.ok) == (100 + 1 - 64, False)
     whole = when(lambda ids, at: ids[at] == CAT and at >= 150)
     found = pruned(whole, *[9] * 150, CAT)
-    assert (found.start, found.ok) == (0, False)
+    assert (found.start, found.ok) == (151 - 128, False), "the longest is kept whatever it is"
+    found = pruned(whole, *[9] * 150, CAT, context=200)
+    assert (found.start, found.ok) == (0, True)
+
+
+def test_what_is_known_is_not_asked_for() -> None:
+    whole = text(when(lambda ids, at: ids[at] == CAT), 9, 9, CAT, 9)
+    asked = prune(whole, 2, PRESETS["consistent"], 30).send(None)  # type: ignore[arg-type]
+    assert [ask.ids for ask in asked] == [(CAT,), (9, CAT)]
 
 
 def test_the_papers_code_tries_every_fifth_length() -> None:
