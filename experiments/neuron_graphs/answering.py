@@ -23,6 +23,7 @@ class Answerer:
 
     def __init__(self, packer: Packer, provider: SubstituteProvider | None) -> None:
         self._packer, self._provider = packer, provider
+        self.tally = packer.tally
 
     def __call__(self, asked: Sequence[tuple[Unit, Ask]]) -> list[Any]:
         """Return the answers in the order of the asks."""
@@ -43,7 +44,7 @@ class Answerer:
             assert self._provider is not None, "nobody asks for substitutes without a provider"
 
             def count(served: Sequence[int]) -> None:
-                self._packer.tally.add(
+                self.tally.add(
                     [(places[number][1], len(places[number][2].ids)) for number in served]
                 )
 
@@ -53,6 +54,6 @@ class Answerer:
 
     def cost(self, unit: Unit, proposed: int = 0, accepted: int = 0) -> Cost:
         """Return what a unit has taken so far, and forget it."""
-        tally = self._packer.tally
+        tally = self.tally
         calls, rows, tokens = (one.pop(unit, 0) for one in (tally.calls, tally.rows, tally.tokens))
         return Cost(float(calls), int(rows), int(tokens), proposed, accepted)

@@ -37,12 +37,16 @@ Read = Callable[[int, Sequence[Ids], Gather], NDArray[np.float32]]
 
 @dataclass
 class Tally:
-    """What every unit took: calls by its share of a batch's asks, rows and tokens as asked."""
+    """What every unit took: calls by its share of a batch's asks, rows and tokens as asked.
+
+    `watch` is called after every batch with their number.
+    """
 
     calls: Counter[Unit] = field(default_factory=Counter)
     rows: Counter[Unit] = field(default_factory=Counter)
     tokens: Counter[Unit] = field(default_factory=Counter)
     batches: int = 0
+    watch: Callable[[int], None] | None = None
 
     def add(self, asked: Sequence[tuple[Unit, int]]) -> None:
         """Count a batch that served units, each with its number of tokens."""
@@ -52,6 +56,8 @@ class Tally:
             self.calls[unit] += share  # type: ignore[assignment]
             self.rows[unit] += 1
             self.tokens[unit] += tokens
+        if self.watch is not None:
+            self.watch(self.batches)
 
 
 class Packer:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from experiments.neuron_graphs.building import Builder
 from experiments.neuron_graphs.fit import Rules
 from experiments.neuron_graphs.lockstep import Lockstep
 from experiments.neuron_graphs.model import Models
 from experiments.neuron_graphs.presets import FIRE, PRESETS
+from experiments.neuron_graphs.progress import Progress
 from experiments.neuron_graphs.records import Header, Record, Scores
 from experiments.neuron_graphs.scanning import scan
 from experiments.neuron_graphs.settings import NeuronGraphsConfig
@@ -152,9 +152,10 @@ class Work:
         answerer = self.models.answerer(config)
         results = Lockstep(builder.build, answerer, TOGETHER).run(left)
         held: list[Record] = []
-        bar = tqdm(results, "graphs", len(left), disable=None, leave=False, delay=2)
+        progress = Progress(results, len(left))
+        answerer.tally.watch = progress.passed
         try:
-            for unit, result in bar:
+            for unit, result in progress:
                 record = self._failed(unit, result) if isinstance(result, Exception) else result
                 cost = answerer.cost(unit, record.cost.proposed, record.cost.accepted)
                 held.append(replace(record, cost=cost))

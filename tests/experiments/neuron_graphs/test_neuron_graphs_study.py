@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import re
 from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.neuron_graphs import work
+from experiments.neuron_graphs import progress, work
 from experiments.neuron_graphs.asks import Algorithm
 from experiments.neuron_graphs.building import Builder
 from experiments.neuron_graphs.choosing import choose, spread
@@ -123,6 +124,7 @@ def test_an_interrupted_study_goes_on_and_failures_are_rows(
 
     monkeypatch.setattr(work, "WRITTEN", 1)
     monkeypatch.setattr(work, "TOGETHER", 1)
+    monkeypatch.setattr(progress, "EVERY", 0.0)
     monkeypatch.setattr(Builder, "build", interrupts)
     with pytest.raises(KeyboardInterrupt):
         run(configured(), tmp_path)
@@ -133,6 +135,7 @@ def test_an_interrupted_study_goes_on_and_failures_are_rows(
     assert built == [Unit(4, 7), Unit(4, 8)]
     assert "2 of 4 neurons are in" in caplog.text
     assert "4:7 has no graph: a curious text" in caplog.text
+    assert re.search("1 of 2 neurons have their graph, [1-9][0-9]* passes so far", caplog.text)
     monkeypatch.undo()
     rows = read_rows(tmp_path / "scores.csv")
     assert [row["reason"] for row in rows if row["neuron"] == "7"] == ["failed: a curious text"]
