@@ -9,6 +9,7 @@ python -m benchmarks factors                            # training on factors an
 python -m benchmarks ica                                # networks, against scikit-learn's FastICA
 python -m benchmarks neuron_graphs                      # graphs of neurons, as published and ours
 python -m benchmarks neuron_graphs --weights FOLDER --neurons 6
+python -m benchmarks multifractal                       # weights, against the published way
 """
 
 import argparse
@@ -17,13 +18,14 @@ import os
 
 import torch
 
-from benchmarks import factors, growth, ica, methods, neuron_graphs, ranks, start
+from benchmarks import factors, growth, ica, methods, multifractal, neuron_graphs, ranks, start
 from benchmarks.shapes import SHAPES
 
 PARTS = {
     "methods": methods.run, "growth": growth.run, "ranks": ranks.run, "start": start.run,
     "factors": factors.run, "ica": ica.run,
     "neuron_graphs": neuron_graphs.run,
+    "multifractal": multifractal.run,
 }  # fmt: skip
 
 

@@ -83,7 +83,15 @@ def controlled(about: str, rows: Sequence[Row]) -> Figure:
         names = [f"{name}, {treatment}" for name, treatment in groups]
         axes.set_xticks(range(len(groups)), names, rotation=30, ha="right", fontsize=7)
         axes.set_title(effect, fontsize=8)
-        axes.set_ylabel(MEASURES[measure], fontsize=8)
+        if measure == "perplexity":  # of a model without what it needs it grows a millionfold
+            axes.set_yscale("log")
+        axes.set_ylabel(MEASURES[measure].replace(", ", ",\n"), fontsize=8)
         axes.tick_params(labelsize=7)
-    panels[0].legend(fontsize=6, frameon=False)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(),
+        fontsize=7,
+        ncols=5,
+        loc="outside lower center",
+        frameon=False,
+    )
     return figure

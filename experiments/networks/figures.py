@@ -44,14 +44,19 @@ def where_they_lie(about: str, masks: Masks, layers: NDArray[np.int64]) -> Figur
 
 
 def time_courses(about: str, series: Matrix, words: Sequence[str]) -> Figure:
-    """Draw networks over the tokens of a text, which are written under them."""
+    """Draw networks over the tokens of a text, which are written under them.
+
+    The colours end at the 99th percentile, as one token may be many times as strong as the others.
+    """
     figure, axes = single(f"{about}: networks over a text", (max(6.0, 0.22 * len(words)), 4.2))
-    limit = float(np.nanmax(np.abs(series))) or 1.0
+    limit = float(np.nanpercentile(np.abs(series), 99)) or 1.0
     image = axes.imshow(series.T, cmap=SIGNED, aspect="auto", vmin=-limit, vmax=limit)
     axes.set_xticks(range(len(words)), list(words), rotation=90, fontsize=6)
     axes.set_yticks(range(series.shape[1]))
     axes.set(xlabel="token", ylabel="network")
-    figure.colorbar(image, ax=axes, label="mean signal, by the signs of z (standardised)")
+    figure.colorbar(
+        image, ax=axes, label="mean signal, by the signs of z (standardised)", extend="both"
+    )
     return figure
 
 

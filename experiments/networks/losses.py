@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from experiments.networks.finding import Found
 from experiments.networks.settings import PAPER_RANDOM, NetworksConfig
 from probe.api import Config, SeriesStore
-from probe.api.interventions import Effect, Intervention, Masks, Treatment, effects
+from probe.api.interventions import CONTROLS, Effect, Intervention, Masks, Treatment, effects
 
 logger = logging.getLogger(__name__)
 Row = dict[str, Any]
@@ -53,6 +53,13 @@ def effect_rows(
         treatments += [Treatment("scale", factor) for factor in settings.scale]
         amplify = [Intervention("amplify", treatment) for treatment in treatments]
         rows += _rows(config, texts, store, whole, amplify)
+    if rows and settings.protocol == "paper":
+        logger.warning(
+            "the paper's only control is random %.0f%% of all neurons: it lacks %s, which stand "
+            "beside each effect here (published: False)",
+            100 * PAPER_RANDOM, " and ".join(CONTROLS),
+        )  # fmt: skip
+        return [{**row, "published": row["control"] == "none"} for row in rows]
     return rows
 
 

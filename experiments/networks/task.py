@@ -30,7 +30,13 @@ from probe.api import (
     series,
     show,
 )
-from probe.api.parts import load_tokenizer, this_rank
+from probe.api.parts import (
+    load_documents,
+    load_tokenizer,
+    perplexities,
+    plan_extraction,
+    this_rank,
+)
 
 logger = logging.getLogger(__name__)
 # Tokens of a text under which networks are drawn.
@@ -144,7 +150,8 @@ def _lost(
         return effect_rows(config, config, store, found)
     texts = varied(config, settings.on, "study.on")
     used = {store.examples[number].group for number in first}
-    both = [one.group for one in series(texts).examples if one.group in used]
+    chosen = plan_extraction(texts, load_documents(texts), score=perplexities)[1].chosen
+    both = [example.group for example in chosen if example.group in used]
     if both:
         raise UserError(
             f"study.on has {plural(len(set(both)), 'document')} in which the networks were found, "
@@ -202,13 +209,13 @@ def _tell_empty(networks: Found) -> None:
             "1 has" if len(none) == 1 else f"{len(none)} have", len(networks.masks),
             ", ".join(map(str, none)),
         )  # fmt: skip
-    overlap = iou(networks.masks, networks.masks)
-    np.fill_diagonal(overlap, 0)
+    overlap = np.triu(iou(networks.masks, networks.masks), 1)
     first, second = np.unravel_index(overlap.argmax(), overlap.shape)
+    alike = "; the two most alike, %d and %d, overlap by %.2f (IoU)"
     logger.info(
-        "%s hold %d of %d neurons; the two most alike, %d and %d, overlap by %.2f (IoU)",
+        "the union of %s has %d of %d neurons%s",
         plural(len(networks.masks), "network"), networks.masks.any(axis=0).sum(),
-        networks.masks.shape[1], first, second, overlap.max(),
+        networks.masks.shape[1], alike % (first, second, overlap.max()) if overlap.any() else "",
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from probe.extraction.out_of_memory import out_of_memory
 from probe.extraction.perplexity import perplexities
 from probe.measures.summary import HUB_SHARE
 from probe.models import (
+    Weights,
     fetch_language_model,
     fetch_model,
     find_blocks,
@@ -31,6 +32,7 @@ from probe.models import (
     load_tokenizer,
     load_trunk,
     model_fingerprint,
+    open_weights,
     outline,
 )
 from probe.statistics import FEW, Resamples, interval, members_of, split_by_group

@@ -41,7 +41,7 @@ def _secret_mistakes(config: Config) -> Iterator[str]:
 
 def _model_mistakes(config: Config) -> Iterator[str]:
     model = config.model
-    if model.path is None and model.id is None:
+    if not config.places_model:
         yield "the model has neither path nor id; give model.path=DIR or model.id=ORG/NAME"
     elif model.path is not None and not (Path(model.path) / "config.json").is_file():
         yield f"model.path={model.path} is not a model folder: it has no config.json"

@@ -274,6 +274,11 @@ class Config:
     output: str = key("outputs", "Folder under which runs are written.")
     overwrite: bool = key(False, "Repeat a finished run and replace it.")
 
+    @property
+    def places_model(self) -> bool:
+        """Whether it says where the model is; a study may have a key of its own for that."""
+        return self.model.path is not None or self.model.id is not None
+
 
 @dataclass
 class StudyConfig(Config):

@@ -35,7 +35,9 @@ def deal(batches: Sequence[Batch], hands: int) -> list[list[Batch]]:
     return [[batches[number] for number in sorted(hand)] for hand in numbers]
 
 
-def share(request: Request, ranks: Ranks, module: nn.Module) -> Iterator[tuple[Batch, Tensors]]:
+def share(
+    request: Request, ranks: Ranks, module: nn.Module, passes: int = 1
+) -> Iterator[tuple[Batch, Tensors]]:
     """Yield this rank's batches on its device, and show the progress of all ranks.
 
     Parameters
@@ -46,6 +48,8 @@ def share(request: Request, ranks: Ranks, module: nn.Module) -> Iterator[tuple[B
         This process among the ranks.
     module : nn.Module
         The model that will read them.
+    passes : int
+        How often it reads each, for the tokens per second.
     """
     # Full float32 products, whatever the process's setting.
     torch.set_float32_matmul_precision("highest")
@@ -60,5 +64,5 @@ def share(request: Request, ranks: Ranks, module: nn.Module) -> Iterator[tuple[B
             yield batch, padded.to(ranks.device)
             if ranks.device.type == "cpu":  # a GPU would be waited for
                 release_cached(ranks.device)
-            tokens = sum(map(len, batch.ids))
+            tokens = passes * sum(map(len, batch.ids))
             progress.update(*ranks.count(len(batch.members), tokens, request.run))

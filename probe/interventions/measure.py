@@ -7,6 +7,7 @@ from functools import lru_cache, partial
 import numpy as np
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from probe.distributed import Ranks
 from probe.examples.batches import Batch, Tensors
@@ -76,8 +77,9 @@ class Measurement:
             n_outcomes + 2): outcomes in the order of `OUTCOMES`, then `SHARES` of the squared
             norm, means over the layers.
         """
-        for batch, tensors in share(self.work.request, ranks, self.model):
-            for _ in in_halves(batch, tensors, partial(self._read, choose)):
+        passes = 1 + len(self.conditions)
+        for batch, tensors in share(self.work.request, ranks, self.model, passes):
+            for _ in in_halves(batch, tensors, partial(self._read, choose, ranks.main)):
                 continue
         outcomes = {"untouched": self.untouched, "treated": self.treated}
         for state in ranks.collect(outcomes):
@@ -86,7 +88,7 @@ class Measurement:
         return outcomes if ranks.main else {}
 
     @torch.inference_mode()
-    def _read(self, choose: Choose, batch: Batch, tensors: Tensors) -> None:
+    def _read(self, choose: Choose, shown: bool, batch: Batch, tensors: Tensors) -> None:
         """Fill in the outcomes of a batch under all conditions."""
         untouched: dict[int, Tensor] = {}
 
@@ -103,7 +105,10 @@ class Measurement:
         prompts = torch.tensor([self.work.starts[member] for member in batch.members])
         chosen = choose(texts, _first(tensors, prompts), untouched)
         noise = _Noise(self.work, texts, tensors)
-        for number, condition in enumerate(self.conditions):
+        bar = tqdm(
+            self.conditions, "conditions", disable=None if shown else True, leave=False, delay=2
+        )
+        for number, condition in enumerate(bar):
             shares = {layer: torch.zeros(len(texts), len(SHARES)) for layer in layers}
             edits: dict[int, Edit] = {}
             for layer in layers:

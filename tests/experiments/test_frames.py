@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 STUDIES = [
-    "graph_probe", "hallucination", "hubs", "intervene", "matching", "networks",
+    "graph_probe", "hallucination", "hubs", "intervene", "matching", "multifractal", "networks",
     "neuron_graphs", "published_topologies", "subjects", "train_tiny",
 ]  # fmt: skip
 REFUSED = [
@@ -25,6 +25,12 @@ REFUSED = [
         ("published_topologies", word, "leave it out; the published files fix it, and --help shows")
         for word in ("data.limit=3", "subject=law", "layers=each", "init=random", "site=mlp")
     ),
+    *(
+        ("multifractal", word, "leave it out; weights are measured, and no texts are read")
+        for word in ("data.limit=3", "data=mmlu", "subject=law")
+    ),
+    ("multifractal", "layers=3", "leave it out; the network has all layers"),
+    ("multifractal", "average.std=true", "study.samples is the number of networks to average over"),
     *(
         ("train_tiny", word, word.partition("=")[0])
         for word in ("model=gpt2", "data.limit=3", "init.seed=1", "runtime=cpu", "launch=single")

@@ -160,6 +160,24 @@ def test_the_papers_choices() -> None:
         published(configured(protocol="paper", method="spatial"))
 
 
+def test_the_papers_table_says_which_controls_it_lacks(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = configured(
+        protocol="paper", samples=0, permutations=2, draws=1, effects=["lesion"], networks=[0],
+        measure=["perplexity"],
+    )  # fmt: skip
+    run(config, tmp_path)
+    rows = read_rows(tmp_path / "effects.csv")
+    published_rows = [row["network"] for row in rows if row["published"] == "True"]
+    assert published_rows == ["network 0", "union of 10", "random 15%"]
+    lacking = {row["control"] for row in rows if row["published"] == "False"}
+    assert lacking == {"random", "random_rms", "largest_rms"}
+    assert (
+        "only control is random 15% of all neurons: it lacks random and random_rms" in caplog.text
+    )
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
