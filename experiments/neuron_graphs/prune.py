@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,6 @@ from experiments.neuron_graphs.texts import Text
 
 # Lengths up to these are tried first: few texts need more, and rows are short.
 _FIRST = (8, 16)
-# Tried where the context is too short. Longer rows would cost more than all others together.
-_LONG = (64, 128)
 _STEP = 5
 
 
@@ -28,7 +27,7 @@ class Pruned:
     activations : ndarray of float64, shape (n_tokens,)
         The unit's activations in the shortened text; the last is the pivot's.
     ok : bool
-        Whether the context is as short as asked for, and keeps the activation.
+        Whether it keeps half of the pivot's activation.
     """
 
     start: int
@@ -53,8 +52,8 @@ def prune(text: Text, pivot: int, preset: Preset, context: int) -> Algorithm[Pru
     preset : Preset
         Whether lengths are exact.
     context : int
-        Longest suffix, the pivot included. Where it does not suffice, 64 and 128 tokens are tried,
-        and the result, the longest if none does, is not `ok`.
+        Longest suffix, the pivot included. It is the result where none keeps half of the
+        activation, which then is not `ok`: longer rows would cost more than all others together.
     """
     most, longest = pivot + 1, None
     for lengths in _stages(most, preset.grid, context):
@@ -71,7 +70,7 @@ def prune(text: Text, pivot: int, preset: Preset, context: int) -> Algorithm[Pru
             longest = Pruned(most - length, found, ok=False)
             share = found[-1] / text.activations[pivot]
             if share > FIRE and found.argmax() == length - 1 if preset.grid else share >= FIRE:
-                return Pruned(most - length, found, ok=length <= context)
+                return Pruned(most - length, found, ok=True)
     assert longest is not None, "a pivot is a suffix"
     return longest
 
@@ -82,10 +81,5 @@ def _stages(most: int, grid: bool, context: int) -> list[Sequence[int]]:
         steps = [length for length in range(_STEP, context + 1, _STEP) if length <= most]
         whole = [most] if most <= context and most not in steps else []
         return [steps + whole or [most]]
-    stages: list[Sequence[int]] = []
-    done = 0
-    for end in (*(first for first in _FIRST if first < context), context):
-        stages.append(range(done + 1, min(most, end) + 1))
-        done = end
-    stages.append(sorted({min(most, length) for length in _LONG} - {*range(context + 1)}))
-    return [stage for stage in stages if stage]
+    ends = sorted({min(most, context, end) for end in (*_FIRST, context)})
+    return [range(first + 1, end + 1) for first, end in pairwise([0, *ends])]
