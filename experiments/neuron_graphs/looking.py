@@ -46,4 +46,6 @@ def finish(
         "f1_by_layer": f1_by_layer(store.header.model, summary),
         "cost": costs(store.header.model, store),
     })  # fmt: skip
-    logger.info("pages of neurons, and a search among them: %s", write_pages(store, folder))
+    # The folder gets its name when the study is finished.
+    index = write_pages(store, folder).relative_to(folder)
+    logger.info("pages of neurons, and a search among them: %s", index)
