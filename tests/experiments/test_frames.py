@@ -11,13 +11,15 @@ import pytest
 
 STUDIES = [
     "graph_probe", "hallucination", "hubs", "intervene", "matching", "multifractal", "networks",
-    "published_topologies", "subjects", "task_mapping", "train_tiny",
+    "neuron_graphs", "published_topologies", "subjects", "task_mapping", "train_tiny",
 ]  # fmt: skip
 REFUSED = [
     *((study, "average=mean", "average") for study in STUDIES),
     *((study, "null.shifts=0", "null.shifts") for study in STUDIES),
     *((study, "measures.hubs=5", "measures.hubs") for study in STUDIES),
     ("hubs", "null.shifts=1", "study.shifts, study.rotations and study.inits are the null models"),
+    ("neuron_graphs", "layers=3", "study.units says which neurons, e.g. study.units=4"),
+    ("neuron_graphs", "init=random", "random weights are the control"),
     ("intervene", "init=random", "leave it out; an untrained model has no predictions to lose"),
     *(
         ("published_topologies", word, "leave it out; the published files fix it, and --help shows")
