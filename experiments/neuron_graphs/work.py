@@ -24,9 +24,7 @@ from probe.api import UserError, fingerprints, model_name, plural
 from probe.api.parts import (
     Request,
     form_batches,
-    load_documents,
-    perplexities,
-    plan_extraction,
+    planned,
 )
 
 logger = logging.getLogger(__name__)
@@ -81,7 +79,7 @@ class Work:
             preset, tokens.mask, tokens.vocabulary.classes, settings.context,
             0 if settings.substitutes == "none" else settings.proposals, settings.wildcard_pivot,
         )  # fmt: skip
-        request, examples = plan_extraction(config, load_documents(config), score=perplexities)
+        request, examples = planned(config)
         numbers: dict[str, int] = {}
         documents = [numbers.setdefault(name, len(numbers)) for name in request.names]
         if len(numbers) < 2:
