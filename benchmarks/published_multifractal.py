@@ -5,7 +5,7 @@ is compared with, in speed by the benchmark and in numbers by the tests. Xiao et
 arXiv:2402.09099.
 """
 
-import pickle
+import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,12 +43,11 @@ def published(
     blocks: Sequence[Block], size: int, seed: int, folder: Path, threshold: float = 150
 ) -> Published:
     """Analyse one sample of a model, by way of two files."""
-    np.save(folder / "edges.npy", np.array(edges(blocks, size, seed)))
-    with (folder / "nodes.pickle").open("wb") as file:
-        pickle.dump(outgoing(np.load(folder / "edges.npy")), file)
-    with (folder / "nodes.pickle").open("rb") as file:
-        tau = exponents(pickle.load(file), threshold)
-    return spectrum(tau)
+    np.save(folder / "edges.npy", np.array(edges(blocks, size, seed)), allow_pickle=False)
+    listed = np.load(folder / "edges.npy", allow_pickle=False)
+    # Numbers come back from JSON as they were.
+    (folder / "nodes.json").write_text(json.dumps(outgoing(listed)))
+    return spectrum(exponents(json.loads((folder / "nodes.json").read_text()), threshold))
 
 
 def sampled(n_blocks: int, width: int, size: int, seed: int) -> list[Array]:

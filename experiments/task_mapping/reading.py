@@ -81,7 +81,9 @@ def continuations(config: TaskMappingConfig) -> TaskMappingConfig:
     """Return the configuration under which what the model writes after a prompt is read."""
     settings, words = config.study, ["data.cut=whole", "data.min_tokens=2", "data.part=generated"]
     words += [f"data.generate={settings.tokens}", f"data.temperature={settings.temperature}"]
-    return overlay(config, [*words, f"data.seed={settings.seed}"])
+    # Nothing is drawn at temperature 0.
+    words += [f"data.seed={settings.seed}"] * (settings.temperature > 0)
+    return overlay(config, words)
 
 
 def write_texts(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
+from transformers.modeling_utils import load_state_dict
 from transformers.utils.hub import cached_file, get_checkpoint_shard_files
 
 from probe.config import InitConfig, InitKind, ModelConfig
@@ -80,7 +81,7 @@ def open_weights(model: ModelConfig, init: InitConfig) -> Weights:
                     names = stream.keys()
                 readers |= {name: partial(_stored, file, name) for name in names}
             else:
-                held = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
+                held = load_state_dict(file)  # tensors only
                 readers |= {name: partial(held.__getitem__, name) for name in held}
     return Weights(place.name, readers)
 

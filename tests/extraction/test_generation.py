@@ -16,7 +16,7 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, Generat
 
 from probe import api
 from probe.api import Document, UserError
-from probe.api.parts import continue_examples, perplexities, plan_extraction
+from probe.api.parts import planned
 from probe.examples.batches import Batch
 from probe.examples.explicit import wording
 from probe.extraction.generation import Choose
@@ -379,9 +379,7 @@ def test_a_space_that_a_tokenizer_drops_is_in_the_text(model: Path) -> None:
 def test_a_survey_of_generated_tokens_leaves_the_prompts_out(words: list[str]) -> None:
     config = api.compose(*words, "data.part=generated")
     read = torch.cat([one.layers[1] for one in api.iterate(config, "layers=1")]).double()
-    examples = plan_extraction(
-        config, api.documents(config), score=perplexities, generate=continue_examples
-    )[1].chosen
+    examples = planned(config)[1].chosen
     found = survey(config, examples, [1])
     torch.testing.assert_close(found["1/mean"], read.mean(dim=0), rtol=1e-6, atol=1e-6)
 
