@@ -78,6 +78,7 @@ def test_other_texts_are_other_series(words: list[str]) -> None:
     assert api.series(*words, "data.limit=2").folder not in folders
 
 
+@pytest.mark.campaign
 def test_continuations_are_read_as_those_of_the_configuration(words: list[str]) -> None:
     given = [*words, "data.limit=3", "data.split=questions", "data.generate=4"]
     for drawn in ([], ["data.temperature=1"]):

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from probe import __version__, api
+from probe import __version__
 from probe.__main__ import main
 from probe.cli import compose_job, compose_jobs, overlay, read_arguments
 from probe.cli.text_words import quoted
 from probe.config import Config, model_name, run_folder
 from probe.errors import UserError
-from tests.config.compositions import TEXT, TINY
+from tests.config.compositions import TEXT, TINY, composed
 
 TABLE = ["data=table", f"data.path={TEXT}"]
 
@@ -29,9 +29,7 @@ def test_a_text_is_what_was_typed(text: str) -> None:
     assert compose_job([*TABLE, f"data.template={text}"]).data.template == text
     if "," not in text:  # which separates the values of a sweep
         assert compose_job(["-m", f"model.blocks={text}"]).model.blocks == text
-    config = compose_job(["data.limit=3"])
-    assert overlay(config, [f"model.blocks={text}"]).model.blocks == text
-    assert api.compose(f"model.blocks={text}").model.blocks == text
+    assert overlay(composed("data.limit=3"), [f"model.blocks={text}"]).model.blocks == text
 
 
 def test_null_still_means_null_and_quotes_are_no_part_of_a_text() -> None:

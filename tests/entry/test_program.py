@@ -269,7 +269,10 @@ def test_a_sweep_that_cannot_be_summed_up_says_so_and_exits_1(task: Calls, run: 
     assert len(summary_of()["jobs"]) == 2
 
 
-@pytest.mark.parametrize(("what", "done"), [("record_job", []), ("write_jobs", [2, 3])])
+@pytest.mark.parametrize(
+    ("what", "done"),
+    [pytest.param("record_job", [], marks=pytest.mark.campaign), ("write_jobs", [2, 3])],
+)
 def test_a_full_disk_ends_a_sweep_in_one_line(
     what: str, done: list[int], task: Calls, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,6 +288,7 @@ def test_a_full_disk_ends_a_sweep_in_one_line(
     assert "Traceback" not in ended.err
 
 
+@pytest.mark.campaign
 def test_a_sweep_over_output_has_one_folder(task: Calls, run: Run) -> None:
     assert run("-m", "output=one,two").code == 0
     assert [config.output for config, _, _ in task] == ["one", "two"]
@@ -292,7 +296,9 @@ def test_a_sweep_over_output_has_one_folder(task: Calls, run: Run) -> None:
     assert not Path("two").exists()
 
 
-@pytest.mark.parametrize("folder", ["mine", "it's a, b=c"])
+@pytest.mark.parametrize(
+    "folder", [pytest.param("mine", marks=pytest.mark.campaign), "it's a, b=c"]
+)
 def test_a_sweep_may_have_a_folder_of_ones_own(folder: str, task: Calls, run: Run) -> None:
     quoted = folder.replace("'", "\\'")
     assert run("-m", "data.limit=2,3", f"hydra.sweep.dir='{quoted}'").code == 0
@@ -362,6 +368,7 @@ def test_jobs_in_other_processes_are_summed_up_by_the_driver(
     assert caplog.messages[-1] == line, "the driver says it, which has run no job"
 
 
+@pytest.mark.campaign
 def test_what_was_done_before_a_launcher_failed_is_summed_up(
     task: Calls, run: Run, launcher: Launchers
 ) -> None:
@@ -443,6 +450,7 @@ def test_options_of_ones_own_reach_the_run(flags: list[str], task: Calls, run: R
     assert task[0][0].model.id == "org/mine"
 
 
+@pytest.mark.campaign
 def test_flags_may_stand_between_the_words_of_a_sweep(task: Calls, run: Run) -> None:
     Path("overrides.yaml").write_text("- data.limit=8\n")
     assert run("data.offset=3", "-m", "--rerun", ".", "layers=0,1").code == 0
@@ -551,6 +559,7 @@ def test_a_typo_exits_1_with_one_line_and_nothing_else(processes: dict[str, Proc
     assert ended.err == "probe: model=gtp2 is unknown; did you mean 'gpt2'?\n"
 
 
+@pytest.mark.campaign
 def test_a_sweep_of_measures_alone_would_share_one_run(task: Calls, run: Run) -> None:
     ended = run("-m", "measures.density=0.05,0.3")
     assert ended.code == 1

@@ -353,6 +353,7 @@ def extractions(monkeypatch: pytest.MonkeyPatch) -> Extractions:
     return until
 
 
+@pytest.mark.campaign
 def test_an_interrupted_study_goes_on_where_it_was(
     inputs: Inputs, built: Path, tmp_path: Path, extractions: Extractions
 ) -> None:
@@ -374,6 +375,7 @@ def test_an_interrupted_study_goes_on_where_it_was(
     assert after == matrices(built), "the same bytes as without an interruption"
 
 
+@pytest.mark.campaign
 def test_changed_texts_and_lost_files_make_their_pass_anew_and_no_other(
     own: Inputs, tmp_path: Path, extractions: Extractions
 ) -> None:

@@ -287,6 +287,7 @@ def test_some_layers_are_joined_part_by_part(words: list[str], captured: Capture
             assert topology.layers == (0, 2)
 
 
+@pytest.mark.parametrize("words", ["llama"], indirect=True)
 def test_what_is_joined_is_found_again_with_measures_and_figures(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -248,6 +248,7 @@ def test_figures_and_numbers_are_there(folder: Path) -> None:
     assert not list(folder.glob("tmp*")), "the signals are in a file without a name"
 
 
+@pytest.mark.campaign
 def test_tokens_as_observations_show_what_they_cost(tmp_path: Path) -> None:
     """Of prompts, which are read whole here: tokens of one prompt are not independent."""
     config = configured(
