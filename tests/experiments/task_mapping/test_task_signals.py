@@ -127,6 +127,21 @@ def test_regressors_of_tokens(generate: bool, tmp_path: Path) -> None:
         assert (frame[["piece", "number", "sign", "space"]].sum(axis=1) <= 1).all()
 
 
+def test_log_probabilities_are_of_the_tokens_that_are_read(tmp_path: Path) -> None:
+    """The first of a text has none before it, and a text of one token has no other."""
+    config = whole_prompts(configured(tmp_path, "study.generate=false"))
+    [[word]] = tokenize(config, texts=["a"])
+    texts = write_texts(config, [*PROMPTS, Document("c", "a")], np.arange(3))
+    scored = [frame["log_probability"].to_numpy() for frame in observe(
+        config, texts, ["log_probability"]
+    ).nuisance]  # fmt: skip
+    assert texts.ids[2].tolist() == [word]
+    expected = [log_probabilities(ids.tolist()) for ids in texts.ids[:2]]
+    mean = np.concatenate(expected).mean()
+    for own, known in zip(scored, [*expected, np.empty(0)], strict=True):
+        np.testing.assert_allclose(own, [mean, *known], atol=1e-4)
+
+
 def test_what_is_written_at_a_temperature_follows_the_seed(tmp_path: Path) -> None:
     def ids(*words: str) -> list[list[int]]:
         config = continuations(configured(tmp_path, *words))
