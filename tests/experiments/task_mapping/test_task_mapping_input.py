@@ -97,6 +97,10 @@ def test_a_site_that_is_given_is_the_only_one(words: tuple[str, ...], sites: lis
             r"study\.top=0\.6 leaves fewer units outside a network than inside.*give 0\.5 or less",
         ),
         (
+            ("study.temperature=0.5", "study.generate=false"),
+            r"study\.temperature=0\.5 is for tokens that the model writes, and study\.generate=fa",
+        ),
+        (
             ("model.chat=true", "study.generate=false"),
             r"model\.chat=true with study\.generate=false would read the words of the chat temp",
         ),
