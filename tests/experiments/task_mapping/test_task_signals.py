@@ -42,11 +42,15 @@ def scan(on: np.ndarray[Any, Any], seed: int, task: str = "a") -> Scan:
     return Scan(task, 0, prompts, on)
 
 
-def test_rows_come_in_the_order_that_is_asked_for() -> None:
+def test_rows_come_in_the_order_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     signals = stacked(EACH)
     asked = [17, 0, 39, 3]
     expected = np.concatenate([EACH[number] for number in asked])
     assert np.array_equal(signals.rows(asked), expected)
+    monkeypatch.setattr("experiments.task_mapping.signals._UNITS", 3)
+    parts = list(signals.parts(asked))
+    assert [part.shape[1] for part in parts] == [3, 3, 1]
+    assert np.array_equal(np.concatenate(parts, axis=1), expected)
     assert np.array_equal(np.concatenate(list(signals.chunks(range(40)))), signals.values)
     means = signals.means()
     expected = np.array([EACH[one].mean(axis=0, dtype=np.float64) for one in asked])
