@@ -33,7 +33,7 @@ def log_effects(rows: Sequence[Row]) -> None:
     for measure in dict.fromkeys(row["measure"] for row in rows):
         own = [row for row in rows if (row["measure"], row["control"]) == (measure, "none")]
         chance = "" if own[0]["chance"] is None else f", chance {own[0]['chance']:.3g}"
-        title = f"{measure} (untouched {own[0]['untouched']:.4g}{chance})"
+        title = f"{measure} (untouched {_untouched(own)}{chance})"
         header = [title, "neurons", "change [95 %]", "best control", "beyond it [95 %]", "moved"]
         show(header, map(_cells, own))
         level, low, high = (own[0][name] for name in ("chance", "untouched_low", "untouched_high"))
@@ -43,6 +43,12 @@ def log_effects(rows: Sequence[Row]) -> None:
                 "of accuracy say nothing here; read the margin (study.measure=[margin])"
             )
     warn_few(rows[0]["documents"])
+
+
+def _untouched(rows: Sequence[Row]) -> str:
+    """Return the untouched value, or those of all rows where they are of different texts."""
+    each = [f"{row['untouched']:.4g}" for row in rows]
+    return each[0] if len(set(each)) == 1 else f"{', '.join(each)} in this order"
 
 
 def _cells(row: Row) -> list[str]:
@@ -79,7 +85,11 @@ def controlled(about: str, rows: Sequence[Row]) -> Figure:
                 places, [row["value"] for row in drawn], yerr=np.transpose(bars), label=label,
                 color=colour, marker=marker, ls="", ms=4, elinewidth=0.8,
             )  # fmt: skip
-        axes.axhline(own[0]["untouched"], color="black", lw=0.7, label="untouched")
+        untouched = {groups.index((row["name"], row["treatment"])): row["untouched"] for row in own}
+        axes.hlines(
+            list(untouched.values()), [place - 0.5 for place in untouched],
+            [place + 0.5 for place in untouched], color="black", lw=0.7, label="untouched",
+        )  # fmt: skip
         names = [f"{name}, {treatment}" for name, treatment in groups]
         axes.set_xticks(range(len(groups)), names, rotation=30, ha="right", fontsize=7)
         axes.set_title(effect, fontsize=8)

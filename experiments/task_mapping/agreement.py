@@ -108,7 +108,7 @@ def icc(maps: Matrix) -> float:
     ----------
     maps : ndarray of float64, shape (n_scans, n_units)
         Maps of one task. Units that a scan leaves out are left out; NaN if fewer than two units or
-        scans are left.
+        scans are left, or all maps are constant.
 
     Notes
     -----
@@ -128,4 +128,5 @@ def icc(maps: Matrix) -> float:
     errors = values - values.mean(axis=1, keepdims=True) - of_units
     units = k * np.square(of_units).sum() / (n - 1)
     error = np.square(errors).sum() / ((n - 1) * (k - 1))
-    return float((units - error) / (units + (k - 1) * error))
+    whole = units + (k - 1) * error
+    return float((units - error) / whole) if whole else float("nan")

@@ -120,7 +120,7 @@ def repeatability_rows(
 
 
 def dice_between(masks: NDArray[np.bool_]) -> Matrix:
-    """Return 2 |A ∩ B| / (|A| + |B|) of every two masks; NaN of two empty ones.
+    """Return 2 |A ∩ B| / (|A| + |B|) of every two masks; 0 of two empty ones.
 
     Parameters
     ----------
@@ -130,11 +130,11 @@ def dice_between(masks: NDArray[np.bool_]) -> Matrix:
     --------
     >>> dice_between(np.array([[True, True, False], [False, True, False]])).round(3).tolist()
     [[1.0, 0.667], [0.667, 1.0]]
+    >>> dice_between(np.zeros((1, 3), dtype=bool)).tolist()
+    [[0.0]]
     """
     # Sums of ones are exact in float32, whose product is quick, up to 2²⁴ units.
     shared = masks.astype(np.float32) @ masks.astype(np.float32).T
     sizes = masks.sum(axis=1).astype(np.float64)
-    both = sizes[:, None] + sizes
-    dice: Matrix = np.full_like(both, np.nan)
-    np.divide(2.0 * shared, both, out=dice, where=both > 0)
+    dice: Matrix = 2.0 * shared / np.maximum(1, sizes[:, None] + sizes)
     return dice

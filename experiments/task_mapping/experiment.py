@@ -21,10 +21,11 @@ from experiments.task_mapping.reading import (
     whole_prompts,
     write_texts,
 )
-from experiments.task_mapping.settings import TaskMappingConfig, at_sites
+from experiments.task_mapping.settings import TaskMapping, TaskMappingConfig, at_sites
 from experiments.task_mapping.signals import Signals, stacked
 from experiments.task_mapping.stimuli import Scan, among, plan_scans, read_in
-from probe.api import plural
+from experiments.task_mapping.token_class import CLASSES
+from probe.api import UserError, plural
 from probe.api.parts import this_rank
 
 logger = logging.getLogger(__name__)
@@ -77,9 +78,11 @@ def prepare(config: TaskMappingConfig) -> Experiment:
     Raises
     ------
     UserError
-        If prompts are too few or too long.
+        If prompts are too few or too long, or a scan has too few for its regressors.
     """
-    prompts, settings = read_prompts(config), config.study
+    settings = config.study
+    _refuse_small_scans(settings)
+    prompts = read_prompts(config)
     of_tasks, null = plan_scans(prompts, settings)
     config = continuations(config) if settings.generate else whole_prompts(config)
     used = read_in([*of_tasks, *null])
@@ -98,6 +101,20 @@ def prepare(config: TaskMappingConfig) -> Experiment:
         among(null, texts.numbers),
         this_rank(config.runtime.device).device,
     )
+
+
+def _refuse_small_scans(settings: TaskMapping) -> None:
+    """Refuse scans that a control could not fit, before anything is read."""
+    nuisance = {*settings.nuisance, *CLASSES[1:]} - {"token_class"}
+    # Task, cosines, constant.
+    columns = 1 + settings.blocks // 2 + 1 + len(nuisance)
+    prompts = settings.blocks * settings.prompts
+    if prompts <= columns:
+        raise UserError(
+            f"study.blocks={settings.blocks} blocks of study.prompts={settings.prompts} are "
+            f"{prompts} prompts, and up to {columns} regressors, those of token classes among "
+            "them, need more; give more blocks, or more prompts a block"
+        )
 
 
 def controls(

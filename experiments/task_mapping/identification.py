@@ -206,10 +206,12 @@ def _correlations(products: Matrix, training: Numbers, tests: Numbers) -> Matrix
     """Return r of maps and templates, shape (n_tests, n_tasks).
 
     A template is the mean of the maps numbered in a row of `training`, shape (n_tasks, n_maps).
+    A constant map or template is like no other: r = 0.
     """
     shared = products[training][:, :, tests].mean(axis=1).T
     own = products[training[:, :, None], training[:, None, :]].mean(axis=(1, 2))
-    r: Matrix = shared / np.sqrt(own * products[tests, tests][:, None])
+    length = np.sqrt(own * products[tests, tests][:, None])
+    r: Matrix = np.divide(shared, length, out=np.zeros_like(shared), where=length > 0)
     return r
 
 

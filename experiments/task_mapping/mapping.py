@@ -105,8 +105,9 @@ def map_scans(
     for scan in bar:
         design = observed.design(scan, settings.model)
         one = fit_scan(signals, scan, design, device)
-        rows = signals.rows(scan.prompts) if permutations else None
-        permuted = None if rows is None else max_t(rows, design, permutations, settings.seed)
+        permuted = None
+        if permutations:
+            permuted = max_t(signals.parts(scan.prompts), design, permutations, settings.seed)
         found.add(one, design, permuted)
         # Only what is kept of the scans of one task is in memory.
         if len(found.z) <= len(of_tasks):

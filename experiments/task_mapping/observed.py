@@ -74,20 +74,21 @@ def observe(config: TaskMappingConfig, texts: Texts, nuisance: Sequence[str]) ->
 def log_probabilities(config: TaskMappingConfig, texts: Texts) -> list[NDArray[np.float64]]:
     """Return the log probability of every token that is read, given those before it (nats).
 
-    A first token, which has none before it, gets the mean of the others.
+    A first token, which has none before it, gets the mean of all others.
     """
     device = this_rank(config.runtime.device).device
     model: Any = load_language_model(config.model, device)
+    tokenizer, special = load_tokenizer(config.model), config.data.special_tokens
     found = []
     for document, ids in tqdm(
         zip(texts.documents, texts.ids, strict=True), "scoring", len(texts.ids), disable=None,
         leave=False, delay=2,
     ):  # fmt: skip
-        whole = document.ids or load_tokenizer(config.model)(document.text)["input_ids"]
+        whole = document.ids or tokenizer(document.text, add_special_tokens=special)["input_ids"]
         tokens = torch.tensor([list(whole)], device=device)
         with torch.inference_mode():
             scores = model(input_ids=tokens).logits[0, :-1].float().log_softmax(dim=-1)
         each = scores.gather(1, tokens[0, 1:, None])[:, 0].double().cpu().numpy()
-        own = each[-len(ids) :]
-        found.append(np.concatenate([np.full(len(ids) - len(own), own.mean()), own]))
-    return found
+        found.append(np.concatenate([[np.nan], each])[-len(ids) :])
+    mean = np.nanmean(np.concatenate(found))
+    return [np.where(np.isnan(own), mean, own) for own in found]

@@ -1,6 +1,7 @@
 """Family-wise error by permutation: the largest |t| over units when labels are exchanged."""
 
 import math
+from collections.abc import Iterable
 from itertools import combinations
 from typing import NamedTuple
 
@@ -10,8 +11,6 @@ from numpy.typing import NDArray
 from experiments.task_mapping.design import TASK, Design, Matrix
 from experiments.task_mapping.glm import usable
 
-# Units that are correlated with all arrangements at a time.
-_UNITS = 4096
 # |r| nearer than this are equal but for rounding.
 _EQUAL = 1e-9
 
@@ -39,14 +38,14 @@ class MaxT(NamedTuple):
 
 
 def max_t(
-    signals: NDArray[np.floating], design: Design, permutations: int = 1000, seed: int = 0
+    parts: Iterable[NDArray[np.floating]], design: Design, permutations: int = 1000, seed: int = 0
 ) -> MaxT:
     """Return family-wise p values by exchanging labels of prompts, or of whole blocks of tokens.
 
     Parameters
     ----------
-    signals : ndarray of float, shape (n_observations, n_units)
-        Prompt means or tokens, as the design has it.
+    parts : iterable of ndarray of float, each of shape (n_observations, n_some_units)
+        Prompt means or tokens, as the design has it, of all units, some at a time.
     design : Design
         Design of the scan; `exchangeable` says what is moved as a whole.
     permutations : int
@@ -65,21 +64,21 @@ def max_t(
     """
     labels, exact = _arrangements(design, permutations, seed)
     others = design.matrix.drop(columns=TASK).to_numpy(np.float64)
-    kept = usable(signals)
-    observed = np.full(len(kept), np.nan)
+    found = list[Matrix]()
     largest = np.zeros(len(labels))
-    units = np.flatnonzero(kept)
-    for some in np.split(units, range(_UNITS, len(units), _UNITS)):
-        values = signals[:, some].astype(np.float64)
+    for part in parts:
+        kept = np.flatnonzero(usable(part))
+        found.append(np.full(part.shape[1], np.nan))
+        values = part[:, kept].astype(np.float64)
         rho = _autocorrelation(values, others, design)
         for value in np.unique(rho):
             group = rho == value
             r = np.abs(_correlations(labels, values[:, group], others, float(value)))
-            observed[some[group]] = r[0]
+            found[-1][kept[group]] = r[0]
             np.maximum(largest, r.max(axis=1), out=largest)
-    reached = np.searchsorted(np.sort(largest), observed[kept] - _EQUAL)
-    p = np.full(len(kept), np.nan)
-    p[kept] = (len(labels) - reached) / len(labels)
+    observed = np.concatenate(found)
+    reached = np.searchsorted(np.sort(largest), observed - _EQUAL)
+    p = np.where(np.isnan(observed), np.nan, (len(labels) - reached) / len(labels))
     same = np.abs(_correlations(labels, labels[:1].T, others, 0.0)) > 1 - _EQUAL
     return MaxT(p, float(same.mean()), len(labels), exact)
 

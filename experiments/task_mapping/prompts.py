@@ -1,5 +1,6 @@
 """Prompts by topic: those of every task, and those that are off for it."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -7,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.task_mapping.settings import TaskMappingConfig
-from probe.api import Document, UserError, data_name, documents, nearest
+from probe.api import Document, UserError, data_name, documents, nearest, plural
 
+logger = logging.getLogger(__name__)
 Numbers = NDArray[np.int64]
 # The tasks of Nencka et al. 2023; the other topics of data=tasks are off for all of them.
 PAPER = (
@@ -62,7 +64,7 @@ def read_prompts(config: TaskMappingConfig) -> Prompts:
         If they cannot be loaded, have no topics, a task is not there, or there is one topic only.
     """
     settings, name = config.study, data_name(config.data)
-    loaded = _documents(config)
+    loaded = _different(_documents(config))
     topics = [_topic(document, settings.task_column, name) for document in loaded]
     known = list(dict.fromkeys(topics))
     for task in settings.tasks:
@@ -91,6 +93,18 @@ def _documents(config: TaskMappingConfig) -> list[Document]:
         return loaded
     # With a chat template a prompt is what a user says.
     return [one if one.turns else replace(one, turns=(("user", one.text),)) for one in loaded]
+
+
+def _different(loaded: Sequence[Document]) -> list[Document]:
+    """Leave out repeated prompts, by which scans without a prompt in common would be alike."""
+    first = {one.text.strip(): one for one in reversed(loaded)}
+    kept = [one for one in loaded if first[one.text.strip()] is one]
+    if len(kept) < len(loaded):
+        logger.warning(
+            "%d of %s are left out, as an earlier one has the same words",
+            len(loaded) - len(kept), plural(len(loaded), "prompt"),
+        )  # fmt: skip
+    return kept
 
 
 def _topic(document: Document, column: str | None, name: str) -> str:

@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 from experiments.task_mapping.prompts import Numbers
 from experiments.task_mapping.settings import TaskMappingConfig
 from experiments.task_mapping.signals import Signals
-from probe.api import Document, SeriesStore, UserError, generate, overlay, plural, series
+from probe.api import (
+    Document,
+    SeriesStore,
+    UserError,
+    generate,
+    model_name,
+    overlay,
+    plural,
+    series,
+)
 from probe.api.parts import context_length, load_tokenizer
 
 logger = logging.getLogger(__name__)
@@ -81,8 +90,8 @@ def continuations(config: TaskMappingConfig) -> TaskMappingConfig:
     """Return the configuration under which what the model writes after a prompt is read."""
     settings, words = config.study, ["data.cut=whole", "data.min_tokens=2", "data.part=generated"]
     words += [f"data.generate={settings.tokens}", f"data.temperature={settings.temperature}"]
-    # Nothing is drawn at temperature 0.
-    words += [f"data.seed={settings.seed}"] * (settings.temperature > 0)
+    # The likeliest tokens are not drawn, and take no seed.
+    words += [f"data.seed={settings.seed}"] if settings.temperature else []
     return overlay(config, words)
 
 
@@ -103,7 +112,8 @@ def write_texts(
     Raises
     ------
     UserError
-        If a prompt is beyond the model's context, or the model has no language-model head.
+        If a prompt is beyond the model's context, the tokenizer puts special tokens behind it, or
+        the model has no language-model head.
     """
     prompts = [documents[number] for number in numbers]
     before = _tokens(config, prompts)
@@ -118,10 +128,12 @@ def write_texts(
         texts = [prompts[place] for place in kept]
         ids = [np.array(before[place][skipped:], dtype=np.int64) for place in kept]
     if len(kept) < len(prompts):
+        why = "the model ends there" if config.study.generate else "they have no token"
+        if config.model.chat:
+            why += ", or the chat template makes them too long"
         logger.warning(
-            "%d of %s are left out of their scans: %s", len(prompts) - len(kept),
-            plural(len(prompts), "prompt"),
-            "the model ends there" if config.study.generate else "they have no token",
+            "%d of %s are left out of their scans: %s",
+            len(prompts) - len(kept), plural(len(prompts), "prompt"), why,
         )  # fmt: skip
     return Texts(texts, numbers[kept], ids, np.array([len(before[place]) for place in kept]))
 
@@ -179,10 +191,19 @@ def _copy(store: SeriesStore, into: NDArray[np.float32]) -> None:
 
 
 def _tokens(config: TaskMappingConfig, prompts: Sequence[Document]) -> list[list[int]]:
-    """Return the token ids of prompts, the special ones with them; none may be too long."""
+    """Return the token ids of prompts, the special ones before them, too; none may be too long."""
     tokenizer = load_tokenizer(config.model)
-    given = {"add_special_tokens": config.data.special_tokens}
-    ids: list[list[int]] = tokenizer([one.text for one in prompts], **given)["input_ids"]
+    encoded = tokenizer(
+        [one.text for one in prompts], add_special_tokens=config.data.special_tokens,
+        return_special_tokens_mask=True,
+    )  # fmt: skip
+    ids: list[list[int]] = encoded["input_ids"]
+    if encoded["special_tokens_mask"][0][-1] and not config.model.chat:
+        raise UserError(
+            f"the tokenizer of {model_name(config.model)} puts "
+            f"{tokenizer.convert_ids_to_tokens(ids[0][-1])} behind every prompt, which is no token "
+            "of it; give data.special_tokens=false"
+        )
     more = config.study.tokens if config.study.generate else 0
     most = context_length(config.model, tokenizer) - more
     longest = int(np.argmax([len(one) for one in ids]))

@@ -105,6 +105,11 @@ def check(config: TaskMappingConfig) -> None:
             "model.chat=true with study.generate=false would read the words of the chat template, "
             "too; leave one of the two out"
         )
+    if settings.temperature and not settings.generate:
+        raise UserError(
+            f"study.temperature={settings.temperature:g} is for tokens that the model writes, and "
+            "study.generate=false reads the prompts; leave one of the two out"
+        )
     if config.data.source == "table" and settings.task_column is None:
         raise UserError(
             "data=table needs the column that says which task a prompt is of; give "

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from experiments.task_mapping.prompts import Numbers
 
 Rows = NDArray[np.float32]
-# Prompts whose rows are copied at a time where all do not fit.
+# Prompts whose rows, and units whose columns, are copied at a time where all do not fit.
 _PROMPTS = 16
+_UNITS = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,13 +41,22 @@ class Signals:
 
     def rows(self, prompts: Sequence[int] | Numbers) -> Rows:
         """Return the rows of some prompts, in this order, shape (n_rows_of_them, n_units)."""
-        places = [np.arange(self.lengths[one]) + self._starts[one] for one in prompts]
-        return np.asarray(self.values[np.concatenate(places)])
+        return np.asarray(self.values[self._places(prompts)])
 
     def chunks(self, prompts: Sequence[int] | Numbers) -> Iterator[Rows]:
         """Yield the same rows, a few prompts at a time."""
         for start in range(0, len(prompts), _PROMPTS):
             yield self.rows(prompts[start : start + _PROMPTS])
+
+    def parts(self, prompts: Sequence[int] | Numbers) -> Iterator[Rows]:
+        """Yield the same rows, a few units at a time."""
+        places = self._places(prompts)
+        for start in range(0, self.n_units, _UNITS):
+            yield np.asarray(self.values[places, start : start + _UNITS])
+
+    def _places(self, prompts: Sequence[int] | Numbers) -> Numbers:
+        places = [np.arange(self.lengths[one]) + self._starts[one] for one in prompts]
+        return np.concatenate(places)
 
     def means(self) -> "Signals":
         """Return the mean of every prompt's rows.

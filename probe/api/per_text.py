@@ -85,7 +85,9 @@ def perplexities(*given: str | Config) -> NDArray[np.float64]:
     return score(planned(config)[1].chosen, config)
 
 
-def generate(*given: str | Config, prompts: Sequence[Document] | None = None) -> list[Document]:
+def generate(
+    *given: str | Config | Sequence[Document], prompts: Sequence[Document] | None = None
+) -> list[Document]:
     """Let the pretrained model write `data.generate` tokens behind prompts, on all ranks.
 
     Continuations are cached in the output folder. Prompts that are empty or too long, or that the
@@ -94,7 +96,8 @@ def generate(*given: str | Config, prompts: Sequence[Document] | None = None) ->
     Parameters
     ----------
     *given : str or Config
-        Words as on the command line, or a configuration, which more words may follow.
+        Words as on the command line, or a configuration, which more words may follow; the prompts
+        may stand last.
     prompts : sequence of Document, optional
         All of them are continued, however short, in their order (default: the configuration's
         texts, as a run chooses them).
@@ -115,7 +118,12 @@ def generate(*given: str | Config, prompts: Sequence[Document] | None = None) ->
     from probe.examples.explicit import as_documents, texts_of
     from probe.models import load_tokenizer
 
-    config = configured(given, StudyConfig)
+    words = [one for one in given if isinstance(one, str | Config)]
+    if len(given) == len(words) + 1 and prompts is None and not isinstance(given[-1], str | Config):
+        prompts = given[-1]
+    elif len(given) > len(words):
+        raise UserError("give words or a configuration, and behind them the prompts, once")
+    config = configured(tuple(words), StudyConfig)
     if not config.data.generate:
         raise UserError("api.generate needs the number of tokens to write; give data.generate=8")
     if prompts is not None:  # however short

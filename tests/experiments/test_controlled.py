@@ -44,6 +44,23 @@ def test_masks_and_controls_are_drawn_side_by_side() -> None:
     assert labels == ["the mask", "random", "random, like RMS", "largest RMS"]
 
 
+def test_masks_on_different_texts_stand_beside_their_own_untouched_value(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    rows = [
+        row(mask, name, "perplexity", 9.0, untouched=untouched)
+        for mask, untouched in enumerate((4.0, 700.0))
+        for name in ("none", *CONTROLS)
+    ]
+    log_effects(rows)
+    assert "perplexity (untouched 4, 700 in this order)" in caplog.text
+    [axes] = controlled("model on texts", rows).axes
+    [lines] = [one for one in axes.collections if one.get_label() == "untouched"]
+    ends = [segment.tolist() for segment in lines.get_segments()]  # type: ignore[attr-defined]
+    assert ends == [[[-0.5, 4.0], [0.5, 4.0]], [[0.5, 700.0], [1.5, 700.0]]]
+
+
 @pytest.mark.parametrize(("chance", "guesses"), [(0.6, True), (0.4, False), (1.6, False)])
 def test_the_log_has_intervals_documents_and_a_model_that_guesses(
     chance: float, guesses: bool, caplog: pytest.LogCaptureFixture

@@ -352,7 +352,7 @@ def test_prompts_are_continued_however_short_they_are(words: list[str]) -> None:
 def test_pieces_of_a_text_are_continued_each(model: Path, words: list[str]) -> None:
     text = Document("a", "The river carries sand to the sea, and the sea carries it back.")
     given = [*words, "data.cut=tokens", "data.window=10", "data.min_tokens=7"]
-    found = api.generate(*given, prompts=[text])
+    found = api.generate(*given, [text])
     assert [document.name for document in found] == [f"a/{k}" for k in range(len(found))]
     assert len(found) > 2
     for document in found:
@@ -402,6 +402,8 @@ def test_prompts_beyond_the_context_are_left_out_and_counted(
 def test_empty_prompts_are_left_out_and_counted(words: list[str]) -> None:
     with pytest.raises(UserError, match=r"no example is left .*\(1 had no tokens\)"):
         api.generate(*words, prompts=[Document("a", "")])
+    with pytest.raises(UserError, match=r"^give words or a configuration, and behind them the pro"):
+        api.generate([Document("a", "Boats")], *words)
 
 
 def test_a_model_without_a_head_is_refused(model: Path, words: list[str], tmp_path: Path) -> None:

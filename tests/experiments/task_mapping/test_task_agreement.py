@@ -92,6 +92,7 @@ def test_reliability_of_a_published_table() -> None:
     assert round(icc(judges), 2) == 0.71
 
 
-def test_reliability_needs_two_units_and_two_scans() -> None:
+def test_reliability_needs_two_units_and_two_scans_that_differ() -> None:
+    assert np.isnan(icc(np.ones((3, 5))))
     assert np.isnan(icc(np.ones((3, 1))))
     assert np.isnan(icc(np.random.default_rng(0).standard_normal((1, 9))))

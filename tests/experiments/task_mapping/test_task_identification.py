@@ -54,6 +54,20 @@ def test_p_is_over_all_labellings_where_they_are_few() -> None:
     assert found.p == pytest.approx(np.mean(reached))
 
 
+def test_a_map_without_differences_is_like_no_other() -> None:
+    """As of counts, where no token of a scan is in its on-blocks more often."""
+    maps = _maps(2.0)
+    maps[1] = 0
+    found = identify(maps)
+    assert (found.scores[:, :, 1] == 0).all()
+    assert (found.scores[1] == 0).all()
+    assert found.named[[0, 2]].tolist() == [[0, 0, 0], [2, 2, 2]]
+    nothing = np.zeros((3, 3, 9))
+    assert identify(nothing).accuracy == pytest.approx(1 / 3)
+    opened = open_set(nothing, np.zeros((4, 9)))
+    assert (opened.rejected, opened.kept) == (1, 0)
+
+
 def test_drawn_labellings_are_seeded_and_near_the_exact_p() -> None:
     maps = _maps(0.2, n_scans=4, seed=2)
     exact, drawn = identify(maps, 216), identify(maps, 215, seed=1)

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers.processors import TemplateProcessing
+from transformers import AutoTokenizer
 
 from experiments.task_mapping.experiment import prepare
 from experiments.task_mapping.prompts import PAPER, read_prompts
@@ -95,6 +97,10 @@ def test_a_site_that_is_given_is_the_only_one(words: tuple[str, ...], sites: lis
             r"study\.top=0\.6 leaves fewer units outside a network than inside.*give 0\.5 or less",
         ),
         (
+            ("study.temperature=0.5", "study.generate=false"),
+            r"study\.temperature=0\.5 is for tokens that the model writes, and study\.generate=fa",
+        ),
+        (
             ("model.chat=true", "study.generate=false"),
             r"model\.chat=true with study\.generate=false would read the words of the chat temp",
         ),
@@ -159,6 +165,17 @@ def test_empty_prompts_are_left_out_and_told(
     assert "1 of 4 rows left out: an empty cell" in caplog.text
 
 
+def test_repeated_prompts_are_left_out_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Scans that share no prompt by number would share its words."""
+    path = write_table(tmp_path, a=["x y", "y z", "x y "], b=["z x", "y z"])
+    whole = read_prompts(configured(TABLE, path, *COLUMNS))
+    assert [one.text for one in whole.documents] == ["x y", "y z", "z x"]
+    assert whole.topics.tolist() == ["a", "a", "b"]
+    assert "2 of 5 prompts are left out, as an earlier one has the same words" in caplog.text
+
+
 def test_texts_without_subjects_cost_one_line(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("one line of text\n")
     config = configured("data=text", f"data.path={tmp_path / 'text.txt'}")
@@ -166,7 +183,7 @@ def test_texts_without_subjects_cost_one_line(tmp_path: Path) -> None:
         read_prompts(config)
 
 
-SCAN = ("study.blocks=3", "study.prompts=2", "study.scans=2", "study.tokens=3")
+SCAN = ("study.blocks=3", "study.prompts=3", "study.scans=2", "study.tokens=3")
 
 
 def prompts_of(each: int, **more: Any) -> dict[str, list[str]]:
@@ -175,10 +192,41 @@ def prompts_of(each: int, **more: Any) -> dict[str, list[str]]:
 
 
 def test_a_prompt_beyond_the_context_costs_one_line(tmp_path: Path) -> None:
-    path = write_table(tmp_path, **prompts_of(6, a=["word " * 1200] * 6))
+    path = write_table(tmp_path, **prompts_of(6, a=[f"{n} " + "word " * 1200 for n in range(6)]))
     message = r"^prompt prompts\.csv/\d has \d+ tokens and 3 behind it, more than the model's con"
     with pytest.raises(UserError, match=message):
         prepare(configured(TABLE, path, *COLUMNS, *SCAN, f"output={tmp_path}"))
+
+
+def test_scans_too_small_for_their_regressors_cost_one_line_before_anything_is_read() -> None:
+    message = (
+        r"^study\.blocks=3 blocks of study\.prompts=2 are 6 prompts, and up to 8 regressors, those "
+        r"of token classes among them, need more; give more blocks, or more prompts a block$"
+    )
+    words = ("study.blocks=3", "study.prompts=2", "study.nuisance=[length,token_class]")
+    with pytest.raises(UserError, match=message):
+        prepare(configured("data=tasks", *words))
+
+
+def test_special_tokens_behind_prompts_cost_one_line(tmp_path: Path) -> None:
+    """As BERT's tokenizer has them: they would be averaged as if they were the prompt's."""
+    folder = save_tiny("bert", tmp_path / "bert")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    begin, end = tokenizer.convert_ids_to_tokens([0, 1])
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{begin} $A {end}", special_tokens=[(begin, 0), (end, 1)]
+    )
+    tokenizer.save_pretrained(folder)
+    path = write_table(tmp_path, **prompts_of(6))
+    words = (TABLE, path, *COLUMNS, *SCAN, "study.generate=false", f"output={tmp_path}")
+    words = (*words, "model=local", f"model.path={folder}")
+    with pytest.raises(
+        UserError, match=r"^the tokenizer of .* behind every prompt, which is no to"
+    ):
+        prepare(configured(*words))
+    texts = prepare(configured(*words, "data.special_tokens=false")).texts
+    for document, ids in zip(texts.documents, texts.ids, strict=True):
+        assert tokenizer.decode(ids) == document.text
 
 
 def test_a_model_that_continues_nothing_costs_one_line(tmp_path: Path) -> None:

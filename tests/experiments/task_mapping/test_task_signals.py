@@ -42,11 +42,15 @@ def scan(on: np.ndarray[Any, Any], seed: int, task: str = "a") -> Scan:
     return Scan(task, 0, prompts, on)
 
 
-def test_rows_come_in_the_order_that_is_asked_for() -> None:
+def test_rows_come_in_the_order_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     signals = stacked(EACH)
     asked = [17, 0, 39, 3]
     expected = np.concatenate([EACH[number] for number in asked])
     assert np.array_equal(signals.rows(asked), expected)
+    monkeypatch.setattr("experiments.task_mapping.signals._UNITS", 3)
+    parts = list(signals.parts(asked))
+    assert [part.shape[1] for part in parts] == [3, 3, 1]
+    assert np.array_equal(np.concatenate(parts, axis=1), expected)
     assert np.array_equal(np.concatenate(list(signals.chunks(range(40)))), signals.values)
     means = signals.means()
     expected = np.array([EACH[one].mean(axis=0, dtype=np.float64) for one in asked])
@@ -125,6 +129,21 @@ def test_regressors_of_tokens(generate: bool, tmp_path: Path) -> None:
         )
         assert set(np.unique(frame[["piece", "number", "sign", "space"]])) <= {0.0, 1.0}
         assert (frame[["piece", "number", "sign", "space"]].sum(axis=1) <= 1).all()
+
+
+def test_log_probabilities_are_of_the_tokens_that_are_read(tmp_path: Path) -> None:
+    """The first of a text has none before it, and a text of one token has no other."""
+    config = whole_prompts(configured(tmp_path, "study.generate=false"))
+    [[word]] = tokenize(config, texts=["a"])
+    texts = write_texts(config, [*PROMPTS, Document("c", "a")], np.arange(3))
+    scored = [frame["log_probability"].to_numpy() for frame in observe(
+        config, texts, ["log_probability"]
+    ).nuisance]  # fmt: skip
+    assert texts.ids[2].tolist() == [word]
+    expected = [log_probabilities(ids.tolist()) for ids in texts.ids[:2]]
+    mean = np.concatenate(expected).mean()
+    for own, known in zip(scored, [*expected, np.empty(0)], strict=True):
+        np.testing.assert_allclose(own, [mean, *known], atol=1e-4)
 
 
 def test_what_is_written_at_a_temperature_follows_the_seed(tmp_path: Path) -> None:
