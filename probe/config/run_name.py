@@ -58,7 +58,9 @@ def computed(config: Config) -> dict[str, Any]:
     model, data = asdict(config.model), asdict(config.data)
     del model["device_map"], model["pickle"]  # place and file format change no result
     # Younger than the names of many runs.
-    for part, name in ((model, "mlp"), (data, "choices"), (data, "answer")):
+    if model["checks"]:
+        del model["checks"]
+    for part, name in ((model, "mlp"), (model, "stream"), (data, "choices"), (data, "answer")):
         if part[name] is None:
             del part[name]
     for part in (model, data):

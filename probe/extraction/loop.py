@@ -130,7 +130,8 @@ def extract(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     request = Request.from_bytes(payload)
     loop = Loop(request, ranks)
     one_token = loop.reader.one_token()
-    neurons = one_token[request.layers[0]].shape[-1]
+    neurons = {layer: x.shape[-1] for layer, x in one_token.items()}
+    sizes = " or ".join(map(str, dict.fromkeys(neurons.values())))
     needs = memory.estimate(loop.reader.trunk, request, neurons)
     memory.log_needs(needs, loop.devices, loop.free)
     memory.refuse_sums(needs, loop.devices)
@@ -140,8 +141,8 @@ def extract(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     accumulator = Accumulator(request, neurons, device, place)
     place.log_on_host()
     logger.info(
-        "%s on %s; %d neurons per layer, %s",
-        ranks.device, plural(ranks.size, "rank"), neurons, plural(len(request.matrices), "matrix"),
+        "%s on %s; %s neurons per layer, %s",
+        ranks.device, plural(ranks.size, "rank"), sizes, plural(len(request.matrices), "matrix"),
     )  # fmt: skip
     if accumulator.pairs.sums:
         memory.log_pair_sums(request, accumulator.pairs, ranks.device)

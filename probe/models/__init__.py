@@ -1,6 +1,6 @@
 """Models: the trunk without its LM head, its blocks, its tokenizer."""
 
-from probe.models.blocks import find_blocks, text_config
+from probe.models.blocks import count_layers, find_blocks, text_config
 from probe.models.load import (
     fetch_language_model,
     fetch_model,
@@ -14,3 +14,4 @@ from probe.models.load import (
 )
 from probe.models.sites import HookPoint, find_hook_point
 from probe.models.spread import refuse_disk, settle
+from probe.models.state import ModelState

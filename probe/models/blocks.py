@@ -14,10 +14,16 @@ def text_config(trunk: nn.Module) -> Any:
     return config.get_text_config()
 
 
+def text_part(trunk: nn.Module) -> nn.Module:
+    """Return the part that reads text, of a model that wants an image beside it, as CLIP does."""
+    return trunk.text_model if hasattr(trunk, "get_text_features") else trunk  # type: ignore[return-value]
+
+
 def find_blocks(trunk: nn.Module, model: ModelConfig) -> nn.ModuleList:
     """Find the list of decoder (or encoder) blocks.
 
-    It is the outermost `ModuleList` with as many members as the configuration has layers.
+    It is the outermost `ModuleList` with as many members as the configuration has layers, or as
+    groups of layers that share a block (ALBERT).
 
     Raises
     ------
@@ -32,7 +38,9 @@ def find_blocks(trunk: nn.Module, model: ModelConfig) -> nn.ModuleList:
                 f"{', '.join(_lists(trunk)) or 'none'}"
             )
         return blocks
-    layers = getattr(text_config(trunk), "num_hidden_layers", None)
+    config = text_config(trunk)
+    layers = getattr(config, "num_hidden_layers", None)
+    layers = getattr(config, "num_hidden_groups", layers)
     lists = {path: blocks for path, blocks in _lists(trunk).items() if len(blocks) == layers}
     depth = min((path.count(".") for path in lists), default=0)
     outermost = [path for path in lists if path.count(".") == depth]
@@ -43,6 +51,12 @@ def find_blocks(trunk: nn.Module, model: ModelConfig) -> nn.ModuleList:
             f"one of {', '.join(outermost or _lists(trunk)) or 'none'}"
         )
     return lists[outermost[0]]
+
+
+def count_layers(trunk: nn.Module, blocks: nn.ModuleList) -> int:
+    """Return the number of layers: the configuration's if there are fewer blocks, else theirs."""
+    config = text_config(trunk) if hasattr(trunk, "config") else None
+    return max(len(blocks), getattr(config, "num_hidden_layers", None) or 0)
 
 
 def _lists(trunk: nn.Module) -> dict[str, nn.ModuleList]:

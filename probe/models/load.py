@@ -25,6 +25,7 @@ from transformers.utils import logging as transformers_logging
 
 from probe.config import InitConfig, InitKind, ModelConfig, model_name
 from probe.errors import UserError
+from probe.models.blocks import text_part
 from probe.models.failures import failure
 from probe.models.spread import settle, spread_options
 
@@ -142,7 +143,7 @@ def load_trunk(model: ModelConfig, init: InitConfig, device: torch.device) -> nn
         device = device if model.device_map is None else torch.device("cpu")
     else:
         trunk = _pretrained(place, spread_options(model, device))
-    return settle(trunk, device)
+    return text_part(settle(trunk, device))
 
 
 def load_language_model(model: ModelConfig, device: torch.device) -> nn.Module:
@@ -187,7 +188,7 @@ def outline(model: ModelConfig) -> nn.Module:
     place = Place.of(model)
     config = place.open(AutoConfig)
     with torch.device("meta"):
-        return place.make(config, dtype=place.dtype)
+        return text_part(place.make(config, dtype=place.dtype))
 
 
 def _pretrained(place: Place, spread: dict[str, Any]) -> Any:
