@@ -9,7 +9,7 @@ from pathlib import Path
 from probe.config import Config, check, to_plain
 from probe.data import Document, fingerprint, load_documents
 from probe.distributed import machine, n_ranks, run_ranks
-from probe.examples.batches import padding_share
+from probe.examples.batches import Together, padding_share, regrouped
 from probe.examples.plan import Views, plan_extraction
 from probe.examples.request import Request
 from probe.extraction.build_topologies import build_topologies
@@ -122,6 +122,8 @@ def extract_topologies(
     device_name, threads = machine(device)
     extracted, earlier = Extracted.from_tensors(tensors), request.checkpoints
     norms = extracted.first_token_norm
+    together = Together(extracted.checks["batches"]) if extracted.checks else Together.like
+    batches = regrouped(request.batches, config.runtime.token_budget, together)
     facts = Facts(
         ranks=n_ranks(launch, device),
         device=device_name,
@@ -130,11 +132,12 @@ def extract_topologies(
         tokens=extracted.tokens,
         layers=request.layers,
         skipped=examples.skipped,
-        padding=round(padding_share(request.batches), 4),
+        padding=round(padding_share(batches), 4),
         out_of_memory=extracted.out_of_memory,
         sessions=1 if earlier is None else earlier.sessions + 1,
         seconds=0.0 if earlier is None else earlier.seconds,
         first_token_norm=None if norms is None else [round(norm, 4) for norm in norms.tolist()],
+        checks=extracted.checks,
     )
     if facts.first_token_norm is not None:
         _report_sinks(request, facts.first_token_norm)

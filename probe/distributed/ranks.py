@@ -87,6 +87,19 @@ class Ranks:
         while go_on() and store.add(f"probe/{run}/here", 0) < self.size:
             time.sleep(_POLL)
 
+    def hear(self, run: str, word: str | None) -> str:
+        """Return what rank 0 says; the other ranks wait for it, and give None."""
+        if self.size == 1:
+            assert word is not None, "the only rank has nothing to say"
+            return word
+        store = dist.distributed_c10d._get_default_store()
+        if word is not None:
+            store.set(f"probe/{run}/word", word)
+            return word
+        while not store.check([f"probe/{run}/word"]):
+            time.sleep(_POLL)
+        return str(store.get(f"probe/{run}/word").decode())
+
     def collect(self, state: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
         """Yield on rank 0 the states of the other ranks, in their order."""
         if self.size == 1:

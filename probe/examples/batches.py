@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from probe.config import Side
 from probe.examples.choose import Example
+from probe.models import LengthLimit
 
 # Largest share of padding in a row of a batch: padding costs as much time as text.
 _PADDING = 0.1
@@ -84,27 +86,87 @@ class Tensors:
         return Tensors(self.tokens[rows], self.attended[rows], self.keep[rows])
 
 
+class Together(StrEnum):
+    """Which texts a batch may hold.
+
+    `like`: of like length, padded; `equal`: of equal length; `single`: one alone.
+    """
+
+    like = "like"
+    equal = "equal"
+    single = "single"
+
+
 def form_batches(
-    examples: Sequence[Example], token_budget: int, cells: Sequence[Sequence[int]] | None = None
+    examples: Sequence[Example],
+    token_budget: int,
+    cells: Sequence[Sequence[int]] | None = None,
+    limit: LengthLimit | None = None,
 ) -> list[Batch]:
     """Group examples of similar length, longest first, within a budget of padded tokens.
 
     Padding is at most a tenth of a row. The batches depend only on the examples and the budget, not
     on the number of ranks. All examples of a batch are in one cell, a set of numbers of examples
-    (default: one cell for all). An example longer than the budget is a batch of its own.
+    (default: one cell for all). An example longer than the budget is a batch of its own. No batch
+    crosses the model's `limit`.
     """
+    parts = [range(len(examples))] if cells is None else cells
     batches = []
-    for cell, members in enumerate([range(len(examples))] if cells is None else cells):
-        group: list[int] = []
-        for member in sorted(members, key=lambda i: (-len(examples[i].ids), i)):
-            if group:
-                longest, length = (len(examples[i].ids) for i in (group[0], member))
-                full = (len(group) + 1) * longest > token_budget
-                if full or length < (1 - _PADDING) * longest:
-                    batches.append(_batch(group, examples, cell))
-                    group = []
-            group.append(member)
-        batches.append(_batch(group, examples, cell))
+    for cell, members in enumerate(parts):
+        rows = {member: examples[member].ids for member in members}
+        batches += _grouped(rows, cell, token_budget, limit, Together.like)
+    return batches
+
+
+def regrouped(batches: Sequence[Batch], token_budget: int, together: Together) -> list[Batch]:
+    """Return batches as they are, or their texts anew in batches of equal length or of one text.
+
+    Examples
+    --------
+    >>> batch = Batch([0, 1, 2], [[5, 5, 5], [6, 6], [7, 7, 7]])
+    >>> [one.members for one in regrouped([batch], 100, Together.equal)]
+    [[0, 2], [1]]
+    """
+    if together is Together.like:
+        return list(batches)
+    cells: dict[int, dict[int, list[int]]] = {}
+    for batch in batches:
+        cells.setdefault(batch.cell, {}).update(zip(batch.members, batch.ids, strict=True))
+    return [
+        batch
+        for cell, rows in cells.items()
+        for batch in _grouped(rows, cell, token_budget, None, together)
+    ]
+
+
+def _grouped(
+    rows: Mapping[int, list[int]],
+    cell: int,
+    token_budget: int,
+    limit: LengthLimit | None,
+    together: Together,
+) -> list[Batch]:
+    batches: list[Batch] = []
+    group: list[int] = []
+
+    def fits(longest: int, length: int) -> bool:
+        if together is not Together.like:
+            like = together is Together.equal and length == longest
+        else:
+            like = length >= (1 - _PADDING) * longest
+            like = like and (limit is None or limit.together(longest, length))
+        return like and (len(group) + 1) * longest <= token_budget
+
+    def close() -> None:
+        if group:
+            batches.append(Batch(list(group), [rows[member] for member in group], cell))
+            group.clear()
+
+    for member in sorted(rows, key=lambda i: (-len(rows[i]), i)):
+        if group and not fits(len(rows[group[0]]), len(rows[member])):
+            close()
+        group.append(member)
+    close()
     return batches
 
 
@@ -112,7 +174,3 @@ def padding_share(batches: Sequence[Batch]) -> float:
     """Return the share of padding in all tokens that the model reads, from 0 to 1."""
     padded = sum(batch.padded_tokens for batch in batches)
     return 1 - sum(len(ids) for batch in batches for ids in batch.ids) / padded
-
-
-def _batch(group: list[int], examples: Sequence[Example], cell: int) -> Batch:
-    return Batch(list(group), [examples[i].ids for i in group], cell)

@@ -25,7 +25,7 @@ from probe.examples.batches import form_batches
 from probe.examples.choose import Example, Examples, choose_examples
 from probe.examples.partition import MatrixSpec, View, partition, partition_by_views
 from probe.examples.request import Request
-from probe.models import load_config, load_tokenizer
+from probe.models import length_limit, load_config, load_tokenizer
 
 logger = logging.getLogger(__name__)
 # Correlations over fewer tokens than this are mostly noise.
@@ -80,7 +80,9 @@ def plan_extraction(
     request = Request(
         config=config,
         layers=sorted({layer for matrix in matrices for layer in matrix.layers}),
-        batches=form_batches(examples.chosen, config.runtime.token_budget, cells),
+        batches=form_batches(
+            examples.chosen, config.runtime.token_budget, cells, length_limit(text)
+        ),
         names=[example.document for example in examples.chosen],
         run=str(time.monotonic_ns()),
         matrices=matrices,

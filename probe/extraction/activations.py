@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -13,7 +14,15 @@ from probe.config import ModelConfig, Side, Site
 from probe.errors import UserError
 from probe.examples.batches import Tensors
 from probe.extraction.layout import series
-from probe.models import HookPoint, ModelState, count_layers, find_blocks, find_hook_point
+from probe.models import (
+    HookPoint,
+    ModelState,
+    count_layers,
+    find_blocks,
+    find_hook_point,
+    length_limit,
+    text_config,
+)
 
 # Called with a layer's number and its activations, (n_examples, n_tokens, n_neurons), padding
 # included. The tensor belongs to the model: do not change or keep it.
@@ -72,11 +81,16 @@ class Reader:
         self.shared = len(self.blocks) < self.n_layers
         blocks = range(len(self.blocks)) if self.shared else self.hooked
         self.places = {n: find_hook_point(self.blocks[n], model, site) for n in blocks}
-        self.state, self.restless = ModelState(trunk), False
+        self.state = ModelState(trunk)
+        config = text_config(trunk) if hasattr(trunk, "config") else None
+        self.restless = length_limit(config) is not None
 
     @torch.inference_mode()
-    def read(self, batch: Tensors, consume: Consumer) -> None:
+    def read(self, batch: Tensors, consume: Consumer, **whole: Any) -> Any:
         """Run a batch and call `consume(layer, activations)` layer by layer, in order.
+
+        The pass ends after the last layer that is read; with more arguments for the trunk it is
+        `whole`, and the trunk's output is returned.
 
         Raises
         ------
@@ -88,31 +102,34 @@ class Reader:
             self.state.restore()
         with ExitStack() as hooks:
             read: set[int] = set()
-            for hook in self._hooks(consume, batch.tokens.shape, read):
+            for hook in self._hooks(consume, batch.tokens.shape, read, ends=not whole):
                 hooks.enter_context(hook)
             try:
-                output = self.trunk(**model_inputs(self.trunk, self.model, batch))
+                output = self.trunk(**model_inputs(self.trunk, self.model, batch), **whole)
             except _LastLayerReadError:
                 self._refuse_silent(read)
-                return
+                return None
         self._refuse_silent(read)
         if self.read_output:
             last = self.layers[-1]
             name = f"layer {last} (the output of {type(self.trunk).__name__})"
             consume(last, series(output.last_hidden_state, batch.tokens.shape, None, name))
+        return output
 
-    def _hooks(self, consume: Consumer, shape: torch.Size, read: set[int]) -> Iterator[Any]:
+    def _hooks(
+        self, consume: Consumer, shape: torch.Size, read: set[int], *, ends: bool
+    ) -> Iterator[Any]:
         """Register hooks that hand over the layers; `read` notes those that were."""
 
         def take(layer: int, place: HookPoint, value: Any) -> None:
             if layer in read:
                 raise UserError(
-                    f"{self._name(layer, place)} is called more than once for one text; name the "
+                    f"{self.name(layer, place)} is called more than once for one text; name the "
                     "blocks that are called once with model.blocks="
                 )
             read.add(layer)
-            consume(layer, series(value, shape, self.model.stream, self._name(layer, place)))
-            if layer == self.layers[-1]:
+            consume(layer, series(value, shape, self.model.stream, self.name(layer, place)))
+            if ends and layer == self.layers[-1]:
                 raise _LastLayerReadError
 
         calls = count()
@@ -122,11 +139,8 @@ class Reader:
             if layer in self.hooked:
                 take(layer, place, value)
 
-        for number, place in self.places.items():
-            if not self.shared:
-                yield _hook(place, lambda value, n=number, p=place: take(n, p, value))
-            elif self.hooked:
-                yield _hook(place, lambda value, p=place: nth(p, value))
+        for number, place in self.places.items() if self.hooked else ():
+            yield _hook(place, partial(nth, place) if self.shared else partial(take, number, place))
 
     def _refuse_silent(self, read: set[int]) -> None:
         """Refuse a layer whose module was never called: it would be missing without a word."""
@@ -134,11 +148,12 @@ class Reader:
             if layer not in read:
                 place = self.places[0 if self.shared else layer]
                 raise UserError(
-                    f"{self._name(layer, place)} was not called when the model read a text; "
+                    f"{self.name(layer, place)} was not called when the model read a text; "
                     "choose other layers or another site"
                 )
 
-    def _name(self, layer: int, place: HookPoint) -> str:
+    def name(self, layer: int, place: HookPoint) -> str:
+        """Name a layer and its module for an error."""
         paths = (path for path, module in self.trunk.named_modules() if module is place.module)
         return f"layer {layer} ({next(paths)}, {type(place.module).__name__})"
 
@@ -184,9 +199,18 @@ def model_inputs(module: nn.Module, model: ModelConfig, batch: Tensors) -> dict[
     inputs: dict[str, Any] = {"input_ids": batch.tokens}
     if not batch.attended.all():
         inputs["attention_mask"] = batch.attended.long()
-        if model.padding_side is Side.left and "position_ids" in accepts:
+        takes = "position_ids" in accepts and not _counts_positions(module)
+        if model.padding_side is Side.left and takes:
             # The first real token is at position 0, however much padding is before it.
             inputs["position_ids"] = (inputs["attention_mask"].cumsum(-1) - 1).clamp(min=0)
     if "use_cache" in accepts:
         inputs["use_cache"] = False
     return inputs
+
+
+def _counts_positions(module: nn.Module) -> bool:
+    """Whether a model counts the positions of real tokens itself, from a number of its own.
+
+    RoBERTa and its kin begin behind that of the padding token.
+    """
+    return any(hasattr(part, "create_position_ids_from_inputs_embeds") for part in module.modules())

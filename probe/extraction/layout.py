@@ -52,7 +52,7 @@ def series(value: Any, shape: Sequence[int], stream: int | None, where: str) -> 
             "model.stream out"
         )
     if value.dim() == 2 and own[0] == rows * tokens:
-        return value.unflatten(0, (rows, tokens))
+        return value.reshape(rows, tokens, own[1])
     if value.dim() == 3 and own[0] == rows and own[1] >= tokens:
         return value[:, :tokens]
     raise _odd(where, own, (rows, tokens))

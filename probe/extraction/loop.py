@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from functools import partial
 
 from torch import Tensor
@@ -16,6 +17,7 @@ from probe.extraction import memory_estimate as memory
 from probe.extraction.accumulator import Accumulator
 from probe.extraction.activations import Reader
 from probe.extraction.checkpoints import Keeper
+from probe.extraction.checks import settle
 from probe.extraction.out_of_memory import Halve, in_halves
 from probe.extraction.placement import HOST, Placement
 from probe.models import fetch_model, load_trunk
@@ -44,6 +46,10 @@ class Loop:
         Devices that the model may use.
     free : int or None
         Their free bytes before the model was loaded.
+    request : Request
+        What was asked for, in batches that the checks allow.
+    checks : Checks or None
+        What the run has found of itself before it counts; None without `model.checks`.
 
     Raises
     ------
@@ -52,7 +58,7 @@ class Loop:
     """
 
     def __init__(self, request: Request, ranks: Ranks) -> None:
-        self.request, self.ranks = request, ranks
+        self.ranks = ranks
         self._warned = False
         model, init = request.config.model, request.config.init
         if model.device_map is not None and ranks.size > 1:
@@ -67,6 +73,7 @@ class Loop:
         if model.device_map is not None and init.kind is InitKind.random:
             trunk = spread(trunk, ranks.device)
         self.reader = Reader(trunk, model, request.layers, request.config.site)
+        self.request, self.checks = settle(request, ranks, self.reader)
 
     def batches(
         self, consume: BatchConsumer, halve: Halve | None = None, done: Done | None = None
@@ -127,8 +134,8 @@ def extract(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     UserError
         If the model cannot be loaded or an activation is not finite.
     """
-    request = Request.from_bytes(payload)
-    loop = Loop(request, ranks)
+    loop = Loop(Request.from_bytes(payload), ranks)
+    request = loop.request
     one_token = loop.reader.one_token()
     neurons = {layer: x.shape[-1] for layer, x in one_token.items()}
     sizes = " or ".join(map(str, dict.fromkeys(neurons.values())))
@@ -152,4 +159,7 @@ def extract(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
         keeper.wait()
     for state in ranks.collect(accumulator.state()):
         accumulator.merge(state)
-    return accumulator.finish().to_tensors() if ranks.main else {}
+    if not ranks.main:
+        return {}
+    checks = None if loop.checks is None else asdict(loop.checks)
+    return replace(accumulator.finish(), checks=checks).to_tensors()

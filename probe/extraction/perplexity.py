@@ -27,6 +27,7 @@ from probe.extraction.checkpoints import Keeper, find
 from probe.extraction.out_of_memory import in_halves
 from probe.models import (
     fetch_language_model,
+    length_limit,
     load_config,
     load_language_model,
     model_fingerprint,
@@ -80,14 +81,14 @@ def _losses(
 ) -> NDArray[np.float64]:
     """Score the examples that no earlier session has scored, and return all losses."""
     logger.info("scoring the perplexity of %d examples", len(examples))
-    vocabulary = load_config(config.model).get_text_config().vocab_size
-    budget = min(config.runtime.token_budget, max(1, _LOGITS // vocabulary))
+    text = load_config(config.model).get_text_config()
+    budget = min(config.runtime.token_budget, max(1, _LOGITS // text.vocab_size))
     runtime = replace(config.runtime, token_budget=budget, matmul=RuntimeConfig().matmul)
     request = Request(
         # Scores depend on nothing else: runs that differ otherwise share checkpoints.
         Config(config.model, DataConfig("text"), runtime=runtime, launch=config.launch),
         layers=[],
-        batches=form_batches(examples, budget),
+        batches=form_batches(examples, budget, limit=length_limit(text)),
         names=[example.document for example in examples],
         run=f"perplexity-{time.monotonic_ns()}",
         matrices=[],

@@ -35,20 +35,20 @@ def find_blocks(trunk: nn.Module, model: ModelConfig) -> nn.ModuleList:
         if not isinstance(blocks, nn.ModuleList):
             raise UserError(
                 f"model.blocks={model.blocks} is not a list of blocks; choose from "
-                f"{', '.join(_lists(trunk)) or 'none'}"
+                f"{', '.join(block_lists(trunk)) or 'none'}"
             )
         return blocks
     config = text_config(trunk)
     layers = getattr(config, "num_hidden_layers", None)
     layers = getattr(config, "num_hidden_groups", layers)
-    lists = {path: blocks for path, blocks in _lists(trunk).items() if len(blocks) == layers}
+    lists = {path: blocks for path, blocks in block_lists(trunk).items() if len(blocks) == layers}
     depth = min((path.count(".") for path in lists), default=0)
     outermost = [path for path in lists if path.count(".") == depth]
     if len(outermost) != 1:
         what = "several lists" if outermost else "no list"
         raise UserError(
             f"{type(trunk).__name__} has {what} of {layers} blocks; say which with model.blocks=, "
-            f"one of {', '.join(outermost or _lists(trunk)) or 'none'}"
+            f"one of {', '.join(outermost or block_lists(trunk)) or 'none'}"
         )
     return lists[outermost[0]]
 
@@ -59,7 +59,8 @@ def count_layers(trunk: nn.Module, blocks: nn.ModuleList) -> int:
     return max(len(blocks), getattr(config, "num_hidden_layers", None) or 0)
 
 
-def _lists(trunk: nn.Module) -> dict[str, nn.ModuleList]:
+def block_lists(trunk: nn.Module) -> dict[str, nn.ModuleList]:
+    """Return every list of modules in a trunk, by its path."""
     return {p: m for p, m in trunk.named_modules() if isinstance(m, nn.ModuleList)}
 
 

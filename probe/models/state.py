@@ -11,6 +11,7 @@ from transformers import PretrainedConfig
 
 _CONTAINERS = (dict, OrderedDict, list, set)
 # Whether hidden states have been asked for, and what is noted of it.
+_HOOKS = "hooks"
 _BOOKKEEPING = "_output_capturing_hooks_installed"
 
 
@@ -19,7 +20,8 @@ class ModelState:
 
     BigBird replaces its attention for good when a text is short; rotary factors that depend on the
     longest text are kept for the next. `restore` undoes both. Weights are not copied, nor are
-    buffers that a checkpoint has.
+    buffers that a checkpoint has; a model that has changed its weights when it first read, as RWKV
+    does, keeps that, and its state is the one after it.
 
     Parameters
     ----------
@@ -28,6 +30,7 @@ class ModelState:
     """
 
     def __init__(self, trunk: nn.Module) -> None:
+        self._trunk, self._versions = trunk, _versions(trunk)
         self._holders: list[tuple[str, Any, dict[str, Any]]] = []
         self._containers: list[tuple[str, Any, Any]] = []
         self._buffers: list[tuple[str, Tensor, Tensor]] = []
@@ -58,26 +61,37 @@ class ModelState:
                 if not kept and key != _BOOKKEEPING:
                     names.append(f"{name}.{key}")
         for name, container, before in self._containers:
-            if not name.endswith("_forward_hooks") and not _alike(container, before):
+            if _HOOKS not in name.rpartition(".")[2] and not _alike(container, before):
                 names.append(name)
         names += [name for name, now, before in self._buffers if not torch.equal(now, before)]
         return names
 
-    def restore(self) -> None:
-        """Put everything back as it was."""
+    def restore(self, *, hooks: bool = False) -> None:
+        """Put everything back as it was, with `hooks` also those that were not there."""
+        if _versions(self._trunk) != self._versions:
+            self.__init__(self._trunk)  # type: ignore[misc]
+            return
         for _, holder, before in self._holders:
             attributes = vars(holder)
+            kept = {} if hooks or _BOOKKEEPING not in attributes else {_BOOKKEEPING: True}
             attributes.clear()
-            attributes.update(before)
-        for _, container, before in self._containers:
+            attributes.update(before | kept)
+        for name, container, before in self._containers:
+            if _HOOKS in name.rpartition(".")[2] and not hooks:
+                continue
             if isinstance(container, list):
                 container[:] = before
             else:
                 container.clear()
                 container.update(before)
-        for _, buffer, before in self._buffers:
-            if not torch.equal(buffer, before):
-                buffer.copy_(before)
+        for _, buffer, value in self._buffers:
+            if not torch.equal(buffer, value):
+                buffer.copy_(value)
+
+
+def _versions(trunk: nn.Module) -> list[int]:
+    """Return how often each weight was changed in place; those made for inference do not count."""
+    return [0 if weight.is_inference() else weight._version for weight in trunk.parameters()]
 
 
 def _configs(trunk: nn.Module) -> Iterator[PretrainedConfig]:

@@ -72,9 +72,20 @@ def test_configuration_hooks_and_computed_buffers_are_put_back() -> None:
     assert "rotary_emb.inv_freq" in changed
     assert any(module._forward_hooks for module in trunk.modules())
     state.restore()
+    assert len(trunk(input_ids=ids(5), output_hidden_states=True).hidden_states) == 3
+    state.restore(hooks=True)
     assert state.changed() == []
     assert trunk.config.rope_parameters["rope_theta"] == 1e4
     assert not hasattr(trunk.config, "extra")
     assert torch.equal(trunk.rotary_emb.inv_freq, frequencies)
     assert not any(module._forward_hooks for module in trunk.modules())
     assert len(trunk(input_ids=ids(5), output_hidden_states=True).hidden_states) == 3
+
+
+def test_weights_that_are_prepared_at_the_first_reading_stay_so() -> None:
+    trunk = make("rwkv", num_hidden_layers=4, rescale_every=2, context_length=160)
+    state, before = ModelState(trunk), states(trunk, 9)
+    state.restore()
+    assert torch.equal(states(trunk, 9), before)
+    state.restore()
+    assert torch.equal(states(trunk, 9), before)
