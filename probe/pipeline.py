@@ -17,7 +17,7 @@ from probe.extraction.checkpoints import find
 from probe.extraction.extracted import Extracted
 from probe.extraction.first_token import LARGE
 from probe.extraction.perplexity import perplexities
-from probe.models import model_fingerprint
+from probe.models import model_fingerprint, template_fingerprint
 from probe.runs.facts import Facts
 from probe.runs.folder import CHECKPOINTS, RunFolder
 from probe.runs.load import load_topologies
@@ -62,7 +62,8 @@ def run(config: Config, overrides: Sequence[str] = (), group: str | None = None)
             model = fingerprints["model"]
             topologies, facts = extract_topologies(config, documents, run=work, model=model)
             seconds = round(facts.seconds + time.monotonic() - started, 3)
-            facts = replace(facts, seconds=seconds, fingerprints=fingerprints)
+            read = {**fingerprints, **(facts.fingerprints or {})}
+            facts = replace(facts, seconds=seconds, fingerprints=read)
             write(folder, topologies, facts, group)
     return folder.path
 
@@ -82,9 +83,11 @@ def _reuse(folder: RunFolder, overrides: Sequence[str], group: str | None) -> No
 def load(config: Config) -> tuple[Iterable[Document], dict[str, str]]:
     """Load the texts; return them with the fingerprints of the run's weights and texts."""
     documents = load_documents(config)
+    template = template_fingerprint(config.model)
     return documents, {
         "model": model_fingerprint(config.model, config.init),
         "data": fingerprint(documents),
+        **({} if template is None else {"chat template": template}),
     }
 
 
@@ -138,6 +141,7 @@ def extract_topologies(
         seconds=0.0 if earlier is None else earlier.seconds,
         first_token_norm=None if norms is None else [round(norm, 4) for norm in norms.tolist()],
         checks=extracted.checks,
+        fingerprints={"tokens": examples.fingerprint()},
     )
     if facts.first_token_norm is not None:
         _report_sinks(request, facts.first_token_norm)

@@ -87,18 +87,17 @@ class Ranks:
         while go_on() and store.add(f"probe/{run}/here", 0) < self.size:
             time.sleep(_POLL)
 
-    def hear(self, run: str, word: str | None) -> str:
-        """Return what rank 0 says; the other ranks wait for it, and give None."""
+    def decide(self, run: str, work: Callable[[], str]) -> str:
+        """Return what `work` returns on rank 0, for which the other ranks wait."""
         if self.size == 1:
-            assert word is not None, "the only rank has nothing to say"
-            return word
+            return work()
         store = dist.distributed_c10d._get_default_store()
-        if word is not None:
-            store.set(f"probe/{run}/word", word)
-            return word
-        while not store.check([f"probe/{run}/word"]):
+        key = f"probe/{run}/decided"
+        if self.main:
+            store.set(key, work())
+        while not store.check([key]):
             time.sleep(_POLL)
-        return str(store.get(f"probe/{run}/word").decode())
+        return str(store.get(key).decode())
 
     def collect(self, state: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
         """Yield on rank 0 the states of the other ranks, in their order."""

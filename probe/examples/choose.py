@@ -1,5 +1,6 @@
 """From documents to examples: cut, tokenize, filter, shuffle, limit."""
 
+import hashlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,6 +19,8 @@ from probe.errors import UserError
 from probe.examples.spans import Span, token_spans
 
 logger = logging.getLogger(__name__)
+# What a chat template calls to ask for the clock.
+_CLOCK = "strftime_now"
 # Most texts tokenized at a time, in parallel.
 _TOGETHER = 1000
 
@@ -46,6 +49,14 @@ class Examples:
 
     chosen: list[Example]
     skipped: dict[str, int]
+
+    def fingerprint(self) -> str:
+        """Return a hash of all token ids, in the order of the examples."""
+        digest = hashlib.sha256()
+        for example in self.chosen:
+            ids = example.ids
+            digest.update(np.array([len(ids), *ids], dtype="<i8").tobytes())
+        return f"sha256 {digest.hexdigest()}"
 
 
 def choose_examples(
@@ -173,6 +184,11 @@ def _texts(
             f"model.chat=true needs a tokenizer with a chat template, but "
             f"{model_name(config.model)} has none; use an instruct model, or model.chat=false"
         )
+    if config.model.chat and _CLOCK in str(tokenizer.chat_template):
+        logger.warning(
+            "the chat template of %s writes the date or time into every text (%s): the same texts "
+            "give other tokens later", model_name(config.model), _CLOCK,
+        )  # fmt: skip
     for document in documents:
         if config.model.chat and document.turns:
             turns = [{"role": role, "content": content} for role, content in document.turns]

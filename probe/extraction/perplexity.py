@@ -12,21 +12,24 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from probe.config import Config, DataConfig, InitConfig, ModelConfig, RuntimeConfig
+from probe.config import Config, DataConfig, InitConfig, ModelConfig, RuntimeConfig, Site
 from probe.distributed import Ranks, run_ranks
 from probe.errors import UserError
 from probe.examples.batches import Batch, Tensors, form_batches
 from probe.examples.choose import Example
 from probe.examples.request import Request
 from probe.examples.share import share
-from probe.extraction.activations import model_inputs
+from probe.extraction.activations import Reader, model_inputs
 from probe.extraction.checkpoints import Keeper, find
+from probe.extraction.checks import refuse_two_sided, settle
 from probe.extraction.out_of_memory import in_halves
 from probe.models import (
+    count_layers,
     fetch_language_model,
+    find_blocks,
     length_limit,
     load_config,
     load_language_model,
@@ -38,6 +41,8 @@ from probe.system.locks import one_process
 logger = logging.getLogger(__name__)
 # Logits of a batch, in numbers: some 1 GB.
 _LOGITS = 1 << 28
+# Tokens of the text on which the model is checked.
+_CHECKED = 64
 
 
 def perplexities(examples: Sequence[Example], config: Config) -> NDArray[np.float64]:
@@ -117,8 +122,15 @@ def score(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     request = Request.from_bytes(payload)
     model = load_language_model(request.config.model, ranks.device)
     losses = Losses(request.n_examples)
+    reader = _trunk_reader(model, request.config.model)
+    if ranks.main and request.config.model.checks and not _resumes(request):
+        text = request.batches[0].ids[0][:_CHECKED]
+        refuse_two_sided(model, request.config.model, text)
+    request, _ = settle(request, ranks, reader)
 
     def read(batch: Batch, tensors: Tensors) -> None:
+        if reader.restless:
+            reader.state.restore()
         with torch.inference_mode():
             logits = model(**model_inputs(model, request.config.model, tensors)).logits
         for row, member in enumerate(batch.members):
@@ -137,6 +149,17 @@ def score(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     for state in ranks.collect(losses.state()):
         losses.merge(state)
     return {"loss": losses.loss} if ranks.main else {}
+
+
+def _trunk_reader(model: nn.Module, config: ModelConfig) -> Reader:
+    """Return a reader of the last layer, which the head reads."""
+    trunk: nn.Module = model.base_model  # type: ignore[assignment]
+    last = count_layers(trunk, find_blocks(trunk, config)) - 1
+    return Reader(trunk, config, [last], Site.residual)
+
+
+def _resumes(request: Request) -> bool:
+    return request.checkpoints is not None and bool(request.checkpoints.files)
 
 
 class Losses:

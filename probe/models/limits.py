@@ -1,7 +1,10 @@
 """The length at which a model begins to read texts in another way, known from its configuration."""
 
+import sys
 from dataclasses import dataclass
 from typing import Any
+
+from transformers import MODEL_MAPPING
 
 
 @dataclass(frozen=True)
@@ -53,3 +56,15 @@ def length_limit(text: Any) -> LengthLimit | None:
             )
             return LengthLimit(int(first or most), equal_beyond=kind == "dynamic")
     return None
+
+
+def begins_behind_padding(text: Any) -> bool:
+    """Whether the position of a model's first token is behind that of padding, as in RoBERTa.
+
+    Its table of positions has rows that no text reaches: `pad_token_id + 1` of them.
+    """
+    if type(text) not in MODEL_MAPPING:
+        return False
+    source = sys.modules[MODEL_MAPPING[type(text)].__module__]
+    parts = (source, *vars(source).values())
+    return any(hasattr(part, "create_position_ids_from_input_ids") for part in parts)

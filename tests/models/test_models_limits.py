@@ -10,7 +10,7 @@ from probe.examples.choose import Example
 from probe.models import LengthLimit, length_limit
 
 FACTORS = {"long_factor": [4.0] * 4, "short_factor": [1.0] * 4}
-LENGTHS = (130, 128, 121, 120, 120, 119, 118, 110)
+LENGTHS = (130, 128, 121, 120, 120, 119, 118, 117)
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ def test_the_limit_is_known_from_the_configuration(
 @pytest.mark.parametrize(
     ("beyond", "lengths"),
     [
-        (False, [[130, 128, 121, 120, 120], [119, 118, 110]]),
-        (True, [[130], [128], [121], [120, 120], [119, 118, 110]]),
+        (False, [[130, 128, 121, 120, 120], [119, 118, 117]]),
+        (True, [[130], [128], [121], [120, 120], [119, 118, 117]]),
     ],
 )
 def test_no_batch_crosses_the_limit(beyond: bool, lengths: list[list[int]]) -> None:

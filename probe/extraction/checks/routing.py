@@ -10,6 +10,11 @@ from torch import Tensor, nn
 _EXPERTS = "experts"
 
 
+def has_experts(trunk: nn.Module) -> bool:
+    """Whether some block routes its tokens to experts."""
+    return any(name.rpartition(".")[2] == _EXPERTS for name, _ in trunk.named_modules())
+
+
 @contextmanager
 def routes(trunk: nn.Module, shape: tuple[int, int]) -> Iterator[list[Tensor]]:
     """Record the experts of every token, one tensor (n_rows, n_tokens, k) a call, in order."""

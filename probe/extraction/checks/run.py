@@ -64,9 +64,7 @@ def settle(request: Request, ranks: Ranks, reader: Reader) -> tuple[Request, Che
     if before is not None and before.files:
         word = before.of.get(CHECKS)
     elif request.config.model.checks and request.batches:
-        found = check(reader, request) if ranks.main else None
-        plain = None if found is None else json.dumps(asdict(found), sort_keys=True)
-        word = ranks.hear(request.run, plain)
+        word = ranks.decide(request.run, lambda: json.dumps(asdict(check(reader, request))))
     else:
         word = None
     if word is None:
