@@ -21,7 +21,7 @@ from probe.models import model_fingerprint, template_fingerprint
 from probe.runs.facts import Facts
 from probe.runs.folder import CHECKPOINTS, RunFolder
 from probe.runs.load import load_topologies
-from probe.runs.manifest import read_manifest
+from probe.runs.manifest import MANIFEST, read_manifest
 from probe.runs.results import show, write
 from probe.topology import Topology
 
@@ -64,8 +64,20 @@ def run(config: Config, overrides: Sequence[str] = (), group: str | None = None)
             seconds = round(facts.seconds + time.monotonic() - started, 3)
             read = {**fingerprints, **(facts.fingerprints or {})}
             facts = replace(facts, seconds=seconds, fingerprints=read)
+            _tell_other_tokens(folder, read["tokens"])
             write(folder, topologies, facts, group)
     return folder.path
+
+
+def _tell_other_tokens(folder: RunFolder, tokens: str) -> None:
+    """Warn if the run that is replaced read other tokens, e.g. of a template with the date."""
+    if (folder.path / MANIFEST).is_file():
+        before = read_manifest(folder.path).get("fingerprints", {}).get("tokens", tokens)
+        if before != tokens:
+            logger.warning(
+                "the tokens are others than those of the run that is replaced (%s then, %s now): "
+                "the tokenizer or its chat template gives others for the same texts", before, tokens,
+            )  # fmt: skip
 
 
 def _reuse(folder: RunFolder, overrides: Sequence[str], group: str | None) -> None:
