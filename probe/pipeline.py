@@ -75,9 +75,11 @@ def _tell_other_tokens(folder: RunFolder, tokens: str) -> None:
         before = read_manifest(folder.path).get("fingerprints", {}).get("tokens", tokens)
         if before != tokens:
             logger.warning(
-                "the tokens are others than those of the run that is replaced (%s then, %s now): "
-                "the tokenizer or its chat template gives others for the same texts", before, tokens,
-            )  # fmt: skip
+                "the tokens are not those of the run that is replaced (%s then, %s now): the "
+                "tokenizer or its chat template gives others for the same texts",
+                before,
+                tokens,
+            )
 
 
 def _reuse(folder: RunFolder, overrides: Sequence[str], group: str | None) -> None:

@@ -121,7 +121,7 @@ def test_streams_are_never_joined_in_silence(given: dict[str, Any], told: str) -
 
 
 def test_a_stream_of_a_model_with_one_is_refused() -> None:
-    with pytest.raises(UserError, match="model.stream=1 was given, but layer 0"):
+    with pytest.raises(UserError, match=r"model\.stream=1 was given, but layer 0"):
         read(trunk_of("opt"), batch(9), [0], stream=1)
 
 

@@ -2,13 +2,16 @@
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 
-from probe.config import ModelConfig
+from probe.config import ModelConfig, model_name
 from probe.distributed import Ranks
+from probe.errors import UserError
 from probe.examples.batches import Batch, Together
 from probe.examples.request import Request
 from probe.examples.share import padding_token
@@ -22,6 +25,7 @@ from probe.extraction.checks.hidden_states import (
 )
 from probe.extraction.checks.padding import Difference, Reading, decide, difference, read
 from probe.extraction.checks.texts import first_texts
+from probe.extraction.out_of_memory import out_of_memory
 
 logger = logging.getLogger(__name__)
 _HOLDS = {Together.equal: "texts of equal length only", Together.single: "one text each"}
@@ -84,7 +88,8 @@ def check(reader: Reader, request: Request) -> Checks:
     # Full float32 products, whatever the process's setting.
     torch.set_float32_matmul_precision("highest")
     try:
-        return _check(reader, batch, request.config.model)
+        with _as_user_error(request.config.model, batch):
+            return _check(reader, batch, request.config.model)
     finally:
         reader.state.restore(hooks=True)
 
@@ -112,7 +117,9 @@ def _check(reader: Reader, batch: Batch, model: ModelConfig) -> Checks:
     # With weights on the host every pass moves them all.
     if not any(weight.device.type == "meta" for weight in trunk.parameters()):
         padded.append(difference(together, 0, reading(long), dtype))
-        if not all(one.passes for one in padded):
+        if not padded[1].passes:  # not for its padding: it has none
+            _refuse_random(difference(alone, 0, reading(short), dtype), model)
+        elif not padded[0].passes:
             alike = reading(long[: len(short)], short)
             equal = difference(alike, 1, alone, dtype)
     together_in = decide(padded, equal)
@@ -129,6 +136,34 @@ def _check(reader: Reader, batch: Batch, model: ModelConfig) -> Checks:
         equal=None if equal is None else _rounded(equal),
         changes=sorted({name.rpartition(".")[2] for name in changes}),
     )
+
+
+def _refuse_random(repeated: Difference, model: ModelConfig) -> None:
+    """Refuse a model that reads the same text otherwise each time, as with random hashes."""
+    if not repeated.passes:
+        raise UserError(
+            f"model={model_name(model)} reads the same text otherwise each time (its r differs by "
+            f"up to {repeated.r:.2g}), so it has no correlations of its own; use another model, or "
+            "model.checks=false to read it once all the same"
+        )
+
+
+@contextmanager
+def _as_user_error(model: ModelConfig, batch: Batch) -> Iterator[None]:
+    """Say in one line that a model cannot read texts, in place of its own traceback."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
+        if out_of_memory(error):
+            raise
+        lengths = " and ".join(str(len(ids)) for ids in batch.ids)
+        why = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(
+            f"model={model_name(model)} cannot read texts of {lengths} tokens together ({why}); "
+            "use another model"
+        ) from error
 
 
 def _rounded(one: Difference) -> dict[str, Any]:

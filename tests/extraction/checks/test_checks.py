@@ -154,7 +154,7 @@ def test_a_model_whose_texts_see_each_other_reads_them_one_by_one(
         settled, checks = settle(request, ALONE, reader)
     assert checks is not None
     assert checks.batches == "single"
-    assert checks.equal is not None
+    assert checks.equal is None
     assert [batch.members for batch in settled.batches] == [[0], [4], [1], [2], [3]]
 
 
@@ -246,3 +246,34 @@ def test_a_single_text_is_checked_by_its_own_end(saved: Callable[[str], Path]) -
     assert checked(one)[1].batches == "equal"
     short = replace(request, batches=[Batch([0], [[5, 6, 7]])])
     assert checked(short)[1] == Checks(0, Together.like.value, [], None, [])
+
+
+def test_a_model_that_reads_at_random_is_refused(saved: Callable[[str], Path]) -> None:
+    request = request_of(saved("llama"))
+    reader = reader_of(request)
+    embeddings = reader.trunk.get_input_embeddings()  # type: ignore[operator]
+    embeddings.register_forward_hook(lambda _, __, x: x + 0.1 * torch.randn(x.shape))
+    reader = Reader(reader.trunk, request.config.model, ALL, Site.residual)
+    with pytest.raises(UserError, match="reads the same text otherwise each time"):
+        settle(request, ALONE, reader)
+
+
+def test_a_model_that_cannot_read_a_text_says_so_in_one_line(saved: Callable[[str], Path]) -> None:
+    request = request_of(saved("llama"))
+    reader = reader_of(request)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("shape is invalid\nfor input")
+
+    reader.trunk.forward = fail
+    told = r"model=llama\w* cannot read texts of 64 and 48 tokens together \(shape is invalid\);"
+    with pytest.raises(UserError, match=told):
+        settle(request, ALONE, reader)
+
+
+def test_what_is_not_a_number_is_left_to_the_extraction(saved: Callable[[str], Path]) -> None:
+    request = request_of(saved("llama"))
+    reader = reader_of(request)
+    embeddings = reader.trunk.get_input_embeddings()  # type: ignore[operator]
+    embeddings.weight[:, 3] = float("nan")
+    assert settle(request, ALONE, reader)[1] is not None

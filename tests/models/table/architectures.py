@@ -322,7 +322,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "longformer": SIZE | {"attention_window": 16, "sep_token_id": 2},
     "fnet": SIZE,
     "nystromformer": SIZE
-    | {"num_landmarks": 8, "segment_means_seq_len": 80, "conv_kernel_size": 5},
+    | {"num_landmarks": 64, "segment_means_seq_len": 64, "conv_kernel_size": 5},
     "convbert": SIZE | {"embedding_size": 32},
     "squeezebert": SIZE | {"embedding_size": 32},
     "mobilebert": SIZE
@@ -366,4 +366,11 @@ GIVEN: dict[str, dict[str, Any]] = {
 }
 
 # Their first hidden state is not the embeddings but the first block's output.
-WITHOUT_EMBEDDINGS = {"mamba", "mamba2", "falcon_mamba"}
+WITHOUT_EMBEDDINGS = {"mamba", "mamba2", "falcon_mamba", "rwkv"}
+
+# They have no series of tokens by neurons: what is said, and why.
+REFUSED = {
+    "canine": "activations of shape (2, 16, 32), not (2, 64, neurons)",  # a layer is of 4 tokens
+    "xlnet": "activations of shape (64, 2, 32), not (2, 64, neurons)",  # the axes change places
+    "reformer": "reads the same text otherwise each time",  # hashes are drawn anew
+}

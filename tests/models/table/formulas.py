@@ -45,6 +45,10 @@ _FIXED = {
     "bloom": "gelu_pytorch_tanh",
     "mpt": "gelu",
     "rwkv": "relu",
+    "ctrl": "relu",
+    "esm": "gelu",
+    "xlm": "gelu",
+    "flaubert": "gelu",
     "lfm2": "silu",
 }
 
@@ -58,7 +62,7 @@ def project(module: Any, x: Tensor) -> Tensor:
 def activation(config: Any) -> Formula:
     """Return the activation that a configuration names, or that its kind of model has always."""
     names = (getattr(config, name, None) for name in _ACTIVATIONS)
-    name = _FIXED.get(config.model_type) or next(filter(None, names))
+    name = _FIXED.get(config.model_type) or next(filter(None, names), "gelu")
     found: Formula = ACT2FN[name]
     return found
 
@@ -91,7 +95,7 @@ def mlp_neurons(block: nn.Module, config: Any) -> tuple[nn.Module, Formula]:
         for joint in _JOINT:
             if isinstance(names.get(joint), nn.Linear):
                 return names[joint], partial(_joint, names[joint], act)
-        if path.endswith("intermediate"):
+        if path.endswith("intermediate") and "dense" in names:
             names = {"fc1": names["dense"]}
         if first := next((names[name] for name in _PLAIN if name in names), None):
             return first, lambda x, f=first: act(project(f, x))

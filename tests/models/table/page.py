@@ -18,12 +18,16 @@ _BATCHES = {"like": "padded", "equal": "equal length", "single": "one text", "":
 _HEAD = """\
 # Models
 
-What is read of text architectures of transformers, built small with random weights. *right*: the correlations of every text are within
-2e-6 of those of transformers in float64, one text at a time, whichever side is padded. The residual is compared with transformers' own
-hidden states, MLP neurons and attention outputs with the formula from what goes into their last step and the weights, where one is
-written down. *above*: within 1e-5, where neurons vary so little that single precision decides. Every run [checks](results.md) its own
-model. Written by `python -m tests.models.table.page` with transformers {version}: {right} of {all} residuals are right, {mlp} MLPs and
-{attention} attentions; {refused} are refused.
+What is read of text architectures of transformers, built small with random weights. *right*: the
+correlations of every text are within 2e-6 of those of transformers in float64, one text at a time,
+whichever side is padded. The residual is compared with transformers' own hidden states; MLP neurons
+and attention outputs with what their formula makes of the input of their last step and the weights,
+where one is written down. *rounded*: the activations are within 1e-5 (‖Δx‖/‖x‖), but some neurons
+vary so little that their r is not. *batches*: what the checks that
+[every run](models_and_data.md#models) does let a batch hold.
+
+Written by `python -m tests.models.table.page` with transformers {version}: {right} of {all}
+residuals are right, {mlp} MLPs and {attention} attentions; {refused} are refused.
 
 | architecture | residual | `site=mlp` | `site=attention` | batches | give |
 |---|---|---|---|---|---|
@@ -54,7 +58,7 @@ def _cells(row: Row) -> list[str]:
 def _cell(found: float | str) -> str:
     if isinstance(found, str):
         return found.partition("; ")[0].replace("|", "/")
-    return "right" if found <= MOST else "above"
+    return "right" if found <= MOST else "rounded"
 
 
 def main() -> None:
