@@ -90,6 +90,11 @@ def check(reader: Reader, request: Request) -> Checks:
     try:
         with _as_user_error(request.config.model, batch):
             return _check(reader, batch, request.config.model)
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        logger.warning("the checks ran out of memory, so batches hold %s", _HOLDS[Together.single])
+        return Checks(0, Together.single.value, [], None, [])
     finally:
         reader.state.restore(hooks=True)
 

@@ -70,6 +70,12 @@ def checked(request: Request, site: Site = Site.residual) -> tuple[Request, Chec
     return settled, checks
 
 
+def checked_by(reader: Reader, request: Request) -> Checks:
+    checks = settle(request, ALONE, reader)[1]
+    assert checks is not None
+    return checks
+
+
 @everywhere
 @both_sides
 @pytest.mark.parametrize("dtype", list(DType))
@@ -277,3 +283,17 @@ def test_what_is_not_a_number_is_left_to_the_extraction(saved: Callable[[str], P
     embeddings = reader.trunk.get_input_embeddings()  # type: ignore[operator]
     embeddings.weight[:, 3] = float("nan")
     assert settle(request, ALONE, reader)[1] is not None
+
+
+def test_checks_that_run_out_of_memory_leave_one_text_to_a_batch(
+    saved: Callable[[str], Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    request = request_of(saved("llama"))
+    reader = reader_of(request)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    reader.trunk.forward = fail
+    assert checked_by(reader, request).batches == "single"
+    assert caplog.messages[-1] == "the checks ran out of memory, so batches hold one text each"

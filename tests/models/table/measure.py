@@ -20,7 +20,13 @@ from probe.examples.batches import Batch, Tensors
 from probe.examples.request import Request
 from probe.extraction.loop import Loop
 from probe.models import count_layers, find_blocks, load_trunk
-from tests.models.table.architectures import ARCHITECTURES, GIVEN, REFUSED, WITHOUT_EMBEDDINGS
+from tests.models.table.architectures import (
+    ARCHITECTURES,
+    GIVEN,
+    REFUSED,
+    SPREAD,
+    WITHOUT_EMBEDDINGS,
+)
 from tests.models.table.formulas import by_hand, in_float64
 from tests.tiny_models import tiny_tokenizer
 
@@ -70,11 +76,12 @@ def save(architecture: str, folder: Path) -> Path:
         torch.manual_seed(0)
         config = AutoConfig.for_model(architecture, **ARCHITECTURES[architecture])
         model = AutoModel.from_config(config, dtype=torch.float32)
+        spread = SPREAD.get(architecture, 0.1)
         for name, weight in model.named_parameters():
             if weight.is_floating_point():
                 one = weight.dim() == 1 and bool((weight == 1).all())
                 # Heads that look at all tokens alike hand over nearly constant series.
-                std = 0.15 if _LOOKS.search(name) else 0.1
+                std = spread * (2 if _LOOKS.search(name) else 1)
                 torch.nn.init.normal_(weight, mean=float(one), std=std)
         model.save_pretrained(folder)
     tokenizer = tiny_tokenizer()
@@ -90,7 +97,7 @@ def texts() -> list[list[int]]:
 
 def measure(architecture: str, folder: Path) -> Row:
     """Compare every site on both padding sides with float64."""
-    row = Row(architecture)
+    row, folder = Row(architecture), folder / architecture
     model = ModelConfig(path=str(save(architecture, folder)), **GIVEN.get(architecture, {}))
     # Grouped products of experts have no float64.
     whole = AutoModel.from_pretrained(
