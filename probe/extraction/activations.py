@@ -113,7 +113,8 @@ class Reader:
         if self.read_output:
             last = self.layers[-1]
             name = f"layer {last} (the output of {type(self.trunk).__name__})"
-            consume(last, series(output.last_hidden_state, batch.tokens.shape, None, name))
+            state = getattr(output, "last_hidden_state", None)
+            consume(last, series(state, batch.tokens.shape, None, name))
         return output
 
     def _hooks(

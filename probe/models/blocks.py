@@ -3,6 +3,7 @@
 from typing import Any
 
 from torch import nn
+from transformers import PreTrainedModel
 
 from probe.config import ModelConfig
 from probe.errors import UserError
@@ -15,8 +16,28 @@ def text_config(trunk: nn.Module) -> Any:
 
 
 def text_part(trunk: nn.Module) -> nn.Module:
-    """Return the part that reads text, of a model that wants an image beside it, as CLIP does."""
-    return trunk.text_model if hasattr(trunk, "get_text_features") else trunk  # type: ignore[return-value]
+    """Return the part that reads text, without a head.
+
+    CLIP wants an image beside the text; AutoModel gives Llama 4 with its head.
+    """
+    if hasattr(trunk, "get_text_features"):
+        text: nn.Module = trunk.text_model  # type: ignore[assignment]
+        return text
+    parts = (part for part in trunk.modules() if _reads_tokens(part))
+    return next(parts, trunk) if _has_head(trunk) else trunk
+
+
+def _has_head(part: Any) -> bool:
+    return isinstance(part, PreTrainedModel) and part.get_output_embeddings() is not None
+
+
+def _reads_tokens(part: Any) -> bool:
+    """Whether a part of a model is a trunk that embeds tokens."""
+    if not isinstance(part, PreTrainedModel) or _has_head(part):
+        return False
+    words = part.config.get_text_config()
+    embeds = [one for one in part.children() if isinstance(one, nn.Embedding)]
+    return any(one.num_embeddings == getattr(words, "vocab_size", None) for one in embeds)
 
 
 def find_blocks(trunk: nn.Module, model: ModelConfig) -> nn.ModuleList:

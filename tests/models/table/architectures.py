@@ -357,6 +357,42 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     },
 }
 
+# Models that see as well, read by their text.
+EYES = SMALL | {"intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4}
+EYES |= {"image_size": 28, "patch_size": 14}
+IMAGE = {"image_token_index": 299}
+FACTORS = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [1, 1, 2]}
+ARCHITECTURES |= {
+    "clip": {"text_config": SIZE, "vision_config": EYES},
+    "siglip": {"text_config": SIZE | {"projection_size": 32}, "vision_config": EYES},
+    "gemma3": IMAGE | {
+        "text_config": ARCHITECTURES["gemma3_text"], "vision_config": EYES, "mm_tokens_per_image": 4
+    },
+    "llava": IMAGE | {
+        "text_config": {"model_type": "llama"} | GROUPED,
+        "vision_config": {"model_type": "clip_vision_model"} | EYES,
+    },
+    "qwen2_5_vl": {
+        "text_config": GROUPED | {"rope_parameters": FACTORS},
+        "vision_config": {"hidden_size": 32, "intermediate_size": 40, "depth": 2, "num_heads": 4,
+                          "out_hidden_size": 32, "patch_size": 14},
+        "image_token_id": 299, "video_token_id": 298, "vision_start_token_id": 297,
+    },
+    "llama4": IMAGE | {
+        "text_config": ARCHITECTURES["llama4_text"],
+        "vision_config": EYES | {"vision_output_dim": 32, "projector_input_dim": 32,
+                                 "projector_output_dim": 32},
+    },
+    "paligemma": IMAGE | {
+        "text_config": {"model_type": "gemma"} | GROUPED_WIDE, "projection_dim": 32,
+        "vision_config": {"model_type": "siglip_vision_model", "projection_dim": 32} | EYES,
+    },
+    "mistral3": IMAGE | {
+        "text_config": {"model_type": "mistral"} | GROUPED_WIDE | {"sliding_window": None},
+        "vision_config": {"model_type": "pixtral", "head_dim": 8} | EYES,
+    },
+}  # fmt: skip
+
 # Where the blocks are, of those of which it cannot be seen.
 GIVEN: dict[str, dict[str, Any]] = {
     "xlm": {"blocks": "layer_norm2"},

@@ -103,7 +103,8 @@ def measure(architecture: str, folder: Path) -> Row:
     whole = AutoModel.from_pretrained(
         folder, dtype=torch.float64, experts_implementation="eager"
     ).eval()
-    reference = getattr(whole, "text_model", whole)
+    reference = whole.language_model.model if architecture == "llama4" else whole
+    reference = getattr(reference, "text_model", reference)
     for site in SITES:
         try:
             blocks = find_blocks(load_trunk(model, InitConfig(), CPU), model)
