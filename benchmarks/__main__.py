@@ -7,6 +7,10 @@ python -m benchmarks methods --shape 7b --dtype bfloat16 --matmul bf16x3 --devic
 python -m benchmarks growth ranks start                 # memory and disk, ranks, start-up
 python -m benchmarks factors                            # training on factors and on matrices
 python -m benchmarks ica                                # networks, against scikit-learn's FastICA
+python -m benchmarks glm                                # general linear models, against nilearn
+python -m benchmarks neuron_graphs                      # graphs of neurons, as published and ours
+python -m benchmarks neuron_graphs --weights FOLDER --neurons 6
+python -m benchmarks multifractal                       # weights, against the published way
 """
 
 import argparse
@@ -15,12 +19,24 @@ import os
 
 import torch
 
-from benchmarks import factors, growth, ica, methods, ranks, start
+from benchmarks import (
+    factors,
+    glm,
+    growth,
+    ica,
+    methods,
+    multifractal,
+    neuron_graphs,
+    ranks,
+    start,
+)
 from benchmarks.shapes import SHAPES
 
 PARTS = {
     "methods": methods.run, "growth": growth.run, "ranks": ranks.run, "start": start.run,
-    "factors": factors.run, "ica": ica.run,
+    "factors": factors.run, "ica": ica.run, "glm": glm.run,
+    "neuron_graphs": neuron_graphs.run,
+    "multifractal": multifractal.run,
 }  # fmt: skip
 
 
@@ -49,6 +65,9 @@ def _arguments() -> argparse.Namespace:
     group.add_argument("--tokens", type=int, default=256, help="tokens of each example")
     group.add_argument("--processes", type=int, default=os.cpu_count(), help="published method's")
     group.add_argument("--only", nargs="+", metavar="WORDS", help="methods named with these words")
+    group = parser.add_argument_group("neuron_graphs")
+    group.add_argument("--weights", help="folder of a model; default: the bundled one")
+    group.add_argument("--neurons", type=int, default=30, help="neurons of both procedures")
     return parser.parse_args()
 
 

@@ -10,12 +10,14 @@ from probe.config import Config, check, to_plain
 from probe.data import Document, fingerprint, load_documents
 from probe.distributed import machine, n_ranks, run_ranks
 from probe.examples.batches import Together, padding_share, regrouped
+from probe.examples.cut import cut_identity
 from probe.examples.plan import Views, plan_extraction
 from probe.examples.request import Request
 from probe.extraction.build_topologies import build_topologies
 from probe.extraction.checkpoints import find
 from probe.extraction.extracted import Extracted
 from probe.extraction.first_token import LARGE
+from probe.extraction.generation import continue_examples
 from probe.extraction.perplexity import perplexities
 from probe.models import model_fingerprint, template_fingerprint
 from probe.runs.facts import Facts
@@ -95,13 +97,14 @@ def _reuse(folder: RunFolder, overrides: Sequence[str], group: str | None) -> No
 
 
 def load(config: Config) -> tuple[Iterable[Document], dict[str, str]]:
-    """Load the texts; return them with the fingerprints of the run's weights and texts."""
+    """Load the texts; return them with the fingerprints of weights, texts and how these are cut."""
     documents = load_documents(config)
     template = template_fingerprint(config.model)
     return documents, {
         "model": model_fingerprint(config.model, config.init),
         "data": fingerprint(documents),
         **({} if template is None else {"chat template": template}),
+        **cut_identity(config, documents),
     }
 
 
@@ -130,7 +133,9 @@ def extract_topologies(
     model : str, optional
         Fingerprint of the model, if it is known.
     """
-    request, examples = plan_extraction(config, documents, views, score=perplexities)
+    request, examples = plan_extraction(
+        config, documents, views, score=perplexities, generate=continue_examples
+    )
     if run is not None:
         model = model or model_fingerprint(config.model, config.init)
         request = replace(request, checkpoints=find(run / CHECKPOINTS, request, model))
@@ -164,6 +169,8 @@ def extract_topologies(
 
 def _report_sinks(request: Request, ratios: list[float]) -> None:
     large = [layer for layer, ratio in zip(request.layers, ratios, strict=True) if ratio > LARGE]
+    if request.config.data.part is not None:  # the first token of the text is not among these
+        return
     skip = request.config.data.skip_first
     span = " to ".join(f"{ratio:.2f}" for ratio in sorted({min(ratios), max(ratios)}))
     logger.info("the first token counted has %s times the median norm", span)

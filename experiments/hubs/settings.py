@@ -23,7 +23,7 @@ class Hubs:
     over: list[str] = key(
         [], 'Variants, each as words, e.g. ["layers=3","data=mmlu data.limit=9"].'
     )
-    runs: list[str] = key([], "Folders of finished runs whose hubs are also compared.")
+    runs: list[str] = key([], "Folders of finished runs whose hubs are also compared.", path=True)
     rotations: int = key(3, "Random rotations of the basis, a null model (0: none).", least=0)
     shifts: int = key(1, "Circular shifts of the series, a null model (0: none).", least=0)
     inits: int = key(3, "Random initialisations, a null model (0: none).", least=0)
@@ -98,7 +98,7 @@ def _named(variant: str) -> tuple[str, str]:
 
 def _check_variant(name: str, variant: HubsConfig) -> None:
     check_config(variant)
-    if variant.data.min_tokens < LEAST_TOKENS:
+    if variant.data.least_tokens < LEAST_TOKENS:
         raise UserError(
             f"data.min_tokens={variant.data.min_tokens} ({name}) leaves too few tokens without the "
             f"first; give {LEAST_TOKENS} or more"

@@ -20,7 +20,7 @@ from experiments.intervene.table import Effects, Row, headline, rows
 from experiments.statistics import split_by_group
 from probe.api import Results, data_name, documents, model_name
 from probe.api.interventions import TREATMENTS, Work, questions
-from probe.api.parts import n_ranks, perplexities, plan_extraction, run_ranks
+from probe.api.parts import n_ranks, planned, run_ranks
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def intervene(config: InterveneConfig, folder: Path) -> dict[str, Any]:
     layers = f"layer{'s' if len(facts.layers) > 1 else ''} {', '.join(map(str, facts.layers))}"
     texts = documents(config)
     asked = questions(config, texts, settings.measure)
-    examples = plan_extraction(config, texts, score=perplexities)[1].chosen
+    examples = planned(config)[1].chosen
     halves = split_by_group([one.group for one in examples], [0.5, 0.5], settings.seed)
     first, second = ([examples[number] for number in half] for half in halves)
 

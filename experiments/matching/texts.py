@@ -111,7 +111,7 @@ def read(name: str, config: Config, texts: Sequence[Text], numbers: Sequence[int
         unfinished.write_text(lines, encoding="utf-8")
     usual = compose("data=text", f"data.path='{path}'").data
     names = ("min_tokens", "max_tokens", "perplexity", "special_tokens", "skip_first",
-            "shuffle", "seed", "offset", "limit")  # fmt: skip
+            "shuffle", "seed", "offset", "limit", "generate", "temperature", "part")  # fmt: skip
     chosen = {key: getattr(config.data, key) for key in names}
     data = replace(usual, name=config.data.name or config.data.source, **chosen)
     store = series(replace(config, data=data, subject=None))

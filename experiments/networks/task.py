@@ -30,13 +30,7 @@ from probe.api import (
     series,
     show,
 )
-from probe.api.parts import (
-    load_documents,
-    load_tokenizer,
-    perplexities,
-    plan_extraction,
-    this_rank,
-)
+from probe.api.parts import load_tokenizer, planned, this_rank
 
 logger = logging.getLogger(__name__)
 # Tokens of a text under which networks are drawn.
@@ -150,7 +144,7 @@ def _lost(
         return effect_rows(config, config, store, found)
     texts = varied(config, settings.on, "study.on")
     used = {store.examples[number].group for number in first}
-    chosen = plan_extraction(texts, load_documents(texts), score=perplexities)[1].chosen
+    chosen = planned(texts)[1].chosen
     both = [example.group for example in chosen if example.group in used]
     if both:
         raise UserError(

@@ -36,8 +36,10 @@ class PublishedTopologies:
     perplexity: list[float] | None = key(
         [1.0, 99.0], "Percentiles of perplexity between which pieces are kept (default: [1,99])."
     )
-    mmlu_path: str | None = key(None, "Local copy of MMLU, used instead of the Hub.")
-    openwebtext_path: str | None = key(None, "Local copy of OpenWebText, used instead of the Hub.")
+    mmlu_path: str | None = key(None, "Local copy of MMLU, used instead of the Hub.", path=True)
+    openwebtext_path: str | None = key(
+        None, "Local copy of OpenWebText, used instead of the Hub.", path=True
+    )
 
 
 @dataclass
@@ -45,7 +47,7 @@ class PublishedTopologiesConfig(StudyConfig):
     """The program's configuration with the settings of this study."""
 
     study: PublishedTopologies = field(default_factory=PublishedTopologies)
-    reference: str | None = key(None, "Folder of the published files to compare with.")
+    reference: str | None = key(None, "Folder of the published files to compare with.", path=True)
 
 
 def check(config: PublishedTopologiesConfig) -> None:

@@ -76,7 +76,9 @@ class TrainTiny:
     log_every: int = key(50, "Steps between log lines of the training loss.", least=1)
 
     checkpoints: bool = key(
-        False, "Whether to store the model at steps 0, 1, 2, 4, 8, ... as `checkpoints/step-N`."
+        False,
+        "Whether to store the model at steps 0, 1, 2, 4, 8, ... and the last as "
+        "`checkpoints/step-N`, and their bits per byte in `scores.csv`.",
     )
 
 

@@ -4,7 +4,7 @@ import logging
 import math
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from experiments.train_tiny.evaluation import bits_per_byte
 from experiments.train_tiny.model import build_model, count_parameters, store_model
 from experiments.train_tiny.settings import TrainTiny, TrainTinyConfig, check
 from experiments.train_tiny.tokenizer import encode_stream, learn_tokenizer
-from probe.api import UserError
+from probe.api import Results, UserError
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def train(config: TrainTinyConfig, folder: Path) -> dict[str, Any]:
 
     report["untrained_bits_per_byte"] = measure(model)
     started = time.perf_counter()
-    _fit(model, tokenizer, tokens, settings, folder)
+    _fit(model, tokenizer, tokens, settings, folder, measure)
     report["seconds"] = time.perf_counter() - started
     report["tokens_seen"] = settings.steps * settings.batch_size * settings.window
     report["trained_bits_per_byte"] = measure(model)
@@ -102,12 +102,21 @@ def _fit(
     tokens: torch.Tensor,
     settings: TrainTiny,
     folder: Path,
+    measure: Callable[[Qwen2ForCausalLM], float],
 ) -> None:
     optimizer = _optimizer(model, settings)
     windows = _windows(tokens, settings)
+    scores: list[dict[str, Any]] = []
+
+    def keep(step: int) -> None:
+        """Store a checkpoint, and its score with those of the earlier ones."""
+        store_model(model, tokenizer, folder / "checkpoints" / f"step-{step}")
+        scores.append({"step": step, "task": "bits_per_byte", "value": measure(model)})
+        Results(folder).table("scores", scores)
+
     model.train()
     if settings.checkpoints:
-        store_model(model, tokenizer, folder / "checkpoints" / "step-0")
+        keep(0)
     for step in tqdm(range(1, settings.steps + 1), desc="train", disable=None):
         rate = settings.learning_rate * learning_rate_factor(step, settings)
         for group in optimizer.param_groups:
@@ -122,8 +131,8 @@ def _fit(
         if step % settings.log_every == 0 or step == settings.steps:
             logger.info("step %d: loss %.3f, learning rate %.2e", step, loss.item(), rate)
         # A power of two has no bit in common with its predecessor.
-        if settings.checkpoints and step & (step - 1) == 0:
-            store_model(model, tokenizer, folder / "checkpoints" / f"step-{step}")
+        if settings.checkpoints and (step & (step - 1) == 0 or step == settings.steps):
+            keep(step)
 
 
 def learning_rate_factor(step: int, settings: TrainTiny) -> float:

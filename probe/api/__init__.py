@@ -16,6 +16,7 @@ from probe.api.given import configured, words_of
 from probe.api.per_text import (
     ExampleActivations,
     documents,
+    generate,
     iterate,
     perplexities,
     series,
@@ -36,7 +37,7 @@ from probe.config import (
 )
 from probe.data.document import Document
 from probe.entry.study import study
-from probe.errors import UserError
+from probe.errors import UserError, nearest
 from probe.examples.partition import View
 from probe.measures import Measures, measure
 from probe.runs.facts import Facts
@@ -87,12 +88,14 @@ __all__ = [
     "extract",
     "extract_views",
     "fingerprints",
+    "generate",
     "iterate",
     "key",
     "load_topologies",
     "load_topology",
     "measure",
     "model_name",
+    "nearest",
     "open_series",
     "overlay",
     "perplexities",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from probe.cli import compose_job, overlay
-from probe.config import Config, leaves, to_plain
+from probe.cli.text_words import quoted
+from probe.config import Config, SubjectConfig, leaves, to_plain, unread
+from probe.config.subjects import subject_options
 from probe.errors import UserError
 
 _ABSENT = object()
@@ -59,24 +60,42 @@ def words_of(config: Config) -> list[str]:
     # Numbers of layers need the option; and only one of `data` can take the subject away.
     head = {"layers.selection": f"layers={config.layers.selection}"}
     head |= {"subject": "data=text"} if config.subject is None else {}
-    named = [word for name, word in head.items() if usual.get(name, _ABSENT) != own[name]]
+    # A model that is given by path or repository alone is not the default one with another path.
+    place = "local" if config.model.path is not None else "hub"
+    head |= {f"model.{name}": f"model={place}" for name in ("path", "id")}
+    named = dict.fromkeys(
+        word for name, word in head.items() if usual.get(name, _ABSENT) != own[name]
+    )
     # What an option sets besides is written out, default or not.
-    parts = tuple({"layers": "average.halves", "data": "data."}[w.split("=")[0]] for w in named)
-    return named + [
+    beside = {"layers": ("average.halves",), "data": ("data.",), "model": ("model.",)}
+    parts = tuple(part for word in named for part in beside[word.partition("=")[0]])
+    subject = _subject(config)
+    unread_keys = {one.name for one in unread(config)}
+    return [*named, *subject] + [
         f"{name}={_written(value)}"
         for name, value in own.items()
-        if name not in head
+        if (name not in head or name.startswith("model."))
         and not name.startswith("study")
+        and not (subject and name.startswith("subject."))
+        and name not in unread_keys
         and (name.startswith(parts) or usual.get(name, _ABSENT) != value)
     ]
+
+
+def _subject(config: Config) -> list[str]:
+    """Return the word for a subject that is one of the options."""
+    subject = config.subject
+    if subject is None or subject == compose_job([]).subject:
+        return []
+    meaning = subject_options().get(subject.name)
+    is_option = meaning is not None and SubjectConfig(subject.name, **meaning) == subject
+    return [f"subject={subject.name}"] if is_option else []
 
 
 def _written(value: Any) -> str:
     """Write a value in Hydra's grammar."""
     if isinstance(value, str):
-        # Backslashes are doubled before a quotation mark and at the end, and nowhere else.
-        quoted = re.sub(r'(\\*)"', r'\1\1\\"', re.sub(r"(\\+)$", r"\1\1", value))
-        return '"' + quoted.replace("${", "\\${") + '"'
+        return quoted(value)
     if isinstance(value, list):
         return f"[{','.join(map(_written, value))}]"
     return json.dumps(value)

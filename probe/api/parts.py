@@ -4,22 +4,27 @@ They allow a custom loop over ranks, a model with its head, hubs compared as in 
 Importing this module imports torch and transformers.
 """
 
+from probe.api.per_text import planned
 from probe.compare.hubs import Overlap, Relabelling
 from probe.compare.spaces import Space
 from probe.correlation import MeanSums
 from probe.data import load_documents
-from probe.distributed import Ranks, n_ranks, run_ranks, this_rank
+from probe.distributed import Ranks, n_ranks, run_ranks, spread, this_rank
 from probe.examples.batches import Batch, Tensors, form_batches
 from probe.examples.choose import Example, merge_paragraphs
-from probe.examples.plan import plan_extraction, resolve_layers
+from probe.examples.plan import context_length, resolve_layers
 from probe.examples.request import Request
 from probe.examples.share import share
-from probe.extraction.activations import model_inputs
+from probe.extraction.activations import Reader, model_inputs
+from probe.extraction.checkpoints import Keeper
+from probe.extraction.checkpoints import find as find_checkpoints
 from probe.extraction.circular_shift import draw_shifts, shift
 from probe.extraction.loop import Loop
+from probe.extraction.out_of_memory import out_of_memory
 from probe.extraction.perplexity import perplexities
 from probe.measures.summary import HUB_SHARE
 from probe.models import (
+    Weights,
     fetch_language_model,
     fetch_model,
     find_blocks,
@@ -28,7 +33,8 @@ from probe.models import (
     load_tokenizer,
     load_trunk,
     model_fingerprint,
+    open_weights,
     outline,
 )
 from probe.statistics import FEW, Resamples, interval, members_of, split_by_group
-from probe.system.device_memory import free_memory
+from probe.system.device_memory import format_bytes, free_memory, release_cached

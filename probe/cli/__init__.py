@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from probe.cli.arguments import read_arguments
-from probe.cli.compose import compose_config, typed
+from probe.cli.compose import compose_config, compose_jobs, typed
 from probe.cli.frame import Frame
 from probe.cli.help import help_page
 from probe.cli.overlay import overlay
@@ -25,4 +25,4 @@ def compose_job(
     arguments = read_arguments(overrides, schema, frame)
     if len(arguments.jobs) != 1:
         raise UserError("these overrides are a sweep; give those of a single run")
-    return compose_config(arguments.jobs[0], schema)
+    return compose_jobs(arguments, schema)[0]

@@ -1,28 +1,24 @@
 """The command line, checked and expanded before Hydra reads it."""
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, NoReturn
 
 from hydra._internal.utils import get_args_parser
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import (
-    ChoiceSweep,
-    Glob,
-    IntervalSweep,
-    Override,
-    OverrideType,
-    Sweep,
-)
-from hydra.errors import HydraException
+from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, Override, Sweep
 
 from probe.cli.frame import Frame
-from probe.cli.keys import keys
-from probe.cli.rerun_flag import with_overrides
-from probe.config import group_options
+from probe.cli.keys import Key, keys
+from probe.cli.mistakes import check_key, check_option, parse, pattern_options, refuse_sweep
+from probe.cli.rerun_flag import overrides_of, without_rerun
+from probe.cli.shorthand import options_of_paths
+from probe.cli.text_words import as_typed, parsed
+from probe.cli.typed import Typed, names_of_models, set_in
+from probe.config import CONF, Config, group_options
 from probe.errors import UserError, nearest
 from probe.system.secrets import REFUSAL, hide
 
@@ -39,15 +35,28 @@ class Arguments:
         Command lines of single runs that together use every value of every sweep.
     flags : Namespace
         Hydra's own flags.
+    paths : mapping of str to str
+        Words for Hydra that stand for a path or a repository, with what was typed.
+    typed : Typed
+        The groups and keys that are named.
     """
 
     overrides: list[str]
     jobs: list[list[str]]
     flags: Namespace
+    paths: Mapping[str, str] = field(default_factory=dict)
+    typed: Typed = field(default_factory=Typed)
+
+    def as_typed(self, words: Sequence[str]) -> list[str]:
+        """Put paths and repositories back into words that Hydra had."""
+        return [self.paths.get(word, word) for word in words]
 
 
 def read_arguments(
-    arguments: Sequence[str], schema: type[Any], frame: Frame | None = None
+    arguments: Sequence[str],
+    schema: type[Any],
+    frame: Frame | None = None,
+    base: Config | None = None,
 ) -> Arguments:
     """Parse a command line.
 
@@ -59,48 +68,94 @@ def read_arguments(
         The configuration that they set.
     frame : Frame, optional
         What of it is read, and the words that come first; by default all, and none.
+    base : Config, optional
+        A configuration that the words are laid over, instead of the program's defaults.
 
     Raises
     ------
     UserError
         For the first mistake, with the closest valid word.
     """
-    flags = _flags(with_overrides(arguments))
+    repeated = overrides_of(arguments)
+    flags = _flags(without_rerun(arguments))
     if flags.shell_completion:
-        return Arguments(flags.overrides, [], flags)
+        return Arguments([*repeated, *flags.overrides], [], flags)
     options = group_options()
     if flags.config_dir:
         for file in Path(flags.config_dir).glob("*/*.yaml"):
             options.setdefault(file.parent.name, []).append(file.stem)
-    key_names = {key.name for key in keys(schema)}
+    known = {key.name: key for key in keys(schema)}
     if flags.package:
-        _check_package(flags.package, key_names)
-    for word in flags.overrides:
-        if hide(word) != word:  # overrides are saved with the results, messages in logs
-            raise UserError(f"{word.partition('=')[0]} {REFUSAL}")
-        _check_sweep(_parse(word), options, flags.multirun)
-    former = {key.was: key.name for key in keys(schema) if key.was}
-    for word in flags.overrides:
-        _check_key(_parse(word), options, key_names, former)
+        _check_package(flags.package, known)
+    read = partial(_read, options=options, known=known, multirun=flags.multirun)
+    typed, short = read(flags.overrides)
+    earlier, short_before = read(repeated)
+    for group, name in (word.split("=") for word in short | short_before):
+        options[group].append(name)
+    names = [parse(word, options, known).key_or_group for word in [*earlier, *typed]]
     if frame is not None:
-        frame.refuse([_parse(word).key_or_group for word in flags.overrides])
-        flags.overrides = frame.words(flags.overrides)
-    words = [part for word in flags.overrides for part in _expand_layers(word)]
-    overrides = [_parse(word) for word in words]
-    names = [override.key_or_group for override in overrides]
-    if "layers.index" in names and "layers" not in names:
-        raise UserError("layers.index alone changes nothing; write layers=3 or layers=[3,7]")
+        frame.refuse(names)
+    words = names_of_models([*earlier, *typed], names, base)
+    words = words if frame is None else frame.words(words)
+    words = [part for word in _last_layers(words) for part in _expand_layers(word)]
+    overrides = [parse(word, options, known) for word in words]
     values = [_values(override, options) for override in overrides]
-    for group, each in zip(names, values, strict=True):
+    for override, each in zip(overrides, values, strict=True):
+        group = override.key_or_group
         for value in each if group in options else []:
-            _check_option(group, value.partition("=")[2].strip("'\""), options[group])
-    base = [each[0] for each in values]
+            check_option(group, value.partition("=")[2].strip("'\""), options[group])
+    first = [each[0] for each in values]
     others = [
-        [*base[:place], value, *base[place + 1 :]]
+        [*first[:place], value, *first[place + 1 :]]
         for place, each in enumerate(values)
         for value in each[1:]
     ]
-    return Arguments(words, [base, *others], flags)
+    named = Typed(
+        _of_the_user(names[len(earlier) :], frame),
+        tuple(_in_files(typed, flags)),
+        frozenset(names[: len(earlier)]),
+    )
+    return Arguments(words, [first, *others], flags, short | short_before, named)
+
+
+def _read(
+    words: Sequence[str],
+    options: Mapping[str, list[str]],
+    known: Mapping[str, Key],
+    multirun: bool,
+) -> tuple[list[str], dict[str, str]]:
+    """Write words for Hydra, and check their keys; return also what stands for paths."""
+    kinds = {name: key.kind for name, key in known.items()}
+    written: list[str] = []
+    short: dict[str, str] = {}
+    for word in words:
+        if hide(word) != word:  # overrides are saved with the results, messages in logs
+            raise UserError(f"{word.partition('=')[0]} {REFUSAL}")
+        written_out, new = options_of_paths(as_typed(word, kinds, multirun), options, multirun)
+        override = parse(written_out, options, known)
+        if override.is_sweep_override() and not multirun:
+            refuse_sweep(override, options, known)
+        written.append(written_out)
+        short |= new
+    for word in written:
+        check_key(parse(word, options, known), options, known)
+    return written, short
+
+
+def _of_the_user(names: Sequence[str], frame: Frame | None) -> frozenset[str]:
+    """Leave out the other keys of a group whose option a study chooses itself."""
+    chosen = tuple(f"{idle[:-1]}." for idle in (frame.idle if frame else ()) if idle.endswith("="))
+    return frozenset(name for name in names if not name.startswith(chosen or ("=",)))
+
+
+def _in_files(typed: Sequence[str], flags: Namespace) -> Iterator[frozenset[str]]:
+    """Yield the keys of each chosen file of the user's own; an experiment is always one."""
+    folders = [Path(flags.config_dir)] if flags.config_dir else []
+    for group, _, option in (word.partition("=") for word in typed):
+        for folder in [*folders, *([CONF] if group == "experiment" else [])]:
+            file = folder / group / f"{option}.yaml"
+            if file.is_file():
+                yield frozenset(set_in(file))
 
 
 def _flags(arguments: Sequence[str]) -> Namespace:
@@ -130,12 +185,19 @@ def _flags(arguments: Sequence[str]) -> Namespace:
     return flags
 
 
+def _last_layers(words: Sequence[str]) -> Iterator[str]:
+    """Leave out the choices of layers that a later one replaces, with their numbers."""
+    last = max((place for place, word in enumerate(words) if word.startswith("layers=")), default=0)
+    return (word for place, word in enumerate(words) if place >= last or word[:7] != "layers=")
+
+
 def _expand_layers(word: str) -> list[str]:
     """Write `layers=12` as `layers=single layers.index=12`, also in sweeps and lists."""
     name, _, text = word.partition("=")
     if name != "layers" or not text:
         return [word]
-    value = _parse(word).value()
+    override = parsed(word)
+    value = None if override is None else override.value()
     if isinstance(value, Glob | IntervalSweep):
         return [word]
     values: list[Any] = list(value.list) if isinstance(value, ChoiceSweep) else [value]
@@ -151,19 +213,7 @@ def _expand_layers(word: str) -> list[str]:
     return [word]
 
 
-def _parse(text: str) -> Override:
-    try:
-        return OverridesParser.create().parse_override(text)
-    except HydraException:
-        text = text.replace("\n", "\\n")  # a mistake costs one line
-        key, equals, value = text.partition("=")
-        if any(value.count(opened) > value.count(closed) for opened, closed in ("[]", "{}", "()")):
-            raise UserError(f"cannot read the argument '{text}'; a bracket is not closed") from None
-        hint = f"; quote the value twice: '{key}=\"{value}\"'" if equals else "; write key=value"
-        raise UserError(f"cannot read the argument '{text}'{hint}") from None
-
-
-def _check_package(package: str, key_names: set[str]) -> None:
+def _check_package(package: str, key_names: Iterable[str]) -> None:
     parts = {part for name in key_names for part in accumulate(name.split("."), "{}.{}".format)}
     if package not in parts | {"_global_"} and not package.startswith("hydra"):
         raise UserError(
@@ -171,67 +221,12 @@ def _check_package(package: str, key_names: set[str]) -> None:
         )
 
 
-def _check_sweep(override: Override, options: dict[str, list[str]], multirun: bool) -> None:
-    if override.is_sweep_override() and not multirun:
-        name = override.get_key_element()
-        or_list = f", or write one list, {name}=[…]"
-        group = override.key_or_group in options and name != "layers"
-        raise UserError(
-            f"{override.input_line} gives several values; add -m to sweep over them"
-            + ("" if group or isinstance(override.value(), Glob) else or_list)
-        )
-
-
-def _check_key(
-    override: Override,
-    options: dict[str, list[str]],
-    key_names: set[str],
-    former: Mapping[str, str],
-) -> None:
-    key = override.key_or_group
-    if key in former:
-        raise UserError(f"{key} is called {former[key]} now; write {former[key]}=…")
-    if key.startswith(("hydra.", "hydra/")):
-        return
-    if override.type is OverrideType.DEL:
-        raise UserError(
-            f"{override.input_line} would remove a key; set it to null or false instead"
-        )
-    if key in key_names or key in options:
-        if override.type is OverrideType.ADD:
-            raise UserError(f"{override.input_line} adds nothing new; leave out the +")
-        return
-    if any(name.startswith(f"{key}.") for name in key_names):
-        raise UserError(f"{key} is a part of the configuration; set one of its keys, {key}.…=")
-    shared = key.removeprefix("study.")
-    if shared != key and shared in {*options, *key_names}:
-        raise UserError(f"unknown key '{key}'; write {shared}=…, as for any run")
-    prefix = key.rpartition(".")[0]
-    near = sorted(name for name in key_names | set(options) if name.rpartition(".")[0] == prefix)
-    if near:
-        hint = nearest(key.rpartition(".")[2], [name.rpartition(".")[2] for name in near])
-        hint = hint.replace("mean '", f"mean '{prefix}.") if prefix else hint
-    else:
-        hint = nearest(key, key_names)
-    hint = hint or f"; choose from {', '.join(near or options)}"
-    kind = "key" if "." in key else "group or key"
-    raise UserError(f"unknown {kind} '{key}'{hint}")
-
-
-def _check_option(group: str, value: str, options: list[str]) -> None:
-    if value not in options:
-        hint = nearest(value, options) or f"; choose from {', '.join(options)}"
-        raise UserError(f"{group}={value} is unknown{hint}")
-
-
 def _values(override: Override, options: dict[str, list[str]]) -> list[str]:
     """Write a sweep as one override per value."""
     value = override.value()
     name = override.get_key_element()
     if isinstance(value, Glob):
-        matches = value.filter(options.get(override.key_or_group, []))
-        if not matches:
-            raise UserError(f"{override.input_line} matches no option")
+        matches = pattern_options(override, options.get(override.key_or_group, []))
         return [f"{name}={option}" for option in matches]
     if isinstance(value, IntervalSweep):
         raise UserError(f"{override.input_line} lists no values; write {name}=1,2 or range(1,10)")

@@ -1,9 +1,12 @@
 """Compose a configuration, and explain in one sentence what is wrong with it."""
 
+import os
 import re
-from collections.abc import Sequence
+import shlex
+from collections.abc import Collection, Sequence
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -13,10 +16,15 @@ from omegaconf import DictConfig, OmegaConf, ValidationError
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from probe.cli.arguments import Arguments
 from probe.cli.keys import keys
-from probe.config import CONF, Config, check, group_options, registered
+from probe.cli.mistakes import choices
+from probe.cli.text_words import parsed, quoted
+from probe.cli.typed import Typed
+from probe.config import CONF, SWEPT, Config, check, group_options, registered
 from probe.errors import UserError, causes, nearest
 
+Settings = TypeVar("Settings", bound=Config)
 # What Hydra itself needs to run something, and which takes a third of the time to compose.
 _HYDRAS_OWN = [
     f"hydra/{group}"
@@ -34,6 +42,8 @@ def compose_config(
     schema: type[Config] = Config,
     config_dir: str | None = None,
     base: Config | None = None,
+    named: Typed | None = None,
+    lenient: Collection[str] = (),
 ) -> Config:
     """Compose the configuration of a single run, without running it.
 
@@ -47,6 +57,10 @@ def compose_config(
         A folder with more options.
     base : Config, optional
         Values to start from instead of the schema's defaults.
+    named : Typed, optional
+        What was typed, to refuse what is not read.
+    lenient : collection of str
+        Typed keys that need not be read.
 
     Raises
     ------
@@ -54,8 +68,8 @@ def compose_config(
         For the first mistake.
     """
     extra = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
-    named = {word.lstrip("+~").partition("=")[0] for word in overrides}
-    extra += [f"~{group}" for group in _HYDRAS_OWN if group not in named]
+    chosen = {word.lstrip("+~").partition("=")[0] for word in overrides}
+    extra += [f"~{group}" for group in _HYDRAS_OWN if group not in chosen]
     outer_state = Singleton.get_state()  # a study composes while Hydra runs it
     GlobalHydra.instance().clear()
     try:
@@ -64,17 +78,43 @@ def compose_config(
             initialize_config_dir(str(CONF), version_base="1.3", job_name="probe"),
         ):
             composed = compose("config", overrides=[*overrides, *extra])
-        return typed(composed, schema)
+        config = _built(composed, schema)
+        if named is not None:
+            named.refuse_unread(config, lenient)
+        check(config)
+        return config
     except UserError:
         raise
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
-        raise UserError(_explain(error, schema)) from None
+        raise UserError(_explain(error, schema, overrides)) from None
     except AssertionError:  # OmegaConf's, for a key of a part that is null
         if any(word.startswith("subject.") for word in overrides):
             raise UserError(_NO_SUBJECTS) from None
         raise
     finally:
         Singleton.set_state(outer_state)
+
+
+def compose_jobs(arguments: Arguments, schema: type[Settings]) -> list[Settings]:
+    """Compose the configurations of a command line's jobs.
+
+    Raises
+    ------
+    UserError
+        For the first mistake; also for a typed key that none of the jobs reads.
+    """
+    named, config_dir = arguments.typed, arguments.flags.config_dir
+    lenient = SWEPT if len(arguments.jobs) > 1 else ()
+    configs = []
+    for words in arguments.jobs:
+        config = compose_config(words, schema, config_dir, named=named, lenient=lenient)
+        assert isinstance(config, schema)
+        configs.append(config)
+    for name in lenient:
+        left = [[one for one in named.unread(config) if one.name == name] for config in configs]
+        if all(left):
+            raise UserError(str(left[0][0]))
+    return configs
 
 
 def typed(composed: DictConfig, schema: type[Config] = Config) -> Config:
@@ -85,18 +125,33 @@ def typed(composed: DictConfig, schema: type[Config] = Config) -> Config:
     UserError
         If a value is missing or cannot work.
     """
-    missing = sorted(OmegaConf.missing_keys(composed))
-    if missing:
-        docs = {key.name: key.doc for key in keys(schema)}
-        doc = docs.get(missing[0], "").rstrip(".")
-        raise UserError(f"{missing[0]} is missing; give {missing[0]}=…  ({doc})")
-    config = OmegaConf.to_object(composed)
-    assert isinstance(config, schema)
+    config = _built(composed, schema)
     check(config)
     return config
 
 
-def _explain(error: Exception, schema: type[Any]) -> str:
+def _built(composed: DictConfig, schema: type[Config]) -> Config:
+    missing = sorted(OmegaConf.missing_keys(composed))
+    declared = {key.name: key for key in keys(schema)}
+    if missing:
+        doc = declared[missing[0]].doc.rstrip(".") if missing[0] in declared else ""
+        raise UserError(f"{missing[0]} is missing; give {missing[0]}=…  ({doc})")
+    config = OmegaConf.to_object(composed)
+    assert isinstance(config, schema)
+    for name in (name for name, key in declared.items() if key.path):
+        *parents, last = name.split(".")
+        part = attrgetter(".".join(parents))(config) if parents else config
+        if (path := getattr(part, last)) is not None:
+            setattr(part, last, _at_home(path))
+    return config
+
+
+def _at_home(path: Any) -> Any:
+    """Expand `~`, also in each path of a list."""
+    return [_at_home(one) for one in path] if isinstance(path, list) else os.path.expanduser(path)  # noqa: PTH111
+
+
+def _explain(error: Exception, schema: type[Any], words: Sequence[str]) -> str:
     chain = [*causes(error)]
     # OmegaConf's errors have causes only where something traces.
     cause = next((one for one in chain if isinstance(one, OmegaConfBaseException)), chain[-1])
@@ -122,8 +177,19 @@ def _explain(error: Exception, schema: type[Any]) -> str:
         )
     if option:
         options = group_options().get(option[1], [])
-        return f"{option[1]}={option[2]} is unknown{nearest(option[2], options)}"
-    return first
+        hint = nearest(option[2], options) or f"; choose from {choices(option[1], options)}"
+        return f"{option[1]}={option[2]} is unknown{hint}"
+    return first + _as_text(first, words)
+
+
+def _as_text(error: str, words: Sequence[str]) -> str:
+    """Say how to write a text that was read as a reference to another key."""
+    for name, _, value in (word.partition("=") for word in words):
+        if "${" in value and "nterpolation" in error:
+            text = parsed(f"a={value}")
+            plain = str(getattr(text.value(), "text", text.value())) if text else value
+            return f"; for the text itself write {shlex.quote(f'{name}={quoted(plain)}')}"
+    return ""
 
 
 def _wrong_value(error: str, text: str, schema: type[Any]) -> str:

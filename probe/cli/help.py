@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 
 from probe.cli.frame import Frame
 from probe.cli.keys import keys
+from probe.cli.mistakes import MORE
 from probe.config import CONF, group_options, leaves
 
 _EXAMPLES = """\
@@ -24,8 +25,8 @@ Examples
       a model and a data set from the Hugging Face Hub
   {program} model=qwen0.5b data=openwebtext data.limit=100 layers=12 average=partitioned
       one layer; the texts are split into three parts, one matrix each
-  {program} model=local model.path=DIR data=text data.path=FILE.jsonl layers=each
-      your own model and text, one matrix per layer
+  {program} model=./DIR data=FILE.jsonl layers=each
+      your own model and text, one matrix per layer; model=ORG/NAME is one on the Hub
   {program} -m model=qwen0.5b data=mmlu layers=0,6,12 init=pretrained,random
       a sweep: six runs
   {program} launch.num_processes=4
@@ -39,6 +40,7 @@ Flags
   --rerun RUN        repeat the run in the folder RUN, by default under <output>/.rerun, and
                      compare: exit code 0 if all r, or all numbers in a study's tables, agree
                      within 1e-6; with -m, sweep from it
+  --version          the version of probe
   -h, --help         this page
 """
 
@@ -56,8 +58,7 @@ def help_page(
     options_of = {group: each for group, each in group_options().items() if frame.reads(group)}
     lines += ["Groups and their options"] if options_of else []
     for group, options in options_of.items():
-        if group == "layers":
-            options = [*options, "or numbers: layers=12, layers=[3,7]"]
+        options = [*options, f"or {MORE[group]}"] if group in MORE else options
         default = next((word for word in frame.defaults if word.startswith(f"{group}=")), "")
         lines += _wrap(
             f"  {group:<12}", " ".join(options) + (f" (here: {default})" * bool(default))

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from types import NoneType, UnionType
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 _TYPE_NAMES: dict[Any, str] = {
     int: "an integer",
@@ -21,7 +21,7 @@ _TYPE_NAMES: dict[Any, str] = {
 class Key:
     """A key that a user can set: its dotted name, type, default, description and words.
 
-    `was` is its former dotted name, if it had one.
+    `was` is its former dotted name, if it had one; in a `path` `~` is the home folder.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Key:
     doc: str
     words: Sequence[str] = ()
     was: str | None = None
+    path: bool = False
 
     @property
     def choices(self) -> list[str]:
@@ -41,10 +42,27 @@ class Key:
         return ["true", "false"] if bool in kinds else list(self.words)
 
     @property
+    def takes_lists(self) -> bool:
+        """Whether a value can be a list."""
+        kinds = get_args(self.kind) if isinstance(self.kind, UnionType) else (self.kind,)
+        return any(kind is Any or get_origin(kind) is list for kind in kinds)
+
+    @property
+    def takes_texts(self) -> bool:
+        """Whether a value can be any text."""
+        return str in (get_args(self.kind) or (self.kind,)) and not self.takes_lists
+
+    @property
     def type_name(self) -> str:
         """What a value must be, e.g. `an integer or null`."""
         kinds = get_args(self.kind) if isinstance(self.kind, UnionType) else (self.kind,)
-        return " or ".join(_TYPE_NAMES.get(kind, str(kind)) for kind in kinds)
+        return " or ".join(_TYPE_NAMES.get(kind) or _one_of(kind) for kind in kinds)
+
+
+def _one_of(kind: Any) -> str:
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return f"one of {', '.join(member.name for member in kind)}"
+    return "true or false" if kind is bool else str(kind)
 
 
 def keys(schema: Any, prefix: str = "") -> Iterator[Key]:
@@ -63,4 +81,5 @@ def keys(schema: Any, prefix: str = "") -> Iterator[Key]:
                 doc=declared.get("doc", ""),
                 words=declared.get("choices", ()),
                 was=prefix + declared["was"] if declared.get("was") else None,
+                path=declared.get("path", False),
             )

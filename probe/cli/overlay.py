@@ -34,7 +34,7 @@ def overlay(config: Settings, words: Sequence[str]) -> Settings:
     UserError
         If a word is mistyped, or the result cannot work.
     """
-    arguments = read_arguments(words, type(config))
+    arguments = read_arguments(words, type(config), base=config)
     if len(arguments.jobs) != 1:
         raise UserError("these overrides are a sweep; give those of a single run")
     named = {word.partition("=")[0] for word in arguments.overrides} & group_options().keys()
@@ -47,6 +47,6 @@ def overlay(config: Settings, words: Sequence[str]) -> Settings:
         overrides = [f"+{word}" if word.startswith("subject=") else word for word in overrides]
     absent = [f"~{group}" for group in group_options() if group not in named | _UNLISTED]
     config_dir = arguments.flags.config_dir
-    result = compose_config([*absent, *overrides], type(config), config_dir, base)
+    result = compose_config([*absent, *overrides], type(config), config_dir, base, arguments.typed)
     assert isinstance(result, type(config))
     return result

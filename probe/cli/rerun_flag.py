@@ -34,11 +34,20 @@ def _split_flags(arguments: Sequence[str]) -> list[str]:
     ]
 
 
-def with_overrides(arguments: Sequence[str]) -> list[str]:
-    """Replace `--rerun RUN` by the overrides of that run, which come first."""
+def without_rerun(arguments: Sequence[str]) -> list[str]:
+    """Return a command line without `--rerun RUN`."""
     arguments = _split_flags(arguments)
     if "--rerun" not in arguments:
         return arguments
+    place = arguments.index("--rerun")
+    return [*arguments[:place], *arguments[place + 2 :]]
+
+
+def overrides_of(arguments: Sequence[str]) -> list[str]:
+    """Return the overrides of the run in `--rerun RUN`, which come first; none without it."""
+    arguments = _split_flags(arguments)
+    if "--rerun" not in arguments:
+        return []
     place = arguments.index("--rerun")
     run = Path(arguments[place + 1]) if place + 1 < len(arguments) else Path()
     file = run / "overrides.yaml"
@@ -50,4 +59,4 @@ def with_overrides(arguments: Sequence[str]) -> list[str]:
         overrides = None
     if not isinstance(overrides, list) or not all(isinstance(word, str) for word in overrides):
         raise UserError(f"--rerun cannot read {file}; it is not a list of overrides")
-    return [*overrides, *arguments[:place], *arguments[place + 2 :]]
+    return [str(word) for word in overrides]

@@ -16,7 +16,9 @@ from probe.config.choices import (
     Weight,
 )
 from probe.config.plain import from_plain, leaves, to_plain
+from probe.config.reads import SOURCES, SWEPT, Unread, typed_mistakes, unread
 from probe.config.run_name import (
+    BUNDLED,
     JOINT,
     average_name,
     data_name,

@@ -63,7 +63,9 @@ def declared_mistakes(config: Any, prefix: str = "") -> Iterator[str]:
         value = getattr(config, name)
         if is_dataclass(value):
             yield from declared_mistakes(value, f"{prefix}{name}.")
-        elif value is not None and kind in _NUMBERS:
+        elif value is None:
+            continue
+        elif kind in _NUMBERS:
             yield from _number_mistakes(prefix + name, value, kind, declared)
         elif (choices := declared.get("choices")) and not (usually_empty and value == []):
             yield from _choice_mistakes(prefix + name, value, choices)

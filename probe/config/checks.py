@@ -1,12 +1,14 @@
 """Checks of a configuration that types cannot express and that need neither model nor data."""
 
 from collections.abc import Iterator
+from glob import iglob
 from itertools import chain
 from pathlib import Path
 
 from probe.config.bounds import LARGEST, declared_mistakes
-from probe.config.choices import Cut, Scheme, Selection, Site
+from probe.config.choices import Scheme, Selection, Site
 from probe.config.plain import leaves, to_plain
+from probe.config.reads import unread_mistakes
 from probe.config.run_name import JOINT, layer_numbers, name_mistakes
 from probe.config.schema import Config, DataConfig
 from probe.config.value_checks import process_mistakes, text_mistakes
@@ -17,7 +19,8 @@ from probe.system.secrets import REFUSAL, hide
 def check(config: Config) -> None:
     """Raise `UserError` for the first value that cannot work."""
     checks = (
-        _secret_mistakes, text_mistakes, name_mistakes, _model_mistakes, _data_mistakes,
+        _secret_mistakes, text_mistakes, name_mistakes, _model_mistakes, unread_mistakes,
+        _data_mistakes,
         _layer_mistakes, _embedding_mistakes, _measure_mistakes, declared_mistakes,
         process_mistakes,
     )  # fmt: skip
@@ -41,7 +44,7 @@ def _secret_mistakes(config: Config) -> Iterator[str]:
 
 def _model_mistakes(config: Config) -> Iterator[str]:
     model = config.model
-    if model.path is None and model.id is None:
+    if not config.places_model:
         yield "the model has neither path nor id; give model.path=DIR or model.id=ORG/NAME"
     elif model.path is not None and not (Path(model.path) / "config.json").is_file():
         yield f"model.path={model.path} is not a model folder: it has no config.json"
@@ -65,17 +68,13 @@ def _model_mistakes(config: Config) -> Iterator[str]:
 def _data_mistakes(config: Config) -> Iterator[str]:
     data = config.data
     if data.source == "text" and data.path is None:
-        yield "data=text needs a file; give data.path=FILE (.txt, .jsonl, .csv or .parquet)"
+        yield "data=text needs texts; give data.path=, a file, a folder or a pattern"
     if data.source == "table" and (data.path is None or not data.template):
         yield (
             "data=table needs a file and a template; give data.path=FILE and "
             "'data.template=\"Who wrote {title}?\"'"
         )
-    if data.source != "table" and data.template is not None:
-        yield "data.template needs data=table"
-    if data.source != "table" and (data.choices is not None or data.answer is not None):
-        yield f"data.choices and data.answer need data=table; data={data.source} has its own"
-    elif (data.choices is None) != (data.answer is None) or (
+    if (data.choices is None) != (data.answer is None) or (
         data.choices is not None and len(set(data.choices)) < 2
     ):
         yield (
@@ -85,10 +84,12 @@ def _data_mistakes(config: Config) -> Iterator[str]:
         )
     if data.source == "hub" and data.id is None and data.path is None:
         yield "data=hub needs a data set; give data.id=ORG/NAME"
-    if data.path is not None and not Path(data.path).exists():
+    # Absolute patterns are not for Path.glob.
+    if data.path and not Path(data.path).exists() and not any(iglob(data.path, recursive=True)):  # noqa: PTH207
         yield f"data.path={data.path} does not exist"
     yield from _streaming_mistakes(data)
-    if data.max_tokens is not None and data.max_tokens < data.min_tokens:
+    yield from _generation_mistakes(data)
+    if data.part is None and data.max_tokens is not None and data.max_tokens < data.min_tokens:
         yield (
             f"data.max_tokens={data.max_tokens} is below data.min_tokens={data.min_tokens}, "
             "so that no example could be kept"
@@ -104,20 +105,30 @@ def _data_mistakes(config: Config) -> Iterator[str]:
             f"data.perplexity={list(between)} is below the first percentile; percentiles go from 0 "
             f"to 100, so give data.perplexity=[{between[0] * 100:g},{between[1] * 100:g}]"
         )
-    if data.window is not None and data.cut is not Cut.tokens:
-        yield f"data.window={data.window} needs data.cut=tokens"
 
 
 def _streaming_mistakes(data: DataConfig) -> Iterator[str]:
     if not data.streaming:
         return
-    if data.path is not None or data.source in ("mmlu", "sample", "text", "table"):
-        source = "data.path" if data.path is not None else f"data={data.source}"
-        yield f"data.streaming=true streams from the Hub, which {source} does not; leave it out"
     if data.shuffle or data.perplexity or data.limit is None:
         yield (
             "data.streaming=true needs data.limit=N, and no data.shuffle or data.perplexity, which "
             "need all rows"
+        )
+
+
+def _generation_mistakes(data: DataConfig) -> Iterator[str]:
+    if data.generate:
+        return
+    if data.part is not None:
+        yield (
+            f"data.part={data.part} counts tokens that the model writes; give their number, e.g. "
+            f"data.generate=8 data.part={data.part}"
+        )
+    if data.temperature:
+        yield (
+            f"data.temperature={data.temperature:g} is for tokens that the model writes; give "
+            "their number, e.g. data.generate=8, or leave it out"
         )
 
 
@@ -189,9 +200,15 @@ def _average_mistakes(config: Config) -> Iterator[str]:
         yield "average.std=true needs a mean over examples: average=mean or average=fisher"
     if average.example is not None and average.parts > 1:
         yield f"average.example={average.example} selects one example; average.parts must be 1"
-    if average.scheme is Scheme.fisher and config.data.min_tokens < 4:
+    least = 4 if average.scheme is Scheme.fisher else 2
+    if config.data.part is not None and config.data.generate < least:
         yield (
-            f"average.scheme=fisher needs examples of 4 tokens or more, "
+            f"average.scheme={average.scheme} needs examples of {least} tokens or more, "
+            f"and data.generate={config.data.generate} with data.part={config.data.part}"
+        )
+    if config.data.min_tokens < least:
+        yield (
+            f"average.scheme={average.scheme} needs examples of {least} tokens or more, "
             f"and data.min_tokens={config.data.min_tokens}"
         )
 

@@ -63,6 +63,7 @@ class Cut(StrEnum):
     """How a document becomes examples."""
 
     whole = "whole"
+    truncate = "truncate"
     paragraphs = "paragraphs"
     tokens = "tokens"
 

@@ -5,6 +5,8 @@ import json
 import os
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, fields, is_dataclass
+from glob import has_magic
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 from unicodedata import category
@@ -12,6 +14,8 @@ from unicodedata import category
 from probe.config.choices import InitKind, Matmul, Scheme, Selection, Site, Weight
 from probe.config.schema import AverageConfig, Config, DataConfig, ModelConfig
 
+# Begins the id of a model that comes with the program.
+BUNDLED = "bundled/"
 # Selections whose matrices join the neurons of several layers.
 JOINT = (Selection.cross, Selection.full)
 # More do not fit into a folder's name; the hash distinguishes them.
@@ -57,12 +61,10 @@ def computed(config: Config) -> dict[str, Any]:
     """Return the part of the configuration that the matrices depend on."""
     model, data = asdict(config.model), asdict(config.data)
     del model["device_map"], model["pickle"]  # place and file format change no result
-    # Younger than the names of many runs.
-    if model["checks"]:
-        del model["checks"]
-    for part, name in ((model, "mlp"), (model, "stream"), (data, "choices"), (data, "answer")):
-        if part[name] is None:
-            del part[name]
+    for part, of in ((model, config.model), (data, config.data)):
+        for one in fields(of):
+            if one.metadata["younger"] and part[one.name] == one.default:
+                del part[one.name]
     for part in (model, data):
         if part["path"] is not None:
             part["path"] = str(Path(part["path"]).resolve())
@@ -101,19 +103,23 @@ def _study_hash(config: Config) -> str:
 
 
 def _settings(settings: Any) -> Any:
-    """Return a study's own settings under their first names, without younger keys at None."""
+    """Return a study's settings under their first names, without younger keys at their defaults."""
     if not is_dataclass(settings):
         return settings
     return {
         one.metadata.get("was") or one.name: value
         for one in fields(settings)
-        if (value := getattr(settings, one.name)) is not None or not one.metadata.get("younger")
+        if (value := getattr(settings, one.name)) != one.default or not one.metadata.get("younger")
     }
 
 
-def series_folder(config: Config, kind: str) -> Path:
-    """Return `<output>/series/<model>/<data>[-<subject>]/<layers>[-random]-<kind>-<8 hex>`."""
-    leaf = [layers_name(config), *_random(config), kind, _hash(computed(config) | {"kind": kind})]
+def series_folder(config: Config, kind: str, texts: str | None = None) -> Path:
+    """Return `<output>/series/<model>/<data>[-<subject>]/<layers>[-random]-<kind>-<8 hex>`.
+
+    Texts other than those of the configuration are named by their fingerprint.
+    """
+    of = computed(config) | {"kind": kind} | ({} if texts is None else {"texts": texts})
+    leaf = [layers_name(config), *_random(config), kind, _hash(of)]
     return Path(config.output) / "series" / _subject(config) / "-".join(leaf)
 
 
@@ -141,11 +147,20 @@ def model_name(model: ModelConfig) -> str:
 
 
 def data_name(data: DataConfig) -> str:
-    """Short name of the data set; by default from its file or id."""
-    if data.path is not None:
-        # Resolves `.` and `..`, but not links, which keep the name that was given.
-        return data.name or Path(os.path.abspath(data.path)).stem  # noqa: PTH100
-    return data.name or Path(data.id or data.source).name
+    """Short name of the data set; by default from its file, its folder or its id.
+
+    Examples
+    --------
+    >>> [data_name(DataConfig("text", path=path)) for path in ("a/mine.jsonl.gz", "a/b/*.txt")]
+    ['mine', 'b']
+    """
+    if data.name or data.path is None:
+        return data.name or Path(data.id or data.source).name
+    # Resolves `.` and `..`, but not links, which keep the name that was given.
+    path = Path(os.path.abspath(data.path))  # noqa: PTH100
+    if has_magic(data.path) and not path.exists():
+        path = Path(*takewhile(lambda part: not has_magic(part), path.parts))
+    return Path(path.stem).stem if path.suffix.lower() == ".gz" else path.stem
 
 
 def name_mistakes(config: Config) -> Iterator[str]:

@@ -33,6 +33,7 @@ def key(
     choices: Sequence[str] = (),
     was: str | None = None,
     younger: bool = False,
+    path: bool = False,
 ) -> Any:
     """Declare a configuration key.
 
@@ -49,7 +50,9 @@ def key(
     was : str, optional
         Its former name, which is told to those who type it, and stands in the names of folders.
     younger : bool
-        Whether earlier runs of a study lack it: without a value it is no part of their name.
+        Whether earlier runs lack it: at its default it is no part of a name.
+    path : bool
+        Whether it is a path, or a list of paths, in which `~` is the home folder.
     """
     declared = {
         "doc": sentence,
@@ -57,6 +60,7 @@ def key(
         "choices": tuple(choices),
         "was": was,
         "younger": younger,
+        "path": path,
     }
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=declared)
@@ -69,14 +73,14 @@ class ModelConfig:
 
     name: str | None = key(None, "Short name in paths and tables (default: from the id or folder).")
     id: str | None = key(None, "Repository on the Hugging Face Hub, ORG/NAME.")
-    path: str | None = key(None, "Local folder of the model, used instead of the Hub.")
+    path: str | None = key(None, "Local folder of the model, used instead of the Hub.", path=True)
     revision: str | None = key(None, "Branch, tag or commit on the Hub, e.g. step1000 for Pythia.")
     dtype: DType = key(DType.float32, "Precision of weights and activations.")
     device_map: str | None = key(None, "auto spreads one model over all GPUs and the host.")
     padding_side: Side = key(Side.right, "Side on which short examples are padded.")
     blocks: str | None = key(None, "Dotted path to the decoder blocks, if they are not found.")
     mlp: str | None = key(
-        None, "Path within a block to the MLP, whose output site=mlp_output reads."
+        None, "Path within a block to the MLP, whose output site=mlp_output reads.", younger=True
     )
     mlp_output: str | None = key(
         None, "Path within a block to the MLP's output projection, whose input site=mlp reads."
@@ -85,10 +89,15 @@ class ModelConfig:
         None, "Path within a block to the attention module (site=attention)."
     )
     stream: int | None = key(
-        None, "Which residual stream is read, from 0, of a model that has several.", least=0
+        None,
+        "Which residual stream is read, from 0, of a model that has several.",
+        least=0,
+        younger=True,
     )
     checks: bool = key(
-        True, "Check on the first texts that hooks and padded batches read what the model computes."
+        True,
+        "Check on the first texts that hooks and padded batches read what the model computes.",
+        younger=True,
     )
     chat: bool = key(False, "Wrap questions in the model's chat template (instruct models).")
     trust_remote_code: bool = key(False, "Run Python code that comes with the model.")
@@ -113,18 +122,39 @@ class DataConfig:
         None,
         "Texts, or templates, of the choices that each row has (data=table), "
         "e.g. [negative,positive].",
+        younger=True,
     )
     answer: str | None = key(
-        None, "Column with the right choice, its text or its number from 0 (data=table)."
+        None,
+        "Column with the right choice, its text or its number from 0 (data=table).",
+        younger=True,
     )
     streaming: bool = key(False, "Download only as many rows from the Hub as needed.")
-    path: str | None = key(None, "Local file or folder, used instead of the Hub.")
+    path: str | None = key(
+        None, "Local file, folder or pattern of files, used instead of the Hub.", path=True
+    )
     cut: Cut = key(
-        Cut.whole, "A document is one example, or cut into merged paragraphs or windows of tokens."
+        Cut.whole,
+        "A document is one example, whole or truncated to max_tokens, or several: merged "
+        "paragraphs, or windows of tokens.",
     )
     max_words: int = key(800, "Merge paragraphs up to this many words (cut=paragraphs).", least=1)
     window: int | None = key(None, "Tokens per example (cut=tokens; default: max_tokens).", least=2)
-    min_tokens: int = key(16, "Drop examples with fewer tokens in the correlation.", least=2)
+    generate: int = key(0, "Tokens that the model writes behind every text.", least=0, younger=True)
+    temperature: float = key(
+        0.0, "Temperature of what it writes (0: the likeliest token).", least=0, younger=True
+    )
+    part: str | None = key(
+        None,
+        "Count the tokens of this part of every text only: generated, what the model wrote.",
+        choices=("generated",),
+        younger=True,
+    )
+    min_tokens: int = key(
+        16,
+        "Drop examples with fewer tokens that count (part=generated: at most as many as generate).",
+        least=2,
+    )
     max_tokens: int | None = key(
         None,
         "Drop longer examples (default: the model's context length).",
@@ -138,9 +168,14 @@ class DataConfig:
         0, "Leave the first k tokens of each example out (attention sinks).", least=0
     )
     shuffle: bool = key(False, "Shuffle the examples before offset and limit.")
-    seed: int = key(0, "Seed of the shuffle.", least=0)
+    seed: int = key(0, "Seed of the shuffle, and of what is written at a temperature.", least=0)
     offset: int = key(0, "Examples to skip.", least=0)
     limit: int | None = key(None, "Examples to keep, after all other selections.", least=1)
+
+    @property
+    def least_tokens(self) -> int:
+        """Fewest tokens that count in an example that is kept."""
+        return self.min_tokens if self.part is None else min(self.min_tokens, self.generate)
 
 
 @dataclass
@@ -277,8 +312,13 @@ class Config:
         "residual_raw (that of every block as it is), mlp (input of its output projection), "
         "mlp_output or attention (what it adds to the residual stream), or embedding.",
     )
-    output: str = key("outputs", "Folder under which runs are written.")
+    output: str = key("outputs", "Folder under which runs are written.", path=True)
     overwrite: bool = key(False, "Repeat a finished run and replace it.")
+
+    @property
+    def places_model(self) -> bool:
+        """Whether it says where the model is; a study may have a key of its own for that."""
+        return self.model.path is not None or self.model.id is not None
 
 
 @dataclass

@@ -3,8 +3,18 @@
 from collections.abc import Callable
 
 from probe.config import Config, data_name
-from probe.data import file_text, hub_text, mmlu, mmlu_pro, sample, table, truthfulqa, wikitext
-from probe.data.document import Document, Documents, Stream, fingerprint
+from probe.data import (
+    file_text,
+    hub_text,
+    mmlu,
+    mmlu_pro,
+    sample,
+    table,
+    tasks,
+    truthfulqa,
+    wikitext,
+)
+from probe.data.document import Document, Documents, Stream, fingerprint, named
 from probe.errors import UserError, nearest
 
 # A new reader: a module with `load(config)`, a line here, a YAML in conf/data. Data sets with text
@@ -17,6 +27,7 @@ SOURCES: dict[str, Callable[[Config], Documents]] = {
     "openwebtext": hub_text.load,
     "sample": sample.load,
     "table": table.load,
+    "tasks": tasks.load,
     "text": file_text.load,
     "truthfulqa": truthfulqa.load,
     "wikitext": wikitext.load,

@@ -1,7 +1,8 @@
 """A raw text with its labels, before tokenization."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 Label = str | float | bool
@@ -36,6 +37,11 @@ class Document:
     parts : tuple of (str, str)
         Name and wording of the parts of the text that are known, such as `question` and `answer`,
         in their order; left out of the fingerprint likewise.
+    ids : tuple of int
+        Token ids that are read in place of the text and the turns, if there are any: those of a
+        text that a model continued, whose words another tokenization could change.
+    spans : mapping of str to (int, int)
+        For each part of `ids` that is known, its first token, and the one behind its last.
     """
 
     name: str
@@ -47,6 +53,18 @@ class Document:
     group: str | None = None
     choices: tuple[str, ...] = field(default=(), repr=False)
     parts: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    ids: tuple[int, ...] = field(default=(), repr=False)
+    spans: Mapping[str, tuple[int, int]] = field(default_factory=dict, hash=False, repr=False)
+
+
+class DocumentList(list[Document]):
+    """Documents, and how many rows made none, by reason."""
+
+    def __init__(
+        self, documents: Iterable[Document] = (), skipped: Mapping[str, int] | None = None
+    ) -> None:
+        super().__init__(documents)
+        self.skipped: Counter[str] = Counter(skipped or {})
 
 
 @dataclass(frozen=True)
@@ -56,24 +74,49 @@ class Stream:
     Attributes
     ----------
     read : callable
-        Starts reading.
+        Starts reading; yields, in the place of a document, why a row makes none.
     content : str
         Identifies the content, which is never read completely, e.g. the Hub's commit.
+    skipped : Counter
+        Rows of those read that made no document, by reason.
     """
 
-    read: Callable[[], Iterator[Document]]
+    read: Callable[[], Iterator[Document | str]]
     content: str
+    skipped: Counter[str] = field(default_factory=Counter, compare=False)
 
     def __iter__(self) -> Iterator[Document]:
         """Read from the beginning."""
-        return self.read()
+        self.skipped.clear()
+        return only_documents(self.read(), self.skipped)
+
+
+def only_documents(made: Iterable[Document | str], skipped: Counter[str]) -> Iterator[Document]:
+    """Yield the documents, and count the rows that made none by reason."""
+    for one in made:
+        if isinstance(one, str):
+            skipped[one] += 1
+        else:
+            yield one
 
 
 Documents = list[Document] | Stream
+NO_TEXT, EMPTY_CELL = "no text", "an empty cell"
+
+
+def named(documents: Iterable[Document], names: Collection[str]) -> dict[str, Document]:
+    """Return the documents of some names, read only as far as needed: a stream may be endless."""
+    found: dict[str, Document] = {}
+    for document in documents:
+        if document.name in names:
+            found[document.name] = document
+        if len(found) == len(set(names)):
+            break
+    return found
 
 
 def fingerprint(documents: Iterable[Document]) -> str:
-    """Hash names, texts and labels (sha256, hex), to detect a changed data set.
+    """Hash names, texts, labels and given token ids (sha256, hex), to detect a changed data set.
 
     A stream is identified by its commit.
     """
@@ -82,4 +125,6 @@ def fingerprint(documents: Iterable[Document]) -> str:
     digest = hashlib.sha256()
     for document in documents:
         digest.update(repr(document).encode())
+        if document.ids:
+            digest.update(repr((document.ids, sorted(document.spans.items()))).encode())
     return digest.hexdigest()

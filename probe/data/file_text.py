@@ -1,19 +1,21 @@
-"""A user's texts, from a file."""
+"""A user's texts, from a file, a folder or a pattern of files."""
 
-from pathlib import Path
+from collections.abc import Iterator
 
 from probe.config import Config
-from probe.data.document import Document
-from probe.data.files import read_rows
-from probe.data.rows import column_texts
+from probe.data.document import NO_TEXT, Document, Documents
+from probe.data.files import read_path
+from probe.data.rows import collected, column_texts
 
 
-def load(config: Config) -> list[Document]:
+def load(config: Config) -> Documents:
     """Load a document from every non-empty row."""
-    path = Path(str(config.data.path))
-    column = "text" if path.suffix.lower() == ".txt" else config.data.column
-    return [
-        Document(f"{path.name}/{number}", text)
-        for number, text in enumerate(column_texts(read_rows(path), column, str(path)))
-        if text.strip()
-    ]
+
+    def documents() -> Iterator[Document | str]:
+        path = config.data.path
+        for file, rows in read_path(config.data):
+            where = f"{path}" if str(path).endswith(file) else f"{file} in {path}"
+            for number, text in enumerate(column_texts(rows, config.data.column, where)):
+                yield Document(f"{file}/{number}", text) if text.strip() else NO_TEXT
+
+    return collected(documents())

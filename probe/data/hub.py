@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from probe.config import DataConfig
-from probe.data.files import Row
+from probe.data.formats import Row
 from probe.errors import UserError, nearest
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 
 from probe.config import Config
-from probe.data.document import Document, Documents
-from probe.data.files import Row
+from probe.data.document import NO_TEXT, Document, Documents
+from probe.data.formats import Row
 from probe.data.rows import column_texts, documents_of, origin
 
 
@@ -13,9 +13,8 @@ def load(config: Config) -> Documents:
     data = config.data
     place = data.id.rpartition("/")[2] if data.source == "hub" and data.id else data.source
 
-    def documents(rows: Iterable[Row]) -> Iterator[Document]:
+    def documents(rows: Iterable[Row]) -> Iterator[Document | str]:
         for number, text in enumerate(column_texts(rows, data.column, origin(data))):
-            if text.strip():
-                yield Document(f"{data.name or place}/{number}", text)
+            yield Document(f"{data.name or place}/{number}", text) if text.strip() else NO_TEXT
 
     return documents_of(data, documents)

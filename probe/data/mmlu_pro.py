@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterable, Iterator
 
 from probe.config import Config
+from probe.data.cells import is_empty
 from probe.data.choices import question_document
-from probe.data.document import Document, Documents
-from probe.data.files import Row
+from probe.data.document import EMPTY_CELL, Document, Documents
+from probe.data.formats import Row
 from probe.data.rows import documents_of, origin
 from probe.errors import UserError
 
@@ -20,7 +21,7 @@ def load(config: Config) -> Documents:
     if not categories:
         return []
 
-    def documents(rows: Iterable[Row]) -> Iterator[Document]:
+    def documents(rows: Iterable[Row]) -> Iterator[Document | str]:
         missing = dict.fromkeys(categories)
         for number, row in enumerate(rows):
             if row.get("category", categories[0]) in categories:
@@ -32,10 +33,14 @@ def load(config: Config) -> Documents:
     return documents_of(config.data, documents)
 
 
-def _document(number: int, row: Row, where: str) -> Document:
+def _document(number: int, row: Row, where: str) -> Document | str:
     try:
         options = row["options"]
+        if any(map(is_empty, (row["question"], row["answer_index"], options))):
+            return EMPTY_CELL
         options = json.loads(options) if isinstance(options, str) else options
+        if any(map(is_empty, options)):
+            return EMPTY_CELL
         answer = int(row["answer_index"])
         if not all(isinstance(text, str) for text in [row["question"], *options]):
             raise TypeError

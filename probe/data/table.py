@@ -6,8 +6,9 @@ from string import Formatter
 from typing import Any
 
 from probe.config import Config
-from probe.data.document import Document, Documents, Label
-from probe.data.files import Row
+from probe.data.cells import cell_text, is_empty
+from probe.data.document import EMPTY_CELL, Document, Documents, Label
+from probe.data.formats import Row
 from probe.data.rows import documents_of, origin
 from probe.errors import UserError, nearest
 
@@ -35,7 +36,7 @@ def load(config: Config) -> Documents:
         columns.setdefault(data.answer, "data.answer")
     place = origin(data).rpartition("/")[2]
 
-    def documents(rows: Iterable[Row]) -> Iterator[Document]:
+    def documents(rows: Iterable[Row]) -> Iterator[Document | str]:
         table = list(rows)
         _check_columns(columns, table, origin(data))
         incomplete = 0
@@ -54,6 +55,7 @@ def load(config: Config) -> Documents:
                 )  # fmt: skip
             else:
                 incomplete += 1
+                yield EMPTY_CELL
         if incomplete:
             logger.info("%d of %d rows left out: an empty cell", incomplete, len(table))
 
@@ -108,17 +110,18 @@ def _check_columns(columns: Mapping[str, str], table: list[Row], where: str) -> 
 
 
 def _cell(value: Any, column: str, number: int, where: str) -> str:
-    if isinstance(value, list | dict):
+    text = cell_text(value)
+    if text is None:
         raise UserError(
             f"{where} has {type(value).__name__} in column '{column}' of row "
             f"{number + 1}; data.template accepts texts and numbers"
         )
-    return "" if value is None else str(value)
+    return text
 
 
 def _labels(row: Row) -> dict[str, Label]:
     return {
         name: value if isinstance(value, str | float | bool | int) else str(value)
         for name, value in row.items()
-        if value is not None and value != ""
+        if not is_empty(value) and value != ""
     }

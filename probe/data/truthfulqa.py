@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from probe.config import Config
-from probe.data.document import Document, Documents
-from probe.data.files import Row
+from probe.data.cells import cell_text, is_empty
+from probe.data.document import EMPTY_CELL, Document, Documents, Label
+from probe.data.formats import Row
 from probe.data.rows import documents_of, origin
 from probe.errors import UserError
 
@@ -19,29 +20,46 @@ def load(config: Config) -> Documents:
     `category`.
     """
 
-    def documents(rows: Iterable[Row]) -> Iterator[Document]:
+    def documents(rows: Iterable[Row]) -> Iterator[Document | str]:
         for number, row in enumerate(rows):
             yield from _answers(number, row, origin(config.data))
 
     return documents_of(config.data, documents)
 
 
-def _answers(number: int, row: Row, where: str) -> Iterator[Document]:
+def _answers(number: int, row: Row, where: str) -> Iterator[Document | str]:
     # The authors' csv has "Correct Answers" where the Hub has correct_answers.
     fields = {name.lower().replace(" ", "_"): value for name, value in row.items()}
     try:
+        wanted = [fields["question"], *(fields[name] for name in _ANSWERS)]
+        if any(map(is_empty, wanted)):
+            yield EMPTY_CELL
+            return
         question = fields["question"].strip()
         answers = [
             (text, true) for name, true in _ANSWERS.items() for text in _listed(fields[name])
         ]
+        if not all(isinstance(text, str) for text in (question, *(text for text, _ in answers))):
+            raise TypeError
     except (AttributeError, KeyError, TypeError):
         raise UserError(
             f"{where} is not TruthfulQA in row {number + 1}, with the columns "
             f"{', '.join(map(str, row))}; expected are question, correct_answers and "
             "incorrect_answers (lists, or texts with semicolons between the answers)"
         ) from None
+    if not question or not answers:
+        yield EMPTY_CELL
+        return
+    category = fields.get("category")
     for place, (answer, true) in enumerate(answers):
-        labels = {"correct": true, "question": number, "category": fields.get("category") or ""}
+        if not answer:
+            yield EMPTY_CELL
+            continue
+        labels: dict[str, Label] = {
+            "correct": true,
+            "question": number,
+            "category": cell_text(category) or "",
+        }
         yield Document(
             name=f"truthfulqa/{number}/{place}",
             text=f"Question: {question} Answer: {answer}",
@@ -53,8 +71,11 @@ def _answers(number: int, row: Row, where: str) -> Iterator[Document]:
 
 
 def _listed(answers: Any) -> list[str]:
-    """List the answers, which the authors' csv separates by semicolons."""
+    """List the answers, which the authors' csv separates by semicolons; a missing one is empty."""
     if isinstance(answers, str) and answers.startswith("["):
         raise TypeError  # a list written as one text, without semicolons
-    parts = answers.split(";") if isinstance(answers, str) else answers
-    return [part.strip() for part in parts if part.strip()]
+    if isinstance(answers, str):
+        return [part.strip() for part in answers.split(";") if part.strip()]
+    return [
+        "" if is_empty(part) else part.strip() for part in answers if is_empty(part) or part.strip()
+    ]

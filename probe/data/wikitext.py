@@ -6,7 +6,7 @@ from itertools import chain
 
 from probe.config import Config
 from probe.data.document import Document, Documents
-from probe.data.files import Row
+from probe.data.formats import Row
 from probe.data.rows import column_texts, documents_of, origin
 
 _TITLE = re.compile(r"= (?!=).*(?<!=) =")

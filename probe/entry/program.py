@@ -15,7 +15,8 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from probe.cli import Frame, compose_config, help_page, read_arguments, split_rerun, typed
+from probe import __version__
+from probe.cli import Frame, compose_jobs, help_page, read_arguments, split_rerun, typed
 from probe.config import CONF, Config, registered, run_folder
 from probe.errors import RankError, UserError
 from probe.sweep.drive import After, run_sweep
@@ -104,15 +105,21 @@ def _lead(program: Program) -> int:
     if {"-h", "--help"} & set(sys.argv[1:]):
         sys.stdout.write(help_page(schema, program.command, program.about, frame) + "\n")
         return 0
+    if "--version" in sys.argv[1:]:
+        sys.stdout.write(f"probe {__version__}\n")
+        return 0
     repeated = split_rerun(sys.argv[1:])
     if repeated is not None:
         return _repeat(program, *repeated)
     arguments = read_arguments(sys.argv[1:], schema, frame)
     flags = arguments.flags
-    configs = [compose_config(job, schema, flags.config_dir) for job in arguments.jobs]
+    configs = compose_jobs(arguments, schema)
     # Hydra reads sys.argv itself: it gets the overrides with layer numbers expanded.
     sys.argv[1:] = [*_flag_words(flags), *arguments.overrides]
-    attempt = partial(_attempt, program)
+
+    def attempt(words: list[str], composed: DictConfig, group: str | None) -> Job:
+        return _attempt(program, arguments.as_typed(words), composed, group)
+
     if flags.multirun and not flags.shell_completion:
         hydra_jobs = partial(_run_hydra, schema)
         return run_sweep(configs, arguments.overrides, hydra_jobs, attempt, program.after)

@@ -67,7 +67,7 @@ def study(
         from probe.tracking import track_study  # imported late, for a fast --help
 
         folder = RunFolder(config, place(config))
-        fingerprints = _fingerprints(reads(config)) if reads is not None else {}
+        fingerprints = {} if reads is None else _fingerprints(reads(config), "data" not in unread)
         with folder.locked():
             if folder.finished(fingerprints):
                 logger.info("%s is already finished; overwrite=true runs it again", folder.path)
@@ -117,8 +117,9 @@ def _summarise(sweep: Path, config: Config) -> None:
     summarise_studies(sweep, config)
 
 
-def _fingerprints(read: Iterable[Config | Path]) -> dict[str, str]:
+def _fingerprints(read: Iterable[Config | Path], texts: bool) -> dict[str, str]:
     """Return the fingerprints of several configurations' weights and texts, and of files."""
+    from probe.models import model_fingerprint
     from probe.pipeline import load  # imports torch
 
     fingerprints: dict[str, str] = {}
@@ -129,9 +130,13 @@ def _fingerprints(read: Iterable[Config | Path]) -> dict[str, str]:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
             fingerprints[str(config)] = f"sha256 {digest}"
             continue
-        parts = config.model, config.init, config.data, config.subject
+        parts = config.model, config.init, *((config.data, config.subject) if texts else ())
         if parts not in seen:
             seen.append(parts)
             number = f" {len(seen)}" if len(seen) > 1 else ""
-            fingerprints |= {name + number: value for name, value in load(config)[1].items()}
+            if texts:
+                own = load(config)[1]
+            else:
+                own = {"model": model_fingerprint(config.model, config.init)}
+            fingerprints |= {name + number: value for name, value in own.items()}
     return fingerprints

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from probe.config import Side
-from probe.examples.choose import Example
+from probe.examples.example import Example, counted
+from probe.examples.spans import Span
 from probe.models import LengthLimit
 
 # Largest share of padding in a row of a batch: padding costs as much time as text.
@@ -30,11 +31,23 @@ class Batch:
         Their token ids, without padding.
     cell : int
         Cell that all of them belong to, see `probe.examples.partition`.
+    spans : list of (int, int), optional
+        First token of the part of each that counts, and the one behind its last (default: whole).
     """
 
     members: list[int]
     ids: list[list[int]]
     cell: int = 0
+    spans: list[Span] | None = None
+
+    def counted(self, skip_first: int) -> list[Span]:
+        """Return for each the first token that counts, and the one behind the last."""
+        spans = [(0, len(ids)) for ids in self.ids] if self.spans is None else self.spans
+        return [counted(span, skip_first) for span in spans]
+
+    def n_counted(self, skip_first: int) -> list[int]:
+        """Return for each the number of tokens that count."""
+        return [stop - start for start, stop in self.counted(skip_first)]
 
     @property
     def padded_tokens(self) -> int:
@@ -47,16 +60,24 @@ class Batch:
         tokens = np.full((len(lengths), max(lengths)), pad, dtype=np.int64)
         attended = np.zeros(tokens.shape, dtype=bool)
         keep = np.zeros(tokens.shape, dtype=bool)
-        for row, ids in enumerate(self.ids):
+        for row, (ids, (first, end)) in enumerate(
+            zip(self.ids, self.counted(skip_first), strict=True)
+        ):
             start = tokens.shape[1] - len(ids) if side is Side.left else 0
             tokens[row, start : start + len(ids)] = ids
             attended[row, start : start + len(ids)] = True
-            keep[row, start + skip_first : start + len(ids)] = True
+            keep[row, start + first : start + end] = True
         return Tensors(*map(torch.from_numpy, (tokens, attended, keep)))
 
     def part(self, rows: slice) -> Batch:
         """Return some of the examples."""
-        return Batch(self.members[rows], self.ids[rows], self.cell)
+        return self.pick(range(len(self.ids))[rows])
+
+    def pick(self, rows: Sequence[int]) -> Batch:
+        """Return some of the examples, in the order of their rows."""
+        members, ids = [self.members[row] for row in rows], [self.ids[row] for row in rows]
+        spans = None if self.spans is None else [self.spans[row] for row in rows]
+        return Batch(members, ids, self.cell, spans)
 
 
 @dataclass(frozen=True)
@@ -70,7 +91,8 @@ class Tensors:
     attended : Tensor of bool
         False at padding.
     keep : Tensor of bool
-        Tokens that count in a correlation: neither padding nor skipped first tokens.
+        Tokens that count in a correlation: neither padding, nor skipped first tokens, nor outside
+        the part that counts.
     """
 
     tokens: Tensor
@@ -101,6 +123,7 @@ def form_batches(
     examples: Sequence[Example],
     token_budget: int,
     cells: Sequence[Sequence[int]] | None = None,
+    part: str | None = None,
     limit: LengthLimit | None = None,
 ) -> list[Batch]:
     """Group examples of similar length, longest first, within a budget of padded tokens.
@@ -108,13 +131,18 @@ def form_batches(
     Padding is at most a tenth of a row. The batches depend only on the examples and the budget, not
     on the number of ranks. All examples of a batch are in one cell, a set of numbers of examples
     (default: one cell for all). An example longer than the budget is a batch of its own. No batch
-    crosses the model's `limit`.
+    crosses the model's `limit`. Of each only the tokens of `part` count (default: all).
     """
     parts = [range(len(examples))] if cells is None else cells
     batches = []
     for cell, members in enumerate(parts):
-        rows = {member: examples[member].ids for member in members}
-        batches += _grouped(rows, cell, token_budget, limit, Together.like)
+        rows = Batch(
+            list(members),
+            [examples[member].ids for member in members],
+            cell,
+            None if part is None else [examples[member].span(part) for member in members],
+        )
+        batches += _grouped(rows, token_budget, limit, Together.like)
     return batches
 
 
@@ -129,27 +157,28 @@ def regrouped(batches: Sequence[Batch], token_budget: int, together: Together) -
     """
     if together is Together.like:
         return list(batches)
-    cells: dict[int, dict[int, list[int]]] = {}
+    cells: dict[int, Batch] = {}
     for batch in batches:
-        cells.setdefault(batch.cell, {}).update(zip(batch.members, batch.ids, strict=True))
+        whole = cells.get(batch.cell)
+        cells[batch.cell] = batch if whole is None else _joined(whole, batch)
     return [
-        batch
-        for cell, rows in cells.items()
-        for batch in _grouped(rows, cell, token_budget, None, together)
+        batch for whole in cells.values() for batch in _grouped(whole, token_budget, None, together)
     ]
 
 
-def _grouped(
-    rows: Mapping[int, list[int]],
-    cell: int,
-    token_budget: int,
-    limit: LengthLimit | None,
-    together: Together,
-) -> list[Batch]:
-    batches: list[Batch] = []
-    group: list[int] = []
+def _joined(first: Batch, second: Batch) -> Batch:
+    spans = None if first.spans is None else [*first.spans, *(second.spans or [])]
+    return Batch([*first.members, *second.members], [*first.ids, *second.ids], first.cell, spans)
 
-    def fits(longest: int, length: int) -> bool:
+
+def _grouped(
+    rows: Batch, token_budget: int, limit: LengthLimit | None, together: Together
+) -> list[Batch]:
+    """Deal the rows of one cell out to batches, longest first."""
+    groups: list[list[int]] = []
+
+    def fits(group: list[int], length: int) -> bool:
+        longest = len(rows.ids[group[0]])
         if together is not Together.like:
             like = together is Together.equal and length == longest
         else:
@@ -157,17 +186,13 @@ def _grouped(
             like = like and (limit is None or limit.together(longest, length))
         return like and (len(group) + 1) * longest <= token_budget
 
-    def close() -> None:
-        if group:
-            batches.append(Batch(list(group), [rows[member] for member in group], cell))
-            group.clear()
-
-    for member in sorted(rows, key=lambda i: (-len(rows[i]), i)):
-        if group and not fits(len(rows[group[0]]), len(rows[member])):
-            close()
-        group.append(member)
-    close()
-    return batches
+    order = sorted(range(len(rows.ids)), key=lambda i: (-len(rows.ids[i]), rows.members[i]))
+    for row in order:
+        if groups and fits(groups[-1], len(rows.ids[row])):
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+    return [rows.pick(group) for group in groups]
 
 
 def padding_share(batches: Sequence[Batch]) -> float:

@@ -3,8 +3,8 @@
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import groupby, islice, repeat
 from typing import Any
 
@@ -13,34 +13,20 @@ from jinja2 import TemplateError
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from probe.config import AverageConfig, Config, Cut, data_name, model_name
+from probe.config import AverageConfig, Config, Cut, DataConfig, data_name, model_name
 from probe.data import Document
 from probe.errors import UserError
-from probe.examples.spans import Span, token_spans
+from probe.examples.cut import Cutter, bundled_is_too_long, merge_paragraphs
+from probe.examples.example import GENERATED, Example, continued
+from probe.examples.explicit import with_given_ids
+from probe.examples.spans import token_spans
+from probe.system.logs import plural
 
 logger = logging.getLogger(__name__)
 # What a chat template calls to ask for the clock.
 _CLOCK = "strftime_now"
 # Most texts tokenized at a time, in parallel.
 _TOGETHER = 1000
-
-
-@dataclass(frozen=True)
-class Example:
-    """Token ids of one text, and the document it was cut from.
-
-    Examples of one `group`, their document or the question they answer, are in the same half.
-    `spans` are the first token of each known part of a whole document and the one behind its last.
-    """
-
-    document: str
-    ids: list[int]
-    group: str = ""
-    spans: Mapping[str, Span] = field(default_factory=dict, hash=False)
-
-    def __post_init__(self) -> None:
-        """Make a document its own group by default."""
-        object.__setattr__(self, "group", self.group or self.document)
 
 
 @dataclass(frozen=True)
@@ -65,8 +51,9 @@ def choose_examples(
     config: Config,
     context: int,
     score: Callable[[list[Example]], NDArray[np.float64]] | None = None,
+    generate: Callable[[list[Example]], list[list[int]]] | None = None,
 ) -> Examples:
-    """Cut documents into pieces, filter by length and perplexity, shuffle, offset and limit.
+    """Cut documents into pieces, filter by length and perplexity, shuffle, offset, limit, continue.
 
     Parameters
     ----------
@@ -80,6 +67,8 @@ def choose_examples(
         Context length of the model in tokens.
     score : callable, optional
         Returns the perplexity of every example, for `data.perplexity`.
+    generate : callable, optional
+        Returns the tokens that the model writes behind every example, for `data.generate`.
 
     Raises
     ------
@@ -88,13 +77,18 @@ def choose_examples(
     """
     data = config.data
     most = context if data.max_tokens is None else min(data.max_tokens, context)
+    if data.generate >= most:
+        raise UserError(
+            f"data.generate={data.generate} leaves no room for a prompt: a text has at most {most} "
+            "tokens, by the model's context or data.max_tokens; generate fewer"
+        )
     skipped: Counter[str] = Counter()
     end = None if data.limit is None else data.offset + data.limit
     # Unless the choice depends on all of them, texts after the last chosen one are not tokenized.
     needed = None if data.shuffle or data.perplexity else end
     together = _TOGETHER if needed is None else min(needed, _TOGETHER)
-    pieces = _pieces(documents, tokenizer, config, most, together)
-    within = _within(pieces, data.min_tokens + data.skip_first, most, skipped)
+    pieces = _pieces(documents, tokenizer, config, most - data.generate, together)
+    within = _within(pieces, data, most, skipped)
     chosen = list(islice(within, needed))
     if data.perplexity is not None and chosen:
         assert score is not None, "data.perplexity needs a model"
@@ -103,45 +97,38 @@ def choose_examples(
         order = np.random.default_rng(data.seed).permutation(len(chosen))
         chosen = [chosen[i] for i in order]
     chosen = chosen[data.offset : end]
+    if data.generate and chosen:
+        assert generate is not None, "data.generate needs a model"
+        chosen = continued(chosen, generate, data, skipped)
+    if not chosen and bundled_is_too_long(data, skipped):
+        logger.info("the bundled texts are longer than %d tokens: they are truncated", most)
+        cut = replace(config, data=replace(data, cut=Cut.truncate))
+        return choose_examples(documents, tokenizer, cut, context, score, generate)
+    skipped.update(getattr(documents, "skipped", {}))
     if not chosen:
         why = ", ".join(f"{count} had {reason}" for reason, count in skipped.items())
         raise UserError(
             f"no example is left of data={data_name(data)} ({why or 'offset too large'}); "
             "change data.min_tokens, data.max_tokens, data.perplexity or data.offset, or cut long "
-            "texts with data.cut=tokens"
+            "texts with data.cut=tokens or data.cut=truncate"
         )
     return Examples(_averaged(chosen, config.average), dict(skipped))
 
 
-def merge_paragraphs(text: str, max_words: int) -> list[str]:
-    r"""Split at blank lines and merge consecutive paragraphs up to a number of words.
-
-    Examples
-    --------
-    >>> merge_paragraphs("a b\n\nc\n\nd e f", max_words=3)
-    ['a b\n\nc', 'd e f']
-    """
-    pieces: list[list[str]] = []
-    words = 0
-    for paragraph in text.split("\n\n"):
-        count = len(paragraph.split())
-        if not pieces or words + count > max_words:
-            pieces.append([])
-            words = 0
-        pieces[-1].append(paragraph)
-        words += count
-    return ["\n\n".join(piece) for piece in pieces]
-
-
 def _within(
-    examples: Iterable[Example], least: int, most: int, skipped: Counter[str]
+    examples: Iterable[Example], data: DataConfig, most: int, skipped: Counter[str]
 ) -> Iterator[Example]:
-    """Pass examples of `least` to `most` tokens and count the others."""
+    """Pass examples of enough and of at most `most` tokens, and count the others."""
     for example in examples:
-        if len(example.ids) < least:
-            skipped[f"fewer than {least} tokens"] += 1
-        elif len(example.ids) > most:
-            skipped[f"more than {most} tokens"] += 1
+        # What the model will write counts as if it were there.
+        more = 0 if GENERATED in example.spans else data.generate
+        low, high = data.skip_first + data.least_tokens - more, most - more
+        if not example.ids and more:
+            skipped["no tokens"] += 1
+        elif len(example.ids) < low:
+            skipped[f"fewer than {low} tokens"] += 1
+        elif len(example.ids) > high:
+            skipped[f"more than {high} tokens"] += 1
         else:
             yield example
 
@@ -151,12 +138,16 @@ def _pieces(
 ) -> Iterator[Example]:
     """Tokenize documents or their pieces, several at a time."""
     data = config.data
+    cutter = Cutter.of(tokenizer, data, most)
     texts = _texts(
         tqdm(documents, "tokenize", disable=None, leave=False, delay=2), tokenizer, config
     )
     while portion := list(islice(texts, together)):
         for special, group in groupby(portion, key=lambda text: text[2]):
             sources, pieces, _ = zip(*group, strict=True)
+            if special is None:
+                yield from (with_given_ids(source, tokenizer) for source in sources)
+                continue
             # Only fast tokenizers know where their tokens are.
             parts = data.cut is Cut.whole and any(source.parts for source in sources)
             more = {"return_offsets_mapping": True} if parts and tokenizer.is_fast else {}
@@ -168,16 +159,19 @@ def _pieces(
             rows = zip(sources, pieces, encoded["input_ids"], offsets, strict=False)
             for source, text, ids, at in rows:
                 spans = token_spans(text, source.parts, at)
-                window = len(ids) if data.cut is not Cut.tokens else min(data.window or most, most)
-                for start in range(0, max(len(ids), 1), max(window, 1)):
-                    piece = ids[start : start + window]
+                for piece in cutter.cut(ids, special):
                     yield Example(source.name, piece, source.group or "", spans)
+    if cutter.truncated:
+        logger.info("%s truncated to %d tokens", plural(cutter.truncated, "text"), most)
 
 
 def _texts(
     documents: Iterable[Document], tokenizer: Any, config: Config
-) -> Iterator[tuple[Document, str, bool]]:
-    """Yield every text with its document and whether to add special tokens."""
+) -> Iterator[tuple[Document, str, bool | None]]:
+    """Yield every text with its document and whether to add special tokens.
+
+    None in place of the latter says that the document has token ids.
+    """
     data = config.data
     if config.model.chat and tokenizer.chat_template is None:
         raise UserError(
@@ -190,7 +184,9 @@ def _texts(
             "give other tokens later", model_name(config.model), _CLOCK,
         )  # fmt: skip
     for document in documents:
-        if config.model.chat and document.turns:
+        if document.ids:
+            yield document, document.text, None
+        elif config.model.chat and document.turns:
             turns = [{"role": role, "content": content} for role, content in document.turns]
             try:
                 text = tokenizer.apply_chat_template(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from probe.config import (
     JOINT,
     Config,
+    Cut,
     ModelConfig,
     Selection,
     Site,
@@ -23,6 +24,7 @@ from probe.data import Document
 from probe.errors import UserError
 from probe.examples.batches import form_batches
 from probe.examples.choose import Example, Examples, choose_examples
+from probe.examples.cut import Special
 from probe.examples.partition import MatrixSpec, View, partition, partition_by_views
 from probe.examples.request import Request
 from probe.models import begins_behind_padding, length_limit, load_config, load_tokenizer
@@ -37,10 +39,18 @@ _MOST = 1 << 62  # tokens of a model without a limit
 Views = Callable[[int, int], Sequence[View]]
 # Called with token ids and the run; returns perplexities.
 Score = Callable[[list[Example], Config], NDArray[np.float64]]
+# Called with token ids and the run; returns the ids of what the model writes behind each.
+Generate = Callable[[list[Example], Config], list[list[int]]]
 
 
 def plan_extraction(
-    config: Config, documents: Iterable[Document], views: Views | None = None, *, score: Score
+    config: Config,
+    documents: Iterable[Document],
+    views: Views | None = None,
+    *,
+    score: Score,
+    generate: Generate | None = None,
+    told: bool = False,
 ) -> tuple[Request, Examples]:
     """Choose examples, layers and matrices, and form the batches.
 
@@ -55,6 +65,11 @@ def plan_extraction(
     score : callable
         Returns the perplexity of every example, see `probe.extraction.perplexity`; called if
         `data.perplexity` is set.
+    generate : callable, optional
+        Returns what the model writes behind every example, see `probe.extraction.generation`;
+        called if `data.generate` is set.
+    told : bool
+        Whether the user knows the texts already: only what is left out is said.
 
     Raises
     ------
@@ -74,9 +89,17 @@ def plan_extraction(
         _refuse_unknown_ids(examples, text.vocab_size, config)
         return score(examples, config)
 
-    examples = choose_examples(documents, tokenizer, config, context, checked_score)
+    def checked_generate(examples: list[Example]) -> list[list[int]]:
+        assert generate is not None, "data.generate needs a model"
+        _refuse_unknown_ids(examples, text.vocab_size, config)
+        return generate(examples, config)
+
+    examples = choose_examples(
+        documents, tokenizer, config, context, checked_score, checked_generate
+    )
     _refuse_unknown_ids(examples.chosen, text.vocab_size, config)
-    _log(config, examples)
+    if not told or examples.skipped:
+        _log(config, examples, tokenizer, told)
     if views is None:
         cells, matrices = _matrices(config, text.num_hidden_layers, examples.chosen)
     else:
@@ -86,7 +109,11 @@ def plan_extraction(
         config=config,
         layers=sorted({layer for matrix in matrices for layer in matrix.layers}),
         batches=form_batches(
-            examples.chosen, config.runtime.token_budget, cells, length_limit(text)
+            examples.chosen,
+            config.runtime.token_budget,
+            cells,
+            config.data.part,
+            length_limit(text),
         ),
         names=[example.document for example in examples.chosen],
         run=str(time.monotonic_ns()),
@@ -176,14 +203,22 @@ def resolve_layers(config: Config, n_layers: int) -> list[int]:
     return sorted(layer_numbers(config))
 
 
-def _log(config: Config, examples: Examples) -> None:
-    """Report the chosen examples, and warn of short texts."""
-    tokens = [len(example.ids) for example in examples.chosen]
+def _log(config: Config, examples: Examples, tokenizer: Any, told: bool) -> None:
+    """Report the chosen examples; unless that was told before, warn of short ones, too."""
+    part = config.data.part
+    spans = [example.span(part) for example in examples.chosen]
+    tokens = [stop - start for start, stop in spans]
     logger.info(
-        "%s on %s: %d examples of %d to %d tokens (%d in all)%s",
+        "%s on %s: %d examples of %d to %d %stokens (%d in all)%s",
         model_name(config.model), data_name(config.data), len(tokens), min(tokens), max(tokens),
-        sum(tokens), "".join(f", {n} left out: {why}" for why, n in examples.skipped.items()),
+        "" if part is None else f"{part} ", sum(tokens),
+        "".join(f", {n} left out: {why}" for why, n in examples.skipped.items()),
     )  # fmt: skip
+    if told:
+        return
+    if config.data.cut in (Cut.tokens, Cut.paragraphs) and config.data.special_tokens:
+        added = Special.of(tokenizer).named(tokenizer)
+        logger.info("every piece of a text %s", added or "is without special tokens")
     if np.median(tokens) < _FEW_TOKENS:
         logger.warning(
             "half of the examples have fewer than %d tokens: over 60 tokens unrelated neurons "

@@ -106,7 +106,9 @@ class Request:
             "layers": self.layers,
             "names": self.names,
             "run": self.run,
-            "batches": [{"members": b.members, "cell": b.cell} for b in self.batches],
+            "batches": [
+                {"members": b.members, "cell": b.cell, "spans": b.spans} for b in self.batches
+            ],
             "matrices": [asdict(matrix) for matrix in self.matrices],
             "checkpoints": None if self.checkpoints is None else asdict(self.checkpoints),
         }
@@ -134,7 +136,12 @@ class Request:
             ends = np.cumsum(arrays["lengths"])
             series = iter([ids.tolist() for ids in np.split(arrays["ids"], ends[:-1])])
         batches = [
-            Batch(batch["members"], [next(series) for _ in batch["members"]], batch["cell"])
+            Batch(
+                batch["members"],
+                [next(series) for _ in batch["members"]],
+                batch["cell"],
+                batch["spans"] and [(start, stop) for start, stop in batch["spans"]],
+            )
             for batch in rest.pop("batches")
         ]
         config = from_plain(rest.pop("config"))

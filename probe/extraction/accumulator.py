@@ -108,7 +108,7 @@ class Accumulator:
         # A model can be spread over several devices.
         keep = keep.to(activations.device)
         # Not from `keep`, which may be on a GPU: the CPU would wait for it.
-        tokens = torch.tensor([len(ids) - config.data.skip_first for ids in batch.ids])
+        tokens = torch.tensor(batch.n_counted(config.data.skip_first))
         by_token = config.average.weight is Weight.token
         weight = tokens.double() if by_token else torch.ones(len(tokens), dtype=torch.float64)
         for sums in (self.matrices, self.pairs):

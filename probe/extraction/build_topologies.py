@@ -47,10 +47,10 @@ def _topology(
     config = request.config
     tokens = np.array(
         [
-            len(ids) - config.data.skip_first
+            n_tokens
             for batch in request.batches
             if batch.cell in matrix.cells
-            for ids in batch.ids
+            for n_tokens in batch.n_counted(config.data.skip_first)
         ]
     )
     error = extracted.standard_error

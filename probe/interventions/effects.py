@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from probe.config import Config, InitKind
-from probe.data import load_documents
+from probe.data import Document
 from probe.distributed import Ranks, run_ranks
 from probe.errors import UserError
 from probe.examples.batches import Tensors
+from probe.examples.explicit import texts_of
 from probe.examples.plan import plan_extraction
 from probe.examples.request import Request
+from probe.extraction.generation import continue_examples
 from probe.extraction.perplexity import perplexities
 from probe.interventions.controls import CONTROLS, DRAWN, ByLayer, control, from_other_layers
 from probe.interventions.masks import Masks
@@ -46,6 +48,7 @@ def effects(
     draws: int = 5,
     seed: int = 0,
     statistics: Statistics | None = None,
+    texts: Sequence[Document] | None = None,
 ) -> list[Effect]:
     """Measure interventions on masks beside the same on their controls, with intervals.
 
@@ -66,6 +69,8 @@ def effects(
     statistics : mapping of str to Tensor, optional
         Of other texts, see `survey`. Without, the first half of the documents gives them, and the
         second is measured.
+    texts : sequence of Document, optional
+        Read in place of the configuration's, all of them, see `probe.examples.explicit`.
 
     Returns
     -------
@@ -80,9 +85,12 @@ def effects(
     if draws < 1:
         raise UserError(f"draws={draws} is too few for random controls; give 1 or more")
     config, by_layer = _fitting(config, masks)
-    documents = list(load_documents(config))
+    config, documents = texts_of(config, texts)
     asked = questions(config, documents, measures)
-    examples = plan_extraction(config, documents, score=perplexities)[1].chosen
+    _, chosen = plan_extraction(
+        config, documents, score=perplexities, generate=continue_examples, told=texts is not None
+    )
+    examples = chosen.chosen
     if statistics is None:
         halves = split_by_group([one.group for one in examples], [0.5, 0.5], seed)
         first, examples = ([examples[number] for number in half] for half in halves)

@@ -53,6 +53,11 @@ def questions(
             f"the measure {measure} needs whole questions, and data.cut={config.data.cut} cuts "
             "them; give data.cut=whole or another measure"
         )
+    if config.data.generate:
+        raise UserError(
+            f"the measure {measure} needs questions as they are put, and data.generate="
+            f"{config.data.generate} continues them; leave it out, or give another measure"
+        )
     found = {}
     for document in documents:
         if document.answer is None or not document.choices:

@@ -83,7 +83,8 @@ def survey(config: Config, examples: Sequence[Example], layers: Sequence[int]) -
     Parameters
     ----------
     config : Config
-        Model, site, ranks and device; `data.skip_first` tokens of each text are left out.
+        Model, site, ranks and device; of each text the tokens that count are read (`data.part`,
+        `data.skip_first`).
     examples : sequence of Example
         The texts.
     layers : sequence of int
@@ -102,7 +103,10 @@ def survey_request(
         config=config,
         layers=sorted(layers),
         batches=form_batches(
-            examples, budget, limit=length_limit(load_config(config.model).get_text_config())
+            examples,
+            budget,
+            part=config.data.part,
+            limit=length_limit(load_config(config.model).get_text_config()),
         ),
         names=[example.document for example in examples],
         run=f"intervene-{time.monotonic_ns()}",

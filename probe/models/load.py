@@ -23,7 +23,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from probe.config import InitConfig, InitKind, ModelConfig, model_name
+from probe.config import BUNDLED, InitConfig, InitKind, ModelConfig, model_name
 from probe.errors import UserError
 from probe.models.blocks import text_part
 from probe.models.checkpoint import refuse_adapter, report_unused
@@ -32,7 +32,6 @@ from probe.models.spread import settle, spread_options
 from probe.models.tokens import as_in_its_file
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
-BUNDLED = "bundled/"
 # What transformers, and a model's own code, raise for invalid files.
 _BROKEN: tuple[type[Exception], ...] = (
     OSError, ValueError, LookupError, ImportError, TypeError, AttributeError, ArithmeticError,
@@ -178,8 +177,8 @@ def load_language_model(model: ModelConfig, device: torch.device) -> nn.Module:
     if report["missing_keys"]:
         raise UserError(
             f"model={place.name}: the checkpoint has no language-model head "
-            f"({min(report['missing_keys'])} is missing), which perplexities need; "
-            "use a causal language model, or leave out data.perplexity"
+            f"({min(report['missing_keys'])} is missing), which perplexities and continuations "
+            "need; use a causal language model, or leave out data.perplexity and data.generate"
         )
     return settle(whole, device)
 

@@ -1,23 +1,19 @@
-"""Write the page from templates, with embedded figures and a policy that forbids the network."""
+"""Write the page from templates, with embedded figures."""
 
-import base64
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from tqdm import tqdm
 
 from probe.errors import UserError
+from probe.report.frame import Frame
 from probe.report.glossary import FIGURES
 from probe.report.images import ROOM, Images, page_figures
 from probe.report.reading import read
 from probe.report.records import Run, Study, Sweep
 from probe.report.tables import format_number, halves_table, headlines, page_tables
 from probe.system.files import atomic_write
-
-_HERE = Path(__file__).parent / "template"
 
 
 def write_report(folder: Path, output: Path | None = None) -> Path:
@@ -51,29 +47,17 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
 
 def render(content: Run | Study | Sweep, room: int = ROOM) -> str:
     """Return the page as HTML."""
-    environment = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters |= {"number": format_number, "flat": flat, "figure_kind": figure_kind}
-    style, script = ((_HERE / file).read_text("utf-8") for file in ("page.css", "page.js"))
-    policy = (
-        "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; "
-        f"style-src 'sha256-{_digest(style)}'; script-src 'sha256-{_digest(script)}'"
-    )
-    template = environment.get_template(f"{type(content).__name__.lower()}.html")
+    frame = Frame(filters={"number": format_number, "flat": flat, "figure_kind": figure_kind})
     files = page_figures(content)
     with tqdm(total=len(files), desc="figures", disable=None, leave=False, delay=2) as progress:
-        return template.render(
+        return frame.render(
+            f"{type(content).__name__.lower()}.html",
             page=content,
             tables=page_tables(content),
             headlines=headlines,
             halves_table=halves_table,
             images=Images(files, room, progress),
             captions=FIGURES,
-            style=style,
-            script=script,
-            policy=policy,
         )
 
 
@@ -97,7 +81,3 @@ def flat(content: Any, name: str = "") -> Iterator[tuple[str, str]]:
 def figure_kind(figure: Path, topology: str = "") -> str:
     """Return the kind of a figure: `heatmap` for `layer_3_heatmap.png`."""
     return figure.stem.removeprefix(topology + "_")
-
-
-def _digest(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")

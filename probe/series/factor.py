@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from probe.correlation import standardise
+from probe.errors import UserError
 from probe.series.store import LayerSeries, SeriesStore
 
 
@@ -60,6 +61,11 @@ class Factor:
         UserError
             If the example or the layer is not stored.
         """
+        if store.mean:
+            raise UserError(
+                f"{store.folder} has the means of texts, and a topology needs their tokens; write "
+                "the series without mean=True"
+            )
         stored = torch.from_numpy(store.stored(example, layer)).to(device)
         if store.dtype == "bfloat16":
             stored = stored.view(torch.bfloat16)

@@ -3,8 +3,8 @@
 import json
 import logging
 import os
-from collections.abc import Iterable
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +17,28 @@ from probe.config import (
     series_folder,
 )
 from probe.config.run_name import computed
-from probe.data import Document, fingerprint, load_documents
+from probe.data import Document, fingerprint
 from probe.distributed import run_ranks
 from probe.errors import UserError, nearest
-from probe.examples.choose import Examples
+from probe.examples.cut import cut_identity
+from probe.examples.explicit import texts_of
 from probe.examples.plan import plan_extraction
 from probe.examples.request import Request
+from probe.extraction.generation import continue_examples
 from probe.extraction.perplexity import perplexities
 from probe.models import model_fingerprint
-from probe.series.shards import find_shards, remove_others, widths_of
+from probe.series.index import write_index
+from probe.series.shards import find_shards, remove_others
 from probe.series.store import (
+    FORM,
     INDEX,
     STORED,
     SeriesStore,
-    StoredExample,
     folder_of_series,
     hash_of,
     open_series,
 )
-from probe.system.files import atomic_write, report_full_disk
+from probe.system.files import report_full_disk
 from probe.system.locks import one_process
 from probe.system.logs import plural
 
@@ -49,6 +52,8 @@ def series(
     folder: str | os.PathLike[str] | None = None,
     dtype: str = "float32",
     standardised: bool = False,
+    mean: bool = False,
+    texts: Sequence[Document] | None = None,
 ) -> SeriesStore:
     """Read every example on all ranks and keep its activations, or find what was kept before.
 
@@ -69,6 +74,11 @@ def series(
     standardised : bool
         Whether each neuron's series over an example is centred and scaled to a mean square of 1;
         in float16 the error of r is then below 3e-4 over 64 to 512 tokens.
+    mean : bool
+        Whether only each neuron's mean over the tokens of an example that count is kept, a row per
+        example, summed in float64; no token is written.
+    texts : sequence of Document, optional
+        Read in place of the configuration's, all of them in their order.
 
     Raises
     ------
@@ -80,12 +90,18 @@ def series(
         raise UserError(
             f"dtype={dtype!r} is not one of {', '.join(STORED)}{nearest(str(dtype), STORED)}"
         )
+    if mean and standardised:
+        raise UserError(
+            "the mean of a standardised series is 0; leave out one of mean and standardised"
+        )
     # Other averages would form other batches, and other batches round differently.
     config = replace(
         config, average=AverageConfig(example=config.average.example), null=NullConfig()
     )
-    documents = load_documents(config)
-    request, examples = plan_extraction(config, documents, score=perplexities)
+    config, documents = texts_of(config, texts)
+    request, examples = plan_extraction(
+        config, documents, score=perplexities, generate=continue_examples, told=texts is not None
+    )
     # The same layers are the same series, however they were asked for.
     config = replace(config, layers=LayersConfig(Selection.single, request.layers))
     identity: dict[str, Any] = {
@@ -93,13 +109,16 @@ def series(
         "fingerprints": {
             "model": model_fingerprint(config.model, config.init),
             "data": fingerprint(documents),
+            **cut_identity(config, documents),
         },
         "dtype": dtype,
         "standardised": standardised,
+        "mean": mean,
     }
     of = hash_of(**identity)
-    kind = f"{'standardised-' * standardised}{dtype}"
-    place = folder_of_series(series_folder(config, kind) if folder is None else folder)
+    kind = f"{'standardised-' * standardised}{'mean-' * mean}{dtype}"
+    own = None if texts is None else identity["fingerprints"]["data"]
+    place = folder_of_series(series_folder(config, kind, own) if folder is None else folder)
 
     def wait() -> None:
         logger.info("another process is reading the same series; waiting for it")
@@ -116,8 +135,8 @@ def series(
         elif folder is not None:
             _refuse_others(place, of)
         place.mkdir(parents=True, exist_ok=True)
-        _read(place, of, request, dtype, standardised)
-        _write_index(place, of, request, examples, documents, identity)
+        _read(place, of, request, {name: identity[name] for name in FORM})
+        write_index(place, of, request, examples, documents, identity)
     return open_series(place)
 
 
@@ -146,7 +165,7 @@ def _reuse(place: Path, identity: dict[str, Any], own: bool) -> SeriesStore | No
         return None
     before = {
         "computed": store.computed, "fingerprints": store.fingerprints,
-        "store": {"dtype": store.dtype, "standardised": store.standardised},
+        "store": {name: getattr(store, name) for name in FORM},
     }  # fmt: skip
     now = identity | {"store": {name: identity[name] for name in before["store"]}}
     changed = [
@@ -168,7 +187,7 @@ def _reuse(place: Path, identity: dict[str, Any], own: bool) -> SeriesStore | No
     return None
 
 
-def _read(place: Path, of: str, request: Request, dtype: str, standardised: bool) -> None:
+def _read(place: Path, of: str, request: Request, form: dict[str, Any]) -> None:
     """Read the examples that no earlier session has read."""
     shards = find_shards(place, of)
     remove_others(place, shards)
@@ -181,68 +200,7 @@ def _read(place: Path, of: str, request: Request, dtype: str, standardised: bool
             "%d of %s were read before and are not read again",
             len(kept), plural(request.n_examples, "example"),
         )  # fmt: skip
-    order = {"folder": str(place), "of": of, "dtype": dtype, "standardised": standardised}
+    order = {"folder": str(place), "of": of, **form}
     payload = json.dumps(order).encode() + b"\0" + replace(request, batches=left).to_bytes()
     device = request.config.runtime.device
     run_ranks("probe.series.write:write", payload, request.processes, device)
-
-
-def _write_index(
-    place: Path,
-    of: str,
-    request: Request,
-    examples: Examples,
-    documents: Iterable[Document],
-    identity: dict[str, Any],
-) -> None:
-    shards, skipped = find_shards(place, of), request.config.data.skip_first
-    index = {
-        "format": 1,
-        "widths": widths_of(next(iter(shards)), request.layers),
-        **identity,
-        "shards": {file.name: file.stat().st_size for file in shards},
-        "examples": [asdict(one) for one in _records(shards, examples, documents, skipped)],
-        "order": [member for batch in request.batches for member in batch.members],
-    }
-    with atomic_write(place / INDEX) as unfinished:
-        unfinished.write_text(json.dumps(index), encoding="utf-8")
-
-
-def _records(
-    shards: dict[Path, list[tuple[int, int, int]]],
-    examples: Examples,
-    documents: Iterable[Document],
-    skipped: int,
-) -> list[StoredExample]:
-    """Join each example's place in the shards with its document's labels and parts."""
-    names = {example.document for example in examples.chosen}
-    by_name: dict[str, Document] = {}
-    for document in documents:
-        if document.name in names:
-            by_name[document.name] = document
-        if len(by_name) == len(names):
-            break
-    rows = [(*row, file.name) for file, members in shards.items() for row in members]
-    records = []
-    for example, start, n_tokens, shard in sorted(rows):
-        chosen = examples.chosen[example]
-        document = by_name[chosen.document]
-        records.append(
-            StoredExample(
-                example=example,
-                document=chosen.document,
-                group=chosen.group,
-                n_tokens=n_tokens,
-                shard=shard,
-                start=start,
-                subject=document.subject,
-                answer=document.answer,
-                labels=dict(document.labels),
-                spans={
-                    name: (max(start - skipped, 0), stop - skipped)
-                    for name, (start, stop) in chosen.spans.items()
-                    if stop > skipped
-                },
-            )
-        )
-    return records

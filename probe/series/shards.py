@@ -41,7 +41,10 @@ class ShardWriter:
         self._start_shard()
 
     def add(self, example: int, tokens: NDArray[Any], layers: Mapping[int, NDArray[Any]]) -> None:
-        """Add an example: token ids (n_tokens,) and, by layer, series (n_tokens, n_neurons)."""
+        """Add an example: token ids (n_tokens,) and, by layer, series (n_tokens, n_neurons).
+
+        Or their mean, (1, n_neurons).
+        """
         series = {layer_name(layer): values for layer, values in layers.items()}
         self._batch.append((example, {TOKENS: tokens.astype(np.int32), **series}))
 

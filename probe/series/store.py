@@ -20,6 +20,8 @@ INDEX = "series.json"
 TOKENS = "tokens"
 # NumPy has no bfloat16: its bits are stored as uint16.
 STORED = {"float32": np.float32, "float16": np.float16, "bfloat16": np.uint16}
+# In what form series are stored, see `SeriesStore`.
+FORM = ("dtype", "standardised", "mean")
 # Shards that are open at a time.
 _OPEN = 64
 _AGAIN = "remove the folder, and write the series again"
@@ -38,7 +40,7 @@ class StoredExample:
     subject, answer, labels
         Those of the document, see `probe.data.Document`.
     n_tokens : int
-        Tokens of its series.
+        Tokens of its series, or that its mean is over.
     shard : str
         File with its series.
     start : int
@@ -76,6 +78,9 @@ class SeriesStore:
         Type on disk; what is read is widened to float32.
     standardised : bool
         Whether a neuron's series over an example has mean 0 and mean square 1; a constant one is 0.
+    mean : bool
+        Whether each neuron's mean over an example is stored in place of its series: one row per
+        example, wherever tokens are spoken of below, but for `tokens`.
     examples : tuple of StoredExample
         Examples, by number.
     order : tuple of int
@@ -94,6 +99,7 @@ class SeriesStore:
     order: tuple[int, ...]
     computed: Mapping[str, Any]
     fingerprints: Mapping[str, str]
+    mean: bool = False
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -106,7 +112,8 @@ class SeriesStore:
     @cached_property
     def of(self) -> str:
         """What the series are of; their shards say the same."""
-        return hash_of(self.computed, self.fingerprints, self.dtype, self.standardised)
+        form = {name: getattr(self, name) for name in FORM}
+        return hash_of(self.computed, self.fingerprints, **form)
 
     @cached_property
     def units(self) -> NDArray[np.int64]:
@@ -197,9 +204,13 @@ class SeriesStore:
             shard, of, rows = _opened(file, file.stat().st_mtime_ns)
         except FileNotFoundError:
             raise UserError(f"{file} was removed; {_AGAIN}") from None
-        if of != self.of or [one.example, one.start, one.n_tokens] not in rows:
+        row = [one.example, one.start, one.n_tokens]
+        if of != self.of or row not in rows:
             raise UserError(f"{file} was replaced; open the series again")
-        values: NDArray[Any] = shard.get_slice(name)[one.start : one.start + one.n_tokens]
+        place = slice(one.start, one.start + one.n_tokens)
+        if self.mean and name != TOKENS:
+            place = slice(rows.index(row), rows.index(row) + 1)
+        values: NDArray[Any] = shard.get_slice(name)[place]
         return values
 
 
@@ -253,6 +264,7 @@ def open_series(folder: str | os.PathLike[str]) -> SeriesStore:
         widths={int(layer): width for layer, width in index["widths"].items()},
         dtype=index["dtype"],
         standardised=index["standardised"],
+        mean=index.get("mean", False),  # younger than many stores
         examples=tuple(map(_example, index["examples"])),
         order=tuple(index["order"]),
         computed=index["computed"],
@@ -300,12 +312,16 @@ def widen(stored: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def hash_of(
-    computed: Mapping[str, Any], fingerprints: Mapping[str, str], dtype: str, standardised: bool
+    computed: Mapping[str, Any],
+    fingerprints: Mapping[str, str],
+    dtype: str,
+    standardised: bool,
+    mean: bool = False,
 ) -> str:
     """Hash all that the content of series depends on (sha256, hex)."""
     identity = {
         "computed": computed, "fingerprints": fingerprints, "dtype": dtype,
-        "standardised": standardised,
+        "standardised": standardised, **({"mean": True} if mean else {}),
     }  # fmt: skip
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 

@@ -56,7 +56,7 @@ def write(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     loop = Loop(request, ranks)
     if ranks.main:
         units = sum(x.shape[-1] for x in loop.reader.one_token().values())
-        _refuse_disk(request, units * dtype.itemsize, place)
+        _refuse_disk(request, units * dtype.itemsize, place, to["mean"])
     writer = ShardWriter(place, to["of"], request.config.runtime.checkpoint_minutes)
     held: dict[int, Tensor] = {}
 
@@ -66,6 +66,9 @@ def write(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
         keep = tensors.keep.to(activations.device)
         if to["standardised"]:
             held[layer], finite = pack(activations, keep, dtype)
+        elif to["mean"]:
+            held[layer] = _mean(activations, keep).to(dtype)
+            finite = held[layer].isfinite().all(dim=(1, 2))
         else:
             held[layer] = activations.to(dtype, copy=True)
             finite = (held[layer].isfinite() | ~keep[..., None]).all(dim=(1, 2))
@@ -87,7 +90,10 @@ def write(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
         for batch, tensors in loop.batches(consume, done=done):
             for row, member in enumerate(batch.members):
                 keep = tensors.keep[row]
-                layers = {layer: _array(x[row][keep.to(x.device)]) for layer, x in held.items()}
+                layers = {
+                    layer: _array(x[row] if to["mean"] else x[row][keep.to(x.device)])
+                    for layer, x in held.items()
+                }
                 writer.add(member, tensors.tokens[row][keep].cpu().numpy(), layers)
             held.clear()
         writer.flush()
@@ -100,10 +106,18 @@ def _array(series: Tensor) -> Any:
     return (series.view(torch.uint16) if series.dtype == torch.bfloat16 else series).numpy()
 
 
-def _refuse_disk(request: Request, bytes_per_token: int, place: Path) -> None:
+def _mean(activations: Tensor, keep: Tensor) -> Tensor:
+    """Return the means over the tokens that count, float64 (n_examples, 1, n_neurons)."""
+    keep = keep[..., None]
+    total = activations.where(keep, 0).sum(dim=1, keepdim=True, dtype=torch.float64)
+    return total / keep.sum(dim=1, keepdim=True)
+
+
+def _refuse_disk(request: Request, bytes_per_row: int, place: Path, mean: bool) -> None:
     skipped = request.config.data.skip_first
-    tokens = sum(len(ids) - skipped for batch in request.batches for ids in batch.ids)
-    needed, free = tokens * bytes_per_token, shutil.disk_usage(place).free
+    tokens = sum(n for batch in request.batches for n in batch.n_counted(skipped))
+    rows = request.n_examples if mean else tokens
+    needed, free = rows * bytes_per_row, shutil.disk_usage(place).free
     logger.info(
         "series of %s in %s: %.3g GB in %s",
         plural(request.n_examples, "example"), plural(len(request.layers), "layer"),

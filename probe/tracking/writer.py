@@ -13,6 +13,8 @@ from probe.config import Mode, TrackingConfig
 logger = logging.getLogger(__name__)
 # Longer than a login takes; W&B's own limit would block for minutes.
 _TIMEOUT = 15
+# Letters of a name and of a tag that the service takes.
+_NAME, _TAG = 128, 64
 
 
 def write(
@@ -51,6 +53,7 @@ def write(
         return None
     os.environ.setdefault("WANDB_SILENT", "true")
     writer = None
+    about |= {name: shortened(about[name]) for name in ("name", "group") if about.get(name)}
     try:
         mode = _mode(tracking)
         writer = wandb.init(
@@ -95,9 +98,21 @@ def _mode(tracking: TrackingConfig) -> Literal["online", "offline"]:
         return "offline"
 
 
+def shortened(name: str, most: int = _NAME) -> str:
+    """Shorten a name in its middle; what tells it from others is at both ends.
+
+    Examples
+    --------
+    >>> shortened("a" * 10 + "-2750e006", most=16)
+    'aaa...a-2750e006'
+    """
+    kept = most - len("...")
+    return name if len(name) <= most else f"{name[: kept // 4]}...{name[-(kept - kept // 4) :]}"
+
+
 def tags(*names: str | None) -> list[str]:
     """Return valid W&B tags: it rejects empty ones and those of more than 64 letters."""
-    return [name[:64] for name in names if name]
+    return list(dict.fromkeys(shortened(name, _TAG) for name in names if name))
 
 
 def images(files: Mapping[str, Path]) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from probe.runs.manifest import MANIFEST
 _CHUNK = 1 << 22
 # Written after the manifest or by others: not results.
 _UNLISTED = {MANIFEST, "probe.log", "report.html"}
-_UNLISTED_FOLDERS = ("wandb",)
+# Pages of single neurons are made when one looks at them.
+_UNLISTED_FOLDERS = ("wandb", "page")
 
 
 def check_files(run: Path, files: Mapping[str, str]) -> dict[str, str]:

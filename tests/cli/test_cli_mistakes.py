@@ -28,10 +28,22 @@ WORDS = [
     # options
     ("model=gtp2", r"^model=gtp2 is unknown; did you mean 'gpt2'\?$"),
     ("model=GPT2", r"^model=GPT2 is unknown; "),
-    ("model=qwen", r"^model=qwen is unknown; did you mean 'qwen3-8b'\?$"),
-    ("model=", r"^model= is unknown; choose from galactica125m, .*, gpt2, .*tiny$"),
-    ("model=mistral", r"^model=mistral is unknown; choose from galactica125m, .*, gpt2, .*tiny$"),
-    ("model=llama", r"^model=llama is unknown; did you mean 'llama3\.2-3b'\?$"),
+    ("model=qwen", r"^model=qwen is unknown; choose from qwen0\.5b, .*, qwen3-8b-base$"),
+    ("model=Qwen3", r"^model=Qwen3 is unknown; choose from qwen3-0\.6b, .*, qwen3-8b-base$"),
+    ("model=", r"^model= is unknown; choose from galactica125m, .*, gpt2, .*tiny, or a folder or "),
+    (
+        "model=mistral",
+        r"^model=mistral is unknown; choose from galactica125m, .*tiny, or a folder or a "
+        r"repository: model=\./DIR, model=ORG/NAME$",
+    ),
+    ("model=llama", r"^model=llama is unknown; choose from llama3\.2-1b, llama3\.2-3b$"),
+    ("model=a/b/c", r"^model=a/b/c is neither a folder with a config\.json nor ORG/NAME; give "),
+    ("data=mine.jsonl", r"^data=mine\.jsonl does not exist; give a file, a folder or a pattern"),
+    ("data=a/b/c", r"^data=a/b/c does not exist; give a file, a folder or a pattern of files$"),
+    (
+        "data=org/name",
+        r"^data=org/name does not exist; for a data set on the Hub write data=hub data\.id=org/n",
+    ),
     ("model={a:1}", r"^model=\{a:1\} is unknown; choose from galactica125m, .*, gpt2"),
     ("data=mmul", r"^data=mmul is unknown; did you mean 'mmlu'\?$"),
     ("data=openwebtxt", r"did you mean 'openwebtext'\?$"),
@@ -57,6 +69,9 @@ WORDS = [
     ("runtime.tokenbudget=9", r"did you mean 'runtime\.token_budget'\?$"),
     ("launch.processes=2", r"did you mean 'launch\.num_processes'\?$"),
     ("tracking.tag=x", r"did you mean 'tracking\.tags'\?$"),
+    ("limit=3", r"^unknown group or key 'limit'; did you mean 'data\.limit'\?$"),
+    ("limt=3", r"^unknown group or key 'limt'; did you mean 'data\.limit'\?$"),
+    ("path=x", r"^unknown group or key 'path'; did you mean 'data\.path' or 'model\.path'\?$"),
     ("dat.limit=3", r"^unknown key 'dat\.limit'; did you mean 'data\.limit'\?$"),
     ("outputs=x", r"did you mean 'output'\?$"),
     ("overwrit=true", r"did you mean 'overwrite'\?$"),
@@ -89,8 +104,13 @@ WORDS = [
     ("layers=0,", r"^cannot read the argument 'layers=0,'"),
     ("layers=foo(1)", r"^cannot read the argument 'layers=foo\(1\)'"),
     ("data.=1", r"^cannot read the argument 'data\.=1'"),
-    ("data.path=texts/a=b", r"^cannot read the argument 'data\.path=texts/a=b'"),
-    ("model.path=~/models", r"^cannot read the argument 'model\.path=~/models'"),
+    (
+        "data.limit=a=b",
+        r"^cannot read the argument 'data\.limit=a=b'; data\.limit must be an integer or null$",
+    ),
+    ("site=a=b", r"^cannot read the argument 'site=a=b'; site must be one of residual, "),
+    ("data.shuffle=a=b", r"; data\.shuffle must be true or false$"),
+    ("init=a=b", r"^cannot read the argument 'init=a=b'; choose from pretrained, random$"),
     # flags
     ("--foo", r"--foo.*; --help lists the flags$"),
     ("-x", r"-x.*; --help lists the flags$"),
@@ -112,12 +132,14 @@ WORDS = [
     # sweeps
     (
         "layers=0,6",
-        r"gives several values; add -m to sweep over them, or write one list, layers=\[",
+        r"gives several values; add -m to sweep over them, or write one list, 'layers=\[0,6\]'$",
     ),
-    ("layers=range(0,4)", r"gives several values; add -m to sweep over them"),
-    ("layers=each,middle", r"^layers=each,middle gives several values; add -m to sweep over them"),
+    ("layers=range(0,4)", r"gives several values; add -m to sweep over them$"),
+    ("layers=each,middle", r"^layers=each,middle gives several values; add -m to sweep over them$"),
     ("data.limit=1,2", r"^data\.limit=1,2 gives several values; add -m to sweep over them"),
-    ("tracking.tags=a,b", r"or write one list, tracking\.tags=\["),
+    ("tracking.tags=a,b", r"or write one list, 'tracking\.tags=\[a,b\]'$"),
+    ("init.seed=0,1", r"^init\.seed=0,1 gives several values; add -m to sweep over them$"),
+    ("data.path=a,b", r"or quote the value twice: 'data\.path=\"a,b\"'$"),
     ("model=gpt2,tiny", r"^model=gpt2,tiny gives several values; add -m to sweep over them$"),
     ("subject=glob(*)", r"^subject=glob\(\*\) gives several values; add -m to sweep over them$"),
     (
@@ -134,7 +156,10 @@ WORDS = [
         "layers=last",
         r"^layers=last is unknown; (choose from all, cross, each, full, middle, sin|did you mean)",
     ),
-    ("layers=", r"^layers= is unknown; choose from all, cross, each, full, middle, single$"),
+    (
+        "layers=",
+        r"^layers= is unknown; choose from all, cross, each, full, middle, single, or numbers: ",
+    ),
     ("-m layers=0,3,middle", r"^layers=0,3,middle mixes numbers and middle; sweep over one kind"),
     ("-m layers=each,[0,1]", r"mixes numbers and each; sweep over one kind at a time$"),
     ("layers=010", r"^layers=010 must be a number from 0 up or a list of them$"),
@@ -197,9 +222,9 @@ VALUES = [
     # what an option needs
     ("model=local", r"^the model has neither path nor id; give model\.path=DIR or model\.id="),
     ("model=local model.path=no/such", r"^model\.path=no/such is not a model folder"),
-    ("data=text", r"^data=text needs a file; give data\.path=FILE"),
+    ("data=text", r"^data=text needs texts; give data\.path=, a file, a folder or a pattern$"),
     ("data=text data.path=no/such.txt", r"^data\.path=no/such\.txt does not exist$"),
-    ("data.path=???", r"^data\.path is missing; give data\.path=…  \(Local file or folder"),
+    ("data.path=???", r"^data\.path is missing; give data\.path=…  \(Local file, folder"),
     ("data.limit=0", r"^data\.limit=0 is too small; give 1 or more$"),
     # subjects
     (

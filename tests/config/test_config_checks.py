@@ -68,7 +68,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"model.path": str(ASSETS)}, r"model\.path=.*assets is not a model folder: .*config\.json"),
     (
         {"data.source": "text"},
-        r"data=text needs a file; give data\.path=FILE \(\.txt, \.jsonl, \.csv or \.parquet\)",
+        r"data=text needs texts; give data\.path=, a file, a folder or a pattern$",
     ),
     *(
         (
@@ -77,11 +77,6 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
             r"'data\.template=\"Who wrote \{title\}\?\"'$",
         )
         for path, template in ((None, "{title}"), (str(TEXT), None), (str(TEXT), ""))
-    ),
-    ({"data.template": "{title}"}, r"data\.template needs data=table$"),
-    (
-        {"data.choices": ["a", "b"], "data.answer": "label"},
-        r"data\.choices and data\.answer need data=table; data=sample has its own$",
     ),
     *(
         (
@@ -97,18 +92,36 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         )
     ),
     ({"data.source": "hub"}, r"data=hub needs a data set; give data\.id=ORG/NAME$"),
-    ({"data.path": "no/such.txt"}, r"data\.path=no/such\.txt does not exist"),
+    (
+        {"data.part": "generated"},
+        r"data\.part=generated counts tokens that the model writes; give their number, e\.g\. "
+        r"data\.generate=8 data\.part=generated$",
+    ),
+    (
+        {"data.temperature": 0.5},
+        r"data\.temperature=0\.5 is for tokens that the model writes; give their number, e\.g\. "
+        r"data\.generate=8, or leave it out$",
+    ),
     *(
         (
-            STREAMED | values,
-            rf"data\.streaming=true streams from the Hub, which {source} does not; leave it out$",
+            {"average.scheme": scheme, "data.generate": few, "data.part": "generated"},
+            rf"average\.scheme={scheme} needs examples of {few + 1} tokens or more, and "
+            rf"data\.generate={few} with data\.part=generated$",
         )
-        for source, values in (
-            (r"data\.path", {"data.path": str(TEXT)}),
-            ("data=mmlu", {"data.source": "mmlu"}),
-            ("data=sample", {"data.source": "sample"}),
-            (r"data\.path", {"data.source": "text", "data.path": str(TEXT)}),
-        )
+        for scheme, few in ((Scheme.mean, 1), (Scheme.fisher, 3), (Scheme.pooled, 1))
+    ),
+    (
+        {"data.source": "text", "data.path": "no/such.txt"},
+        r"data\.path=no/such\.txt does not exist",
+    ),
+    (
+        {"data.source": "text", "data.path": "no/such/*.txt"},
+        r"data\.path=no/such/\*\.txt does not exist",
+    ),
+    (
+        STREAMED | {"data.path": str(TEXT)},
+        r"data\.streaming=true has no effect with data\.path; give one of the two, or set "
+        r"data\.streaming=false$",
     ),
     *(
         (
@@ -143,7 +156,26 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
             [0.0, float("nan")],
         )
     ),
-    ({"data.window": 64}, r"data\.window=64 needs data\.cut=tokens"),
+    *(
+        (
+            {name: value},
+            rf"{name}={shown} has no effect with data=sample; give data={give}, or set "
+            rf"{name}={usual}$",
+        )
+        for name, value, shown, give, usual in (
+            ("data.path", "a.parquet", r"a\.parquet", r"a\.parquet", "null"),
+            ("data.id", "org/name", "org/name", "hub, mbpp, .* or wikitext", "null"),
+            ("data.column", "body", "body", "hub, mbpp, .*, text or wikitext", "text"),
+            ("data.template", "{title}", r"\{title\}", "table", "null"),
+            ("data.choices", ["a", "b"], r"\['a', 'b'\]", "table", "null"),
+            ("data.streaming", True, "true", "hub, mbpp, .* or wikitext", "false"),
+        )
+    ),
+    (
+        {"data.window": 64},
+        r"data\.window=64 has no effect with data\.cut=whole; give data\.cut=tokens, or set "
+        r"data\.window=null$",
+    ),
     (
         SINGLE,
         r"layers=single needs layer numbers; give e\.g\. layers=12 or layers=\[3,7\]",
@@ -274,7 +306,8 @@ PASSED: list[dict[str, Any]] = [
     {},
     {"model.id": None, "model.path": str(TINY)},
     {"data.path": str(ASSETS / "sample.jsonl"), "data.source": "text"},
-    {"data.path": str(ASSETS)},
+    {"data.path": str(ASSETS), "data.source": "text"},
+    {"data.path": str(ASSETS / "*.jsonl"), "data.source": "text"},
     {"data.max_tokens": 16},
     {"data.window": 64, "data.cut": Cut.tokens},
     SINGLE | {"layers.index": 0},
@@ -296,6 +329,10 @@ PASSED: list[dict[str, Any]] = [
     {"data.max_words": 1},
     {"data.min_tokens": 2},
     {"data.window": 2, "data.cut": Cut.tokens},
+    {"data.generate": 1, "data.temperature": 0.5},
+    {"data.generate": 2, "data.part": "generated"},
+    # A bound on what counts, which the prompt is no part of.
+    {"data.generate": 2, "data.part": "generated", "data.max_tokens": 9},
     {"data.skip_first": 0, "data.offset": 0, "data.limit": 1},
     {"launch.num_processes": 1, "runtime.token_budget": 1},
     {"data.source": "table", "data.path": str(TEXT), "data.template": "{text}"},
@@ -333,7 +370,7 @@ def test_a_relative_path_is_found_from_the_current_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "text.txt").write_text("text")
-    config = with_values({"data.path": "text.txt"})
+    config = with_values({"data.path": "text.txt", "data.source": "text"})
     with pytest.raises(UserError, match="does not exist"):
         check(config)
     monkeypatch.chdir(tmp_path)
@@ -343,11 +380,12 @@ def test_a_relative_path_is_found_from_the_current_folder(
 def test_no_message_of_the_checks_is_left_untested() -> None:
     checks = Path(check.__code__.co_filename)
     found = {}
-    for file in (checks, checks.with_name("value_checks.py"), checks.with_name("run_name.py")):
+    others = ("value_checks.py", "run_name.py", "reads.py")
+    for file in (checks, *map(checks.with_name, others)):
         nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         found[file.name] = sum(isinstance(node, ast.Yield) for node in nodes)
-    # Those of the other files are in tests/entry/test_bad_input.py.
-    assert found == {"checks.py": 35, "value_checks.py": 4, "run_name.py": 1}
+    # Those of the other files are in tests/entry/test_bad_input.py and test_reads.py.
+    assert found == {"checks.py": 34, "value_checks.py": 4, "run_name.py": 1, "reads.py": 8}
 
 
 @pytest.mark.parametrize(("index", "numbers"), [(12, [12]), ([3, 7], [3, 7]), ([5], [5])])

@@ -135,6 +135,15 @@ def test_the_name_covers_the_precision_of_products_only_where_it_is_not_the_usua
     assert "matmul" not in computed(usual)
 
 
+def test_keys_that_are_younger_than_a_run_are_in_its_name_only_where_they_say_something() -> None:
+    # What `python -m probe` was named before there were any of them.
+    assert folder(BASE) == "tiny/sample/all-mean-2750e006"
+    young = {"generate": 8, "temperature": 0.5, "part": "generated", "answer": "label"}
+    assert young.keys().isdisjoint(computed(BASE)["data"])
+    for name, value in young.items():
+        assert computed(changed(BASE, **{f"data__{name}": value}))["data"][name] == value
+
+
 def test_every_key_without_effect_is_a_key() -> None:
     assert {key.name for key in keys(Config)} >= WITHOUT_EFFECT
 

@@ -93,7 +93,7 @@ def test_openwebtext_reads_a_local_copy(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["mine.docx", "mine", "mine.json"])
+@pytest.mark.parametrize("name", ["mine.docx", "mine", "mine.docx.gz", "mine.parquet.gz"])
 def test_another_ending_is_answered_with_those_that_are_read(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_text("[]")

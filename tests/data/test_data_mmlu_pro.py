@@ -131,9 +131,9 @@ def test_a_category_without_questions_is_named(tmp_path: Path) -> None:
     "change",
     [
         {"options": "['one' 'two']"},
-        {"options": None},
+        {"options": 3},
         {"options": ["one", 2]},
-        {"question": None},
+        {"question": 3},
         {"answer_index": 3},
         {"answer_index": -1},
         {"answer_index": "C"},

@@ -10,6 +10,7 @@ import pytest
 
 from probe.config import Config, DataConfig
 from probe.data import Document, load_documents
+from probe.data.document import DocumentList
 from probe.errors import UserError
 
 CSV = (
@@ -85,10 +86,9 @@ def test_the_hubs_copy_has_lists(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"question": None},
-        {"correct_answers": None},
+        {"question": 3},
         {"incorrect_answers": 3},
-        {"incorrect_answers": ["No", None]},
+        {"incorrect_answers": ["No", 3]},
         {"correct_answers": "['Yes' 'No']"},
     ],
     ids=str,
@@ -100,6 +100,29 @@ def test_what_is_no_truthfulqa_is_placed_with_the_columns_wanted(
     path.write_text(json.dumps(ROWS[0]) + "\n" + json.dumps(ROWS[1] | change) + "\n")
     with pytest.raises(UserError, match=r"is not TruthfulQA in row 2, .* correct_answers and"):
         load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [
+        ({"question": None}, 0),
+        ({"question": float("nan")}, 0),
+        ({"question": " "}, 0),
+        ({"correct_answers": None}, 0),
+        ({"incorrect_answers": ["No", None]}, len(ROWS[1]["correct_answers"]) + 1),
+    ],
+    ids=str,
+)
+def test_what_is_missing_is_left_out_and_counted(
+    tmp_path: Path, change: dict[str, Any], left: int
+) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text(json.dumps(ROWS[1] | change) + "\n" + json.dumps(ROWS[0]) + "\n")
+    config = Config(data=DataConfig(source="truthfulqa", name="truthfulqa", path=str(path)))
+    documents = load_documents(config)
+    assert isinstance(documents, DocumentList)
+    assert sum(document.group == "truthfulqa/0" for document in documents) == left
+    assert documents.skipped == {"an empty cell": 1}
 
 
 def test_the_multiple_choice_part_is_answered_with_its_columns(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from probe.errors import UserError
 from probe.examples.plan import plan_extraction
 from probe.extraction.perplexity import perplexities
 from probe.models import model_fingerprint
+from tests.config.compositions import TEXT as FILE
 from tests.config.compositions import composed
 from tests.config.test_config_checks import with_values
 from tests.tiny_models import LINES, save_tiny, tiny_tokenizer
@@ -69,12 +70,12 @@ FILES: list[tuple[str, bytes, str | None]] = [
     ("a.jsonl", b'[\n {"text": "a"}\n]', "line 1 is not JSON: Expecting value at column 2"),
     ("a.jsonl", b'{"text": ' + b"[" * 9**5 + b"}", "line 1 has JSON that cannot be read"),
     ("a.jsonl", b'{"text": ' + b"9" * 5000 + b"}", "line 1 has JSON that cannot be read"),
-    ("a.jsonl", b'{"text": NaN}', "has float, not text, in column 'text' of row 1"),
+    ("a.jsonl", b'{"text": NaN}', "data=a has no non-empty text$"),
     ("a.csv", b"text,text\none,two\n", "has the column 'text' twice; rename one"),
     ("a.csv", b"id,text\n1,one, two\n", "line 2 has 3 cells and the header 2; quote cells that"),
     ("a.csv", b"id,text\n1,one\n2\n", "line 3 has 1 cells and the header 2"),
     ("a.csv", b'id,text\n1,"one\n2,two\n', "line 3 is not valid csv: unexpected end of data"),
-    ("a.csv", b"id;text\n1;one\n", r"no column 'text' in row 1; did you mean 'id;text'\?"),
+    ("a.csv", b"id;txt\n1;one\n", r"no column 'text' in row 1; did you mean 'txt'\?"),
     ("a.csv", b"text\n", "data=a has no non-empty text"),
     ("a.csv", b"text,\r\none,\r\n\r\ntwo,,\r\n", None),
     ("a.csv", b"\xef\xbb\xbftext\rone\rtwo\r", None),
@@ -102,7 +103,7 @@ def _link_to_memory(file: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (Path.mkdir, r"a\.txt is a folder; give a \.txt, \.jsonl"),
+        (Path.mkdir, r"a\.txt has no file of \.txt, \.jsonl, .*; give another folder or pattern"),
         (os.mkfifo, r"a\.txt is not a regular file"),
         (lambda file: None, r"a\.txt does not exist"),
         (_link_to_memory, r"a\.txt cannot be read \(Input/output error\)"),
@@ -138,7 +139,7 @@ def test_a_page_of_parquet_that_does_not_fit_its_checksum_is_refused(tmp_path: P
 
 
 def test_texts_that_the_model_cannot_read_whole_are_counted_and_the_cure_is_named() -> None:
-    config = composed()
+    config = composed("data=text", f"data.path='{FILE}'")
     words = "data.cut=tokens"
     refused(lambda: prepare(config, [Document("a", TEXT * 100)]), f"had more than 1024.*{words}")
     refused(

@@ -150,6 +150,26 @@ def test_the_first_tokens_that_are_left_out_are_read_but_not_kept(side: Side) ->
     assert tensors.attended.sum(dim=1).tolist() == [4, 3]
 
 
+@pytest.mark.parametrize("side", list(Side))
+@pytest.mark.parametrize(("skip", "kept"), [(0, [[3, 4], [7]]), (3, [[4], []])])
+def test_only_tokens_of_the_part_that_counts_are_kept(
+    side: Side, skip: int, kept: list[list[int]]
+) -> None:
+    examples = [Example("a", [1, 2]).followed_by([3, 4]), Example("b", [5, 6]).followed_by([7])]
+    formed = form_batches(examples, 100, part="generated")
+    assert [one.spans for one in formed] == [[(2, 4)], [(2, 3)]]
+    batch = Batch([0, 1], [one.ids for one in examples], 0, [(2, 4), (2, 3)])
+    tensors = batch.tensors(0, side, skip)
+    found = [row[keep].tolist() for row, keep in zip(tensors.tokens, tensors.keep, strict=True)]
+    assert found == kept
+    assert batch.n_counted(skip) == [len(row) for row in kept]
+    assert tensors.attended.sum(dim=1).tolist() == [4, 3]
+    second = batch.part(slice(1, None)).tensors(0, side, skip)
+    assert second.tokens[second.keep].tolist() == kept[1]
+    whole = form_batches(examples, 100)
+    assert [one.n_counted(skip) for one in whole] == [[4 - skip], [3 - skip]]
+
+
 def test_a_token_that_equals_the_padding_is_no_padding() -> None:
     tensors = Batch([0, 1], [[9, 9], [9]]).tensors(9, Side.left, 0)
     assert tensors.attended.tolist() == [[True, True], [False, True]]

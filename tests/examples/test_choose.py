@@ -1,5 +1,6 @@
 """Examples are chosen in the documented order."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,21 +68,31 @@ texts = st.lists(st.sampled_from(["a", "bb", " ", "\n", "\n\n", "\n\n\n"]), max_
 
 
 @steady
-@given(texts, st.integers(1, 6))
-def test_paragraphs_are_merged_as_far_as_the_words_allow(text: str, max_words: int) -> None:
-    paragraphs = text.split("\n\n")
+@given(texts, st.integers(1, 6), st.sampled_from(["\n", "\r\n", "\r"]))
+def test_paragraphs_are_merged_as_far_as_the_words_allow(
+    text: str, max_words: int, end: str
+) -> None:
+    # A blank line is two ends of lines with nothing but spaces between; the first two of three.
+    marked = re.sub(r"\n( *)\n", "\x00\\1\x01", text)
+    paragraphs = re.split(r"\x00 *\x01", marked)
+    blanks = re.findall(r"\x00 *\x01", marked)
     expected, start = [], 0
     while start < len(paragraphs):
         ends = range(start + 1, len(paragraphs) + 1)
         fits = [e for e in ends if len(" ".join(paragraphs[start:e]).split()) <= max_words]
-        end = max(fits, default=start + 1)
-        expected.append("\n\n".join(paragraphs[start:end]))
-        start = end
-    assert merge_paragraphs(text, max_words) == expected
+        last = max(fits, default=start + 1)
+        piece = paragraphs[start]
+        for blank, paragraph in zip(
+            blanks[start : last - 1], paragraphs[start + 1 : last], strict=True
+        ):
+            piece += blank + paragraph
+        expected.append(re.sub(r"[\x00\x01]", "\n", piece).replace("\n", end))
+        start = last
+    assert merge_paragraphs(text.replace("\n", end), max_words) == expected
 
 
 @steady
-@given(texts, st.integers(1, 6))
+@given(texts.filter(lambda text: "\n \n" not in text and "\n  " not in text), st.integers(1, 6))
 def test_merged_paragraphs_put_together_are_the_text(text: str, max_words: int) -> None:
     assert "\n\n".join(merge_paragraphs(text, max_words)) == text
 
@@ -265,6 +276,71 @@ def test_the_perplexity_filter_comes_after_the_bounds_and_before_the_limit() -> 
         "fewer than 2 tokens": 1,
         "perplexity outside percentiles 20 to 80": 2,
     }
+
+
+def choose_continued(
+    documents: Sequence[Document], lengths: Sequence[int], context: int = 100, **data: Any
+) -> Examples:
+    """Let a model continue prompts by so many 7s, and no others."""
+
+    def generate(prompts: list[Example]) -> list[list[int]]:
+        assert len(prompts) == len(lengths)
+        return [[7] * n for n in lengths]
+
+    data = {"source": "text", "special_tokens": False} | data
+    config = Config(data=DataConfig(**data))
+    return choose_examples(documents, Numbers(), config, context, generate=generate)
+
+
+@pytest.mark.parametrize(
+    ("data", "kept", "skipped"),
+    [
+        # What is generated counts towards the tokens of a text, in both bounds.
+        ({"min_tokens": 9}, ["d2", "d3"], {"fewer than 5 tokens": 2, "no tokens": 1}),
+        ({"min_tokens": 2, "max_tokens": 9}, ["d0", "d1", "d2"],
+         {"more than 5 tokens": 1, "no tokens": 1}),
+        # Where it alone counts, a prompt of one token will do.
+        ({"min_tokens": 16, "part": "generated"}, ["d0", "d1", "d2", "d3"], {"no tokens": 1}),
+        ({"min_tokens": 16, "part": "generated", "limit": 2}, ["d0", "d1"], {}),
+    ],
+)  # fmt: skip
+def test_bounds_on_prompts_leave_room_for_what_the_model_writes(
+    data: dict[str, Any], kept: list[str], skipped: dict[str, int]
+) -> None:
+    documents = numbered(1, 4, 5, 6, 0)
+    found = choose_continued(documents, [4] * len(kept), generate=4, **data)
+    assert names(found) == kept
+    assert found.skipped == skipped
+    assert {tuple(example.ids[-4:]) for example in found.chosen} == {(7,) * 4}
+
+
+def test_windows_leave_room_as_well() -> None:
+    found = choose_continued(numbered(20), [3, 3, 3], 10, generate=3, cut=Cut.tokens, min_tokens=2)
+    assert [len(example.ids) for example in found.chosen] == [10, 10, 9]
+
+
+def test_where_all_is_taken_by_what_the_model_writes_it_is_told() -> None:
+    with pytest.raises(UserError, match=r"data\.generate=10 leaves no room for a prompt: .* 10 to"):
+        choose_continued(numbered(5), [], 10, generate=10)
+    with pytest.raises(UserError, match=r"no example is left .*2 had an empty continuation"):
+        choose_continued(numbered(5, 6), [0, 0], generate=4, part="generated")
+
+
+def test_given_token_ids_are_read_as_they_are() -> None:
+    class Words(Numbers):
+        def decode(self, ids: list[int], **_: Any) -> str:
+            return " ".join(map(str, ids))
+
+    text = Document("a", "1 2 3", group="g", turns=(("user", "1"),))
+    parts, spans = (("generated", " 9 4"),), {"generated": (1, 3)}
+    given = Document("b", "1 2 3", parts=parts, ids=(8, 9, 4), spans=spans)
+    config = Config(data=DataConfig(source="text", special_tokens=False, min_tokens=2))
+    found = choose_examples([text, given, text], Words(), config, 100).chosen
+    assert [example.ids for example in found] == [[1, 2, 3], [8, 9, 4], [1, 2, 3]]
+    assert found[1].spans == {"generated": (1, 3)}
+    other = Document("b", "1 2 3", parts=(("generated", " 9 5"),), ids=(8, 9, 4), spans=spans)
+    with pytest.raises(UserError, match="b has token ids that are not those of this model's"):
+        choose_examples([other], Words(), config, 100)
 
 
 class Chat(Numbers):

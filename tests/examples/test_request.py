@@ -39,7 +39,7 @@ CONFIG = Config(
 BATCHES = [
     Batch([1, 0], [[5, 6, 7], [8, 9]], 0),
     Batch([2], [[300_000, 0, 1, 2]], 1),
-    Batch([4, 3], [[1], [2]], 1),
+    Batch([4, 3], [[1], [2]], 1, [(0, 1), (1, 1)]),
 ]
 WANTED = [
     MatrixSpec("layer_3_part1", [3], [0], "mean", 1, 2),

@@ -10,19 +10,30 @@ from typing import Any
 import pytest
 
 STUDIES = [
-    "graph_probe", "hallucination", "hubs", "intervene", "matching", "networks",
-    "published_topologies", "subjects", "train_tiny",
+    "graph_probe", "hallucination", "hubs", "intervene", "matching", "multifractal", "networks",
+    "neuron_graphs", "published_topologies", "subjects", "task_mapping", "train_tiny",
 ]  # fmt: skip
 REFUSED = [
     *((study, "average=mean", "average") for study in STUDIES),
     *((study, "null.shifts=0", "null.shifts") for study in STUDIES),
     *((study, "measures.hubs=5", "measures.hubs") for study in STUDIES),
     ("hubs", "null.shifts=1", "study.shifts, study.rotations and study.inits are the null models"),
+    ("neuron_graphs", "layers=3", "study.units says which neurons, e.g. study.units=4"),
+    ("neuron_graphs", "init=random", "random weights are the control"),
     ("intervene", "init=random", "leave it out; an untrained model has no predictions to lose"),
     *(
         ("published_topologies", word, "leave it out; the published files fix it, and --help shows")
         for word in ("data.limit=3", "subject=law", "layers=each", "init=random", "site=mlp")
     ),
+    ("task_mapping", "init=random", "random weights are a control"),
+    ("task_mapping", "data.generate=4", "give study.tokens=, or study.generate=false"),
+    ("task_mapping", "data.limit=4", "study.scans and study.prompts say how many are read"),
+    *(
+        ("multifractal", word, "leave it out; weights are measured, and no texts are read")
+        for word in ("data.limit=3", "data=mmlu", "subject=law")
+    ),
+    ("multifractal", "layers=3", "leave it out; the network has all layers"),
+    ("multifractal", "average.std=true", "study.samples is the number of networks to average over"),
     *(
         ("train_tiny", word, word.partition("=")[0])
         for word in ("model=gpt2", "data.limit=3", "init.seed=1", "runtime=cpu", "launch=single")

@@ -234,7 +234,9 @@ def test_words_take_the_place_of_the_users() -> None:
     config = configured("data.limit=5", "layers=3", "data.skip_first=1")
     other = varied(config, "data.limit=9")
     assert (other.data.limit, other.data.skip_first, other.layers.index) == (9, 1, 3)
-    other = varied(config, "data=mmlu subject=psychology 'layers=[1,2]' data.seed=4")
+    other = varied(
+        config, "data=mmlu subject=psychology 'layers=[1,2]' data.shuffle=true data.seed=4"
+    )
     assert (other.data.source, other.data.limit, other.data.seed) == ("mmlu", None, 4)
     assert other.layers.index == [1, 2]
     assert other.subject is not None

@@ -35,7 +35,7 @@ from experiments.published_topologies.settings import (
     check,
 )
 from probe import api
-from probe.api import UserError, View, compose
+from probe.api import InitConfig, UserError, View, compose
 from tests.tiny_models import LINES, save_tiny
 
 composed = cache(compose)
@@ -509,7 +509,7 @@ def test_mistakes_cost_one_sentence(
 
 
 def test_the_seed_of_the_random_weights_can_be_given() -> None:
-    config = PublishedTopologiesConfig(**vars(composed("init.seed=7")))
+    config = PublishedTopologiesConfig(**vars(replace(composed(), init=InitConfig(seed=7))))
     check(config)
     kinds = {one.name: one.config.init for one in passes(config)}
     assert kinds["openwebtext-random-init"].seed == 7

@@ -1,5 +1,6 @@
 """The bundled model is really trained, and its training can be done again, small."""
 
+import csv
 import json
 import math
 import subprocess
@@ -88,15 +89,30 @@ def trained(few: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
 
 
 @pytest.mark.campaign
-def test_checkpoints_lie_at_powers_of_two(trained: tuple[Path, dict[str, Any]]) -> None:
+def test_checkpoints_lie_at_powers_of_two_and_at_the_end(
+    trained: tuple[Path, dict[str, Any]],
+) -> None:
     folder, _ = trained
     steps = {path.name for path in (folder / "checkpoints").iterdir()}
-    assert steps == {"step-0", "step-1", "step-2"}
+    assert steps == {"step-0", "step-1", "step-2", "step-3"}
     first = load_file(folder / "checkpoints" / "step-0" / "model.safetensors")
     last = load_file(folder / "model" / "model.safetensors")
     assert first.keys() == last.keys()
     assert any(not torch.equal(first[name], last[name]) for name in first)
     AutoModelForCausalLM.from_pretrained(folder / "checkpoints" / "step-2")
+
+
+@pytest.mark.campaign
+def test_every_checkpoint_has_its_score(trained: tuple[Path, dict[str, Any]]) -> None:
+    folder, report = trained
+    with (folder / "scores.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["step"] for row in rows] == ["0", "1", "2", "3"]
+    assert {row["task"] for row in rows} == {"bits_per_byte"}
+    values = [float(row["value"]) for row in rows]
+    assert values[0] == report["untrained_bits_per_byte"]
+    assert values[-1] == report["trained_bits_per_byte"]
+    assert len(set(values)) == 3  # at the last step the learning rate is 0
 
 
 def test_held_out_documents_share_no_long_paragraph_with_the_others(corpus: Corpus) -> None:

@@ -173,7 +173,9 @@ def test_an_example_reads_the_same_in_a_padded_batch_and_alone(
         alone = read(reader, batch(side, [tokens]))
         for layer in ALL:
             real = together[layer][row][tensors.attended[row]]
-            torch.testing.assert_close(real, alone[layer][0], **CLOSE)
+            # Of large sums that cancel, the rounding is that of the largest.
+            rounding = 1e-5 + 1e-6 * float(alone[layer].abs().max())
+            torch.testing.assert_close(real, alone[layer][0], rtol=1e-6, atol=rounding)
 
 
 @everywhere

@@ -22,7 +22,7 @@ from transformers import (
 
 from probe.cli import compose_job
 from probe.config import Config, Cut, Site
-from probe.data import Document
+from probe.data import Document, load_documents
 from probe.errors import UserError
 from probe.examples.choose import Example
 from probe.interventions.controls import CONTROLS, control
@@ -271,6 +271,16 @@ def test_an_empty_mask_and_its_controls_change_nothing(texts: Path) -> None:
         assert row.beyond in (0, None)
 
 
+def test_texts_that_are_given_are_measured_in_place_of_the_configurations(texts: Path) -> None:
+    config, given = config_of(folder_of("gpt2"), texts), (masks_of(), [LESION], ["kl"])
+    listed = load_documents(config)
+    chosen = replace(config, data=replace(config.data, limit=1, offset=3))
+    expected = effects(config, *given, draws=1)
+    assert effects(chosen, *given, draws=1, texts=list(listed)) == expected
+    fewer = effects(config, *given, draws=1, texts=list(listed)[:4])
+    assert fewer[0].documents == 2
+
+
 def test_a_batch_that_does_not_fit_is_measured_in_halves(
     texts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -346,6 +356,12 @@ def test_measures_that_cannot_be_taken_are_told(texts: Path) -> None:
     for given, measures, draws, said in (
         (config, ["kl", "margin"], 1, "the measure margin needs questions with choices, which"),
         (cut, ["accuracy"], 1, "the measure accuracy needs whole questions, and data.cut=tokens"),
+        (
+            replace(config, data=replace(config.data, generate=4)),
+            ["margin"],
+            1,
+            "the measure margin needs questions as they are put, and data.generate=4 continues",
+        ),
         (config, ["loss"], 1, "the measure loss is unknown; choose of perplexity, kl, accuracy"),
         (config, ["kl"], 0, "draws=0 is too few for random controls; give 1 or more"),
     ):

@@ -260,7 +260,7 @@ def test_a_manifest_of_an_older_version_has_fewer_keys(
     del manifest["config"]["measures"]["density_rule"]
     run.mkdir(parents=True)
     (run / "manifest.json").write_text(json.dumps(manifest))
-    config = rerun_config(run, ["data.seed=1"])
+    config = rerun_config(run, ["data.shuffle=true", "data.seed=1"])
     assert (config.data.limit, config.data.seed, config.null.shifts) == (4, 1, 0)
     assert config.measures.density_rule == "pairs"
 

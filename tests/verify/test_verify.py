@@ -209,8 +209,9 @@ def test_a_missing_file_is_found(run: Path, capsys: pytest.CaptureFixture[str]) 
 def test_a_strange_file_is_a_note_and_known_ones_are_not(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (run / "wandb").mkdir()
-    for name in ("mine.txt", "report.html", "wandb/log.txt"):
+    for folder in ("wandb", "page"):
+        (run / folder).mkdir()
+    for name in ("mine.txt", "report.html", "wandb/log.txt", "page/3_17.html"):
         (run / name).write_text("a word")
     code, [ok, note], _ = check(run, capsys=capsys)
     assert code == 0

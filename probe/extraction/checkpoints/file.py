@@ -22,7 +22,10 @@ from probe.system.files import atomic_write
 FORMAT = 1
 SUFFIX = ".safetensors"
 _SEAL, _SEAL_BYTES = "sha256", hashlib.sha256().digest_size
-_DTYPES = {torch.float64: "F64", torch.float32: "F32", torch.int64: "I64", torch.uint8: "U8"}
+_DTYPES = {
+    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.int64: "I64",
+    torch.uint8: "U8",
+}  # fmt: skip
 _PIECE = 1 << 20
 
 

@@ -90,6 +90,8 @@ def identity(request: Request, model: str) -> dict[str, Any]:
     digest = hashlib.sha256()
     for batch in request.batches:
         digest.update(np.array([batch.cell, *batch.members], dtype=np.int64).tobytes())
+        for span in batch.spans or ():
+            digest.update(np.array(span, dtype=np.int64).tobytes())
         for ids in batch.ids:
             digest.update(np.array([len(ids), *ids], dtype=np.int64).tobytes())
     specs = [vars(matrix) for matrix in request.matrices]

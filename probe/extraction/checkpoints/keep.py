@@ -46,7 +46,7 @@ class Keeper:
     ranks : Ranks
         This process among the ranks.
     sums
-        Its sums, empty so far: an `Accumulator`, or `perplexity.Losses`.
+        Its sums, empty so far: an `Accumulator`, or `with_head.Rows`.
     """
 
     def __init__(self, request: Request, ranks: Ranks, sums: _Sums) -> None:

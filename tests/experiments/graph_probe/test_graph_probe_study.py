@@ -15,7 +15,7 @@ import pytest
 
 import experiments.graph_probe.run as run_module
 import probe.data
-import probe.series.find
+import probe.examples.explicit
 from experiments.controls import embeddings
 from experiments.graph_probe import texts
 from experiments.graph_probe.fits import Key, Parts, load
@@ -211,7 +211,7 @@ def test_documents_are_read_no_further_than_asked_for(
         yield from few
         pytest.fail("a stream, which may have no end, was read further")
 
-    for module in (probe.data, probe.series.find):
+    for module in (probe.data, probe.examples.explicit):
         monkeypatch.setattr(module, "load_documents", lambda _: Stream(read, "commit"))
     limited = replace(config, data=replace(config.data, limit=8))
     found = texts.read_texts(api.series(embeddings(limited)), limited)

@@ -1,0 +1,95 @@
+"""An example: the token ids of one text, and which of them count."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from probe.config import DataConfig
+from probe.examples.spans import Span
+
+# Parts of a text that the model continued.
+PROMPT, GENERATED = "prompt", "generated"
+
+
+@dataclass(frozen=True)
+class Example:
+    """Token ids of one text, and the document it was cut from.
+
+    Examples of one `group`, their document or the question they answer, are in the same half.
+    `spans` are the first token of each known part of a whole document and the one behind its last.
+    """
+
+    document: str
+    ids: list[int]
+    group: str = ""
+    spans: Mapping[str, Span] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        """Make a document its own group by default."""
+        object.__setattr__(self, "group", self.group or self.document)
+
+    def span(self, part: str | None) -> Span:
+        """Return the first token of a part, None for the whole, and the one behind its last."""
+        return (0, len(self.ids)) if part is None else self.spans[part]
+
+    def followed_by(self, ids: Sequence[int]) -> "Example":
+        """Return the example with tokens that the model wrote behind it.
+
+        Examples
+        --------
+        >>> Example("d", [5, 6]).followed_by([7]).spans
+        {'prompt': (0, 2), 'generated': (2, 3)}
+        """
+        start, stop = len(self.ids), len(self.ids) + len(ids)
+        spans = {**self.spans, PROMPT: (0, start), GENERATED: (start, stop)}
+        return replace(self, ids=[*self.ids, *ids], spans=spans)
+
+
+def counted(span: Span, skip_first: int) -> Span:
+    """Return the span of the tokens that count in a part without the first ones of the text.
+
+    Examples
+    --------
+    >>> counted((0, 9), 2), counted((5, 9), 2), counted((0, 9), 20)
+    ((2, 9), (5, 9), (9, 9))
+    """
+    start, stop = span
+    return min(max(start, skip_first), stop), stop
+
+
+def continued(
+    examples: Sequence[Example],
+    generate: Callable[[list[Example]], list[list[int]]],
+    data: DataConfig,
+    skipped: Counter[str],
+) -> list[Example]:
+    """Let the model continue the examples, and keep those with enough tokens that count.
+
+    Examples that hold a continuation already are not continued again.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+        Prompts.
+    generate : callable
+        Returns the tokens that the model writes behind each of them.
+    data : DataConfig
+        Which tokens count, and how many are enough.
+    skipped : Counter
+        Counts those that are left out, by reason.
+    """
+    prompts = [example for example in examples if GENERATED not in example.spans]
+    written = iter(generate(prompts) if prompts else [])
+    kept = []
+    for example in examples:
+        prompt = GENERATED not in example.spans
+        whole = example.followed_by(next(written)) if prompt else example
+        first, end = whole.spans[GENERATED]
+        start, stop = counted(whole.span(data.part), data.skip_first)
+        if first == end:
+            skipped["an empty continuation"] += 1
+        elif stop - start < data.least_tokens:
+            skipped[f"fewer than {data.least_tokens} tokens that count"] += 1
+        else:
+            kept.append(whole)
+    return kept

@@ -1,0 +1,109 @@
+"""Weights of a checkpoint, each read when it is asked for, without the model around them."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from transformers.modeling_utils import load_state_dict
+from transformers.utils.hub import cached_file, get_checkpoint_shard_files
+
+from probe.config import InitConfig, InitKind, ModelConfig
+from probe.errors import UserError
+from probe.models.load import Place, load_trunk
+
+_SAFE, _PICKLED = "model.safetensors", "pytorch_model.bin"
+
+
+class Weights:
+    """Weights of a checkpoint by their names.
+
+    Files are mapped into memory: of a weight only the pages that are used are read.
+
+    Parameters
+    ----------
+    model : str
+        Name of the model, for messages.
+    readers : mapping of str to callable
+        Returns the weight of a name.
+    """
+
+    def __init__(self, model: str, readers: Mapping[str, Callable[[], torch.Tensor]]) -> None:
+        self.model = model
+        self._readers = readers
+
+    def find(self, name: str) -> torch.Tensor:
+        """Return the one weight of a name, or of one that ends with a dot and it.
+
+        Checkpoints of a language model put the trunk's own name, e.g. `model`, before those of
+        its weights, and checkpoints of a trunk do not.
+
+        Raises
+        ------
+        UserError
+            If there is none, or there are several.
+        """
+        found = [one for one in self._readers if f".{one}".endswith(f".{name}")]
+        if len(found) != 1:
+            what = f"has several weights {', '.join(found)}" if found else f"lacks {name}"
+            raise UserError(
+                f"model={self.model}: the checkpoint {what}; use a complete checkpoint of one "
+                "language model or init=random"
+            )
+        return self._readers[found[0]]()
+
+
+def open_weights(model: ModelConfig, init: InitConfig) -> Weights:
+    """Open a checkpoint's files, local or from the Hub, or make random weights.
+
+    Parameters
+    ----------
+    model : ModelConfig
+        Which model. `dtype` is that of random weights; others keep the precision of their file.
+    init : InitConfig
+        `random` makes the trunk that `load_trunk` makes, as weights are drawn one after the other.
+
+    Raises
+    ------
+    UserError
+        If the files cannot be loaded.
+    """
+    place = Place.of(model)
+    if init.kind is InitKind.random:
+        trunk = load_trunk(model, init, torch.device("cpu")).state_dict()
+        return Weights(place.name, {name: partial(trunk.__getitem__, name) for name in trunk})
+    readers: dict[str, Callable[[], torch.Tensor]] = {}
+    with place.as_user_error():
+        for file in _files(place):
+            if file.suffix == ".safetensors":
+                with safe_open(file, framework="pt") as stream:
+                    names = stream.keys()
+                readers |= {name: partial(_stored, file, name) for name in names}
+            else:
+                held = load_state_dict(file)  # tensors only
+                readers |= {name: partial(held.__getitem__, name) for name in held}
+    return Weights(place.name, readers)
+
+
+def _stored(file: Path, name: str) -> torch.Tensor:
+    """Map a weight into memory; a file that stayed open would keep there what was once read."""
+    with safe_open(file, framework="pt") as stream:
+        weight: torch.Tensor = stream.get_tensor(name)
+        return weight
+
+
+def _files(place: Place) -> list[Path]:
+    """Return the files of the weights, which are downloaded if need be."""
+    at = {"revision": place.options.get("revision")}
+    for name in (_SAFE, _PICKLED) if place.pickle else (_SAFE,):
+        for listed in (name, f"{name}.index.json"):
+            file = cached_file(
+                place.where, listed, **at, _raise_exceptions_for_missing_entries=False
+            )
+            if file is None:
+                continue
+            if listed == name:
+                return [Path(file)]
+            return [Path(one) for one in get_checkpoint_shard_files(place.where, file, **at)[0]]
+    raise OSError(f"there is no file named {_SAFE}")
