@@ -9,7 +9,7 @@ from pathlib import Path
 from probe.config import Config, check, to_plain
 from probe.data import Document, fingerprint, load_documents
 from probe.distributed import machine, n_ranks, run_ranks
-from probe.examples.batches import padding_share
+from probe.examples.batches import Together, padding_share, regrouped
 from probe.examples.cut import cut_identity
 from probe.examples.plan import Views, plan_extraction
 from probe.examples.request import Request
@@ -19,11 +19,11 @@ from probe.extraction.extracted import Extracted
 from probe.extraction.first_token import LARGE
 from probe.extraction.generation import continue_examples
 from probe.extraction.perplexity import perplexities
-from probe.models import model_fingerprint
+from probe.models import model_fingerprint, template_fingerprint
 from probe.runs.facts import Facts
 from probe.runs.folder import CHECKPOINTS, RunFolder
 from probe.runs.load import load_topologies
-from probe.runs.manifest import read_manifest
+from probe.runs.manifest import MANIFEST, read_manifest
 from probe.runs.results import show, write
 from probe.topology import Topology
 
@@ -64,9 +64,24 @@ def run(config: Config, overrides: Sequence[str] = (), group: str | None = None)
             model = fingerprints["model"]
             topologies, facts = extract_topologies(config, documents, run=work, model=model)
             seconds = round(facts.seconds + time.monotonic() - started, 3)
-            facts = replace(facts, seconds=seconds, fingerprints=fingerprints)
+            read = {**fingerprints, **(facts.fingerprints or {})}
+            facts = replace(facts, seconds=seconds, fingerprints=read)
+            _tell_other_tokens(folder, read["tokens"])
             write(folder, topologies, facts, group)
     return folder.path
+
+
+def _tell_other_tokens(folder: RunFolder, tokens: str) -> None:
+    """Warn if the run that is replaced read other tokens, e.g. of a template with the date."""
+    if (folder.path / MANIFEST).is_file():
+        before = read_manifest(folder.path).get("fingerprints", {}).get("tokens", tokens)
+        if before != tokens:
+            logger.warning(
+                "the tokens are not those of the run that is replaced (%s then, %s now): the "
+                "tokenizer or its chat template gives others for the same texts",
+                before,
+                tokens,
+            )
 
 
 def _reuse(folder: RunFolder, overrides: Sequence[str], group: str | None) -> None:
@@ -84,9 +99,11 @@ def _reuse(folder: RunFolder, overrides: Sequence[str], group: str | None) -> No
 def load(config: Config) -> tuple[Iterable[Document], dict[str, str]]:
     """Load the texts; return them with the fingerprints of weights, texts and how these are cut."""
     documents = load_documents(config)
+    template = template_fingerprint(config.model)
     return documents, {
         "model": model_fingerprint(config.model, config.init),
         "data": fingerprint(documents),
+        **({} if template is None else {"chat template": template}),
         **cut_identity(config, documents),
     }
 
@@ -127,6 +144,8 @@ def extract_topologies(
     device_name, threads = machine(device)
     extracted, earlier = Extracted.from_tensors(tensors), request.checkpoints
     norms = extracted.first_token_norm
+    together = Together(extracted.checks["batches"]) if extracted.checks else Together.like
+    batches = regrouped(request.batches, config.runtime.token_budget, together)
     facts = Facts(
         ranks=n_ranks(launch, device),
         device=device_name,
@@ -135,11 +154,13 @@ def extract_topologies(
         tokens=extracted.tokens,
         layers=request.layers,
         skipped=examples.skipped,
-        padding=round(padding_share(request.batches), 4),
+        padding=round(padding_share(batches), 4),
         out_of_memory=extracted.out_of_memory,
         sessions=1 if earlier is None else earlier.sessions + 1,
         seconds=0.0 if earlier is None else earlier.seconds,
         first_token_norm=None if norms is None else [round(norm, 4) for norm in norms.tolist()],
+        checks=extracted.checks,
+        fingerprints={"tokens": examples.fingerprint()},
     )
     if facts.first_token_norm is not None:
         _report_sinks(request, facts.first_token_norm)

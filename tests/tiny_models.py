@@ -111,7 +111,8 @@ def save_tiny(architecture: str, folder: Path, *, seed: int = 0, **config: Any) 
     settings = AutoConfig.for_model(
         architecture, **(tiny | ARCHITECTURES.get(architecture, {}) | config)
     )
-    kind = AutoModelForMaskedLM if architecture == "bert" else AutoModelForCausalLM
+    masked = architecture in ("bert", "fnet", "big_bird", "xlm", "roberta")
+    kind = AutoModelForMaskedLM if masked else AutoModelForCausalLM
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = kind.from_config(settings, dtype=torch.float32)

@@ -88,6 +88,17 @@ class ModelConfig:
     attention: str | None = key(
         None, "Path within a block to the attention module (site=attention)."
     )
+    stream: int | None = key(
+        None,
+        "Which residual stream is read, from 0, of a model that has several.",
+        least=0,
+        younger=True,
+    )
+    checks: bool = key(
+        True,
+        "Check on the first texts that hooks and padded batches read what the model computes.",
+        younger=True,
+    )
     chat: bool = key(False, "Wrap questions in the model's chat template (instruct models).")
     trust_remote_code: bool = key(False, "Run Python code that comes with the model.")
     pickle: bool = key(False, "Also read pickled weights (.bin), tensors only.")

@@ -87,6 +87,18 @@ class Ranks:
         while go_on() and store.add(f"probe/{run}/here", 0) < self.size:
             time.sleep(_POLL)
 
+    def decide(self, run: str, work: Callable[[], str]) -> str:
+        """Return what `work` returns on rank 0, for which the other ranks wait."""
+        if self.size == 1:
+            return work()
+        store = dist.distributed_c10d._get_default_store()
+        key = f"probe/{run}/decided"
+        if self.main:
+            store.set(key, work())
+        while not store.check([key]):
+            time.sleep(_POLL)
+        return str(store.get(key).decode())
+
     def collect(self, state: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
         """Yield on rank 0 the states of the other ranks, in their order."""
         if self.size == 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from probe.config import Side
 from probe.examples.example import Example, counted
 from probe.examples.spans import Span
+from probe.models import LengthLimit
 
 # Largest share of padding in a row of a batch: padding costs as much time as text.
 _PADDING = 0.1
@@ -69,8 +71,13 @@ class Batch:
 
     def part(self, rows: slice) -> Batch:
         """Return some of the examples."""
-        spans = None if self.spans is None else self.spans[rows]
-        return Batch(self.members[rows], self.ids[rows], self.cell, spans)
+        return self.pick(range(len(self.ids))[rows])
+
+    def pick(self, rows: Sequence[int]) -> Batch:
+        """Return some of the examples, in the order of their rows."""
+        members, ids = [self.members[row] for row in rows], [self.ids[row] for row in rows]
+        spans = None if self.spans is None else [self.spans[row] for row in rows]
+        return Batch(members, ids, self.cell, spans)
 
 
 @dataclass(frozen=True)
@@ -101,40 +108,94 @@ class Tensors:
         return Tensors(self.tokens[rows], self.attended[rows], self.keep[rows])
 
 
+class Together(StrEnum):
+    """Which texts a batch may hold.
+
+    `like`: of like length, padded; `equal`: of equal length; `single`: one alone.
+    """
+
+    like = "like"
+    equal = "equal"
+    single = "single"
+
+
 def form_batches(
     examples: Sequence[Example],
     token_budget: int,
     cells: Sequence[Sequence[int]] | None = None,
     part: str | None = None,
+    limit: LengthLimit | None = None,
 ) -> list[Batch]:
     """Group examples of similar length, longest first, within a budget of padded tokens.
 
     Padding is at most a tenth of a row. The batches depend only on the examples and the budget, not
     on the number of ranks. All examples of a batch are in one cell, a set of numbers of examples
-    (default: one cell for all). An example longer than the budget is a batch of its own. Of each
-    only the tokens of `part` count (default: all).
+    (default: one cell for all). An example longer than the budget is a batch of its own. No batch
+    crosses the model's `limit`. Of each only the tokens of `part` count (default: all).
     """
+    parts = [range(len(examples))] if cells is None else cells
     batches = []
-    for cell, members in enumerate([range(len(examples))] if cells is None else cells):
-        group: list[int] = []
-        for member in sorted(members, key=lambda i: (-len(examples[i].ids), i)):
-            if group:
-                longest, length = (len(examples[i].ids) for i in (group[0], member))
-                full = (len(group) + 1) * longest > token_budget
-                if full or length < (1 - _PADDING) * longest:
-                    batches.append(_batch(group, examples, cell, part))
-                    group = []
-            group.append(member)
-        batches.append(_batch(group, examples, cell, part))
+    for cell, members in enumerate(parts):
+        rows = Batch(
+            list(members),
+            [examples[member].ids for member in members],
+            cell,
+            None if part is None else [examples[member].span(part) for member in members],
+        )
+        batches += _grouped(rows, token_budget, limit, Together.like)
     return batches
+
+
+def regrouped(batches: Sequence[Batch], token_budget: int, together: Together) -> list[Batch]:
+    """Return batches as they are, or their texts anew in batches of equal length or of one text.
+
+    Examples
+    --------
+    >>> batch = Batch([0, 1, 2], [[5, 5, 5], [6, 6], [7, 7, 7]])
+    >>> [one.members for one in regrouped([batch], 100, Together.equal)]
+    [[0, 2], [1]]
+    """
+    if together is Together.like:
+        return list(batches)
+    cells: dict[int, Batch] = {}
+    for batch in batches:
+        whole = cells.get(batch.cell)
+        cells[batch.cell] = batch if whole is None else _joined(whole, batch)
+    return [
+        batch for whole in cells.values() for batch in _grouped(whole, token_budget, None, together)
+    ]
+
+
+def _joined(first: Batch, second: Batch) -> Batch:
+    spans = None if first.spans is None else [*first.spans, *(second.spans or [])]
+    return Batch([*first.members, *second.members], [*first.ids, *second.ids], first.cell, spans)
+
+
+def _grouped(
+    rows: Batch, token_budget: int, limit: LengthLimit | None, together: Together
+) -> list[Batch]:
+    """Deal the rows of one cell out to batches, longest first."""
+    groups: list[list[int]] = []
+
+    def fits(group: list[int], length: int) -> bool:
+        longest = len(rows.ids[group[0]])
+        if together is not Together.like:
+            like = together is Together.equal and length == longest
+        else:
+            like = length >= (1 - _PADDING) * longest
+            like = like and (limit is None or limit.together(longest, length))
+        return like and (len(group) + 1) * longest <= token_budget
+
+    order = sorted(range(len(rows.ids)), key=lambda i: (-len(rows.ids[i]), rows.members[i]))
+    for row in order:
+        if groups and fits(groups[-1], len(rows.ids[row])):
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+    return [rows.pick(group) for group in groups]
 
 
 def padding_share(batches: Sequence[Batch]) -> float:
     """Return the share of padding in all tokens that the model reads, from 0 to 1."""
     padded = sum(batch.padded_tokens for batch in batches)
     return 1 - sum(len(ids) for batch in batches for ids in batch.ids) / padded
-
-
-def _batch(group: list[int], examples: Sequence[Example], cell: int, part: str | None) -> Batch:
-    spans = None if part is None else [examples[i].span(part) for i in group]
-    return Batch(list(group), [examples[i].ids for i in group], cell, spans)

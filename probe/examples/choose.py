@@ -1,5 +1,6 @@
 """From documents to examples: cut, tokenize, filter, shuffle, limit."""
 
+import hashlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +23,8 @@ from probe.examples.spans import token_spans
 from probe.system.logs import plural
 
 logger = logging.getLogger(__name__)
+# What a chat template calls to ask for the clock.
+_CLOCK = "strftime_now"
 # Most texts tokenized at a time, in parallel.
 _TOGETHER = 1000
 
@@ -32,6 +35,14 @@ class Examples:
 
     chosen: list[Example]
     skipped: dict[str, int]
+
+    def fingerprint(self) -> str:
+        """Return a hash of all token ids, in the order of the examples."""
+        digest = hashlib.sha256()
+        for example in self.chosen:
+            ids = example.ids
+            digest.update(np.array([len(ids), *ids], dtype="<i8").tobytes())
+        return f"sha256 {digest.hexdigest()}"
 
 
 def choose_examples(
@@ -167,6 +178,11 @@ def _texts(
             f"model.chat=true needs a tokenizer with a chat template, but "
             f"{model_name(config.model)} has none; use an instruct model, or model.chat=false"
         )
+    if config.model.chat and _CLOCK in str(tokenizer.chat_template):
+        logger.warning(
+            "the chat template of %s writes the date or time into every text (%s): the same texts "
+            "give other tokens later", model_name(config.model), _CLOCK,
+        )  # fmt: skip
     for document in documents:
         if document.ids:
             yield document, document.text, None

@@ -2,8 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
-from itertools import combinations
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, combinations, islice
 from typing import Any
 
 import numpy as np
@@ -27,11 +27,13 @@ from probe.examples.choose import Example, Examples, choose_examples
 from probe.examples.cut import Special
 from probe.examples.partition import MatrixSpec, View, partition, partition_by_views
 from probe.examples.request import Request
-from probe.models import load_config, load_tokenizer
+from probe.models import begins_behind_padding, length_limit, load_config, load_tokenizer
 
 logger = logging.getLogger(__name__)
 # Correlations over fewer tokens than this are mostly noise.
 _FEW_TOKENS = 64
+# Texts of which the ids of two tokenizers are compared.
+_COMPARED = 8
 _MOST = 1 << 62  # tokens of a model without a limit
 # Called with the numbers of examples and of the model's layers.
 Views = Callable[[int, int], Sequence[View]]
@@ -75,10 +77,13 @@ def plan_extraction(
         If no example is left, a layer is not in the model, or a view is invalid.
     """
     text = _text_part(config.model)
-    tokenizer = load_tokenizer(config.model)
-    context = context_length(config.model, tokenizer)
     if views is None:
         resolve_layers(config, text.num_hidden_layers)  # report a mistake before any work
+    first = list(islice(documents, _COMPARED))
+    if isinstance(documents, Iterator):
+        documents = chain(first, documents)
+    tokenizer = load_tokenizer(config.model, [document.text for document in first])
+    context = context_length(config.model, tokenizer)
 
     def checked_score(examples: list[Example]) -> NDArray[np.float64]:
         _refuse_unknown_ids(examples, text.vocab_size, config)
@@ -103,7 +108,13 @@ def plan_extraction(
     request = Request(
         config=config,
         layers=sorted({layer for matrix in matrices for layer in matrix.layers}),
-        batches=form_batches(examples.chosen, config.runtime.token_budget, cells, config.data.part),
+        batches=form_batches(
+            examples.chosen,
+            config.runtime.token_budget,
+            cells,
+            config.data.part,
+            length_limit(text),
+        ),
         names=[example.document for example in examples.chosen],
         run=str(time.monotonic_ns()),
         matrices=matrices,
@@ -113,8 +124,10 @@ def plan_extraction(
 
 def context_length(model: ModelConfig, tokenizer: Any) -> int:
     """Return the most tokens that the model reads at once."""
-    # RoBERTa has two positions more than its context length, which its tokenizer has.
-    positions = getattr(_text_part(model), "max_position_embeddings", None) or _MOST
+    text = _text_part(model)
+    positions = getattr(text, "max_position_embeddings", None) or _MOST
+    if begins_behind_padding(text):
+        positions -= text.pad_token_id + 1
     return int(min(positions, tokenizer.model_max_length))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import nn
 
+from probe.config import ModelConfig
 from probe.distributed import Ranks
 from probe.examples.batches import Batch, Tensors
 from probe.examples.request import Request
@@ -35,6 +36,13 @@ def deal(batches: Sequence[Batch], hands: int) -> list[list[Batch]]:
     return [[batches[number] for number in sorted(hand)] for hand in numbers]
 
 
+def padding_token(model: ModelConfig, module: nn.Module) -> int:
+    """Return the token with which the shorter texts of a batch are padded."""
+    pad: int | None = load_tokenizer(model).pad_token_id
+    # Padding is masked, but a token that only the tokenizer has would lack an embedding.
+    return pad if pad is not None and pad < text_config(module).vocab_size else 0
+
+
 def share(
     request: Request, ranks: Ranks, module: nn.Module, passes: int = 1
 ) -> Iterator[tuple[Batch, Tensors]]:
@@ -54,9 +62,7 @@ def share(
     # Full float32 products, whatever the process's setting.
     torch.set_float32_matmul_precision("highest")
     model = request.config.model
-    pad = load_tokenizer(model).pad_token_id
-    # Padding is masked, but a token that only the tokenizer has would lack an embedding.
-    pad = pad if pad is not None and pad < text_config(module).vocab_size else 0
+    pad = padding_token(model, module)
     before = request.n_examples - sum(len(batch.members) for batch in request.left)
     with Progress(request.n_examples, ranks.main, before) as progress:
         for batch in deal(request.left, ranks.size)[ranks.index]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from probe.config import RESIDUALS, Weight
 from probe.correlation import BatchShape, Correlation, Matmul, MostBytes, Sums, make_sums
+from probe.errors import UserError
 from probe.examples.batches import Batch, Tensors
 from probe.examples.partition import MatrixSpec
 from probe.examples.request import Request
@@ -32,42 +33,59 @@ class Accumulator:
     ----------
     request : Request
         What to sum.
-    n_neurons : int
-        Neurons of a layer.
+    n_neurons : int or mapping of int to int
+        Neurons of a layer, or of each by its number.
     device : torch.device
         Where the sums live; it must have float64.
     place : callable, optional
         Returns where else the sums of some layers live, given these and the sums' bytes.
+
+    Raises
+    ------
+    UserError
+        If a matrix is of layers that have not the same number of neurons.
     """
 
     def __init__(
-        self, request: Request, n_neurons: int, device: torch.device, place: Place | None = None
+        self,
+        request: Request,
+        n_neurons: int | Mapping[int, int],
+        device: torch.device,
+        place: Place | None = None,
     ) -> None:
-        self.request, self.device, self._n_neurons = request, device, n_neurons
+        self.request, self.device = request, device
+        widths = n_neurons
+        if isinstance(widths, int):
+            widths = dict.fromkeys(request.layers, widths)
+        _refuse_unequal(request, widths)
+        self._widths = widths
         self._place = place or (lambda _layers, _size: device)
         self._journal = Journal()
         self._matmul: Matmul = request.config.runtime.matmul.value
         within = [matrix for matrix in request.matrices if not matrix.pairs]
         std = request.config.average.std
-        self.matrices = self._layer_sums("matrices", within, n_neurons, std)
-        self.pairs = PairSums(request.matrices, n_neurons, self._place, self._journal, self._matmul)
+        self.matrices = self._layer_sums("matrices", within, widths, std)
+        joined = max(widths.values())
+        self.pairs = PairSums(request.matrices, joined, self._place, self._journal, self._matmul)
         self.nulls = [
-            self._layer_sums(f"null{repetition}", within, n_neurons)
+            self._layer_sums(f"null{repetition}", within, widths)
             for repetition in range(request.config.null.shifts)
         ]
-        sample = np.random.default_rng(0).permutation(n_neurons)[:SAMPLE]
+        # Only layers of one width are compared.
+        sample = np.random.default_rng(0).permutation(min(widths.values()))[:SAMPLE]
         self.sampled = torch.from_numpy(np.sort(sample)).to(device)
         layers = [layer for matrix in within for layer in _layers(matrix)]
-        self.layers = self._layer_sums("layers", layers, len(sample))
+        self.layers = self._layer_sums("layers", layers, dict.fromkeys(widths, len(sample)))
         self.first_token = FirstTokenNorm(request.layers, device)
         self._finite: dict[int, Tensor] = {}
         # Examples, tokens, batches that ran out of memory.
         self.counts = torch.zeros(3, dtype=torch.long)
 
     def _layer_sums(
-        self, name: str, matrices: list[MatrixSpec], n_neurons: int, std: bool = False
+        self, name: str, matrices: list[MatrixSpec], widths: Mapping[int, int], std: bool = False
     ) -> LayerSums:
         def make(scheme: str, layers: tuple[int, ...]) -> Sums:
+            n_neurons = widths[layers[0]]
             empty = partial(make_sums, scheme, std, n_neurons, len(layers), matmul=self._matmul)
             return placed(empty, layers, self._place)
 
@@ -145,7 +163,8 @@ class Accumulator:
 
     def most_bytes(self, batch: BatchShape, cell: int) -> MostBytes:
         """Return the most bytes that batches of a shape and cell take, see `Sums.most_bytes`."""
-        shifts = [shift_bytes(batch, self._n_neurons)] if self.nulls else []
+        widest = max(self._widths.values())
+        shifts = [shift_bytes(batch, widest)] if self.nulls else []
         return MostBytes.of([*(sums.most_bytes(batch, cell) for sums in self._parts()), *shifts])
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
@@ -209,6 +228,16 @@ class Accumulator:
             )
         [(average, *halves)] = averages.values()
         return ExtractedMatrix(average, halves=halves)
+
+
+def _refuse_unequal(request: Request, widths: Mapping[int, int]) -> None:
+    for matrix in request.matrices:
+        sizes = {widths[layer] for layer in matrix.layers}
+        if len(sizes) > 1:
+            raise UserError(
+                f"{matrix.name} is of layers that have {', '.join(map(str, sorted(sizes)))} "
+                "neurons, which cannot be averaged or joined; use layers=each"
+            )
 
 
 def _layers(matrix: MatrixSpec) -> list[MatrixSpec]:

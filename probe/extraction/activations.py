@@ -1,15 +1,28 @@
 """Run the trunk and pass on each layer's activations as they are computed."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
+from itertools import count
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from probe.config import ModelConfig, Side, Site
+from probe.errors import UserError
 from probe.examples.batches import Tensors
-from probe.models import HookPoint, find_blocks, find_hook_point
+from probe.extraction.layout import series
+from probe.models import (
+    HookPoint,
+    ModelState,
+    count_layers,
+    find_blocks,
+    find_hook_point,
+    length_limit,
+    text_config,
+)
 
 # Called with a layer's number and its activations, (n_examples, n_tokens, n_neurons), padding
 # included. The tensor belongs to the model: do not change or keep it.
@@ -38,6 +51,17 @@ class Reader:
         of these modules, before it is added to the residual stream; `embedding` the block's
         input, which for block 0 are the embeddings (transformers' `hidden_states[0]`).
 
+    Attributes
+    ----------
+    n_layers : int
+        Layers of the model. If it has fewer blocks, as ALBERT, whose layers share one, layer n is
+        the n-th call of a block in a forward pass, from 0.
+    state : ModelState
+        The model's state before it has read anything.
+    restless : bool
+        Whether the model is brought back to that state before every batch, because reading one
+        changes how it reads the next.
+
     Raises
     ------
     UserError
@@ -47,57 +71,127 @@ class Reader:
     def __init__(
         self, trunk: nn.Module, model: ModelConfig, layers: Sequence[int], site: Site
     ) -> None:
-        self.trunk, self.model = trunk, model
+        self.trunk, self.model, self.site = trunk, model, site
         self.blocks = find_blocks(trunk, model)
+        self.n_layers = count_layers(trunk, self.blocks)
         self.layers = sorted(layers)
         # The last block's residual is read behind the final norm, from the trunk's own output.
-        self.read_output = site is Site.residual and self.layers[-1] == len(self.blocks) - 1
-        hooked = self.layers[: len(self.layers) - self.read_output]
-        self.hooked = {layer: find_hook_point(self.blocks[layer], model, site) for layer in hooked}
+        self.read_output = site is Site.residual and self.layers[-1] == self.n_layers - 1
+        self.hooked = self.layers[: len(self.layers) - self.read_output]
+        self.shared = len(self.blocks) < self.n_layers
+        blocks = range(len(self.blocks)) if self.shared else self.hooked
+        self.places = {n: find_hook_point(self.blocks[n], model, site) for n in blocks}
+        self.state = ModelState(trunk)
+        config = text_config(trunk) if hasattr(trunk, "config") else None
+        self.restless = length_limit(config) is not None
 
     @torch.inference_mode()
-    def read(self, batch: Tensors, consume: Consumer) -> None:
-        """Run a batch and call `consume(layer, activations)` layer by layer, in order."""
-        shape = batch.tokens.shape
-        handles = [self._hook(layer, place, consume, shape) for layer, place in self.hooked.items()]
-        try:
-            output = self.trunk(**model_inputs(self.trunk, self.model, batch))
-        except _LastLayerReadError:
-            return
-        finally:
-            for handle in handles:
-                handle.remove()
+    def read(self, batch: Tensors, consume: Consumer, **whole: Any) -> Any:
+        """Run a batch and call `consume(layer, activations)` layer by layer, in order.
+
+        The pass ends after the last layer that is read; with more arguments for the trunk it is
+        `whole`, and the trunk's output is returned.
+
+        Raises
+        ------
+        UserError
+            If a layer is not computed, or computed twice, or its activations are not of the shape
+            (n_examples, n_tokens, n_neurons).
+        """
+        if self.restless:
+            self.state.restore()
+        with ExitStack() as hooks:
+            read: set[int] = set()
+            for hook in self._hooks(consume, batch.tokens.shape, read, ends=not whole):
+                hooks.enter_context(hook)
+            try:
+                output = self.trunk(**model_inputs(self.trunk, self.model, batch), **whole)
+            except _LastLayerReadError:
+                self._refuse_silent(read)
+                return None
+        self._refuse_silent(read)
         if self.read_output:
-            consume(self.layers[-1], output.last_hidden_state)
+            last = self.layers[-1]
+            name = f"layer {last} (the output of {type(self.trunk).__name__})"
+            state = getattr(output, "last_hidden_state", None)
+            consume(last, series(state, batch.tokens.shape, None, name))
+        return output
 
-    def _hook(self, layer: int, place: HookPoint, consume: Consumer, shape: torch.Size) -> Any:
-        last = layer == self.layers[-1]
+    def _hooks(
+        self, consume: Consumer, shape: torch.Size, read: set[int], *, ends: bool
+    ) -> Iterator[Any]:
+        """Register hooks that hand over the layers; `read` notes those that were."""
 
-        def take(value: Any) -> None:
-            value = value[0] if isinstance(value, tuple) else value
-            # OPT's MLP gets the tokens of all examples in one row.
-            consume(layer, value.reshape(*shape, -1))
-            if last:
+        def take(layer: int, place: HookPoint, value: Any) -> None:
+            if layer in read:
+                raise UserError(
+                    f"{self.name(layer, place)} is called more than once for one text; name the "
+                    "blocks that are called once with model.blocks="
+                )
+            read.add(layer)
+            consume(layer, series(value, shape, self.model.stream, self.name(layer, place)))
+            if ends and layer == self.layers[-1]:
                 raise _LastLayerReadError
 
-        if place.before:
-            return place.module.register_forward_pre_hook(lambda _, inputs: take(inputs))
-        return place.module.register_forward_hook(lambda _, __, output: take(output))
+        calls = count()
+
+        def nth(place: HookPoint, value: Any) -> None:
+            layer = next(calls)
+            if layer in self.hooked:
+                take(layer, place, value)
+
+        for number, place in self.places.items() if self.hooked else ():
+            yield _hook(place, partial(nth, place) if self.shared else partial(take, number, place))
+
+    def _refuse_silent(self, read: set[int]) -> None:
+        """Refuse a layer whose module was never called: it would be missing without a word."""
+        for layer in self.hooked:
+            if layer not in read:
+                place = self.places[0 if self.shared else layer]
+                raise UserError(
+                    f"{self.name(layer, place)} was not called when the model read a text; "
+                    "choose other layers or another site"
+                )
+
+    def name(self, layer: int, place: HookPoint) -> str:
+        """Name a layer and its module for an error."""
+        paths = (path for path, module in self.trunk.named_modules() if module is place.module)
+        return f"layer {layer} ({next(paths)}, {type(place.module).__name__})"
 
     def n_neurons(self) -> int:
         """Count the neurons of a layer by reading one token."""
         return self.one_token()[self.layers[0]].shape[-1]
 
     def one_token(self) -> dict[int, Tensor]:
-        """Read one token, whose activations show the layers' sizes and devices."""
+        """Read one token, whose activations show the layers' sizes and devices.
+
+        The model is afterwards as it was before it had read anything.
+        """
         activations: dict[int, Tensor] = {}
-        device = next(self.trunk.parameters()).device
-        # Offloaded weights are on `meta`; their hooks move the inputs.
-        device = torch.device("cpu") if device.type == "meta" else device
+        device = self.device
         one = torch.ones(1, 1, dtype=torch.bool, device=device)
         token = torch.zeros(1, 1, dtype=torch.long, device=device)
         self.read(Tensors(token, one, one), lambda layer, x: activations.update({layer: x}))
+        self.state.restore()
         return activations
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model takes its inputs."""
+        device = next(self.trunk.parameters()).device
+        # Offloaded weights are on `meta`; their hooks move the inputs.
+        return torch.device("cpu") if device.type == "meta" else device
+
+
+def _hook(place: HookPoint, take: Callable[[Any], None]) -> Any:
+    """Register a hook on what goes into a module or comes out of it."""
+    if not place.before:
+        return place.module.register_forward_hook(lambda _, __, output: take(output))
+
+    def before(_: nn.Module, positional: tuple[Any, ...], named: dict[str, Any]) -> None:
+        take(positional or tuple(named.values()))
+
+    return place.module.register_forward_pre_hook(before, with_kwargs=True)
 
 
 def model_inputs(module: nn.Module, model: ModelConfig, batch: Tensors) -> dict[str, Any]:
@@ -106,9 +200,18 @@ def model_inputs(module: nn.Module, model: ModelConfig, batch: Tensors) -> dict[
     inputs: dict[str, Any] = {"input_ids": batch.tokens}
     if not batch.attended.all():
         inputs["attention_mask"] = batch.attended.long()
-        if model.padding_side is Side.left and "position_ids" in accepts:
+        takes = "position_ids" in accepts and not _counts_positions(module)
+        if model.padding_side is Side.left and takes:
             # The first real token is at position 0, however much padding is before it.
             inputs["position_ids"] = (inputs["attention_mask"].cumsum(-1) - 1).clamp(min=0)
     if "use_cache" in accepts:
         inputs["use_cache"] = False
     return inputs
+
+
+def _counts_positions(module: nn.Module) -> bool:
+    """Whether a model counts the positions of real tokens itself, from a number of its own.
+
+    RoBERTa and its kin begin behind that of the padding token.
+    """
+    return any(hasattr(part, "create_position_ids_from_inputs_embeds") for part in module.modules())

@@ -1,9 +1,11 @@
 """What an extraction returns: averaged matrices and counts, as tensors between processes."""
 
+import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -84,6 +86,8 @@ class Extracted:
         By name.
     first_token_norm : Tensor of float64, shape (n_layers,), or None
         For each layer the first token's norm over the median norm, dimensionless.
+    checks : dict, optional
+        What the run has found of itself before it counted, see `probe.extraction.checks`.
     """
 
     examples: int
@@ -91,12 +95,16 @@ class Extracted:
     out_of_memory: int
     matrices: dict[str, ExtractedMatrix]
     first_token_norm: Tensor | None = None
+    checks: dict[str, Any] | None = None
 
     def to_tensors(self) -> dict[str, Tensor]:
         """Return all tensors and counts by name, to pass them to another process."""
         tensors = {"counts": torch.tensor([self.examples, self.tokens, self.out_of_memory])}
         if self.first_token_norm is not None:
             tensors["first_token_norm"] = self.first_token_norm
+        if self.checks is not None:
+            words = json.dumps(self.checks).encode()
+            tensors["checks"] = torch.frombuffer(bytearray(words), dtype=torch.uint8)
         for name, matrix in self.matrices.items():
             # The matrix's name last: it may hold any character.
             tensors |= {f"{part}/{name}": tensor for part, tensor in matrix.to_tensors()}
@@ -117,4 +125,5 @@ class Extracted:
             out_of_memory=out_of_memory,
             matrices={name: ExtractedMatrix.from_tensors(part) for name, part in parts.items()},
             first_token_norm=tensors.get("first_token_norm"),
+            checks=json.loads(bytes(tensors["checks"].tolist())) if "checks" in tensors else None,
         )

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from functools import partial
 
 from torch import Tensor
@@ -16,6 +17,7 @@ from probe.extraction import memory_estimate as memory
 from probe.extraction.accumulator import Accumulator
 from probe.extraction.activations import Reader
 from probe.extraction.checkpoints import Keeper
+from probe.extraction.checks import settle
 from probe.extraction.out_of_memory import Halve, in_halves
 from probe.extraction.placement import HOST, Placement
 from probe.models import fetch_model, load_trunk
@@ -44,6 +46,10 @@ class Loop:
         Devices that the model may use.
     free : int or None
         Their free bytes before the model was loaded.
+    request : Request
+        What was asked for, in batches that the checks allow.
+    checks : Checks or None
+        What the run has found of itself before it counts; None without `model.checks`.
 
     Raises
     ------
@@ -52,7 +58,7 @@ class Loop:
     """
 
     def __init__(self, request: Request, ranks: Ranks) -> None:
-        self.request, self.ranks = request, ranks
+        self.ranks = ranks
         self._warned = False
         model, init = request.config.model, request.config.init
         if model.device_map is not None and ranks.size > 1:
@@ -67,6 +73,7 @@ class Loop:
         if model.device_map is not None and init.kind is InitKind.random:
             trunk = spread(trunk, ranks.device)
         self.reader = Reader(trunk, model, request.layers, request.config.site)
+        self.request, self.checks = settle(request, ranks, self.reader)
 
     def batches(
         self, consume: BatchConsumer, halve: Halve | None = None, done: Done | None = None
@@ -127,10 +134,11 @@ def extract(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     UserError
         If the model cannot be loaded or an activation is not finite.
     """
-    request = Request.from_bytes(payload)
-    loop = Loop(request, ranks)
+    loop = Loop(Request.from_bytes(payload), ranks)
+    request = loop.request
     one_token = loop.reader.one_token()
-    neurons = one_token[request.layers[0]].shape[-1]
+    neurons = {layer: x.shape[-1] for layer, x in one_token.items()}
+    sizes = " or ".join(map(str, dict.fromkeys(neurons.values())))
     needs = memory.estimate(loop.reader.trunk, request, neurons)
     memory.log_needs(needs, loop.devices, loop.free)
     memory.refuse_sums(needs, loop.devices)
@@ -140,8 +148,8 @@ def extract(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     accumulator = Accumulator(request, neurons, device, place)
     place.log_on_host()
     logger.info(
-        "%s on %s; %d neurons per layer, %s",
-        ranks.device, plural(ranks.size, "rank"), neurons, plural(len(request.matrices), "matrix"),
+        "%s on %s; %s neurons per layer, %s",
+        ranks.device, plural(ranks.size, "rank"), sizes, plural(len(request.matrices), "matrix"),
     )  # fmt: skip
     if accumulator.pairs.sums:
         memory.log_pair_sums(request, accumulator.pairs, ranks.device)
@@ -151,4 +159,7 @@ def extract(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
         keeper.wait()
     for state in ranks.collect(accumulator.state()):
         accumulator.merge(state)
-    return accumulator.finish().to_tensors() if ranks.main else {}
+    if not ranks.main:
+        return {}
+    checks = None if loop.checks is None else asdict(loop.checks)
+    return replace(accumulator.finish(), checks=checks).to_tensors()

@@ -1,7 +1,7 @@
 """What a run will need of memory, reported before it starts; what cannot fit is refused."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -43,7 +43,7 @@ class Needs:
     sums: int
 
 
-def estimate(trunk: nn.Module, request: Request, n_neurons: int) -> Needs:
+def estimate(trunk: nn.Module, request: Request, n_neurons: int | Mapping[int, int]) -> Needs:
     """Estimate what an extraction will need.
 
     Sums are asked, on the `meta` device, for their bytes and for what batches make of them. The
@@ -80,6 +80,7 @@ def _activations(trunk: nn.Module, batch: BatchShape) -> int:
     hidden: int = text.hidden_size
     sizes = (getattr(text, name, None) for name in _INNER_SIZES)
     inner = next(filter(None, sizes), 4 * hidden)
+    inner = inner if isinstance(inner, int) else max(inner)  # Gemma 3n has one for every layer
     block = batch.tokens * (_HIDDEN * hidden + _INNER * inner) * width
     if getattr(text, "_attn_implementation", None) != "eager":
         return block

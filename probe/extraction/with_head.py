@@ -166,7 +166,8 @@ def fill(
 def _key(examples: Sequence[Example], model: ModelConfig, of: Mapping[str, Any]) -> str:
     """Hash everything that the values depend on."""
     plain = asdict(model) | dict(of)
-    del plain["device_map"]  # the device changes nothing
+    for name in ("device_map", "stream", "checks"):  # they change nothing
+        del plain[name]
     digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode())
     for example in examples:
         digest.update(np.array([len(example.ids), *example.ids], dtype=np.int64).tobytes())

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from probe.config import ModelConfig, Site
 from probe.errors import UserError
+from probe.extraction.layout import series
 from probe.models import HookPoint, find_blocks, find_hook_point
 
 # Maps a layer's activations (n_examples, n_tokens, n_neurons) to those the model continues with.
@@ -100,7 +101,7 @@ class Sites:
         def changed(value: Any) -> Any:
             first = value[0] if isinstance(value, tuple) else value
             # OPT's MLP gets the tokens of all examples in one row.
-            whole = first if first.dim() == 3 else first.reshape(*shape, -1)
+            whole = first if first.dim() == 3 else series(first, shape, None, f"layer {layer}")
             first = edit(whole).reshape(first.shape)
             return (first, *value[1:]) if isinstance(value, tuple) else first
 

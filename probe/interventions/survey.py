@@ -13,7 +13,7 @@ from probe.examples.batches import Batch, Tensors, form_batches
 from probe.examples.choose import Example
 from probe.examples.request import Request
 from probe.extraction.loop import Loop
-from probe.models import fetch_model
+from probe.models import fetch_model, length_limit, load_config
 
 # `<layer>/mean`, `<layer>/sd` and `<layer>/rms`, in the activations' unit, (n_neurons,) each.
 Statistics = Mapping[str, Tensor]
@@ -102,7 +102,12 @@ def survey_request(
     return Request(
         config=config,
         layers=sorted(layers),
-        batches=form_batches(examples, budget, part=config.data.part),
+        batches=form_batches(
+            examples,
+            budget,
+            part=config.data.part,
+            limit=length_limit(load_config(config.model).get_text_config()),
+        ),
         names=[example.document for example in examples],
         run=f"intervene-{time.monotonic_ns()}",
         matrices=[],

@@ -1,6 +1,7 @@
 """Models: the trunk without its LM head, its blocks, its tokenizer."""
 
-from probe.models.blocks import find_blocks, text_config
+from probe.models.blocks import block_lists, count_layers, find_blocks, text_config
+from probe.models.limits import LengthLimit, begins_behind_padding, length_limit
 from probe.models.load import (
     fetch_language_model,
     fetch_model,
@@ -10,8 +11,10 @@ from probe.models.load import (
     load_trunk,
     model_fingerprint,
     outline,
+    template_fingerprint,
     weights_bytes,
 )
 from probe.models.sites import HookPoint, find_hook_point
 from probe.models.spread import refuse_disk, settle
+from probe.models.state import ModelState
 from probe.models.weights import Weights, open_weights

@@ -31,6 +31,8 @@ def failure(where: str, revision: str | None, error: BaseException) -> str:
             f"{where} has no weights in safetensors; convert them (load and save_pretrained in "
             "transformers), or give model.pickle=true to read pickled ones, tensors only"
         )
+    if isinstance(error, ImportError):
+        return f"{where} needs a package that is not installed: {text.strip().splitlines()[0]}"
     # A file that is neither on the Hub nor in the cache is an HTTP error without a response.
     answers = (one for one in causes(error, contexts=True) if isinstance(one, HfHubHTTPError))
     answer = next((one for one in answers if getattr(one, "response", None) is not None), None)

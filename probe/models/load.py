@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +25,11 @@ from transformers.utils import logging as transformers_logging
 
 from probe.config import BUNDLED, InitConfig, InitKind, ModelConfig, model_name
 from probe.errors import UserError
+from probe.models.blocks import text_part
+from probe.models.checkpoint import refuse_adapter, report_unused
 from probe.models.failures import failure
 from probe.models.spread import settle, spread_options
+from probe.models.tokens import as_in_its_file
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 # What transformers, and a model's own code, raise for invalid files.
@@ -58,6 +61,11 @@ class Place:
     def of(cls, model: ModelConfig) -> "Place":
         """Return the local folder, the bundled one or the Hub's repository."""
         where = model.path or str(model.id)
+        if where.endswith(".gguf"):
+            raise UserError(
+                f"model.path={where} is a GGUF file, which is not read; give a folder with the "
+                "model's config.json, tokenizer and weights in safetensors"
+            )
         if model.path is None and where.startswith(BUNDLED):
             where = str(ASSETS / where.removeprefix(BUNDLED))
             if not Path(where).is_dir():
@@ -96,13 +104,23 @@ class Place:
 
 def load_config(model: ModelConfig) -> Any:
     """Load the model's own (Hugging Face) configuration."""
-    return Place.of(model).open(AutoConfig)
+    place = Place.of(model)
+    try:
+        return place.open(AutoConfig)
+    except UserError:
+        refuse_adapter(place.name, place.where, place.options)
+        raise
 
 
-def load_tokenizer(model: ModelConfig) -> Any:
-    """Load the tokenizer; without a padding token it pads with the end-of-sequence token."""
+def load_tokenizer(model: ModelConfig, texts: Sequence[str] = ()) -> Any:
+    """Load the tokenizer; without a padding token it pads with the end-of-sequence token.
+
+    Its ids are those of tokenizer.json, which some of the `texts` to be read can show.
+    """
     place = Place.of(model)
     tokenizer = place.open(AutoTokenizer)
+    with place.as_user_error():
+        tokenizer = as_in_its_file(tokenizer, place.where, place.options, texts)
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
         raise UserError(
             f"model={place.name}: {place.where} has no tokenizer, only special tokens; add the "
@@ -141,7 +159,7 @@ def load_trunk(model: ModelConfig, init: InitConfig, device: torch.device) -> nn
         device = device if model.device_map is None else torch.device("cpu")
     else:
         trunk = _pretrained(place, spread_options(model, device))
-    return settle(trunk, device)
+    return text_part(settle(trunk, device))
 
 
 def load_language_model(model: ModelConfig, device: torch.device) -> nn.Module:
@@ -153,6 +171,7 @@ def load_language_model(model: ModelConfig, device: torch.device) -> nn.Module:
         If the model cannot be loaded or has no language-model head.
     """
     place = Place.of(model)
+    refuse_adapter(place.name, place.where, place.options)
     options = {"dtype": place.dtype, "output_loading_info": True, **spread_options(model, device)}
     whole, report = place.open_weights(_with_head(place.open(AutoConfig)), **options)
     if report["missing_keys"]:
@@ -186,11 +205,12 @@ def outline(model: ModelConfig) -> nn.Module:
     place = Place.of(model)
     config = place.open(AutoConfig)
     with torch.device("meta"):
-        return place.make(config, dtype=place.dtype)
+        return text_part(place.make(config, dtype=place.dtype))
 
 
 def _pretrained(place: Place, spread: dict[str, Any]) -> Any:
-    """Load the trunk's weights, and refuse an incomplete checkpoint."""
+    """Load the trunk's weights, and refuse an incomplete checkpoint or an adapter beside it."""
+    refuse_adapter(place.name, place.where, place.options)
     options = {
         "dtype": place.dtype, "output_loading_info": True, "ignore_mismatched_sizes": True, **spread
     }  # fmt: skip
@@ -213,6 +233,7 @@ def _pretrained(place: Place, spread: dict[str, Any]) -> Any:
             f"model={place.name}: the checkpoint lacks {len(missing)} weights of the model "
             f"(the first is {missing[0]}); use a complete checkpoint or init=random"
         )
+    report_unused(place.name, trunk, report["unexpected_keys"])
     return trunk
 
 
@@ -270,3 +291,11 @@ def model_fingerprint(model: ModelConfig, init: InitConfig) -> str:
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return f"sha256 {digest.hexdigest()}"
+
+
+def template_fingerprint(model: ModelConfig) -> str | None:
+    """Return a hash of a local model's chat template, if it is read and has a file of its own."""
+    file = Path(Place.of(model).where) / "chat_template.jinja"
+    if not model.chat or not file.is_file():
+        return None
+    return f"sha256 {hashlib.sha256(file.read_bytes()).hexdigest()}"

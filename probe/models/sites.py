@@ -44,6 +44,9 @@ _PARTS = {
             "mlp.fc2",  # Phi
             "mlp.fc_out",  # GPT-J
             "feed_forward.w2",
+            "feed_forward.down_proj",  # Falcon-H1, Bamba, dense layers of Llama 4
+            "mlp.Wo",  # ModernBERT
+            "ffn.lin2",  # DistilBERT
             "output.dense",  # BERT
             "fc2",  # OPT, Galactica
         ),

@@ -33,6 +33,8 @@ class Facts:
         Times that the run was begun or gone on with.
     first_token_norm : list of float
         For each layer the first token's norm over the median norm, dimensionless.
+    checks : dict
+        What the run found of itself before it counted: hooks, batches, tokens.
     fingerprints : dict of str to str
         Which weights and which texts were read.
     """
@@ -49,6 +51,7 @@ class Facts:
     out_of_memory: int | None = None
     sessions: int | None = None
     first_token_norm: list[float] | None = None
+    checks: dict[str, Any] | None = None
     fingerprints: dict[str, str] | None = None
 
     def record(self) -> dict[str, Any]:

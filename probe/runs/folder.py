@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 # Holds the sums of an unfinished run, see `probe.extraction.checkpoints`. Hidden, as a study may
 # have its own folder `checkpoints`.
 CHECKPOINTS = ".checkpoints"
+# Fingerprints that every version has written.
+_ALWAYS = ("model", "data")
 # Files in the folder before there is any result.
 _BEFORE_WORK = {"config.yaml", "overrides.yaml", "probe.log"}
 
@@ -76,6 +78,8 @@ class RunFolder:
     def finished(self, fingerprints: dict[str, str]) -> bool:
         """Whether the run has been done before with the same model and data.
 
+        What its manifest lacks, as those of earlier versions do, is not compared.
+
         Raises
         ------
         UserError
@@ -85,7 +89,7 @@ class RunFolder:
             return False
         before = read_manifest(self.path, "config", "fingerprints", "files")["fingerprints"]
         for name, now in fingerprints.items():
-            if before.get(name) != now:
+            if before.get(name) != now and (name in before or name in _ALWAYS):
                 raise UserError(
                     f"{self.path} was made with another {name} ({before.get(name)} then, {now} "
                     "now); move the folder to keep it, or replace it with overwrite=true"

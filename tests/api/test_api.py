@@ -179,7 +179,7 @@ def test_extract_gives_what_run_writes_and_writes_nothing(
         np.testing.assert_array_equal(one.matrix, other.matrix)
         np.testing.assert_array_equal(one.standard_error, other.standard_error)
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert api.fingerprints(api.compose(*words)) == manifest["fingerprints"]
+    assert api.fingerprints(api.compose(*words)).items() <= manifest["fingerprints"].items()
     one = api.load_topology(folder, "layer_3")
     assert api.measure(one).neurons == one.n_neurons == 128
     assert (folder / "overrides.yaml").read_text().count("\n") == len(words) + 1

@@ -12,11 +12,14 @@ import torch
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 
 from probe import api
+from probe.config import Config, DataConfig, DType, ModelConfig
 from probe.errors import UserError
 from probe.examples.batches import Batch
 from probe.examples.choose import Example
 from probe.extraction.checkpoints import Keeper
+from probe.extraction.checks import refuse_two_sided
 from probe.extraction.perplexity import perplexities
+from probe.models import load_language_model
 from tests.tiny_models import save_tiny
 
 TEXTS = [f"The {'long ' * n}river carried {n} boats of sand to the sea." for n in range(9)]
@@ -147,3 +150,24 @@ def test_an_infinite_perplexity_is_named(model: Path, words: list[str], tmp_path
     AutoTokenizer.from_pretrained(model).save_pretrained(broken)
     with pytest.raises(UserError, match=r"example 0 \(d0\) has no finite perplexity"):
         perplexities(examples(model), api.compose(*words, f"model.path={broken}"))
+
+
+@pytest.mark.parametrize("dtype", list(DType))
+def test_a_model_that_sees_what_it_predicts_has_no_perplexity(tmp_path: Path, dtype: DType) -> None:
+    folder = save_tiny("bert", tmp_path)
+    ids = [list(range(1, 41)), list(range(5, 60))]
+    examples = [Example(str(n), row) for n, row in enumerate(ids)]
+    config = Config(ModelConfig(path=str(folder), dtype=dtype), DataConfig("text"))
+    config.output = str(tmp_path / "out")
+    told = r"has no perplexity: when the last token of a text is changed, \d+ of the \d+ predict"
+    with pytest.raises(UserError, match=told):
+        perplexities(examples, config)
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "qwen3", "mixtral", "mamba"])
+@pytest.mark.parametrize("dtype", list(DType))
+def test_causal_models_pass(tmp_path: Path, architecture: str, dtype: DType) -> None:
+    more = {"num_local_experts": 4, "num_key_value_heads": 2} if architecture == "mixtral" else {}
+    folder = save_tiny(architecture, tmp_path, **more)
+    model = ModelConfig(path=str(folder), dtype=dtype)
+    refuse_two_sided(load_language_model(model, torch.device("cpu")), model, list(range(1, 50)))

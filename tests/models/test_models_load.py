@@ -13,7 +13,13 @@ from transformers import PreTrainedTokenizerFast
 
 from probe.config import DType, InitConfig, InitKind, ModelConfig
 from probe.errors import UserError
-from probe.models import load_config, load_tokenizer, load_trunk, model_fingerprint
+from probe.models import (
+    load_config,
+    load_tokenizer,
+    load_trunk,
+    model_fingerprint,
+    template_fingerprint,
+)
 from tests.tiny_models import ARCHITECTURES, END, LINES, save_tiny, tiny_tokenizer
 
 CPU = torch.device("cpu")
@@ -253,3 +259,61 @@ def test_the_fingerprint_of_random_weights_ignores_the_checkpoint(own: Path) -> 
     assert fingerprint(own, random()) == before
     edit_config(own, hidden_size=32)
     assert fingerprint(own, random()) != before
+
+
+def test_weights_that_are_not_used_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = save_tiny("llama", tmp_path)
+    load_trunk(ModelConfig(path=str(folder)), InitConfig(), torch.device("cpu"))
+    assert not caplog.messages  # the head is not read, and not missed
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}))
+    load_trunk(ModelConfig(path=str(folder)), InitConfig(), torch.device("cpu"))
+    [line] = caplog.messages
+    assert "the checkpoint has 18 weights that the model of its config.json does not use" in line
+    assert "(the first is model.layers.1." in line
+
+
+def test_an_adapter_is_refused_alone_and_beside_weights(own: Path) -> None:
+    settings = {"peft_type": "LORA", "base_model_name_or_path": "Org/Base"}
+    (own / "adapter_config.json").write_text(json.dumps(settings))
+    model = ModelConfig(path=str(own))
+    told = (
+        r"has an adapter \(adapter_config\.json, LORA\) for Org/Base, which is not applied; merge"
+    )
+    with pytest.raises(UserError, match=told):
+        load_trunk(model, PRETRAINED, CPU)
+    (own / "config.json").unlink()
+    with pytest.raises(UserError, match=told):
+        load_config(model)
+
+
+def test_a_gguf_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"m\.gguf is a GGUF file, which is not read; give a folder"
+    ):
+        load_config(ModelConfig(path=str(tmp_path / "m.gguf")))
+
+
+def test_a_quantised_checkpoint_names_the_package_that_it_needs(tmp_path: Path) -> None:
+    folder = save_tiny("llama", tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "gptq", "bits": 4}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="needs a package that is not installed: "):
+        load_trunk(ModelConfig(path=str(folder)), InitConfig(), torch.device("cpu"))
+
+
+def test_a_chat_template_of_its_own_is_fingerprinted_where_it_is_read(tmp_path: Path) -> None:
+    folder = save_tiny("llama", tmp_path)
+    plain, chat = (ModelConfig(path=str(folder), chat=chat) for chat in (False, True))
+    before = model_fingerprint(chat, InitConfig())
+    assert template_fingerprint(chat) is None
+    hashes = set()
+    for template in ("{{ messages }}", "{{ messages[0] }}"):
+        (folder / "chat_template.jinja").write_text(template)
+        hashes.add(template_fingerprint(chat))
+    assert len(hashes - {None}) == 2
+    assert template_fingerprint(plain) is None
+    assert model_fingerprint(chat, InitConfig()) == before  # runs of before are found

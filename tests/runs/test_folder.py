@@ -129,7 +129,7 @@ def test_the_manifest_says_what_was_done_of_what(finished: tuple[Path, Config]) 
     assert manifest["ranks"] == 1
     assert manifest["layers"] == [3]
     assert 0 < manifest["seconds"] < 600
-    assert set(manifest["fingerprints"]) == {"model", "data"}
+    assert set(manifest["fingerprints"]) == {"model", "data", "tokens"}
     assert re.fullmatch(r"sha256 [0-9a-f]{64}", manifest["fingerprints"]["model"])
     assert re.fullmatch(r"[0-9a-f]{64}", manifest["fingerprints"]["data"])
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4}", manifest["finished"])

@@ -137,7 +137,7 @@ def test_the_manifest_holds_what_a_repetition_needs(done: tuple[Path, str, Path]
     )
     assert manifest["device"].startswith("cpu (")
     assert manifest["threads"] == 1
-    assert manifest["fingerprints"].keys() == {"model", "data"}
+    assert manifest["fingerprints"].keys() == {"model", "data", "tokens"}
     seeds = [manifest["config"][part]["seed"] for part in ("data", "init", "null", "measures")]
     assert seeds == [0, 0, 0, 0]
     assert "git" in manifest

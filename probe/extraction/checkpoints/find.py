@@ -14,6 +14,7 @@ from probe.config import leaves
 from probe.config.run_name import computed
 from probe.errors import UserError
 from probe.examples.request import Checkpoints, Request
+from probe.extraction.checked import CHECKS, as_checked
 from probe.extraction.checkpoints.file import SUFFIX, DamagedError, Header, check
 
 logger = logging.getLogger(__name__)
@@ -62,18 +63,25 @@ def find(folder: Path, request: Request, model: str) -> Checkpoints:
             ignored.append(f"{file} is ignored: {error}")
     for header, _ in checked.values():
         _refuse_others(folder, header.of, now)
+    found = {header.of.get(CHECKS) for header, _ in checked.values()}
+    if len(found) > 1:
+        raise UserError(
+            f"{folder} holds sums of sessions that checked the model with different results; start "
+            "afresh with overwrite=true, or move the folder to keep it"
+        )
+    word = found.pop() if found else None
     chosen, overlapping = _choose({name: header for name, (header, _) in checked.items()})
     ignored += [f"{folder / name} is ignored: others have batches of it" for name in overlapping]
     checkpoints = Checkpoints(
         folder=str(folder.resolve()),
-        of=now,
+        of=now if word is None else now | {CHECKS: word},
         files={name: checked[name][1] for name in chosen},
         old=[file.name for file in files],
         batches=sorted(number for name in chosen for number in checked[name][0].batches),
         sessions=max(sessions, default=0),
         seconds=max((header.seconds for header, _ in checked.values()), default=0.0),
     )
-    _log(checkpoints, request, ignored)
+    _log(checkpoints, as_checked(request, word), ignored)
     return checkpoints
 
 
@@ -94,7 +102,7 @@ def identity(request: Request, model: str) -> dict[str, Any]:
 
 
 def _refuse_others(folder: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
-    for name in {**now, **then}:
+    for name in {**now, **then}.keys() - {CHECKS}:
         if then.get(name) != now.get(name):
             raise UserError(
                 f"{folder} holds sums of another run: {name} was {then.get(name)} then and is "

@@ -1,0 +1,4 @@
+"""A run checks itself on its first texts, before it counts."""
+
+from probe.extraction.checks.causal import refuse_two_sided
+from probe.extraction.checks.run import Checks, settle

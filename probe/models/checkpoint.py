@@ -1,0 +1,90 @@
+"""What a checkpoint holds beside the weights that are read: said, or refused."""
+
+import json
+import logging
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub.errors import HfHubHTTPError
+from torch import nn
+from transformers.utils import cached_file
+
+from probe.errors import UserError
+
+logger = logging.getLogger(__name__)
+_ADAPTER = "adapter_config.json"
+# Computed, not learned: older checkpoints have them.
+_COMPUTED = re.compile(
+    r"(inv_freq|(attn|attention)\.(bias|masked_bias)|position_ids|token_type_ids)$"
+)
+
+
+def file_of(where: str, name: str, options: dict[str, Any]) -> str | None:
+    """Return the path of a file of a model, in its folder or the cache; None if it has none."""
+    if Path(where).is_dir():
+        file = Path(where) / name
+        return str(file) if file.is_file() else None
+    with suppress(OSError, HfHubHTTPError):
+        found: str | None = cached_file(where, name, revision=options.get("revision"))
+        return found
+    return None
+
+
+def refuse_adapter(name: str, where: str, options: dict[str, Any]) -> None:
+    """Refuse an adapter, alone or beside a model's weights, which would be passed over in silence.
+
+    Raises
+    ------
+    UserError
+        If there is one.
+    """
+    file = file_of(where, _ADAPTER, options)
+    if file is None:
+        return
+    try:
+        settings = json.loads(Path(file).read_text(encoding="utf-8"))
+    except ValueError:
+        settings = {}
+    kind = settings.get("peft_type", "unknown")
+    base = settings.get("base_model_name_or_path", "its base model")
+    raise UserError(
+        f"model={name}: {where} has an adapter ({_ADAPTER}, {kind}) for {base}, which is not "
+        "applied; merge it (peft: merge_and_unload, then save_pretrained) and give that folder, or "
+        f"remove {_ADAPTER}"
+    )
+
+
+def unused(trunk: nn.Module, unexpected: Iterable[str]) -> list[str]:
+    """Return the weights of a checkpoint that are the trunk's by name, and that it does not use.
+
+    Heads, which are not read, are none of them.
+
+    Parameters
+    ----------
+    trunk : nn.Module
+        The model without its head.
+    unexpected : iterable of str
+        Names in the checkpoint for which the model has no weight.
+    """
+    parts = {name for name, _ in trunk.named_children()} - {"pooler"}
+    found = []
+    for key in unexpected:
+        path = key.split(".")
+        # The trunk is a part of the model with a head, under a name of its own.
+        inside = path[0] in parts or (len(path) > 1 and path[1] in parts)
+        if inside and not _COMPUTED.search(key):
+            found.append(key)
+    return sorted(found)
+
+
+def report_unused(name: str, trunk: nn.Module, unexpected: Iterable[str]) -> None:
+    """Warn in one line of weights of the trunk that are in the checkpoint and are not used."""
+    if names := unused(trunk, unexpected):
+        logger.warning(
+            "model=%s: the checkpoint has %d weights that the model of its config.json does not "
+            "use (the first is %s); the config.json may belong to another checkpoint",
+            name, len(names), names[0],
+        )  # fmt: skip
