@@ -172,7 +172,9 @@ def _varied(config: MultifractalConfig, words: str) -> MultifractalConfig:
     try:
         listed = shlex.split(words)
     except ValueError:
-        raise UserError(f"study.also has {words}, whose quotes are not closed; close them") from None
+        raise UserError(
+            f"study.also has {words}, whose quotes are not closed; close them"
+        ) from None
     for word in listed:
         name = word.partition("=")[0]
         if not any(name == varied or name.startswith(f"{varied}.") for varied in _VARIED):

@@ -15,6 +15,13 @@ IDLE = {
     "null": "every matrix is also shuffled",
     "measures": "",
     "site": "the network has the neurons of all sites",
+    "model.chat": _WEIGHTS,
+    "model.padding_side": _WEIGHTS,
+    "model.device_map": "",
+    "model.blocks": "layouts.py says where weights are",
+    "model.mlp": "layouts.py says where weights are",
+    "model.mlp_output": "layouts.py says where weights are",
+    "model.attention": "layouts.py says where weights are",
     "launch": "",
     "runtime": "",
     "experiment": "",
@@ -63,7 +70,10 @@ class Multifractal:
     )  # fmt: skip
     repetitions: int = key(1000, "Bootstrap draws for intervals.", least=1)
     permutations: int = key(1000, "Draws of permutations where all are too many.", least=1)
-    seed: int = key(0, "Seed of the first network; of shuffles and draws.", least=0)
+    # NumPy's legacy generator takes 32 bits.
+    seed: int = key(
+        0, "Seed of the first network; of shuffles and draws.", least=0, most=1_000_000_000
+    )
 
 
 @dataclass

@@ -198,7 +198,7 @@ def _tell_drift(course: Course) -> None:
     counted = course.mean("nodes_public").value
     if not course.column("nodes_public").all():
         logger.warning(
-            "%s: nothing counts in some networks by the published rules, with study.threshold=%g; "
+            "%s: the published rules, with study.threshold=%g, measure nothing in some networks; "
             "their means are left out", course.name, course.how.threshold,
         )  # fmt: skip
         return

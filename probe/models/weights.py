@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from zipfile import is_zipfile
 
 import torch
 from safetensors import safe_open
@@ -80,7 +81,8 @@ def open_weights(model: ModelConfig, init: InitConfig) -> Weights:
                     names = stream.keys()
                 readers |= {name: partial(_stored, file, name) for name in names}
             else:
-                held = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
+                mapped = is_zipfile(file)  # files of before PyTorch 1.6 cannot be
+                held = torch.load(file, map_location="cpu", mmap=mapped, weights_only=True)
                 readers |= {name: partial(held.__getitem__, name) for name in held}
     return Weights(place.name, readers)
 
