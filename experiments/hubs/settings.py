@@ -1,10 +1,10 @@
 """Settings of the study and their checks, and the variants that it compares."""
 
-import shlex
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
+from experiments.words import split_words
 from probe.api import StudyConfig, UserError, key, load_topologies, overlay
 from probe.api import check as check_config
 
@@ -78,7 +78,7 @@ def varied(config: HubsConfig, words: str) -> HubsConfig:
     UserError
         If a word is mistyped, or cannot differ between variants.
     """
-    listed = shlex.split(words)
+    listed = split_words(words, "study.over")
     for word in listed:
         name = word.partition("=")[0]
         if name.split(".")[0] in _NOT_VARIED:

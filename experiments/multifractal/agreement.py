@@ -114,6 +114,8 @@ def pearson(x: Vector, y: Vector) -> float:
     >>> pearson(np.array([1.0, 2, 3]), np.array([2.0, 4, 7])).__round__(4)
     0.9934
     """
+    if not (np.ptp(x) and np.ptp(y)):  # what is left of a mean may be rounding
+        return math.nan
     x, y = x - x.mean(), y - y.mean()
     norm = math.sqrt((x @ x) * (y @ y))
     return float(x @ y / norm) if norm > 1e-300 else math.nan
@@ -132,8 +134,8 @@ def partial(x: Vector, y: Vector, given: Vector) -> float:
     coefficient.
     """
     xy, xz, yz = pearson(x, y), pearson(x, given), pearson(y, given)
-    rest = (1 - xz**2) * (1 - yz**2)
-    return float((xy - xz * yz) / math.sqrt(rest)) if rest > 1e-24 else math.nan
+    left = 1 - xz**2, 1 - yz**2
+    return float((xy - xz * yz) / math.sqrt(math.prod(left))) if min(left) > 1e-12 else math.nan
 
 
 def permutation_p(x: Vector, y: Vector, draws: int, seed: int) -> float | None:

@@ -11,6 +11,7 @@ from experiments.multifractal.paths import Paths
 from probe.api import UserError
 
 Counts = NDArray[np.int64]
+_MOST_RADII = 10_000  # every node has a count at each
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,21 @@ class Rules:
             raise UserError(f"distances above {self.above:g} give a radius of 0; leave out more")
 
     def grid(self) -> Vector:
-        """Return the radii that distances can have, in ascending order."""
+        """Return the radii that distances can have, in ascending order.
+
+        Raises
+        ------
+        UserError
+            If they are too many.
+        """
         if self.radii:
             return np.geomspace(self.above, self.most, self.radii + 1)[1:]
         one = 10.0**self.decimals
+        if self.most * one > _MOST_RADII:
+            raise UserError(
+                f"distances up to {self.most:g} have more than {_MOST_RADII:,} rounded radii; give "
+                "radii in equal ratios (study.radii=150), or a smaller threshold"
+            )
         return np.arange(int(np.rint(self.most * one)) + 1) / one
 
     def places(self, distances: Vector) -> Counts:
@@ -126,7 +138,8 @@ def grow(network: Network, rules: Rules, nodes: Nodes | None = None) -> Boxes:
     Raises
     ------
     UserError
-        If no node counts, all distances are equal, or the nodes are those of another network.
+        If no node counts, all distances are equal, radii are too many, or the nodes are those of
+        another network.
     """
     if nodes is not None and nodes.sizes != network.sizes:
         raise UserError(

@@ -1,14 +1,15 @@
 """Which checkpoints are measured, of which models, in the order of their steps."""
 
 import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from glob import iglob
 from pathlib import Path
 
 from experiments.controls import random_weights
 from experiments.multifractal.scores import score_files
 from experiments.multifractal.settings import MultifractalConfig, check
+from experiments.words import split_words
 from probe.api import ModelConfig, UserError, model_name, overlay
 
 _DEFAULT = ("tiny", "bundled/tiny")
@@ -142,9 +143,8 @@ def _ordered(
 
 def _folders(pattern: str) -> list[Path]:
     """Return the folders of models that a pattern of the shell finds."""
-    whole = Path(pattern).expanduser()
-    start = Path(whole.anchor)
-    found = sorted(one for one in start.glob(str(whole.relative_to(start))) if one.is_dir())
+    # Patterns may be without a name, `.` say, which those of a Path may not.
+    found = sorted(Path(one) for one in iglob(pattern, recursive=True) if Path(one).is_dir())  # noqa: PTH207
     if not found:
         raise UserError(f"study.checkpoints={pattern} finds no folder; give e.g. RUN/step*")
     for folder in found:
@@ -169,7 +169,7 @@ def _step(name: str) -> int:
 
 def _varied(config: MultifractalConfig, words: str) -> MultifractalConfig:
     """Lay the words of another model over the configuration."""
-    listed = shlex.split(words)
+    listed = split_words(words, "study.also")
     for word in listed:
         name = word.partition("=")[0]
         if not any(name == varied or name.startswith(f"{varied}.") for varied in _VARIED):

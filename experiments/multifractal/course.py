@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from experiments.statistics import draws, interval
 from probe.api import UserError
 
 logger = logging.getLogger(__name__)
+Number = TypeVar("Number", bool, int, float)
 Row = dict[str, Any]
 Vector = NDArray[np.float64]
 _OF_NETWORK = (
@@ -132,7 +133,7 @@ def network_rows(course: Course) -> list[Row]:
     """Return a row for each checkpoint and network of the given weights, in their order."""
     return [
         {"step": one.step, "sample": sample}
-        | {name: measured.numbers[name][sample].item() for name in _OF_NETWORK}
+        | {name: _given(measured.numbers[name][sample].item()) for name in _OF_NETWORK}
         for one, measured in zip(course.checkpoints, course.measured, strict=True)
         if one.given
         for sample in range(len(measured.numbers["width"]))
@@ -140,17 +141,30 @@ def network_rows(course: Course) -> list[Row]:
 
 
 def spectrum_rows(course: Course) -> list[Row]:
-    """Return a row for each checkpoint and moment: means over networks; the last q has no α."""
+    """Return a row for each checkpoint and moment, the last of which has no α.
+
+    Means are over the networks that the chosen filter keeps.
+    """
     rows = list[Row]()
     for one, measured in zip(course.checkpoints, course.measured, strict=True):
         if not one.given:
             continue
-        means = {name: values.mean(axis=0) for name, values in measured.moments.items()}
+        how, moments = course.how, measured.moments
+        kept = how.mode.keeps(moments["alpha"], moments["f"], how.filter)
+        if not kept.any():
+            logger.warning(
+                "%s, %s: study.filter=%d keeps the spectrum of no network",
+                course.name, one.name, how.filter,
+            )  # fmt: skip
+        means = {
+            name: values[kept].mean(axis=0) if kept.any() else np.full(values.shape[1], np.nan)
+            for name, values in moments.items()
+        }
         for number, q in enumerate(MOMENTS):
             row: Row = {"step": one.step, "q": float(q)}
             for name in ("tau", "r2", "alpha", "f"):
-                row[name] = float(means[name][number]) if number < len(means[name]) else None
-            rows.append(row)
+                row[name] = _or_none(means[name][number]) if number < len(means[name]) else None
+            rows.append(row | {"networks": int(kept.sum())})
     return rows
 
 
@@ -165,7 +179,7 @@ def emergence_rows(course: Course) -> list[Row]:
         row["emergence_public"] = public and _or_none(public.value[number])
         row |= alpha0.row(number, "alpha0") | width.row(number, "width")
         for name in ("alpha0_public", "width_public", "nodes", "nodes_public"):
-            row[name] = float(course.mean(name).value[number])
+            row[name] = _or_none(course.mean(name).value[number])
         rows.append(row | {"networks": len(course.drawn[0])})
     return rows
 
@@ -213,7 +227,11 @@ def _whose(checkpoint: Checkpoint) -> str:
 
 
 def _or_none(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+    return _given(float(value))
+
+
+def _given(value: Number) -> Number | None:
+    return value if np.isfinite(value) else None
 
 
 def several(courses: Sequence[Course], rows: Callable[[Course], list[Row]]) -> list[Row]:

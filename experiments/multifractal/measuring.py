@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
+from math import nan
 from typing import Any, Self
 
 import numpy as np
@@ -15,7 +16,7 @@ from experiments.multifractal.modes import MODES, Mode, Multifractal
 from experiments.multifractal.network import Network
 from experiments.multifractal.reading import network, neurons
 from experiments.multifractal.settings import MultifractalConfig, reach
-from probe.api import model_name
+from probe.api import UserError, model_name
 from probe.api.parts import Weights, load_config
 
 
@@ -35,6 +36,8 @@ class How:
         The largest distance that counts under the published rules.
     size, samples, seed : int
         Neurons of a layer, number of networks, and the seed of the first.
+    filter : int
+        Which published filter spectra pass before their mean is taken, see `Mode.keeps`.
     """
 
     layout: Layout
@@ -45,6 +48,7 @@ class How:
     size: int
     samples: int
     seed: int
+    filter: int
 
     @classmethod
     def of(cls, config: MultifractalConfig) -> Self:
@@ -67,6 +71,7 @@ class How:
             size=settings.sample,
             samples=settings.samples,
             seed=settings.seed,
+            filter=settings.filter,
         )
 
     @property
@@ -119,15 +124,15 @@ def measure(weights: Weights, how: How, origin: Measured | None, name: str = "")
         nodes = origin.shuffled_nodes[number] if origin else None
         without = how.mode.analyse(mixed, how.rules, nodes)
         public = _public(weights, how, number) if how.differs(origin) else own
-        for name, value in _numbers(how, own, without, public).items():
-            numbers[name].append(value)
+        for key, value in _numbers(how, own, without, public).items():
+            numbers[key].append(value)
         numbers["norm"].append(norm(sampled))
         numbers["mean_degree"].append(mean_degree(sampled))
-        for name, by_q in (
+        for key, by_q in (
             ("tau", own.scaling.tau), ("r2", own.scaling.r2),
             ("alpha", own.spectrum.alpha), ("f", own.spectrum.f),
         ):  # fmt: skip
-            moments[name].append(by_q)
+            moments[key].append(by_q)
         analyses.append((own, without))
     first = analyses[0][0].scaling
     return Measured(
@@ -140,23 +145,31 @@ def measure(weights: Weights, how: How, origin: Measured | None, name: str = "")
     )
 
 
-def _public(weights: Weights, how: How, number: int) -> Multifractal:
-    """Analyse what the published code would have sampled, as it does."""
-    return MODES["public"].analyse(how.network(weights, number, published=True), how.public_rules)
+def _public(weights: Weights, how: How, number: int) -> Multifractal | None:
+    """Analyse what the published code would have sampled, as it does.
+
+    None if nothing counts by its rules, as weights may be small for its threshold and not for that
+    in units of 1/σ.
+    """
+    sampled = how.network(weights, number, published=True)
+    try:
+        return MODES["public"].analyse(sampled, how.public_rules)
+    except UserError:
+        return None
 
 
 def _numbers(
-    how: How, own: Multifractal, without: Multifractal, public: Multifractal
+    how: How, own: Multifractal, without: Multifractal, public: Multifractal | None
 ) -> dict[str, Any]:
     return {
         "alpha0": how.mode.alpha0(own.spectrum),
-        "alpha0_public": public.spectrum.alpha0_public,
+        "alpha0_public": public.spectrum.alpha0_public if public else nan,
         "alpha0_shuffled": how.mode.alpha0(without.spectrum),
         "width": own.spectrum.width,
-        "width_public": public.spectrum.width,
+        "width_public": public.spectrum.width if public else nan,
         "width_shuffled": without.spectrum.width,
         "nodes": len(own.boxes.nodes.numbers),
-        "nodes_public": len(public.boxes.nodes.numbers),
+        "nodes_public": len(public.boxes.nodes.numbers) if public else 0,
         "radii": len(own.boxes.radii),
         "r2_min": float(own.scaling.r2.min()),
         "concave": own.spectrum.concave,

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from experiments.multifractal.boxes import Boxes, Nodes, Rules, grow
-from experiments.multifractal.network import Network
+from experiments.multifractal.network import Matrix, Network
 from experiments.multifractal.scaling import Scaling, scaling
 from experiments.multifractal.spectrum import Spectrum, spectrum
 
@@ -52,9 +55,23 @@ class Mode:
         """Return the regularity of a spectrum, dimensionless."""
         return found.alpha0 if self.central else found.alpha0_public
 
-    def keeps(self, found: Spectrum, strictness: int) -> bool:
-        """Return whether a published filter (0, 1, 2 or 3) keeps a spectrum."""
-        return found.passes(strictness, self.tolerance)
+    def keeps(self, alpha: Matrix, f: Matrix, strictness: int) -> NDArray[np.bool_]:
+        """Return which spectra one of the published filters keeps, shape (n_samples,).
+
+        Parameters
+        ----------
+        alpha, f : ndarray of float64, shape (n_samples, n_moments - 1)
+            Spectra.
+        strictness : int
+            0 keeps all; 1 those of f ≤ 0, where rounding rejects at random without a tolerance; 2
+            those whose α is largest at the least q, to 0.01; 3 asks both.
+        """
+        negative = (f <= self.tolerance).all(axis=1)
+        falling = alpha.max(axis=1) - alpha[:, 0] <= 0.01
+        kept: NDArray[np.bool_] = (negative | (strictness in (0, 2))) & (
+            falling | (strictness in (0, 1))
+        )
+        return kept
 
 
 MODES = {"public": Mode(False, 0.0, False), "robust": Mode(True, 1e-9, True)}

@@ -25,7 +25,7 @@ def score_files(place: str) -> list[Path]:
     UserError
         If there is none.
     """
-    path = Path(place).expanduser()
+    path = Path(place)
     if path.is_file():
         return [path]
     files = sorted(one for one in path.glob("*.json") if _EVALUATION.search(one.name))
@@ -80,6 +80,8 @@ def _row(file: Path, line: int, row: dict[str, str]) -> tuple[int, str, float]:
         finite = math.isfinite(value)
     except (TypeError, ValueError):
         finite = False
+    if not row["task"]:
+        raise UserError(f"line {line} of {file} has no task; give the name of one")
     if not finite or step < 0:
         raise UserError(
             f"line {line} of {file} has step {row['step']} and value {row['value']}; give a whole "

@@ -15,6 +15,13 @@ IDLE = {
     "null": "every matrix is also shuffled",
     "measures": "",
     "site": "the network has the neurons of all sites",
+    "model.chat": _WEIGHTS,
+    "model.padding_side": _WEIGHTS,
+    "model.device_map": "",
+    "model.blocks": "layouts.py says where weights are",
+    "model.mlp": "layouts.py says where weights are",
+    "model.mlp_output": "layouts.py says where weights are",
+    "model.attention": "layouts.py says where weights are",
     "launch": "",
     "runtime": "",
     "experiment": "",
@@ -29,8 +36,9 @@ class Multifractal:
 
     revisions: list[str] = key([], "Training checkpoints on the Hub, e.g. [step0,step512].")
     checkpoints: str | None = key(
-        None, "Pattern of checkpoints' folders, e.g. 'RUN/checkpoints/step*'; for model.path."
-    )
+        None, "Pattern of checkpoints' folders, e.g. 'RUN/checkpoints/step*'; for model.path.",
+        path=True,
+    )  # fmt: skip
     also: list[str] = key(
         [], 'Other models, sizes say, with the same checkpoints, e.g. ["model=pythia70m"].'
     )
@@ -50,15 +58,22 @@ class Multifractal:
     radii: int | None = key(
         None, "Radii in equal ratios (default: distances are rounded to integers).", least=3
     )
+    filter: int = key(
+        0, "Published filter, 0 to 3, of networks whose mean spectrum is shown.", least=0, most=3
+    )
     origin: str = key(
         "step0", "E is counted from step 0, or from random weights.", choices=("step0", "random")
     )
     scores: str | None = key(
-        None, "Scores of the checkpoints: a .csv (step, task, value) or a folder of *_stepN.json."
-    )
+        None, "Scores of the checkpoints: a .csv (step, task, value) or a folder of *_stepN.json.",
+        path=True,
+    )  # fmt: skip
     repetitions: int = key(1000, "Bootstrap draws for intervals.", least=1)
     permutations: int = key(1000, "Draws of permutations where all are too many.", least=1)
-    seed: int = key(0, "Seed of the first network; of shuffles and draws.", least=0)
+    # NumPy's legacy generator takes 32 bits.
+    seed: int = key(
+        0, "Seed of the first network; of shuffles and draws.", least=0, most=1_000_000_000
+    )
 
 
 @dataclass

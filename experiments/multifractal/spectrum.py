@@ -35,21 +35,6 @@ class Spectrum:
     width: float
     concave: bool
 
-    def passes(self, strictness: int, tolerance: float = _ROUNDING) -> bool:
-        """Return whether one of the published filters keeps the spectrum.
-
-        Parameters
-        ----------
-        strictness : int
-            0 keeps all; 1 those of f ≤ 0; 2 those whose α is largest at the least q, to 0.01; 3
-            asks both.
-        tolerance : float
-            f may exceed 0 by it; with the published 0, rounding rejects at random.
-        """
-        negative = bool((self.f <= tolerance).all())
-        falling = bool(self.alpha.max() - self.alpha[0] <= 0.01)
-        return (negative or strictness in (0, 2)) and (falling or strictness in (0, 1))
-
 
 def spectrum(scaling: Scaling) -> Spectrum:
     """Return the spectrum of exponents (Xiao et al. 2025, Algorithm 4 and Eq. 9).

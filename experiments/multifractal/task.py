@@ -196,6 +196,12 @@ def _number(value: float | None, form: str = ".4f") -> str:
 def _tell_drift(course: Course) -> None:
     """Say if more or fewer nodes count as weights grow, which is no change of structure."""
     counted = course.mean("nodes_public").value
+    if not course.column("nodes_public").all():
+        logger.warning(
+            "%s: the published rules, with study.threshold=%g, measure nothing in some networks; "
+            "their means are left out", course.name, course.how.threshold,
+        )  # fmt: skip
+        return
     least, most = counted.argmin(), counted.argmax()
     if counted[most] > (1 + _DRIFT) * counted[least]:
         logger.warning(

@@ -1,9 +1,9 @@
 """Settings of the study and their checks."""
 
-import shlex
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from experiments.words import split_words
 from probe.api import StudyConfig, UserError, key, overlay
 
 EFFECTS = ("lesion", "keep", "amplify")
@@ -126,7 +126,7 @@ def varied(config: NetworksConfig, words: str, name: str) -> NetworksConfig:
     UserError
         If a word is mistyped, or changes more than the texts.
     """
-    listed = shlex.split(words)
+    listed = split_words(words, name)
     for word in listed:
         if word.partition("=")[0].split(".")[0] not in ("data", "subject"):
             raise UserError(

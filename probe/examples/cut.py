@@ -11,7 +11,6 @@ from typing import Any
 from probe.config import Config, Cut, DataConfig
 from probe.data import Documents, Stream
 from probe.errors import UserError
-from probe.models import load_tokenizer
 
 # A blank line, of spaces or of none, whatever ends the lines.
 _BLANK = re.compile(r"(?:\r\n|\n|\r)[^\S\r\n]*(?:\r\n|\n|\r)")
@@ -112,6 +111,8 @@ def cut_identity(config: Config, documents: Documents) -> dict[str, str]:
     Before, only a document's first window had the special tokens, and lines of spaces or other
     ends of lines made no blank line. Of a stream, which is not read for it, the latter is unknown.
     """
+    from probe.models import load_tokenizer
+
     windows = config.data.cut is Cut.tokens and config.data.special_tokens
     if windows and len(Special.of(load_tokenizer(config.model))):
         return {"cut": "special tokens in every window"}

@@ -30,7 +30,7 @@ REFUSED = [
     ("task_mapping", "data.limit=4", "study.scans and study.prompts say how many are read"),
     *(
         ("multifractal", word, "leave it out; weights are measured, and no texts are read")
-        for word in ("data.limit=3", "data=mmlu", "subject=law")
+        for word in ("data.limit=3", "data=mmlu", "subject=law", "model.chat=true")
     ),
     ("multifractal", "layers=3", "leave it out; the network has all layers"),
     ("multifractal", "average.std=true", "study.samples is the number of networks to average over"),

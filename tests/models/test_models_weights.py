@@ -60,9 +60,15 @@ def test_random_weights_are_those_of_the_trunk(llama: Path) -> None:
     assert torch.equal(open_weights(model, init).find(NAME), trunk.state_dict()[NAME])
 
 
-def test_pickled_weights_are_read_only_if_asked_for(llama: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("zipped", [True, False])
+def test_pickled_weights_are_read_only_if_asked_for(
+    zipped: bool, llama: Path, tmp_path: Path
+) -> None:
     (tmp_path / "config.json").write_bytes((llama / "config.json").read_bytes())
-    torch.save(load_file(llama / "model.safetensors"), tmp_path / "pytorch_model.bin")
+    torch.save(
+        load_file(llama / "model.safetensors"), tmp_path / "pytorch_model.bin",
+        _use_new_zipfile_serialization=zipped,
+    )  # fmt: skip
     with pytest.raises(UserError, match=r"has no weights in safetensors; convert them .*pickle"):
         opened(tmp_path)
     assert torch.equal(opened(tmp_path, pickle=True), saved(llama))

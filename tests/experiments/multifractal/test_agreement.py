@@ -41,8 +41,13 @@ def test_correlations_are_those_of_scipy(seed: int) -> None:
 
 def test_what_is_constant_or_the_clock_itself_has_no_correlation() -> None:
     x, _, z = series(0)
-    assert np.isnan(pearson(x, np.ones(12)))
-    assert np.isnan(partial(x, z, z))
+    for value in (1.0, 0.1, 0.7, 0.365):  # whose mean may be another number, by rounding
+        assert np.isnan(pearson(x, np.full(12, value)))
+        assert permutation_p(x, np.full(12, value), 10, seed=0) is None
+    assert np.isnan(pearson(np.full(6, 0.1), np.full(6, 0.7)))
+    for clock in (z, 3 * z + 0.1, -z / 7):
+        assert np.isnan(partial(x, clock, z))
+        assert np.isnan(partial(clock, x, z))
 
 
 def test_p_counts_all_orders_of_a_few_steps() -> None:
@@ -118,6 +123,7 @@ def test_results_of_the_harness_are_read_by_the_step_in_their_names(tmp_path: Pa
         ("a.csv", "step,task,value\n1,a,b\n", "line 2 of .*a.csv has step 1 and value b; give a w"),
         ("a.csv", "step,task,value\n1,a,nan\n", "line 2 of .*a.csv has step 1 and value nan"),
         ("a.csv", "step,task,value\n1,a\n", "line 2 of .*a.csv has step 1 and value None"),
+        ("a.csv", "step,value,task\n1,2\n", "line 2 of .*a.csv has no task; give the name of one"),
         ("a.csv", "step,task,value\n1,a,2\n1,a,3\n", "a.csv has two values of a at step 1"),
         ("a.csv", "step,task,value\n", "a.csv has no scores"),
         ("a.csv", b"\xff\xfe\x00", "a.csv is no table of scores"),

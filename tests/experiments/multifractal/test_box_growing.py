@@ -155,6 +155,13 @@ def test_steps_of_different_shapes_are_refused() -> None:
     assert isinstance(first, Nodes)
 
 
+def test_more_radii_than_memory_holds_are_refused() -> None:
+    network = Network.chain(planted(0))
+    with pytest.raises(UserError, match=r"up to 1e\+08 have more than 10,000 rounded radii; give"):
+        grow(network, Rules(most=1e8))
+    assert len(grow(network, Rules(most=1e8, radii=20)).radii) > 1
+
+
 def test_equal_distances_are_refused() -> None:
     with pytest.raises(UserError, match="all distances are equal, so that no slope over radii is"):
         grow(Network.chain([np.full((5, 20), 0.1)]), Rules())

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from benchmarks.published_multifractal import Block, published
@@ -31,6 +31,8 @@ from experiments.multifractal.task import run
 from probe import api
 from probe.api import UserError
 from probe.models import open_weights
+from tests.hub import Hub, hub_environment
+from tests.warm import Warm
 
 BLOCKS, WIDTH, SIZE, SAMPLES = 2, 48, 16, 3
 STEPS = (0, 1, 4, 16)
@@ -333,6 +335,55 @@ def test_a_threshold_can_be_in_units_of_the_first_weights(
         np.testing.assert_allclose(own, other, rtol=1e-9)
 
 
+def test_weights_too_small_for_the_published_threshold_are_measured(
+    checkpoints: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("experiments.multifractal.task.sensitivity_rows", lambda *_: [])
+    for step in (0, 16):
+        folder = shutil.copytree(checkpoints / f"step-{step}", tmp_path / f"step-{step}")
+        saved = load_file(folder / "model.safetensors")
+        small = {name: weight / 64 for name, weight in saved.items()}
+        save_file(small, folder / "model.safetensors", metadata={"format": "pt"})
+    run(configured(checkpoints=f"{tmp_path}/step*", relative=3.0, samples=1), tmp_path / "study")
+    assert "with study.threshold=150, measure nothing in some networks; their" in caplog.text
+    for name in ("networks", "emergence"):
+        for row in rows(tmp_path / "study", name):
+            assert (row["alpha0_public"], row["alpha0"] != "") == ("", True)
+    found = rows(tmp_path / "study", "emergence")[1]
+    assert (found["nodes_public"], found["emergence_public"]) == ("0.0", "")
+    assert float(found["emergence"]) != 0
+    json.loads((tmp_path / "study" / "results.json").read_text(), parse_constant=pytest.fail)
+
+
+@pytest.mark.parametrize("strictness", [1, 2, 3])
+def test_a_published_filter_leaves_networks_out_of_the_mean_spectra(
+    strictness: int, robust: Path, checkpoints: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("experiments.multifractal.task.sensitivity_rows", lambda *_: [])
+    shutil.copytree(robust / "measured" / "0", tmp_path / "measured" / "0")
+    run(configured(checkpoints=f"{checkpoints}/step*", filter=strictness), tmp_path)
+    for name in ("networks", "emergence"):
+        assert rows(tmp_path, name) == rows(robust, name)
+    for step in STEPS:
+        with np.load(robust / "measured" / "0" / f"step-{step}.npz") as held:
+            alpha, f = held["moment alpha"], held["moment f"]
+        kept = np.array([
+            not (strictness in (1, 3) and max(one_f) > 1e-9)
+            and not (strictness in (2, 3) and max(one) - one[0] > 0.01)
+            for one, one_f in zip(alpha, f, strict=True)
+        ])  # fmt: skip
+        own = [row for row in rows(tmp_path, "spectrum") if row["step"] == str(step)]
+        assert {row["networks"] for row in own} == {str(kept.sum())}
+        if kept.any():
+            found = [float(row["alpha"]) for row in own[:-1]]
+            np.testing.assert_allclose(found, alpha[kept].mean(axis=0), rtol=1e-12)
+        else:
+            assert f"step-{step}: study.filter={strictness} keeps the spec" in caplog.text
+            assert {row["alpha"] for row in own} == {""}
+
+
 def test_a_shuffle_keeps_the_weights_and_takes_their_places() -> None:
     rng = np.random.default_rng(0)
     weights = rng.normal(size=(2, 30, 40)) * np.linspace(0.1, 3, 30)[:, None]
@@ -393,12 +444,40 @@ def test_revisions_are_the_hubs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {one.config.model.id for one in second.checkpoints} == {"EleutherAI/pythia-70m"}
 
 
+@pytest.mark.processes
+def test_revisions_come_from_the_hub_without_texts_or_a_tokenizer(
+    libraries: Warm, checkpoints: Path, tmp_path: Path
+) -> None:
+    for step in (0, 16):
+        stored = tmp_path / "hub" / "models" / "Tiny" / "neox" / f"step{step}"
+        shutil.copytree(checkpoints / f"step-{step}", stored)
+    with Hub(tmp_path / "hub") as hub:
+        command = [
+            sys.executable, "-m", "experiments.multifractal", "model=hub", "model.id=Tiny/neox",
+            "study.revisions=[step16,step0]", f"study.sample={SIZE}", f"study.samples={SAMPLES}",
+            "tracking=none", f"output={tmp_path}/out",
+        ]  # fmt: skip
+        libraries.run(command, env=hub_environment(hub, tmp_path / "cache"))
+        assert hub.sent.keys() == {"config.json", "model.safetensors"}
+    [folder] = (tmp_path / "out" / "multifractal").iterdir()
+    local = tmp_path / "local"
+    run(configured(checkpoints=f"{checkpoints}/step-*[06]"), local)
+    names = ("step", "sample", "alpha0", "alpha0_public", "width", "nodes")
+    own, other = (
+        [[row[name] for name in names] for row in rows(one, "networks")] for one in (folder, local)
+    )
+    assert own == other
+    assert [row[0] for row in own] == ["0"] * SAMPLES + ["16"] * SAMPLES
+
+
 MADE = "{made}/step*"
 ONE = ("model=local", "model.path={made}/step-0")
 WRONG: list[tuple[tuple[str, ...], dict[str, Any], str]] = [
     ((), {"checkpoints": "{made}/step-*[14]"}, "E is counted from step 0, and the steps are 1, 4"),
     ((), {"checkpoints": "{made}/none*"}, "none* finds no folder; give e.g. RUN/step*"),
     ((), {"checkpoints": "{made}"}, "which has no config.json"),
+    ((), {"checkpoints": "/"}, "study.checkpoints finds /, which has no config.json"),
+    ((), {"checkpoints": "{made}/**none"}, "**none finds no folder; give e.g. RUN/step*"),
     ((), {"checkpoints": MADE, "origin": "random"}, "study.origin=random stands in for step 0"),
     (("init=random",), {"checkpoints": MADE}, "init=random has no checkpoints; leave study.check"),
     (("init=random",), {"origin": "random"}, "init=random is what study.origin=random counts from"),
@@ -422,6 +501,7 @@ WRONG: list[tuple[tuple[str, ...], dict[str, Any], str]] = [
     ((), {"reach": "all", "mode": "public"}, "study.mode=public leaves study.reach as the publish"),
     ((), {"radii": 20, "mode": "public"}, "study.mode=public leaves study.radii as the published"),
     ((), {"also": ["data=mmlu"]}, "study.also has data=mmlu, and chooses other models; give words"),
+    ((), {"also": ["model='gpt2"]}, "study.also has model='gpt2, whose quotes are not closed; clo"),
     ((), {"also": ["model=gpt2", "model=gpt2"]}, "study.also has gpt2 twice; give each model once"),
     (
         (),

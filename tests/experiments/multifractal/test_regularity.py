@@ -10,7 +10,6 @@ from experiments.multifractal.emergence import emergence
 from experiments.multifractal.modes import MODES
 from experiments.multifractal.network import Network
 from experiments.multifractal.scaling import MOMENTS
-from experiments.multifractal.spectrum import Spectrum
 from probe.api import UserError
 from tests.experiments.multifractal.planted_graphs import Array, initialised, layers_of
 
@@ -31,18 +30,17 @@ def test_tau_is_zero_at_zero_and_f_largest_on_both_sides_of_it() -> None:
 
 
 def test_published_filters_reject_by_rounding_and_ours_do_not() -> None:
-    alpha = np.array([2.0, 1.5, 1.0])
-
-    def found(f: float, alpha: Array = alpha) -> Spectrum:
-        return Spectrum(alpha, np.array([-0.1, f, -0.1]), 1.5, 1.5, 1.0, True)
-
-    rounded, positive = found(1e-16), found(1e-3)
-    assert [PUBLIC.keeps(rounded, each) for each in range(4)] == [True, False, True, False]
-    assert all(ROBUST.keeps(rounded, each) for each in range(4))
-    assert [ROBUST.keeps(positive, each) for each in range(4)] == [True, False, True, False]
-    bent = found(0.0, np.array([1.5, 2.0, 1.0]))
-    assert [ROBUST.keeps(bent, each) for each in range(4)] == [True, True, False, False]
-    assert PUBLIC.keeps(found(0.0, np.array([1.995, 2.0, 1.0])), 3)
+    falling, nearly, bent = [2.0, 1.5, 1.0], [1.995, 2.0, 1.0], [1.5, 2.0, 1.0]
+    alpha = np.array([falling, falling, falling, nearly, bent])
+    f = np.array([[-0.1, largest, -0.1] for largest in (0, 1e-16, 1e-3, 0, 0)])
+    expected = {  # by filter
+        "public": ["11111", "10011", "11110", "10010"],
+        "robust": ["11111", "11011", "11110", "11010"],
+    }
+    for name, mode in MODES.items():
+        for strictness, kept in enumerate(expected[name]):
+            found = mode.keeps(alpha, f, strictness)
+            assert found.tolist() == [one == "1" for one in kept]
 
 
 def test_robust_keeps_the_nodes_of_the_first_step_and_public_does_not() -> None:
