@@ -190,6 +190,7 @@ def test_the_papers_table_says_which_controls_it_lacks(
         ({"effects": ["amplify"], "scale": []}, r"needs amounts; give study\.add= or study\.scale"),
         ({"also": ["model=gpt2"]}, r"study\.also has model=gpt2, and chooses other texts"),
         ({"also": [" "]}, r"study\.also has no words"),
+        ({"also": ["data='mbpp"]}, r"study\.also has data='mbpp, whose quotes are not closed; clo"),
         ({"also": ["data=mbpp", "data=mbpp"]}, r"study\.also names texts twice"),
         ({"on": "layers=3"}, r"study\.on has layers=3, and chooses other texts"),
     ],
