@@ -3,12 +3,14 @@
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from probe.config import Config, check, to_plain
 from probe.data import Document, fingerprint, load_documents
 from probe.distributed import machine, n_ranks, run_ranks
+from probe.errors import UserError
 from probe.examples.batches import Together, padding_share, regrouped
 from probe.examples.cut import cut_identity
 from probe.examples.plan import Views, plan_extraction
@@ -23,7 +25,7 @@ from probe.models import model_fingerprint, template_fingerprint
 from probe.runs.facts import Facts
 from probe.runs.folder import CHECKPOINTS, RunFolder
 from probe.runs.load import load_topologies
-from probe.runs.manifest import MANIFEST, read_manifest
+from probe.runs.manifest import read_manifest
 from probe.runs.results import show, write
 from probe.topology import Topology
 
@@ -73,15 +75,14 @@ def run(config: Config, overrides: Sequence[str] = (), group: str | None = None)
 
 def _tell_other_tokens(folder: RunFolder, tokens: str) -> None:
     """Warn if the run that is replaced read other tokens, e.g. of a template with the date."""
-    if (folder.path / MANIFEST).is_file():
+    before = tokens
+    with suppress(UserError):  # there is none, or it is damaged and replaced for that
         before = read_manifest(folder.path).get("fingerprints", {}).get("tokens", tokens)
-        if before != tokens:
-            logger.warning(
-                "the tokens are not those of the run that is replaced (%s then, %s now): the "
-                "tokenizer or its chat template gives others for the same texts",
-                before,
-                tokens,
-            )
+    if before != tokens:
+        logger.warning(
+            "the tokens are not those of the run that is replaced (%s then, %s now): the tokenizer "
+            "or its chat template gives others for the same texts", before, tokens,
+        )  # fmt: skip
 
 
 def _reuse(folder: RunFolder, overrides: Sequence[str], group: str | None) -> None:

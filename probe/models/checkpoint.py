@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,17 @@ def file_of(where: str, name: str, options: dict[str, Any]) -> str | None:
         file = Path(where) / name
         return str(file) if file.is_file() else None
     with suppress(OSError, HfHubHTTPError):
-        found: str | None = cached_file(where, name, revision=options.get("revision"))
-        return found
+        return _on_the_hub(where, name, options.get("revision"))
     return None
+
+
+@cache
+def _on_the_hub(where: str, name: str, revision: str | None) -> str | None:
+    """Ask for a file once a process, also if there is none."""
+    found: str | None = cached_file(
+        where, name, revision=revision, _raise_exceptions_for_missing_entries=False
+    )
+    return found
 
 
 def refuse_adapter(name: str, where: str, options: dict[str, Any]) -> None:

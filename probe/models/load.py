@@ -171,9 +171,10 @@ def load_language_model(model: ModelConfig, device: torch.device) -> nn.Module:
         If the model cannot be loaded or has no language-model head.
     """
     place = Place.of(model)
+    config = place.open(AutoConfig)  # first, as it says best what is wrong with the Hub
     refuse_adapter(place.name, place.where, place.options)
     options = {"dtype": place.dtype, "output_loading_info": True, **spread_options(model, device)}
-    whole, report = place.open_weights(_with_head(place.open(AutoConfig)), **options)
+    whole, report = place.open_weights(_with_head(config), **options)
     if report["missing_keys"]:
         raise UserError(
             f"model={place.name}: the checkpoint has no language-model head "
@@ -210,9 +211,11 @@ def outline(model: ModelConfig) -> nn.Module:
 
 def _pretrained(place: Place, spread: dict[str, Any]) -> Any:
     """Load the trunk's weights, and refuse an incomplete checkpoint or an adapter beside it."""
+    config = place.open(AutoConfig)  # first, as above
     refuse_adapter(place.name, place.where, place.options)
     options = {
-        "dtype": place.dtype, "output_loading_info": True, "ignore_mismatched_sizes": True, **spread
+        "config": config, "dtype": place.dtype, "output_loading_info": True,
+        "ignore_mismatched_sizes": True, **spread,
     }  # fmt: skip
     trunk, report = place.open_weights(AutoModel, **options)
     if set(trunk.state_dict()) <= set(report["missing_keys"]):

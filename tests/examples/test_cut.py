@@ -126,7 +126,7 @@ def test_only_what_is_cut_differently_is_another_run(
     cut: str, text: str, specials: int, expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = Words([BEGIN] * specials, [])
-    monkeypatch.setattr("probe.examples.cut.load_tokenizer", lambda _: words)
+    monkeypatch.setattr("probe.models.load_tokenizer", lambda _: words)
     config = Config(data=DataConfig(source="text", cut=Cut(cut)))
     monkeypatch.setattr(Words, "__call__", lambda _, texts, add_special_tokens, **__: {
         "input_ids": [[*words.before * add_special_tokens, 7] for _ in texts]

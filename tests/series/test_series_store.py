@@ -292,6 +292,8 @@ def test_a_signal_is_deferred_until_whole_batches_are_kept(
 ) -> None:
     """Shards are large, so that nothing would have been written yet."""
     batches = Loop.batches
+    # A process that a shell has put into the background ignores Ctrl-C.
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def interrupted(self: Loop, *given: Any, **more: Any) -> Any:
         for number, batch in enumerate(batches(self, *given, **more)):
@@ -303,6 +305,7 @@ def test_a_signal_is_deferred_until_whole_batches_are_kept(
         patch.setattr(Loop, "batches", interrupted)
         with pytest.raises(KeyboardInterrupt):
             api.series(config, folder=tmp_path)
+    signal.signal(signal.SIGINT, previous)
     [shard] = tmp_path.glob("series-*")
     assert not (tmp_path / INDEX).exists()
     assert len(api.series(config, folder=tmp_path)) == 7
