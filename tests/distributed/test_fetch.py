@@ -97,9 +97,9 @@ def test_two_ranks_ask_the_hub_for_no_more_than_one_does(
     found, requests = answers
     np.testing.assert_allclose(found["together"], found["alone"], atol=1e-7, rtol=0)
     alone, together = (_requests(requests, name) for name in ("Org/alone", "Org/together"))
-    # One asks once more for the configuration, to know beforehand what the weights take.
     assert Counter(together) <= Counter(alone)
-    assert len(alone) - len(together) <= 2
+    # One asks again for what ranks have from the cache: configuration, lists of files, an adapter.
+    assert len(alone) - len(together) <= 6, sorted((Counter(alone) - Counter(together)).items())
     weights = [word for word in together if word.startswith("GET") and "safetensors" in word]
     assert len(weights) == len(set(weights)) > 1
 
