@@ -52,6 +52,13 @@ LATENT: dict[str, Any] = SIZE | {
 }
 ALTERNATING = ["sliding_attention", "full_attention"] * 2
 LINEAR = ["linear_attention", "full_attention"] * 2
+LINEAR_HEADS: dict[str, Any] = {
+    "linear_key_head_dim": 8,
+    "linear_value_head_dim": 8,
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+    "layer_types": LINEAR,
+}
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "gpt2": SIZE | {"n_inner": 40},
@@ -94,19 +101,11 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
         "moe_intermediate_size": 24,
         "num_experts": 4,
         "shared_expert_intermediate_size": 24,
-        "linear_key_head_dim": 8,
-        "linear_value_head_dim": 8,
-        "linear_num_key_heads": 2,
-        "linear_num_value_heads": 4,
-        "layer_types": LINEAR,
+        **LINEAR_HEADS,
     },
     "qwen3_5_text": GROUPED_WIDE
     | {
-        "linear_key_head_dim": 8,
-        "linear_value_head_dim": 8,
-        "linear_num_key_heads": 2,
-        "linear_num_value_heads": 4,
-        "layer_types": LINEAR,
+        **LINEAR_HEADS,
     },
     "qwen3_5_moe_text": GROUPED_WIDE
     | {
@@ -114,11 +113,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
         "moe_intermediate_size": 24,
         "num_experts": 4,
         "shared_expert_intermediate_size": 24,
-        "linear_key_head_dim": 8,
-        "linear_value_head_dim": 8,
-        "linear_num_key_heads": 2,
-        "linear_num_value_heads": 4,
-        "layer_types": LINEAR,
+        **LINEAR_HEADS,
     },
     "gemma": GROUPED_WIDE,
     "gemma2": GROUPED_WIDE | {"sliding_window": 16},
