@@ -640,6 +640,7 @@ def test_a_run_in_another_working_folder_is_where_it_says(
 @pytest.mark.processes
 def test_another_process_s_wandb_that_is_gone_does_not_matter(tmp_path: Path) -> None:
     """As in a process that a notebook, or SLURM, hands its environment on to."""
+    wandb.teardown()  # a test before may have taken the address of W&B's process with it
     track(settings(), tmp_path, record())  # so that there is an address, of a form that W&B knows
     address = re.sub(r"/.*", str(tmp_path / "gone"), os.environ["WANDB_SERVICE"])
     (tmp_path / "other").mkdir()
