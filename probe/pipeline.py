@@ -12,6 +12,7 @@ from probe.data import Document, fingerprint, load_documents
 from probe.distributed import machine, n_ranks, run_ranks
 from probe.errors import UserError
 from probe.examples.batches import Together, padding_share, regrouped
+from probe.examples.choose import Examples
 from probe.examples.cut import cut_identity
 from probe.examples.plan import Views, plan_extraction
 from probe.examples.request import Request
@@ -63,8 +64,11 @@ def run(config: Config, overrides: Sequence[str] = (), group: str | None = None)
             return folder.path
         with folder.claimed(overrides) as work:
             started = time.monotonic()
-            model = fingerprints["model"]
-            topologies, facts = extract_topologies(config, documents, run=work, model=model)
+            planned = plan_extraction(
+                config, documents, score=perplexities, generate=continue_examples
+            )
+            del documents  # memory is for what is made of their tokens
+            topologies, facts = _extract(*planned, work, fingerprints["model"])
             seconds = round(facts.seconds + time.monotonic() - started, 3)
             read = {**fingerprints, **(facts.fingerprints or {})}
             facts = replace(facts, seconds=seconds, fingerprints=read)
@@ -134,9 +138,16 @@ def extract_topologies(
     model : str, optional
         Fingerprint of the model, if it is known.
     """
-    request, examples = plan_extraction(
+    planned = plan_extraction(
         config, documents, views, score=perplexities, generate=continue_examples
     )
+    return _extract(*planned, run, model)
+
+
+def _extract(
+    request: Request, examples: Examples, run: Path | None, model: str | None
+) -> tuple[list[Topology], Facts]:
+    config = request.config
     if run is not None:
         model = model or model_fingerprint(config.model, config.init)
         request = replace(request, checkpoints=find(run / CHECKPOINTS, request, model))

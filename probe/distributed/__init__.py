@@ -5,7 +5,14 @@ import torch
 from probe.distributed.dispatch import spread
 from probe.distributed.external import follow, follows, lead, release
 from probe.distributed.launch import launch
-from probe.distributed.ranks import Ranks, find_device, machine, this_rank, world_size
+from probe.distributed.ranks import (
+    Ranks,
+    find_device,
+    machine,
+    on_one_machine,
+    this_rank,
+    world_size,
+)
 from probe.distributed.work import Result, find_work
 from probe.errors import UserError
 

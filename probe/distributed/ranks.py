@@ -26,6 +26,11 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def on_one_machine() -> bool:
+    """Return whether all ranks see this machine's files; those of a launch over several do not."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) >= world_size()
+
+
 @cache
 def join() -> Any:
     """Join the process group once per process; return the group for sums and messages.

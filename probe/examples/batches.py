@@ -27,7 +27,7 @@ class Batch:
     ----------
     members : list of int
         Numbers of the examples among the chosen ones, from 0.
-    ids : list of list of int
+    ids : sequence of sequence of int
         Their token ids, without padding.
     cell : int
         Cell that all of them belong to, see `probe.examples.partition`.
@@ -36,7 +36,7 @@ class Batch:
     """
 
     members: list[int]
-    ids: list[list[int]]
+    ids: Sequence[Sequence[int]]
     cell: int = 0
     spans: list[Span] | None = None
 

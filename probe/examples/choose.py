@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, islice, repeat
 from typing import Any
@@ -17,16 +17,17 @@ from probe.config import AverageConfig, Config, Cut, DataConfig, data_name, mode
 from probe.data import Document
 from probe.errors import UserError
 from probe.examples.cut import Cutter, bundled_is_too_long, merge_paragraphs
-from probe.examples.example import GENERATED, Example, continued
+from probe.examples.example import GENERATED, NO_SPANS, Example, continued
 from probe.examples.explicit import with_given_ids
-from probe.examples.spans import token_spans
+from probe.examples.spans import Span, token_spans
+from probe.examples.token_ids import TokenStore
 from probe.system.logs import plural
 
 logger = logging.getLogger(__name__)
 # What a chat template calls to ask for the clock.
 _CLOCK = "strftime_now"
-# Most texts tokenized at a time, in parallel.
-_TOGETHER = 1000
+# Most texts tokenized at a time, in parallel: each takes some hundred bytes a token meanwhile.
+_TOGETHER = 256
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,7 @@ class Examples:
         """Return a hash of all token ids, in the order of the examples."""
         digest = hashlib.sha256()
         for example in self.chosen:
-            ids = example.ids
-            digest.update(np.array([len(ids), *ids], dtype="<i8").tobytes())
+            digest.update(np.array([len(example.ids), *example.ids], dtype="<i8").tobytes())
         return f"sha256 {digest.hexdigest()}"
 
 
@@ -58,7 +58,7 @@ def choose_examples(
     Parameters
     ----------
     documents : iterable of Document
-        Raw texts, read only as far as needed.
+        Raw texts, read only as far as needed; of what is chosen only token ids are held.
     tokenizer : transformers tokenizer
         Turns texts into token ids.
     config : Config
@@ -89,7 +89,8 @@ def choose_examples(
     together = _TOGETHER if needed is None else min(needed, _TOGETHER)
     pieces = _pieces(documents, tokenizer, config, most - data.generate, together)
     within = _within(pieces, data, most, skipped)
-    chosen = list(islice(within, needed))
+    store = TokenStore(config.output)
+    chosen = list(_held(islice(within, needed), store))
     if data.perplexity is not None and chosen:
         assert score is not None, "data.perplexity needs a model"
         chosen = _between(chosen, score(chosen), data.perplexity, skipped)
@@ -99,7 +100,7 @@ def choose_examples(
     chosen = chosen[data.offset : end]
     if data.generate and chosen:
         assert generate is not None, "data.generate needs a model"
-        chosen = continued(chosen, generate, data, skipped)
+        chosen = list(_held(continued(chosen, generate, data, skipped), store))
     if not chosen and bundled_is_too_long(data, skipped):
         logger.info("the bundled texts are longer than %d tokens: they are truncated", most)
         cut = replace(config, data=replace(data, cut=Cut.truncate))
@@ -113,6 +114,12 @@ def choose_examples(
             "texts with data.cut=tokens or data.cut=truncate"
         )
     return Examples(_averaged(chosen, config.average), dict(skipped))
+
+
+def _held(examples: Iterable[Example], store: TokenStore) -> Iterator[Example]:
+    """Keep token ids in a store."""
+    for example in examples:
+        yield replace(example, ids=store.add(example.ids))
 
 
 def _within(
@@ -148,21 +155,27 @@ def _pieces(
             if special is None:
                 yield from (with_given_ids(source, tokenizer) for source in sources)
                 continue
-            # Only fast tokenizers know where their tokens are.
             parts = data.cut is Cut.whole and any(source.parts for source in sources)
-            more = {"return_offsets_mapping": True} if parts and tokenizer.is_fast else {}
-            encoded = tokenizer(
-                list(pieces), add_special_tokens=special, return_attention_mask=False,
-                verbose=False, **more,
-            )  # fmt: skip
-            offsets = encoded["offset_mapping"] if more else repeat(())
-            rows = zip(sources, pieces, encoded["input_ids"], offsets, strict=False)
-            for source, text, ids, at in rows:
-                spans = token_spans(text, source.parts, at)
+            rows = _tokenized(tokenizer, pieces, special, parts)
+            for source, text, (ids, at) in zip(sources, pieces, rows, strict=True):
+                spans = token_spans(text, source.parts, at) or NO_SPANS
                 for piece in cutter.cut(ids, special):
                     yield Example(source.name, piece, source.group or "", spans)
     if cutter.truncated:
         logger.info("%s truncated to %d tokens", plural(cutter.truncated, "text"), most)
+
+
+def _tokenized(
+    tokenizer: Any, texts: Sequence[str], special: bool, offsets: bool
+) -> list[tuple[list[int], Sequence[Span]]]:
+    """Return the token ids of texts and, if asked for, where each token is in its text."""
+    # Only fast tokenizers know where their tokens are.
+    more = {"return_offsets_mapping": True} if offsets and tokenizer.is_fast else {}
+    encoded = tokenizer(
+        list(texts), add_special_tokens=special, return_attention_mask=False, verbose=False, **more
+    )
+    places = encoded["offset_mapping"] if more else repeat(())
+    return list(zip(encoded["input_ids"], places, strict=False))
 
 
 def _texts(

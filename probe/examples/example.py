@@ -1,17 +1,20 @@
 """An example: the token ids of one text, and which of them count."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from probe.config import DataConfig
 from probe.examples.spans import Span
 
 # Parts of a text that the model continued.
 PROMPT, GENERATED = "prompt", "generated"
+# One for all texts without known parts.
+NO_SPANS: Mapping[str, Span] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Example:
     """Token ids of one text, and the document it was cut from.
 
@@ -20,9 +23,9 @@ class Example:
     """
 
     document: str
-    ids: list[int]
+    ids: Sequence[int]
     group: str = ""
-    spans: Mapping[str, Span] = field(default_factory=dict, hash=False)
+    spans: Mapping[str, Span] = field(default_factory=lambda: NO_SPANS, hash=False)
 
     def __post_init__(self) -> None:
         """Make a document its own group by default."""
@@ -62,8 +65,8 @@ def continued(
     generate: Callable[[list[Example]], list[list[int]]],
     data: DataConfig,
     skipped: Counter[str],
-) -> list[Example]:
-    """Let the model continue the examples, and keep those with enough tokens that count.
+) -> Iterator[Example]:
+    """Let the model continue the examples, and yield those with enough tokens that count.
 
     Examples that hold a continuation already are not continued again.
 
@@ -80,7 +83,6 @@ def continued(
     """
     prompts = [example for example in examples if GENERATED not in example.spans]
     written = iter(generate(prompts) if prompts else [])
-    kept = []
     for example in examples:
         prompt = GENERATED not in example.spans
         whole = example.followed_by(next(written)) if prompt else example
@@ -91,5 +93,4 @@ def continued(
         elif stop - start < data.least_tokens:
             skipped[f"fewer than {data.least_tokens} tokens that count"] += 1
         else:
-            kept.append(whole)
-    return kept
+            yield whole

@@ -95,7 +95,7 @@ def with_given_ids(document: Document, tokenizer: Any) -> Example:
     return Example(document.name, ids, document.group or "", document.spans)
 
 
-def wording(tokenizer: Any, ids: list[int], span: Span) -> str:
+def wording(tokenizer: Any, ids: Sequence[int], span: Span) -> str:
     """Return the text of some tokens behind those before them, without special tokens."""
     before, through, alone = (
         tokenizer.decode(some, skip_special_tokens=True, clean_up_tokenization_spaces=False)

@@ -150,9 +150,10 @@ def _text_part(model: ModelConfig) -> Any:
 def _refuse_unknown_ids(examples: Sequence[Example], vocabulary: int, config: Config) -> None:
     """Refuse token ids beyond the model's embedding."""
     for number, example in enumerate(examples):
-        if example.ids and max(example.ids) >= vocabulary:
+        largest = max(example.ids, default=0)
+        if largest >= vocabulary:
             raise UserError(
-                f"example {number} ({example.document}) has the token {max(example.ids)}, but "
+                f"example {number} ({example.document}) has the token {largest}, but "
                 f"{model_name(config.model)} has {vocabulary} tokens; use the tokenizer that "
                 "belongs to the model"
             )

@@ -2,15 +2,19 @@
 
 import io
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from probe.config import Config, from_plain, to_plain
+from probe.distributed import on_one_machine
 from probe.errors import UserError
 from probe.examples.batches import Batch
 from probe.examples.partition import MatrixSpec
+from probe.examples.token_ids import TokenIds, held_in, store_of
 
 
 @dataclass(frozen=True)
@@ -99,26 +103,29 @@ class Request:
         )
 
     def to_bytes(self) -> bytes:
-        """Pack the request, without the keys of a study, which are no part of an extraction."""
+        """Pack the request, without the keys of a study, which are no part of an extraction.
+
+        Token ids that are in a file are left there, if all ranks are on its machine.
+        """
         config = to_plain(self.config)
+        texts = [ids for batch in self.batches for ids in batch.ids]
+        store = store_of(texts) if texts and on_one_machine() else None
+        file = None if store is None else store.file
         rest = {
-            "config": {field.name: config[field.name] for field in fields(Config)},
             "layers": self.layers,
             "names": self.names,
             "run": self.run,
-            "batches": [
-                {"members": b.members, "cell": b.cell, "spans": b.spans} for b in self.batches
-            ],
             "matrices": [asdict(matrix) for matrix in self.matrices],
             "checkpoints": None if self.checkpoints is None else asdict(self.checkpoints),
         }
-        series = [ids for batch in self.batches for ids in batch.ids]
         stream = io.BytesIO()
         np.savez(
             stream,
-            rest=np.frombuffer(json.dumps(rest).encode(), dtype=np.uint8),
-            ids=np.concatenate([np.asarray(ids, dtype=np.int32) for ids in series]),
-            lengths=np.array([len(ids) for ids in series]),
+            config=_as_json({field.name: config[field.name] for field in fields(Config)}),
+            rest=_as_json(rest),
+            held=_as_json(file),
+            **_columns(self.batches),
+            **_ids(texts, inline=file is None),
         )
         return stream.getvalue()
 
@@ -126,25 +133,18 @@ class Request:
     def config_of(packed: bytes) -> Config:
         """Unpack the configuration alone."""
         with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
-            return from_plain(json.loads(arrays["rest"].tobytes())["config"])
+            return from_plain(_of_json(arrays["config"]))
 
     @classmethod
     def from_bytes(cls, packed: bytes) -> "Request":
         """Unpack a request."""
         with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
-            rest = json.loads(arrays["rest"].tobytes())
-            ends = np.cumsum(arrays["lengths"])
-            series = iter([ids.tolist() for ids in np.split(arrays["ids"], ends[:-1])])
-        batches = [
-            Batch(
-                batch["members"],
-                [next(series) for _ in batch["members"]],
-                batch["cell"],
-                batch["spans"] and [(start, stop) for start, stop in batch["spans"]],
-            )
-            for batch in rest.pop("batches")
-        ]
-        config = from_plain(rest.pop("config"))
+            config, rest = from_plain(_of_json(arrays["config"])), _of_json(arrays["rest"])
+            file = _of_json(arrays["held"])
+            held = arrays["ids"] if file is None else held_in(file)
+            places = zip(arrays["starts"].tolist(), arrays["lengths"].tolist(), strict=True)
+            texts = (TokenIds(held, start, length) for start, length in places)
+            batches = list(_batches(arrays, texts))
         matrices = [MatrixSpec(**matrix) for matrix in rest.pop("matrices")]
         checkpoints = rest.pop("checkpoints")
         return cls(
@@ -154,3 +154,45 @@ class Request:
             checkpoints=None if checkpoints is None else Checkpoints(**checkpoints),
             **rest,
         )
+
+
+def _as_json(value: Any) -> NDArray[np.uint8]:
+    return np.frombuffer(json.dumps(value).encode(), dtype=np.uint8)
+
+
+def _of_json(packed: NDArray[np.uint8]) -> Any:
+    return json.loads(packed.tobytes())
+
+
+def _columns(batches: list[Batch]) -> dict[str, NDArray[np.int64]]:
+    """Return the batches without their token ids."""
+    spans = [span for batch in batches for span in batch.spans or ()]
+    return {
+        "members": np.array([member for b in batches for member in b.members], dtype=np.int64),
+        "cells": np.array([b.cell for b in batches], dtype=np.int64),
+        "rows": np.array([len(b.members) for b in batches], dtype=np.int64),
+        "has_spans": np.array([b.spans is not None for b in batches], dtype=np.int64),
+        "spans": np.array(spans, dtype=np.int64).reshape(-1, 2),
+    }
+
+
+def _ids(texts: list[Sequence[int]], inline: bool) -> dict[str, NDArray[Any]]:
+    """Return where each text's token ids are, and with `inline` also these."""
+    lengths = np.array([len(ids) for ids in texts], dtype=np.int64)
+    if not inline:
+        starts = np.array([ids.start for ids in texts if isinstance(ids, TokenIds)], dtype=np.int64)
+        return {"starts": starts, "lengths": lengths}
+    ids = np.empty(lengths.sum(), dtype=np.int32)
+    starts = lengths.cumsum() - lengths
+    for one, start in zip(texts, starts.tolist(), strict=True):
+        ids[start : start + len(one)] = one
+    return {"starts": starts, "lengths": lengths, "ids": ids}
+
+
+def _batches(arrays: Mapping[str, NDArray[Any]], texts: Iterator[TokenIds]) -> Iterator[Batch]:
+    members, spans = iter(arrays["members"].tolist()), iter(arrays["spans"].tolist())
+    rows = (arrays[name].tolist() for name in ("rows", "cells", "has_spans"))
+    for number, cell, has_spans in zip(*rows, strict=True):
+        own = [next(members) for _ in range(number)]
+        counted = [tuple(next(spans)) for _ in range(number)] if has_spans else None
+        yield Batch(own, [next(texts) for _ in range(number)], cell, counted)

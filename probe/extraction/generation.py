@@ -66,7 +66,7 @@ def continue_examples(examples: Sequence[Example], config: Config) -> list[list[
 
 def _with_room(examples: Sequence[Example], budget: int, more: int) -> list[Batch]:
     """Form batches that stay within the budget when every example has become longer."""
-    long = [replace(example, ids=[*example.ids, *[0] * more]) for example in examples]
+    long = [replace(example, ids=range(len(example.ids) + more)) for example in examples]
     return [
         replace(batch, ids=[examples[member].ids for member in batch.members])
         for batch in form_batches(long, budget)

@@ -127,5 +127,5 @@ def continuations(
                     f"{len(example.ids) + len(end)} tokens, and the model reads {most}; leave long "
                     f"questions out with data.max_tokens={most - len(end)}"
                 )
-            listed.append(Continuation(number, example.ids + end, len(example.ids)))
+            listed.append(Continuation(number, [*example.ids, *end], len(example.ids)))
     return listed

@@ -73,7 +73,7 @@ def test_texts_with_too_few_tokens_that_count_are_left_out_and_counted(
 ) -> None:
     left_out = Counter[str]()
     settings = DataConfig("text", generate=4, **data)  # type: ignore[arg-type]
-    found = continued(PROMPTS, lambda _: WRITTEN, settings, left_out)
+    found = list(continued(PROMPTS, lambda _: WRITTEN, settings, left_out))
     assert found == [PROMPTS[n].followed_by(WRITTEN[n]) for n in kept]
     assert left_out == skipped
 
@@ -87,7 +87,8 @@ def test_what_holds_a_continuation_is_not_continued_again() -> None:
         return [[7, 7]] * len(prompts)
 
     data = DataConfig("text", generate=2, min_tokens=2)
-    found = continued([PROMPTS[0], before, PROMPTS[2]], generate, data, Counter())
+    found = list(continued([PROMPTS[0], before, PROMPTS[2]], generate, data, Counter()))
     assert found == [PROMPTS[0].followed_by([7, 7]), before, PROMPTS[2].followed_by([7, 7])]
     assert asked == [PROMPTS[0], PROMPTS[2]]
-    assert continued([before], lambda _: pytest.fail("nothing to do"), data, Counter()) == [before]
+    again = continued([before], lambda _: pytest.fail("nothing to do"), data, Counter())
+    assert list(again) == [before]

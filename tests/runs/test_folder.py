@@ -251,7 +251,7 @@ def test_a_finished_run_is_found_again(
 ) -> None:
     run, config = finished
     before = snapshot(run)
-    monkeypatch.setattr(pipeline, "extract_topologies", fail)
+    monkeypatch.setattr(pipeline, "plan_extraction", fail)
     caplog.set_level(logging.INFO, logger="probe")
     assert pipeline.run(config) == run
     assert snapshot(run) == before
@@ -263,7 +263,7 @@ def test_what_the_matrices_do_not_depend_on_finds_the_same_run(
     finished: tuple[Path, Config], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, config = finished
-    monkeypatch.setattr(pipeline, "extract_topologies", fail)
+    monkeypatch.setattr(pipeline, "plan_extraction", fail)
     other = TrackingConfig(enabled=True, mode=Mode.online, project="other")
     runtime = replace(config.runtime, device="cuda:7")
     assert pipeline.run(replace(config, tracking=other, runtime=runtime)) == run
@@ -297,7 +297,7 @@ def test_other_measures_are_taken_of_the_same_matrices(
 ) -> None:  # fmt: skip
     run = RunFolder(again).path
     before, facts = snapshot(run), manifest_of(run)
-    monkeypatch.setattr(pipeline, "extract_topologies", fail)
+    monkeypatch.setattr(pipeline, "plan_extraction", fail)
     caplog.set_level(logging.INFO, logger="probe")
     asked = replace(again, measures=replace(again.measures, **other))
     assert pipeline.run(asked, ["measures"]) == run
@@ -384,7 +384,7 @@ def test_a_run_of_the_first_format_is_read_and_measured_again(
     old = manifest_of(run) | {"format": 1}
     del old["sha256"], old["config"]["measures"], old["topologies"][0]["reliability"]
     (run / MANIFEST).write_text(json.dumps(old))
-    monkeypatch.setattr(pipeline, "extract_topologies", fail)
+    monkeypatch.setattr(pipeline, "plan_extraction", fail)
     assert pipeline.run(again) == run
     assert manifest_of(run)["format"] == 2
     assert manifest_of(run)["examples"] == old["examples"]
@@ -487,7 +487,7 @@ def test_finished_results_outlive_an_overwrite_that_fails(
     with pytest.raises(RuntimeError):
         pipeline.run(replace(job, overwrite=True, tracking=other), ["overwrite=true"])
     assert snapshot(done) == before
-    broken.setattr(pipeline, "extract_topologies", fail)
+    broken.setattr(pipeline, "plan_extraction", fail)
     assert pipeline.run(job) == done, "it is still a finished run"
 
 
@@ -545,7 +545,7 @@ def test_the_lock_is_held_during_the_run_and_free_after_a_failure(
             pass
         fail()
 
-    monkeypatch.setattr(pipeline, "extract_topologies", look)
+    monkeypatch.setattr(pipeline, "plan_extraction", look)
     with pytest.raises(RuntimeError, match="went away"):
         pipeline.run(job)
     with folder.locked():

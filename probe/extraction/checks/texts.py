@@ -1,5 +1,7 @@
 """The texts that are checked: the beginnings of a run's first two, of unequal length."""
 
+from heapq import nsmallest
+
 from probe.examples.batches import Batch
 from probe.examples.request import Request
 
@@ -14,15 +16,14 @@ def first_texts(request: Request) -> Batch | None:
     The short row is at most three quarters of the long one. A run of one text gives both, the
     short one from its end.
     """
-    ids = {
-        member: row
+    texts = (
+        (member, ids)
         for batch in request.batches
-        for member, row in zip(batch.members, batch.ids, strict=True)
-    }
-    members = sorted(ids)[:2]
-    long = ids[members[0]][:TOKENS]
-    most = 3 * len(long) // 4
-    short = ids[members[1]][:most] if len(members) > 1 else long[len(long) - most :]
+        for member, ids in zip(batch.members, batch.ids, strict=True)
+    )
+    first, *second = (list(ids[:TOKENS]) for _, ids in nsmallest(2, texts, lambda text: text[0]))
+    most = 3 * len(first) // 4
+    long, short = first, second[0][:most] if second else first[len(first) - most :]
     if len(short) < _LEAST:
         return None
     return Batch([0, 1], [long, short])
