@@ -10,8 +10,8 @@ from probe.config.choices import Scheme, Selection, Site
 from probe.config.plain import leaves, to_plain
 from probe.config.reads import unread_mistakes
 from probe.config.run_name import JOINT, layer_numbers, name_mistakes
-from probe.config.schema import Config, DataConfig
-from probe.config.value_checks import process_mistakes, text_mistakes
+from probe.config.schema import GENERATED, Config, DataConfig
+from probe.config.value_checks import counting_mistakes, process_mistakes, text_mistakes
 from probe.errors import UserError
 from probe.system.secrets import REFUSAL, hide
 
@@ -89,7 +89,9 @@ def _data_mistakes(config: Config) -> Iterator[str]:
         yield f"data.path={data.path} does not exist"
     yield from _streaming_mistakes(data)
     yield from _generation_mistakes(data)
-    if data.part is None and data.max_tokens is not None and data.max_tokens < data.min_tokens:
+    yield from counting_mistakes(config)
+    of_all = data.part != GENERATED
+    if of_all and data.max_tokens is not None and data.max_tokens < data.min_tokens:
         yield (
             f"data.max_tokens={data.max_tokens} is below data.min_tokens={data.min_tokens}, "
             "so that no example could be kept"
@@ -120,7 +122,7 @@ def _streaming_mistakes(data: DataConfig) -> Iterator[str]:
 def _generation_mistakes(data: DataConfig) -> Iterator[str]:
     if data.generate:
         return
-    if data.part is not None:
+    if data.part == GENERATED:
         yield (
             f"data.part={data.part} counts tokens that the model writes; give their number, e.g. "
             f"data.generate=8 data.part={data.part}"
@@ -201,7 +203,7 @@ def _average_mistakes(config: Config) -> Iterator[str]:
     if average.example is not None and average.parts > 1:
         yield f"average.example={average.example} selects one example; average.parts must be 1"
     least = 4 if average.scheme is Scheme.fisher else 2
-    if config.data.part is not None and config.data.generate < least:
+    if config.data.part == GENERATED and config.data.generate < least:
         yield (
             f"average.scheme={average.scheme} needs examples of {least} tokens or more, "
             f"and data.generate={config.data.generate} with data.part={config.data.part}"

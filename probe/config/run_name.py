@@ -68,6 +68,8 @@ def computed(config: Config) -> dict[str, Any]:
     for part in (model, data):
         if part["path"] is not None:
             part["path"] = str(Path(part["path"]).resolve())
+    if config.data.dropped:
+        data["drop_tokens"] = config.data.dropped
     random, matmul = config.init.kind is InitKind.random, config.runtime.matmul
     return {
         "model": model,

@@ -21,6 +21,11 @@ from probe.config.choices import (
     Weight,
 )
 
+# Parts of a text whose tokens may be the only ones that count.
+PROMPT, GENERATED, ANSWER = "prompt", "generated", "answer"
+ROLES = ("system", "user", "assistant")
+PARTS = (GENERATED, PROMPT, "question", ANSWER, *ROLES)
+
 
 def key(
     default: Any,
@@ -146,8 +151,15 @@ class DataConfig:
     )
     part: str | None = key(
         None,
-        "Count the tokens of this part of every text only: generated, what the model wrote.",
-        choices=("generated",),
+        "Count only the tokens of this part of every text: generated (what the model wrote), "
+        "prompt (what is before it, or before an answer), question, answer, or the turn of a role.",
+        choices=PARTS,
+        younger=True,
+    )
+    drop_tokens: Any = key(
+        None,
+        "Tokens that are read and not counted: special, punctuation (nothing else in them), the id "
+        "of a token, or a list of these.",
         younger=True,
     )
     min_tokens: int = key(
@@ -175,7 +187,14 @@ class DataConfig:
     @property
     def least_tokens(self) -> int:
         """Fewest tokens that count in an example that is kept."""
-        return self.min_tokens if self.part is None else min(self.min_tokens, self.generate)
+        return min(self.min_tokens, self.generate) if self.part == GENERATED else self.min_tokens
+
+    @property
+    def dropped(self) -> list[str | int]:
+        """What `drop_tokens` names, each once, in one order however it was written."""
+        given = self.drop_tokens if isinstance(self.drop_tokens, list) else [self.drop_tokens]
+        named = {one for one in given if one is not None}
+        return sorted(named, key=lambda one: (isinstance(one, str), one))
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Checks of single values: strings, paths, processes."""
+"""Checks of single values: strings, paths, processes, which tokens count."""
 
 import os
 from collections.abc import Iterator
@@ -6,8 +6,10 @@ from dataclasses import asdict
 from pathlib import PurePath
 from unicodedata import category
 
+from probe.config.bounds import LARGEST
+from probe.config.choices import Cut
 from probe.config.plain import leaves
-from probe.config.schema import Config
+from probe.config.schema import GENERATED, PROMPT, ROLES, Config
 
 # Bytes of a file's name and of a path.
 _NAME, _PATH = 255, 4096
@@ -48,6 +50,31 @@ def process_mistakes(config: Config) -> Iterator[str]:
             f"launch.num_processes={processes} is more than this machine can run ({most}); give "
             "one per GPU, or leave it out"
         )
+
+
+def counting_mistakes(config: Config) -> Iterator[str]:
+    """Find parts that are not known of the texts, and tokens that are none."""
+    data = config.data
+    written = data.part == GENERATED or (data.part == PROMPT and data.generate > 0)
+    if data.part is not None and not written and data.cut is not Cut.whole:
+        yield (
+            f"data.part={data.part} is known of whole texts, and data.cut={data.cut} cuts them; "
+            "give data.cut=whole, or leave data.part out"
+        )
+    if data.part in ROLES and not config.model.chat:
+        yield (
+            f"data.part={data.part} is a turn of a chat template, which model.chat=false does not "
+            "use; give model.chat=true, or data.part=question or answer"
+        )
+    given = data.drop_tokens if isinstance(data.drop_tokens, list) else [data.drop_tokens]
+    for one in given if data.drop_tokens is not None else []:
+        token = type(one) is int and 0 <= one <= LARGEST
+        if not token and one not in ("special", "punctuation"):
+            yield (
+                f"data.drop_tokens={data.drop_tokens} must be special, punctuation, the id of a "
+                "token, or a list of these, e.g. data.drop_tokens=[special,13]"
+            )
+            return
 
 
 def _too_long(path: str) -> bool:

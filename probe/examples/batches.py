@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from probe.config import Side
+from probe.examples.counting import Dropped, mask, n_counted
 from probe.examples.example import Example, counted
 from probe.examples.spans import Span
 from probe.models import LengthLimit
@@ -33,21 +34,25 @@ class Batch:
         Cell that all of them belong to, see `probe.examples.partition`.
     spans : list of (int, int), optional
         First token of the part of each that counts, and the one behind its last (default: whole).
+    dropped : Dropped, optional
+        Tokens that do not count, wherever they are.
     """
 
     members: list[int]
     ids: Sequence[Sequence[int]]
     cell: int = 0
     spans: list[Span] | None = None
+    dropped: Dropped | None = None
 
-    def counted(self, skip_first: int) -> list[Span]:
-        """Return for each the first token that counts, and the one behind the last."""
+    def _counted(self, skip_first: int) -> Iterator[tuple[Sequence[int], Span]]:
+        """Yield the ids of each, with the span in which tokens may count."""
         spans = [(0, len(ids)) for ids in self.ids] if self.spans is None else self.spans
-        return [counted(span, skip_first) for span in spans]
+        for ids, span in zip(self.ids, spans, strict=True):
+            yield ids, counted(span, skip_first)
 
     def n_counted(self, skip_first: int) -> list[int]:
         """Return for each the number of tokens that count."""
-        return [stop - start for start, stop in self.counted(skip_first)]
+        return [n_counted(ids, span, self.dropped) for ids, span in self._counted(skip_first)]
 
     @property
     def padded_tokens(self) -> int:
@@ -60,13 +65,11 @@ class Batch:
         tokens = np.full((len(lengths), max(lengths)), pad, dtype=np.int64)
         attended = np.zeros(tokens.shape, dtype=bool)
         keep = np.zeros(tokens.shape, dtype=bool)
-        for row, (ids, (first, end)) in enumerate(
-            zip(self.ids, self.counted(skip_first), strict=True)
-        ):
+        for row, (ids, span) in enumerate(self._counted(skip_first)):
             start = tokens.shape[1] - len(ids) if side is Side.left else 0
             tokens[row, start : start + len(ids)] = ids
             attended[row, start : start + len(ids)] = True
-            keep[row, start + first : start + end] = True
+            keep[row, start : start + len(ids)] = mask(ids, span, self.dropped)
         return Tensors(*map(torch.from_numpy, (tokens, attended, keep)))
 
     def part(self, rows: slice) -> Batch:
@@ -77,7 +80,7 @@ class Batch:
         """Return some of the examples, in the order of their rows."""
         members, ids = [self.members[row] for row in rows], [self.ids[row] for row in rows]
         spans = None if self.spans is None else [self.spans[row] for row in rows]
-        return Batch(members, ids, self.cell, spans)
+        return Batch(members, ids, self.cell, spans, self.dropped)
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ class Tensors:
         False at padding.
     keep : Tensor of bool
         Tokens that count in a correlation: neither padding, nor skipped first tokens, nor outside
-        the part that counts.
+        the part that counts, nor dropped.
     """
 
     tokens: Tensor
@@ -125,13 +128,15 @@ def form_batches(
     cells: Sequence[Sequence[int]] | None = None,
     part: str | None = None,
     limit: LengthLimit | None = None,
+    dropped: Dropped | None = None,
 ) -> list[Batch]:
     """Group examples of similar length, longest first, within a budget of padded tokens.
 
     Padding is at most a tenth of a row. The batches depend only on the examples and the budget, not
     on the number of ranks. All examples of a batch are in one cell, a set of numbers of examples
     (default: one cell for all). An example longer than the budget is a batch of its own. No batch
-    crosses the model's `limit`. Of each only the tokens of `part` count (default: all).
+    crosses the model's `limit`. Of each only the tokens of `part` count (default: all) that are not
+    `dropped`.
     """
     parts = [range(len(examples))] if cells is None else cells
     batches = []
@@ -141,6 +146,7 @@ def form_batches(
             [examples[member].ids for member in members],
             cell,
             None if part is None else [examples[member].span(part) for member in members],
+            dropped,
         )
         batches += _grouped(rows, token_budget, limit, Together.like)
     return batches
@@ -168,7 +174,8 @@ def regrouped(batches: Sequence[Batch], token_budget: int, together: Together) -
 
 def _joined(first: Batch, second: Batch) -> Batch:
     spans = None if first.spans is None else [*first.spans, *(second.spans or [])]
-    return Batch([*first.members, *second.members], [*first.ids, *second.ids], first.cell, spans)
+    members, ids = [*first.members, *second.members], [*first.ids, *second.ids]
+    return Batch(members, ids, first.cell, spans, first.dropped)
 
 
 def _grouped(

@@ -3,39 +3,35 @@
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import groupby, islice, repeat
+from itertools import islice
 from typing import Any
 
 import numpy as np
-from jinja2 import TemplateError
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from probe.config import AverageConfig, Config, Cut, DataConfig, data_name, model_name
+from probe.config import AverageConfig, Config, Cut, DataConfig, data_name
 from probe.data import Document
 from probe.errors import UserError
-from probe.examples.cut import Cutter, bundled_is_too_long, merge_paragraphs
-from probe.examples.example import GENERATED, NO_SPANS, Example, continued
-from probe.examples.explicit import with_given_ids
-from probe.examples.spans import Span, token_spans
+from probe.examples.counting import Dropped
+from probe.examples.cut import bundled_is_too_long
+from probe.examples.example import GENERATED, Example, continued, too_little, unknown
+from probe.examples.pieces import tokenized
 from probe.examples.token_ids import TokenStore
-from probe.system.logs import plural
 
 logger = logging.getLogger(__name__)
-# What a chat template calls to ask for the clock.
-_CLOCK = "strftime_now"
 # Most texts tokenized at a time, in parallel: each takes some hundred bytes a token meanwhile.
 _TOGETHER = 256
 
 
 @dataclass(frozen=True)
 class Examples:
-    """The chosen examples, and how many were left out, by reason."""
+    """The chosen examples, how many were left out, by reason, and tokens that do not count."""
 
     chosen: list[Example]
     skipped: dict[str, int]
+    dropped: Dropped | None = None
 
     def fingerprint(self) -> str:
         """Return a hash of all token ids, in the order of the examples."""
@@ -87,8 +83,9 @@ def choose_examples(
     # Unless the choice depends on all of them, texts after the last chosen one are not tokenized.
     needed = None if data.shuffle or data.perplexity else end
     together = _TOGETHER if needed is None else min(needed, _TOGETHER)
-    pieces = _pieces(documents, tokenizer, config, most - data.generate, together)
-    within = _within(pieces, data, most, skipped)
+    pieces = tokenized(documents, tokenizer, config, most - data.generate, together)
+    dropped = Dropped.of(tokenizer, data.dropped)
+    within = _within(pieces, data, most, skipped, dropped)
     store = TokenStore(config.output)
     chosen = list(_held(islice(within, needed), store))
     if data.perplexity is not None and chosen:
@@ -100,12 +97,17 @@ def choose_examples(
     chosen = chosen[data.offset : end]
     if data.generate and chosen:
         assert generate is not None, "data.generate needs a model"
-        chosen = list(_held(continued(chosen, generate, data, skipped), store))
+        chosen = list(_held(continued(chosen, generate, data, skipped, dropped), store))
     if not chosen and bundled_is_too_long(data, skipped):
         logger.info("the bundled texts are longer than %d tokens: they are truncated", most)
         cut = replace(config, data=replace(data, cut=Cut.truncate))
         return choose_examples(documents, tokenizer, cut, context, score, generate)
     skipped.update(getattr(documents, "skipped", {}))
+    if not chosen and skipped.keys() == {unknown(data)}:
+        raise UserError(
+            f"data.part={data.part} is not known of the texts of data={data_name(data)}; leave it "
+            "out, or use data whose texts have it"
+        )
     if not chosen:
         why = ", ".join(f"{count} had {reason}" for reason, count in skipped.items())
         raise UserError(
@@ -113,7 +115,7 @@ def choose_examples(
             "change data.min_tokens, data.max_tokens, data.perplexity or data.offset, or cut long "
             "texts with data.cut=tokens or data.cut=truncate"
         )
-    return Examples(_averaged(chosen, config.average), dict(skipped))
+    return Examples(_averaged(chosen, config.average), dict(skipped), dropped)
 
 
 def _held(examples: Iterable[Example], store: TokenStore) -> Iterator[Example]:
@@ -123,7 +125,11 @@ def _held(examples: Iterable[Example], store: TokenStore) -> Iterator[Example]:
 
 
 def _within(
-    examples: Iterable[Example], data: DataConfig, most: int, skipped: Counter[str]
+    examples: Iterable[Example],
+    data: DataConfig,
+    most: int,
+    skipped: Counter[str],
+    dropped: Dropped | None,
 ) -> Iterator[Example]:
     """Pass examples of enough and of at most `most` tokens, and count the others."""
     for example in examples:
@@ -136,88 +142,10 @@ def _within(
             skipped[f"fewer than {low} tokens"] += 1
         elif len(example.ids) > high:
             skipped[f"more than {high} tokens"] += 1
+        elif not more and (reason := too_little(example, data, dropped)):
+            skipped[reason] += 1
         else:
             yield example
-
-
-def _pieces(
-    documents: Iterable[Document], tokenizer: Any, config: Config, most: int, together: int
-) -> Iterator[Example]:
-    """Tokenize documents or their pieces, several at a time."""
-    data = config.data
-    cutter = Cutter.of(tokenizer, data, most)
-    texts = _texts(
-        tqdm(documents, "tokenize", disable=None, leave=False, delay=2), tokenizer, config
-    )
-    while portion := list(islice(texts, together)):
-        for special, group in groupby(portion, key=lambda text: text[2]):
-            sources, pieces, _ = zip(*group, strict=True)
-            if special is None:
-                yield from (with_given_ids(source, tokenizer) for source in sources)
-                continue
-            parts = data.cut is Cut.whole and any(source.parts for source in sources)
-            rows = _tokenized(tokenizer, pieces, special, parts)
-            for source, text, (ids, at) in zip(sources, pieces, rows, strict=True):
-                spans = token_spans(text, source.parts, at) or NO_SPANS
-                for piece in cutter.cut(ids, special):
-                    yield Example(source.name, piece, source.group or "", spans)
-    if cutter.truncated:
-        logger.info("%s truncated to %d tokens", plural(cutter.truncated, "text"), most)
-
-
-def _tokenized(
-    tokenizer: Any, texts: Sequence[str], special: bool, offsets: bool
-) -> list[tuple[list[int], Sequence[Span]]]:
-    """Return the token ids of texts and, if asked for, where each token is in its text."""
-    # Only fast tokenizers know where their tokens are.
-    more = {"return_offsets_mapping": True} if offsets and tokenizer.is_fast else {}
-    encoded = tokenizer(
-        list(texts), add_special_tokens=special, return_attention_mask=False, verbose=False, **more
-    )
-    places = encoded["offset_mapping"] if more else repeat(())
-    return list(zip(encoded["input_ids"], places, strict=False))
-
-
-def _texts(
-    documents: Iterable[Document], tokenizer: Any, config: Config
-) -> Iterator[tuple[Document, str, bool | None]]:
-    """Yield every text with its document and whether to add special tokens.
-
-    None in place of the latter says that the document has token ids.
-    """
-    data = config.data
-    if config.model.chat and tokenizer.chat_template is None:
-        raise UserError(
-            f"model.chat=true needs a tokenizer with a chat template, but "
-            f"{model_name(config.model)} has none; use an instruct model, or model.chat=false"
-        )
-    if config.model.chat and _CLOCK in str(tokenizer.chat_template):
-        logger.warning(
-            "the chat template of %s writes the date or time into every text (%s): the same texts "
-            "give other tokens later", model_name(config.model), _CLOCK,
-        )  # fmt: skip
-    for document in documents:
-        if document.ids:
-            yield document, document.text, None
-        elif config.model.chat and document.turns:
-            turns = [{"role": role, "content": content} for role, content in document.turns]
-            try:
-                text = tokenizer.apply_chat_template(
-                    turns, tokenize=False, add_generation_prompt=turns[-1]["role"] == "user",
-                    enable_thinking=False,  # otherwise Qwen3 thinks aloud before it answers
-                )  # fmt: skip
-            except (TemplateError, TypeError, ValueError, LookupError, ArithmeticError) as error:
-                raise UserError(
-                    f"the chat template of {model_name(config.model)} does not accept the turns "
-                    f"{', '.join(role for role, _ in document.turns)} ({error}); "
-                    "use model.chat=false"
-                ) from None
-            yield document, text, False  # the template contains its special tokens
-        elif data.cut is Cut.paragraphs:
-            for piece in merge_paragraphs(document.text, data.max_words):
-                yield document, piece, data.special_tokens
-        else:
-            yield document, document.text, data.special_tokens
 
 
 def _between(

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from probe.config import DataConfig
+from probe.config.schema import ANSWER, GENERATED, PROMPT
+from probe.examples.counting import Dropped, n_counted
 from probe.examples.spans import Span
 
-# Parts of a text that the model continued.
-PROMPT, GENERATED = "prompt", "generated"
 # One for all texts without known parts.
 NO_SPANS: Mapping[str, Span] = MappingProxyType({})
 
@@ -32,8 +32,28 @@ class Example:
         object.__setattr__(self, "group", self.group or self.document)
 
     def span(self, part: str | None) -> Span:
-        """Return the first token of a part, None for the whole, and the one behind its last."""
-        return (0, len(self.ids)) if part is None else self.spans[part]
+        """Return the first token of a part, None for the whole, and the one behind its last.
+
+        What is before an answer is its prompt.
+
+        Raises
+        ------
+        KeyError
+            If the part is not known.
+        """
+        if part is None:
+            return 0, len(self.ids)
+        if part == PROMPT and PROMPT not in self.spans:
+            return 0, self.spans[ANSWER][0]
+        return self.spans[part]
+
+    def knows(self, part: str | None) -> bool:
+        """Whether it is known where a part is."""
+        return part is None or part in self.spans or (part == PROMPT and ANSWER in self.spans)
+
+    def n_counted(self, data: DataConfig, dropped: Dropped | None) -> int:
+        """Return the number of tokens that count."""
+        return n_counted(self.ids, counted(self.span(data.part), data.skip_first), dropped)
 
     def followed_by(self, ids: Sequence[int]) -> "Example":
         """Return the example with tokens that the model wrote behind it.
@@ -65,6 +85,7 @@ def continued(
     generate: Callable[[list[Example]], list[list[int]]],
     data: DataConfig,
     skipped: Counter[str],
+    dropped: Dropped | None = None,
 ) -> Iterator[Example]:
     """Let the model continue the examples, and yield those with enough tokens that count.
 
@@ -80,6 +101,8 @@ def continued(
         Which tokens count, and how many are enough.
     skipped : Counter
         Counts those that are left out, by reason.
+    dropped : Dropped, optional
+        Tokens that do not count.
     """
     prompts = [example for example in examples if GENERATED not in example.spans]
     written = iter(generate(prompts) if prompts else [])
@@ -87,10 +110,23 @@ def continued(
         prompt = GENERATED not in example.spans
         whole = example.followed_by(next(written)) if prompt else example
         first, end = whole.spans[GENERATED]
-        start, stop = counted(whole.span(data.part), data.skip_first)
         if first == end:
             skipped["an empty continuation"] += 1
-        elif stop - start < data.least_tokens:
-            skipped[f"fewer than {data.least_tokens} tokens that count"] += 1
+        elif reason := too_little(whole, data, dropped):
+            skipped[reason] += 1
         else:
             yield whole
+
+
+def unknown(data: DataConfig) -> str:
+    """Say what is wrong with an example of which the part that counts is not known."""
+    return f"no {data.part} that is known"
+
+
+def too_little(example: Example, data: DataConfig, dropped: Dropped | None) -> str | None:
+    """Say why too few tokens of an example count; None if they are enough."""
+    if not example.knows(data.part):
+        return unknown(data)
+    if example.n_counted(data, dropped) < data.least_tokens:
+        return f"fewer than {data.least_tokens} tokens that count"
+    return None

@@ -24,6 +24,7 @@ from probe.data import Document
 from probe.errors import UserError
 from probe.examples.batches import form_batches
 from probe.examples.choose import Example, Examples, choose_examples
+from probe.examples.counting import n_counted
 from probe.examples.cut import Special
 from probe.examples.partition import MatrixSpec, View, partition, partition_by_views
 from probe.examples.request import Request
@@ -114,6 +115,7 @@ def plan_extraction(
             cells,
             config.data.part,
             length_limit(text),
+            examples.dropped,
         ),
         names=[example.document for example in examples.chosen],
         run=str(time.monotonic_ns()),
@@ -207,14 +209,19 @@ def resolve_layers(config: Config, n_layers: int) -> list[int]:
 def _log(config: Config, examples: Examples, tokenizer: Any, told: bool) -> None:
     """Report the chosen examples; unless that was told before, warn of short ones, too."""
     part = config.data.part
-    spans = [example.span(part) for example in examples.chosen]
-    tokens = [stop - start for start, stop in spans]
+    spans = [(example.ids, example.span(part)) for example in examples.chosen]
+    tokens = [n_counted(*text, examples.dropped) for text in spans]
     logger.info(
         "%s on %s: %d examples of %d to %d %stokens (%d in all)%s",
         model_name(config.model), data_name(config.data), len(tokens), min(tokens), max(tokens),
         "" if part is None else f"{part} ", sum(tokens),
         "".join(f", {n} left out: {why}" for why, n in examples.skipped.items()),
     )  # fmt: skip
+    if examples.dropped is not None:
+        logger.info(
+            "%d tokens are read and not counted: data.drop_tokens=%s",
+            sum(stop - start for _, (start, stop) in spans) - sum(tokens), config.data.drop_tokens,
+        )  # fmt: skip
     if told:
         return
     if config.data.cut in (Cut.tokens, Cut.paragraphs) and config.data.special_tokens:

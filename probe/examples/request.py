@@ -13,6 +13,7 @@ from probe.config import Config, from_plain, to_plain
 from probe.distributed import on_one_machine
 from probe.errors import UserError
 from probe.examples.batches import Batch
+from probe.examples.counting import Dropped
 from probe.examples.partition import MatrixSpec
 from probe.examples.token_ids import TokenIds, held_in, store_of
 
@@ -118,12 +119,15 @@ class Request:
             "matrices": [asdict(matrix) for matrix in self.matrices],
             "checkpoints": None if self.checkpoints is None else asdict(self.checkpoints),
         }
+        dropped = self.batches[0].dropped if self.batches else None
+        assert all(batch.dropped == dropped for batch in self.batches), "one for all batches"
         stream = io.BytesIO()
         np.savez(
             stream,
             config=_as_json({field.name: config[field.name] for field in fields(Config)}),
             rest=_as_json(rest),
             held=_as_json(file),
+            dropped=_as_json(None if dropped is None else dropped.ids),
             **_columns(self.batches),
             **_ids(texts, inline=file is None),
         )
@@ -144,7 +148,8 @@ class Request:
             held = arrays["ids"] if file is None else held_in(file)
             places = zip(arrays["starts"].tolist(), arrays["lengths"].tolist(), strict=True)
             texts = (TokenIds(held, start, length) for start, length in places)
-            batches = list(_batches(arrays, texts))
+            ids = _of_json(arrays["dropped"])
+            batches = list(_batches(arrays, texts, None if ids is None else Dropped(tuple(ids))))
         matrices = [MatrixSpec(**matrix) for matrix in rest.pop("matrices")]
         checkpoints = rest.pop("checkpoints")
         return cls(
@@ -189,10 +194,12 @@ def _ids(texts: list[Sequence[int]], inline: bool) -> dict[str, NDArray[Any]]:
     return {"starts": starts, "lengths": lengths, "ids": ids}
 
 
-def _batches(arrays: Mapping[str, NDArray[Any]], texts: Iterator[TokenIds]) -> Iterator[Batch]:
+def _batches(
+    arrays: Mapping[str, NDArray[Any]], texts: Iterator[TokenIds], dropped: Dropped | None
+) -> Iterator[Batch]:
     members, spans = iter(arrays["members"].tolist()), iter(arrays["spans"].tolist())
     rows = (arrays[name].tolist() for name in ("rows", "cells", "has_spans"))
     for number, cell, has_spans in zip(*rows, strict=True):
         own = [next(members) for _ in range(number)]
         counted = [tuple(next(spans)) for _ in range(number)] if has_spans else None
-        yield Batch(own, [next(texts) for _ in range(number)], cell, counted)
+        yield Batch(own, [next(texts) for _ in range(number)], cell, counted, dropped)

@@ -1,13 +1,14 @@
 """Where the parts of a document, such as its question and answer, are among its tokens."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 Span = tuple[int, int]
 
 
 def token_spans(
     text: str, parts: Sequence[tuple[str, str]], offsets: Sequence[Span]
-) -> Mapping[str, Span]:
+) -> dict[str, Span]:
     """Return the tokens of each part, from the first to behind the last that it overlaps.
 
     Parameters
@@ -35,6 +36,18 @@ def token_spans(
         if inside:
             spans[name] = inside[0], inside[-1] + 1
     return spans
+
+
+def roles(turns: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the roles that speak once, each with what it says; templates strip spaces around it.
+
+    Examples
+    --------
+    >>> roles([("user", "Hi "), ("assistant", "Hello"), ("user", "Why?")])
+    [('assistant', 'Hello')]
+    """
+    times = Counter(role for role, _ in turns)
+    return [(role, content.strip()) for role, content in turns if times[role] == 1]
 
 
 def _located(text: str, parts: Sequence[tuple[str, str]]) -> Iterator[tuple[str, int, int]]:

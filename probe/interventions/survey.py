@@ -11,9 +11,10 @@ from probe.distributed import Ranks, run_ranks
 from probe.errors import UserError
 from probe.examples.batches import Batch, Tensors, form_batches
 from probe.examples.choose import Example
+from probe.examples.counting import Dropped
 from probe.examples.request import Request
 from probe.extraction.loop import Loop
-from probe.models import fetch_model, length_limit, load_config
+from probe.models import fetch_model, length_limit, load_config, load_tokenizer
 
 # `<layer>/mean`, `<layer>/sd` and `<layer>/rms`, in the activations' unit, (n_neurons,) each.
 Statistics = Mapping[str, Tensor]
@@ -107,6 +108,7 @@ def survey_request(
             budget,
             part=config.data.part,
             limit=length_limit(load_config(config.model).get_text_config()),
+            dropped=Dropped.of(load_tokenizer(config.model), config.data.dropped),
         ),
         names=[example.document for example in examples],
         run=f"intervene-{time.monotonic_ns()}",

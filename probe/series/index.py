@@ -9,6 +9,7 @@ from typing import Any
 from probe.config import Config
 from probe.data import Document, named
 from probe.examples.choose import Examples
+from probe.examples.counting import mask
 from probe.examples.example import counted
 from probe.examples.request import Request
 from probe.series.shards import find_shards, widths_of
@@ -51,7 +52,9 @@ def _records(
     for example, start, n_tokens, shard in sorted(rows):
         chosen = examples.chosen[example]
         document = by_name[chosen.document]
-        first, end = counted(chosen.span(config.data.part), config.data.skip_first)
+        span = counted(chosen.span(config.data.part), config.data.skip_first)
+        # How many tokens count before each, and before the end.
+        before = [0, *mask(chosen.ids, span, examples.dropped).cumsum().tolist()]
         records.append(
             StoredExample(
                 example=example,
@@ -64,9 +67,9 @@ def _records(
                 answer=document.answer,
                 labels=dict(document.labels),
                 spans={
-                    name: (max(start, first) - first, min(stop, end) - first)
+                    name: (before[start], before[stop])
                     for name, (start, stop) in chosen.spans.items()
-                    if max(start, first) < min(stop, end)
+                    if before[start] < before[stop]
                 },
             )
         )

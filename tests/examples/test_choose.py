@@ -14,7 +14,8 @@ from jinja2 import TemplateError
 from probe.config import AverageConfig, Config, Cut, DataConfig, ModelConfig
 from probe.data import Document
 from probe.errors import UserError
-from probe.examples.choose import Example, Examples, choose_examples, merge_paragraphs
+from probe.examples.choose import Example, Examples, choose_examples
+from probe.examples.cut import merge_paragraphs
 from tests.tiny_models import LINES, tiny_tokenizer
 
 BEGIN = 999
