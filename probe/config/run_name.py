@@ -68,8 +68,9 @@ def computed(config: Config) -> dict[str, Any]:
     for part in (model, data):
         if part["path"] is not None:
             part["path"] = str(Path(part["path"]).resolve())
-    if config.data.dropped:
-        data["drop_tokens"] = config.data.dropped
+    data |= {"drop_tokens": config.data.dropped}  # in one order, however they are written
+    if not config.data.dropped:
+        del data["drop_tokens"]
     random, matmul = config.init.kind is InitKind.random, config.runtime.matmul
     return {
         "model": model,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 Label = str | float | bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # there may be many
 class Document:
     """A raw text.
 

@@ -15,7 +15,7 @@ from probe.errors import UserError
 from probe.examples.batches import Batch
 from probe.examples.counting import Dropped
 from probe.examples.partition import MatrixSpec
-from probe.examples.token_ids import TokenIds, held_in, store_of
+from probe.examples.token_ids import TokenFile, TokenIds, store_of
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Request:
         with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
             config, rest = from_plain(_of_json(arrays["config"])), _of_json(arrays["rest"])
             file = _of_json(arrays["held"])
-            held = arrays["ids"] if file is None else held_in(file)
+            held = arrays["ids"] if file is None else TokenFile(file)
             places = zip(arrays["starts"].tolist(), arrays["lengths"].tolist(), strict=True)
             texts = (TokenIds(held, start, length) for start, length in places)
             ids = _of_json(arrays["dropped"])

@@ -1,14 +1,15 @@
-"""Token ids of all texts, kept once: in memory while few, else in a file that ranks map."""
+"""Token ids of all texts, kept once: in memory while few, else in a file that ranks read."""
 
 from __future__ import annotations
 
+import os
 import platform
 import uuid
 import weakref
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -27,7 +28,7 @@ class TokenIds(Sequence[int]):
 
     Parameters
     ----------
-    held : TokenStore or ndarray of int32
+    held : TokenStore, TokenFile or ndarray of int32
         What holds them; slices of it are arrays.
     start, length : int
         Place of the first, and their number.
@@ -41,7 +42,7 @@ class TokenIds(Sequence[int]):
 
     __slots__ = ("_length", "_start", "held")
 
-    def __init__(self, held: TokenStore | NDArray[np.int32], start: int, length: int) -> None:
+    def __init__(self, held: Held, start: int, length: int) -> None:
         self.held, self._start, self._length = held, start, length
 
     @property
@@ -84,6 +85,25 @@ class TokenIds(Sequence[int]):
         return repr(list(self))
 
 
+class TokenFile:
+    """Token ids in a file, read text by text: pages of a mapped file would count as memory.
+
+    Parameters
+    ----------
+    file : path
+        A file of int32 in the machine's byte order.
+    """
+
+    def __init__(self, file: Path | str) -> None:
+        self._handle = os.open(file, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._handle)
+
+    def __getitem__(self, at: slice) -> NDArray[np.int32]:
+        """Return some of one text's ids."""
+        content = os.pread(self._handle, 4 * (at.stop - at.start), 4 * at.start)
+        return np.frombuffer(content, dtype=np.int32)
+
+
 class TokenStore:
     """Token ids, one text behind the other.
 
@@ -101,7 +121,7 @@ class TokenStore:
         self._tail = array("i")
         self._file: Path | None = None
         self._written = 0
-        self._mapped: NDArray[np.int32] = np.empty(0, dtype=np.int32)
+        self._reader: TokenFile | None = None
 
     def add(self, ids: Sequence[int]) -> TokenIds:
         """Keep the ids of a text, unless they are here.
@@ -121,13 +141,10 @@ class TokenStore:
 
     def __getitem__(self, at: slice) -> NDArray[np.int32]:
         """Return some of one text's ids."""
-        if at.start >= self._written:
-            tail = self._tail[at.start - self._written : at.stop - self._written]
-            return np.array(tail, dtype=np.int32)
-        if at.stop > len(self._mapped):
-            assert self._file is not None
-            self._mapped = _map(self._file)
-        return self._mapped[at]
+        if self._reader is not None and at.start < self._written:
+            return self._reader[at]
+        tail = self._tail[at.start - self._written : at.stop - self._written]
+        return np.array(tail, dtype=np.int32)
 
     @property
     def file(self) -> str | None:
@@ -140,20 +157,15 @@ class TokenStore:
     def _write(self) -> None:
         if self._file is None:
             self._file = _new_file(self)
-            _open[str(self._file.resolve())] = self
+            self._reader = TokenFile(self._file)
         with report_full_disk(self._file.parent), self._file.open("ab") as stream:
             stream.write(memoryview(self._tail))
         self._written += len(self._tail)
         self._tail = array("i")
 
 
-# Stores of this process by their files: a rank in it maps nothing twice.
-_open: weakref.WeakValueDictionary[str, TokenStore] = weakref.WeakValueDictionary()
-
-
-def held_in(file: str) -> TokenStore | NDArray[np.int32]:
-    """Return what a file of token ids holds, the store itself in the process that wrote it."""
-    return _open.get(file) or _map(Path(file))
+# What may hold token ids.
+Held: TypeAlias = TokenStore | TokenFile | NDArray[np.int32]
 
 
 def store_of(texts: Sequence[Sequence[int]]) -> TokenStore | None:
@@ -162,10 +174,6 @@ def store_of(texts: Sequence[Sequence[int]]) -> TokenStore | None:
     first = next(iter(texts), None) if len(held) == 1 else None
     found = first.held if isinstance(first, TokenIds) else None
     return found if isinstance(found, TokenStore) else None
-
-
-def _map(file: Path) -> NDArray[np.int32]:
-    return np.asarray(np.memmap(file, dtype=np.int32, mode="r"))
 
 
 def _new_file(store: TokenStore) -> Path:

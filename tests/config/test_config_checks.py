@@ -97,6 +97,27 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         r"data\.part=generated counts tokens that the model writes; give their number, e\.g\. "
         r"data\.generate=8 data\.part=generated$",
     ),
+    *(
+        (
+            {"data.part": part, "data.cut": cut},
+            rf"data\.part={part} is known of whole texts, and data\.cut={cut} cuts them; give "
+            r"data\.cut=whole, or leave data\.part out$",
+        )
+        for part, cut in (("question", Cut.tokens), ("prompt", Cut.truncate))
+    ),
+    (
+        {"data.part": "assistant"},
+        r"data\.part=assistant is a turn of a chat template, which model\.chat=false does not use; "
+        r"give model\.chat=true, or data\.part=question or answer$",
+    ),
+    *(
+        (
+            {"data.drop_tokens": named},
+            r"data\.drop_tokens=.* must be special, punctuation, the id of a token, or a list of "
+            r"these, e\.g\. data\.drop_tokens=\[special,13\]$",
+        )
+        for named in ("words", -1, 1.5, True, ["special", "x"], [None], [[1]], {"a": 1})
+    ),
     (
         {"data.temperature": 0.5},
         r"data\.temperature=0\.5 is for tokens that the model writes; give their number, e\.g\. "
@@ -331,6 +352,10 @@ PASSED: list[dict[str, Any]] = [
     {"data.window": 2, "data.cut": Cut.tokens},
     {"data.generate": 1, "data.temperature": 0.5},
     {"data.generate": 2, "data.part": "generated"},
+    {"data.generate": 2, "data.part": "prompt", "data.cut": Cut.tokens},
+    {"data.part": "answer"},
+    {"data.part": "assistant", "model.chat": True},
+    *({"data.drop_tokens": named} for named in ("special", 13, ["punctuation", 0], [])),
     # A bound on what counts, which the prompt is no part of.
     {"data.generate": 2, "data.part": "generated", "data.max_tokens": 9},
     {"data.skip_first": 0, "data.offset": 0, "data.limit": 1},
@@ -384,8 +409,8 @@ def test_no_message_of_the_checks_is_left_untested() -> None:
     for file in (checks, *map(checks.with_name, others)):
         nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         found[file.name] = sum(isinstance(node, ast.Yield) for node in nodes)
-    # Those of the other files are in tests/entry/test_bad_input.py and test_reads.py.
-    assert found == {"checks.py": 34, "value_checks.py": 4, "run_name.py": 1, "reads.py": 8}
+    # The others' are here, in tests/entry/test_bad_input.py and test_reads.py.
+    assert found == {"checks.py": 34, "value_checks.py": 7, "run_name.py": 1, "reads.py": 8}
 
 
 @pytest.mark.parametrize(("index", "numbers"), [(12, [12]), ([3, 7], [3, 7]), ([5], [5])])

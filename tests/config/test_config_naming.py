@@ -139,9 +139,18 @@ def test_keys_that_are_younger_than_a_run_are_in_its_name_only_where_they_say_so
     # What `python -m probe` was named before there were any of them.
     assert folder(BASE) == "tiny/sample/all-mean-2750e006"
     young = {"generate": 8, "temperature": 0.5, "part": "generated", "answer": "label"}
+    young |= {"drop_tokens": ["special"]}
     assert young.keys().isdisjoint(computed(BASE)["data"])
     for name, value in young.items():
         assert computed(changed(BASE, **{f"data__{name}": value}))["data"][name] == value
+
+
+def test_tokens_that_are_dropped_name_a_run_however_they_are_written() -> None:
+    special, both = (changed(BASE, data__drop_tokens=one) for one in ("special", ["special", 3]))
+    assert len({folder(config) for config in (BASE, special, both)}) == 3
+    assert folder(changed(BASE, data__drop_tokens=["special"])) == folder(special)
+    assert folder(changed(BASE, data__drop_tokens=[3, "special", 3])) == folder(both)
+    assert folder(changed(BASE, data__drop_tokens=[])) == folder(BASE)
 
 
 def test_every_key_without_effect_is_a_key() -> None:

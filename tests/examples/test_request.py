@@ -24,6 +24,7 @@ from probe.config import (
     Weight,
 )
 from probe.examples.batches import Batch
+from probe.examples.counting import Dropped
 from probe.examples.partition import MatrixSpec
 from probe.examples.request import Request
 
@@ -41,6 +42,7 @@ BATCHES = [
     Batch([2], [[300_000, 0, 1, 2]], 1),
     Batch([4, 3], [[1], [2]], 1, [(0, 1), (1, 1)]),
 ]
+DROPPED = [replace(batch, dropped=Dropped((2, 7))) for batch in BATCHES]
 WANTED = [
     MatrixSpec("layer_3_part1", [3], [0], "mean", 1, 2),
     MatrixSpec("layer_7", [7], [0, 1], halves=True),
@@ -53,8 +55,10 @@ REQUEST = Request(CONFIG, [3, 7], BATCHES, ["a/0", "né", "c\n", "", "e"], "17",
     [
         REQUEST,
         Request(Config(data=DataConfig(source="sample")), [0], BATCHES[:1], ["a", "b"], "x", []),
+        replace(REQUEST, batches=DROPPED),
+        replace(REQUEST, batches=[]),
     ],
-    ids=["full", "plain"],
+    ids=["full", "plain", "dropped", "empty"],
 )
 def test_a_request_survives_being_packed(request_made: Request) -> None:
     again = Request.from_bytes(request_made.to_bytes())

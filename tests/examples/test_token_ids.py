@@ -16,7 +16,7 @@ from probe.examples import token_ids
 from probe.examples.batches import Batch, form_batches
 from probe.examples.choose import Example
 from probe.examples.request import Request
-from probe.examples.token_ids import TokenIds, TokenStore, held_in, store_of
+from probe.examples.token_ids import TokenFile, TokenIds, TokenStore, store_of
 
 TEXTS = [list(range(n, n + length)) for n, length in enumerate([5, 0, 3, 9, 1, 7, 7])]
 
@@ -54,9 +54,7 @@ def test_any_texts_are_found_whatever_is_held_in_memory(
         assert (file is None) == (max(np.cumsum([0, *map(len, texts)])) < held)
         if file is not None:
             assert np.fromfile(file, np.int32).tolist() == [i for ids in texts for i in ids]
-            patched.setattr(token_ids, "_open", {})
-            elsewhere = held_in(file)
-            assert not isinstance(elsewhere, TokenStore)
+            elsewhere = TokenFile(file)
             assert [TokenIds(elsewhere, ids.start, len(ids)) for ids in kept] == texts
 
 
@@ -129,18 +127,12 @@ def inline(packed: bytes, tmp_path: Path) -> bool:
 
 
 @pytest.mark.usefixtures("few")
-@pytest.mark.parametrize("same_process", [True, False])
-def test_ranks_get_the_file_and_find_the_same_batches(
-    tmp_path: Path, same_process: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ranks_get_the_file_and_find_the_same_batches(tmp_path: Path) -> None:
     request = request_of(TEXTS, TokenStore(str(tmp_path)))
     packed = request.to_bytes()
     assert not inline(packed, tmp_path)
-    if not same_process:
-        monkeypatch.setattr(token_ids, "_open", {})
     again = Request.from_bytes(packed)
     assert again == request
-    assert isinstance(store_of(again.batches[0].ids), TokenStore) == same_process
     tensors = [batch.tensors(0, Side.left, 0).tokens.tolist() for batch in again.batches]
     lists = [Batch(b.members, [[*ids] for ids in b.ids]) for b in request.batches]
     assert tensors == [batch.tensors(0, Side.left, 0).tokens.tolist() for batch in lists]

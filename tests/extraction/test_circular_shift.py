@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from probe.config import Side
 from probe.examples.batches import Batch
+from probe.examples.counting import Dropped
 from probe.extraction.circular_shift import draw_shifts, shift
 
 steady = settings(derandomize=True, database=None, deadline=None)
@@ -19,12 +20,15 @@ steady = settings(derandomize=True, database=None, deadline=None)
     st.sampled_from(list(Side)),
     st.integers(0, 3),
     st.integers(0, 99),
+    st.booleans(),
 )
 def test_a_shift_is_numpys_roll_over_the_tokens_that_count(
-    lengths: list[int], side: Side, skip: int, seed: int
+    lengths: list[int], side: Side, skip: int, seed: int, gaps: bool
 ) -> None:
-    ids = [[1] * (length + skip) for length in lengths]
-    keep = Batch(list(range(len(ids))), ids).tensors(0, side, skip).keep
+    ids = [[1] * skip + [1, 7] * length if gaps else [1] * (length + skip) for length in lengths]
+    batch = Batch(list(range(len(ids))), ids, dropped=Dropped((7,)))
+    keep = batch.tensors(0, side, skip).keep
+    assert keep.sum(dim=1).tolist() == lengths
     x = torch.from_numpy(np.random.default_rng(seed).standard_normal((*keep.shape, 3)))
     shifts = draw_shifts(seed, 0, range(len(ids)), keep.sum(dim=1), 3)
     shifted = shift(x, keep, shifts)

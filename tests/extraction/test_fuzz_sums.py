@@ -16,6 +16,7 @@ from safetensors.torch import load, save
 from probe.config import AverageConfig, Config, DataConfig, ModelConfig, Scheme, Side, Weight
 from probe.examples.batches import Batch, Tensors, form_batches
 from probe.examples.choose import Example
+from probe.examples.counting import Dropped
 from probe.examples.partition import partition
 from probe.examples.request import Request
 from probe.extraction.accumulator import Accumulator
@@ -45,10 +46,17 @@ class Case:
     kind: str
     parts: int
     skip_first: int
+    gaps: float
     side: Side
     budget: int
     interruptions: int
     failures: float
+
+    def ids(self, text: int) -> list[int]:
+        """Return the tokens of a text, some of which are dropped (7) among those that count."""
+        gaps = np.random.default_rng([self.seed, text]).geometric(1 - self.gaps, self.lengths[text])
+        counted = [token for gap in gaps for token in [7] * (gap - 1) + [1]]
+        return [1] * self.skip_first + counted
 
     def series(self) -> dict[int, list[np.ndarray]]:
         """Draw what the layers say; they have something in common, and some neurons are stuck."""
@@ -80,6 +88,7 @@ cases = st.builds(
     kind=st.sampled_from(["layer", "all", "cross", "full"]),
     parts=st.integers(1, 2),
     skip_first=st.integers(0, 2),
+    gaps=st.sampled_from([0.0, 0.3]),
     side=st.sampled_from(list(Side)),
     budget=st.integers(1, 400),
     interruptions=st.integers(0, 4),
@@ -144,12 +153,10 @@ def check_sums(case: Case) -> None:
         "cross": {f"cross_{i}_{j}": [i, j] for i, j in combinations(case.layers, 2)},
         "full": {"full": case.layers},
     }[case.kind]
-    examples = [
-        Example(f"d{i}", [1] * (length + case.skip_first)) for i, length in enumerate(case.lengths)
-    ]
+    examples = [Example(f"d{i}", case.ids(i)) for i in range(len(case.lengths))]
     kind = case.kind if joint else "layer"
     cells, wanted = partition(groups, examples, case.scheme.value, case.parts, not joint, kind)
-    batches = form_batches(examples, case.budget, cells)
+    batches = form_batches(examples, case.budget, cells, dropped=Dropped((7,)))
     config = Config(
         model=ModelConfig(id="a/b"),
         data=DataConfig(source="text", name="t", skip_first=case.skip_first),
