@@ -5,6 +5,7 @@ python -m benchmarks methods                            # against a bare forward
 python -m benchmarks methods --only "mean, all" "published" --rounds 3
 python -m benchmarks methods --shape 7b --dtype bfloat16 --matmul bf16x3 --device cuda
 python -m benchmarks growth ranks start                 # memory and disk, ranks, start-up
+python -m benchmarks growth --only-texts --texts 400 800 --simulated 1000000    # its small form
 python -m benchmarks factors                            # training on factors and on matrices
 python -m benchmarks ica                                # networks, against scikit-learn's FastICA
 python -m benchmarks glm                                # general linear models, against nilearn
@@ -65,6 +66,10 @@ def _arguments() -> argparse.Namespace:
     group.add_argument("--tokens", type=int, default=256, help="tokens of each example")
     group.add_argument("--processes", type=int, default=os.cpu_count(), help="published method's")
     group.add_argument("--only", nargs="+", metavar="WORDS", help="methods named with these words")
+    group = parser.add_argument_group("growth")
+    group.add_argument("--only-texts", action="store_true", help="only the memory by texts")
+    group.add_argument("--texts", type=int, nargs=2, default=[1600, 6400], metavar=("FEW", "MANY"))
+    group.add_argument("--simulated", type=int, default=10_000_000, help="tokens of a stream")
     group = parser.add_argument_group("neuron_graphs")
     group.add_argument("--weights", help="folder of a model; default: the bundled one")
     group.add_argument("--neurons", type=int, default=30, help="neurons of both procedures")

@@ -64,6 +64,14 @@ def call(words: Sequence[str], threads: int | None = None) -> Usage:
     return Usage(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit)
 
 
+def measured(module: str, *words: str) -> dict[str, Any]:
+    """Return what a module prints as the last line of its output, as JSON."""
+    command = [sys.executable, "-m", module, *words]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    found: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return found
+
+
 def probe(*words: str, threads: int | None = None) -> tuple[Usage, Path, dict[str, Any]]:
     """Run `python -m probe`; return its resource usage, its folder and its manifest."""
     [output] = [Path(word.partition("=")[2]) for word in words if word.startswith("output=")]

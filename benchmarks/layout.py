@@ -1,6 +1,9 @@
-"""Memory and disk of the texts alone, before any model: a simulated stream, its batches and shares.
+"""Memory and disk of the texts alone, before any model: batches and shares, of a run or simulated.
 
-python -m benchmarks.layout 10_000_000    # tokens; prints what was measured as JSON
+python -m benchmarks.layout 10_000_000              # tokens of a simulated stream
+python -m benchmarks.layout data=text data.path=…   # the texts of a run
+
+Prints what was measured as JSON. Linux only, as it reads /proc/self/status.
 """
 
 import json
@@ -13,13 +16,18 @@ from typing import Any
 
 import numpy as np
 
+from probe import api
 from probe.config import Config, DataConfig, Side
 from probe.data.document import Document, Stream
 from probe.examples.batches import form_batches
 from probe.examples.choose import choose_examples
 from probe.examples.partition import partition
+from probe.examples.plan import plan_extraction
 from probe.examples.request import Request
 from probe.examples.share import deal
+from probe.extraction.checkpoints.find import identity
+from probe.extraction.perplexity import perplexities
+from probe.pipeline import load
 
 # Tokens of a text, and ranks that share them.
 TOKENS, RANKS, VOCABULARY = 184, 8, 50_000
@@ -47,20 +55,35 @@ def lay_out(tokens: int, output: Path) -> dict[str, Any]:
     # A few texts first: what imports and the tokenizer take is not the texts'.
     config = Config(data=DataConfig("hub", streaming=True), output=str(output))
     _prepare(config, Stream(lambda: (Document(str(n), "first") for n in range(9)), "first"))
-    before, started = _resident(), time.perf_counter()
+    before, started = _status("VmRSS"), time.perf_counter()
     request = _prepare(config, Stream(read, "simulated"))
-    packed = request.to_bytes()
-    again = Request.from_bytes(packed)
-    share = deal(again.batches, RANKS)[0]
-    read_tokens = sum(
-        int(batch.tensors(0, Side.right, 0).attended.sum()) for batch in share
-    )  # fmt: skip
+    found = _shared(request)
     files = sum(file.stat().st_size for file in (output / ".tokens").glob("*.int32"))
-    total = sum(len(ids) for batch in request.batches for ids in batch.ids)
+    seconds = time.perf_counter() - started
+    return found | {"seconds": seconds, "memory": _status("VmHWM") - before, "file": files}
+
+
+def plan(words: Sequence[str]) -> dict[str, Any]:
+    """Do for a run's own texts all that comes before the model, as the run does."""
+    config = api.compose(*words)
+    documents, _ = load(config)
+    request, examples = plan_extraction(config, documents, score=perplexities)
+    del documents
+    examples.fingerprint()
+    identity(request, "model")
+    return _shared(request) | {"memory": _status("VmHWM")}
+
+
+def _shared(request: Request) -> dict[str, Any]:
+    """Hand the request to ranks, and read one's share."""
+    packed = request.to_bytes()
+    share = deal(Request.from_bytes(packed).batches, RANKS)[0]
+    attended = [batch.tensors(0, Side.right, 0).attended for batch in share]
     return {
-        "texts": request.n_examples, "tokens": total, "seconds": time.perf_counter() - started,
-        "memory": _peak() - before, "file": files, "request": len(packed),
-        "batches": len(request.batches), "tokens of a share": read_tokens,
+        "texts": request.n_examples,
+        "tokens": sum(len(ids) for batch in request.batches for ids in batch.ids),
+        "request": len(packed), "batches": len(request.batches),
+        "tokens of a share": sum(int(mask.sum()) for mask in attended),
     }  # fmt: skip
 
 
@@ -78,14 +101,10 @@ def _status(name: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(name)) * 1024
 
 
-def _resident() -> int:
-    return _status("VmRSS")
-
-
-def _peak() -> int:
-    return _status("VmHWM")
-
-
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as place:
-        print(json.dumps(lay_out(int(sys.argv[1]), Path(place))))  # noqa: T201
+    if sys.argv[1].replace("_", "").isdigit():
+        with tempfile.TemporaryDirectory() as place:
+            measured = lay_out(int(sys.argv[1]), Path(place))
+    else:
+        measured = plan(sys.argv[1:])
+    sys.stdout.write(f"{json.dumps(measured)}\n")

@@ -122,15 +122,15 @@ class Request:
         dropped = self.batches[0].dropped if self.batches else None
         assert all(batch.dropped == dropped for batch in self.batches), "one for all batches"
         stream = io.BytesIO()
-        np.savez(
-            stream,
-            config=_as_json({field.name: config[field.name] for field in fields(Config)}),
-            rest=_as_json(rest),
-            held=_as_json(file),
-            dropped=_as_json(None if dropped is None else dropped.ids),
+        arrays: dict[str, Any] = {
+            "config": _as_json({field.name: config[field.name] for field in fields(Config)}),
+            "rest": _as_json(rest),
+            "held": _as_json(file),
+            "dropped": _as_json(None if dropped is None else dropped.ids),
             **_columns(self.batches),
             **_ids(texts, inline=file is None),
-        )
+        }
+        np.savez(stream, **arrays)
         return stream.getvalue()
 
     @staticmethod

@@ -79,8 +79,6 @@ class TokenIds(Sequence[int]):
             return NotImplemented
         return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
 
-    __hash__ = None  # type: ignore[assignment] - as that of a list
-
     def __repr__(self) -> str:
         return repr(list(self))
 

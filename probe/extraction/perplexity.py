@@ -84,7 +84,8 @@ def score(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     reader = _trunk_reader(model, request.config.model)
     resumes = request.checkpoints is not None and bool(request.checkpoints.files)
     if ranks.main and request.config.model.checks and not resumes:
-        refuse_two_sided(model, request.config.model, request.batches[0].ids[0][:_CHECKED])
+        first = list(request.batches[0].ids[0][:_CHECKED])
+        refuse_two_sided(model, request.config.model, first)
     request, _ = settle(request, ranks, reader)
 
     def read(batch: Batch, tensors: Tensors) -> None:

@@ -96,7 +96,7 @@ def test_punctuation_is_every_token_that_decodes_to_nothing_else() -> None:
 
 
 def test_what_is_named_comes_together_and_nothing_is_none() -> None:
-    special, both = (Dropped.of(TOKENIZER, words) for words in (["special"], [9, 3, "special"]))
+    special, both = Dropped.of(TOKENIZER, ["special"]), Dropped.of(TOKENIZER, [9, 3, "special"])
     assert special is not None
     assert both == Dropped(tuple(sorted({*special.ids, 9, 3})))
     assert Dropped.of(TOKENIZER, []) is None

@@ -79,7 +79,7 @@ def test_a_part_is_correlated_alone_and_its_bounds_are_those_of_what_counts(
     [spans, store] = api.series(*QUESTIONS, f"output={tmp_path}"), api.series(*words, drop)
     config = api.compose(*words, drop)
     masks = keeps(config, whole)
-    expected = {layer: [] for layer in (1, 4)}
+    expected: dict[int, list[np.ndarray]] = {1: [], 4: []}
     for known, one, mask in zip(spans.examples, whole, masks, strict=True):
         start, stop = known.spans["question"]
         mask[:start] = mask[stop:] = False

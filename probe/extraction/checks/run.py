@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -110,7 +110,7 @@ def _check(reader: Reader, batch: Batch, model: ModelConfig) -> Checks:
     changes = set(reader.state.changed())
     del outputs, states, output
 
-    def reading(*ids: list[int]) -> Reading:
+    def reading(*ids: Sequence[int]) -> Reading:
         reader.state.restore()
         found = read(reader, Batch(list(range(len(ids))), [*ids]), pad, model)[0]
         changes.update(reader.state.changed())
