@@ -17,6 +17,8 @@ if __name__ == "__main__":
             "init": "random weights are the control",
             "runtime.matmul": "",
             "model.padding_side": "texts are padded on the right",
+            "data.part": "graphs are made of all tokens",
+            "data.drop_tokens": "graphs are made of all tokens",
             "data.skip_first": "graphs say themselves what fires at the start of a text",
         },
         defaults=["site=mlp"],

@@ -106,7 +106,8 @@ class Request:
     def to_bytes(self) -> bytes:
         """Pack the request, without the keys of a study, which are no part of an extraction.
 
-        Token ids that are in a file are left there, if all ranks are on its machine.
+        Token ids that are in a file are left there, if all ranks are on its machine; the file is
+        there as long as the request.
         """
         config = to_plain(self.config)
         texts = [ids for batch in self.batches for ids in batch.ids]

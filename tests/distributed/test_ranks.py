@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,9 @@ from probe.api.per_text import planned
 from probe.distributed import find_device, n_ranks, run_ranks
 from probe.distributed.work import Result
 from probe.errors import RankError, UserError
+from probe.examples import token_ids
 from probe.examples.request import Request
+from probe.examples.token_ids import TokenStore
 from probe.extraction.extracted import Extracted
 
 EXTRACT = "probe.extraction.loop:extract"
@@ -61,9 +64,17 @@ def test_any_number_of_ranks_gives_the_same_sums(
 
 @pytest.mark.processes
 def test_processes_give_the_same_sums_too(
-    request_of_seven: Request, alone: Result, tmp_path: Path
+    request_of_seven: Request, alone: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    payload = request_of_seven.to_bytes()
+    # Token ids in a file, as those of many texts.
+    monkeypatch.setattr(token_ids, "_HELD", 100)
+    store = TokenStore(str(tmp_path))
+    batches = [
+        replace(batch, ids=[store.add(ids) for ids in batch.ids])
+        for batch in request_of_seven.batches
+    ]
+    payload = replace(request_of_seven, batches=batches).to_bytes()
+    assert len(payload) < len(request_of_seven.to_bytes()) - 4 * int(alone["counts"][1])
     (tmp_path / "payload").write_bytes(payload)
     with socket.create_server(("127.0.0.1", 0)) as free:
         meeting = f"127.0.0.1:{free.getsockname()[1]}"
