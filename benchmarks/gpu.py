@@ -13,15 +13,15 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import product
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from benchmarks import baselines, factors
+from benchmarks.gpu_report import Found, Padded, Speed, report
 from benchmarks.ours import Ours
 from benchmarks.report import Report, save
 from benchmarks.shapes import SHAPES, make_model
@@ -95,57 +95,6 @@ def measure(
     return result()
 
 
-@dataclass(frozen=True)
-class Speed:
-    """A way to compute, over its base within a round; the base is the floor or ours."""
-
-    shape: str
-    dtype: str
-    way: str
-    seconds: float
-    ratio: float
-    error: float | None = None
-    bar: str = ""
-    holds: bool | None = None
-
-
-@dataclass(frozen=True)
-class Padded:
-    """How far a text's activations in a padded batch are from the text alone.
-
-    Attributes
-    ----------
-    shape, dtype, side : str
-        The model, and where it is padded.
-    length : int
-        Tokens of the text.
-    not_finite : int
-        Activations in the batch that are not finite.
-    x, r : float
-        The largest ‖Δx‖/‖x‖ of a token and |Δr|, dimensionless.
-    bound : float
-        The most of `x` that rounding explains.
-    """
-
-    shape: str
-    dtype: str
-    side: str
-    length: int
-    not_finite: int
-    x: float
-    r: float
-    bound: float
-
-
-@dataclass(frozen=True)
-class Found:
-    """All that was measured."""
-
-    speeds: list[Speed]
-    padded: list[Padded]
-    raw: list[dict[str, Any]]
-
-
 def _model(
     found: Found,
     shape: str,
@@ -180,7 +129,7 @@ def _model(
             )
         )  # fmt: skip
     for side in Side:
-        found.padded += padded(trunk, shape, dtype, side, LENGTHS)
+        found.padded.extend(padded(trunk, shape, dtype, side, LENGTHS))
     if dtype is torch.float32:
         few = min(TEXTS.get(shape, 1), len(tokens))
         speed, slow = _published(model, trunk, on_device[:few], layers, executor)
@@ -248,34 +197,6 @@ def padded(
         kind = shape, _name(dtype), side.value
         rows.append(Padded(*kind, len(text), not_finite, x, r, one.bound))
     return rows
-
-
-def report(found: Found, facts: dict[str, Any], left_out: Sequence[str]) -> Report:
-    """Return the report: speeds with their bars, and a sentence for every padded text."""
-    verdicts = {None: "", True: "holds", False: "does not hold"}
-    notes = [
-        f"{one.shape}, {one.dtype}: a text of {one.length} tokens padded on the {one.side} has "
-        f"{one.not_finite} activations that are not finite and differs from the text alone by "
-        f"‖Δx‖/‖x‖ = {one.x:.1e} (rounding explains {one.bound:.1e}), |Δr| = {one.r:.1e}."
-        for one in found.padded
-    ]
-    if left_out:
-        notes.append(f"Left out, for want of time or memory: {'; '.join(left_out)}.")
-    return Report(
-        name="gpu",
-        title="On a CUDA device",
-        facts=facts,
-        columns=["shape", "type", "", "s", "ratio", "bar", "", "error of r"],
-        rows=[
-            [
-                one.shape, one.dtype, one.way, f"{one.seconds:.4g}", f"{one.ratio:.3f}", one.bar,
-                verdicts[one.holds], "" if one.error is None else f"{one.error:.1e}",
-            ]
-            for one in found.speeds
-        ],
-        notes=notes,
-        raw={"padded": [asdict(one) for one in found.padded], "seconds": found.raw},
-    )  # fmt: skip
 
 
 def _on(options: argparse.Namespace, device: torch.device) -> argparse.Namespace:
