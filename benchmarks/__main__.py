@@ -4,8 +4,9 @@ python -m benchmarks                                    # everything: half an ho
 python -m benchmarks methods                            # against a bare forward pass and others
 python -m benchmarks methods --only "mean, all" "published" --rounds 3
 python -m benchmarks methods --shape 7b --dtype bfloat16 --matmul bf16x3 --device cuda
-python -m benchmarks growth ranks start                 # memory and disk, ranks, start-up
+python -m benchmarks growth ranks start sweep           # memory and disk, ranks, start-up, sweeps
 python -m benchmarks growth --only-texts --texts 400 800 --simulated 1000000    # its small form
+python -m benchmarks gpu                                # two minutes of a CUDA device
 python -m benchmarks factors                            # training on factors and on matrices
 python -m benchmarks ica                                # networks, against scikit-learn's FastICA
 python -m benchmarks glm                                # general linear models, against nilearn
@@ -17,28 +18,17 @@ python -m benchmarks multifractal                       # weights, against the p
 import argparse
 import logging
 import os
+from importlib import import_module
+from typing import Any
 
 import torch
 
-from benchmarks import (
-    factors,
-    glm,
-    growth,
-    ica,
-    methods,
-    multifractal,
-    neuron_graphs,
-    ranks,
-    start,
-)
 from benchmarks.shapes import SHAPES
 
-PARTS = {
-    "methods": methods.run, "growth": growth.run, "ranks": ranks.run, "start": start.run,
-    "factors": factors.run, "ica": ica.run, "glm": glm.run,
-    "neuron_graphs": neuron_graphs.run,
-    "multifractal": multifractal.run,
-}  # fmt: skip
+PARTS = (
+    "methods", "growth", "ranks", "start", "sweep", "factors", "ica", "glm", "neuron_graphs",
+    "multifractal", "gpu",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -46,7 +36,21 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s  %(message)s", datefmt="%H:%M:%S")
     options = _arguments()
     for name in options.parts or PARTS:
-        PARTS[name](options)
+        import_part(name).run(options)
+
+
+def import_part(name: str) -> Any:
+    """Import a part's module, or say which package it lacks: few are on a machine with a GPU."""
+    try:
+        return import_module(f"benchmarks.{name}")
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        if package in ("benchmarks", "probe", "experiments"):
+            raise
+        raise SystemExit(
+            f"benchmarks: {name} needs the package {package}, which is not installed; see "
+            "pyproject.toml for its version and extra"
+        ) from None
 
 
 def _arguments() -> argparse.Namespace:

@@ -4,11 +4,13 @@ from pathlib import Path
 
 from probe.config import Config
 from probe.entry.program import Program, enter
+from probe.system.importing import importing
 
 
 def extract(config: Config, overrides: list[str], group: str | None) -> Path:
     """Run the pipeline, imported here so that --help need not import torch."""
-    from probe.pipeline import run
+    with importing("probe.pipeline"):
+        from probe.pipeline import run
 
     return run(config, overrides, group)
 

@@ -11,6 +11,7 @@ import traceback
 from pathlib import Path
 
 from probe.errors import UserError
+from probe.system.importing import importing
 from probe.system.logs import VARIABLE, file_handler
 
 
@@ -55,7 +56,9 @@ def _work(place: Path) -> None:
 
     work = json.loads((place / "work.json").read_text())
     ranks = this_rank(work["device"])
-    result = find_work(work["name"])((place / "payload").read_bytes(), ranks)
+    with importing(work["name"].partition(":")[0]):
+        function = find_work(work["name"])
+    result = function((place / "payload").read_bytes(), ranks)
     if ranks.main:
         save_file(
             {name: tensor.cpu().contiguous() for name, tensor in result.items()},

@@ -17,6 +17,7 @@ from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 from probe.distributed.ranks import join, leave, this_rank, world_size
 from probe.distributed.work import Result, fetch, find_work
 from probe.errors import UserError
+from probe.system.importing import importing
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,8 @@ def follow() -> None:
     if not _fetches():
         # Read when transformers is imported, which has not happened yet.
         os.environ["HF_HUB_OFFLINE"] = "1"
-    import_module("probe.models")  # takes seconds; meanwhile rank 0 reads the texts
+    with importing("probe.models"):  # takes seconds; meanwhile rank 0 reads the texts
+        import_module("probe.models")
     while message := _broadcast(b""):
         name, device, payload = message.split(b"\0", 2)
         _run(name.decode(), payload, device.decode())

@@ -6,6 +6,7 @@ import signal
 import sys
 from argparse import Namespace
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from probe.config import CONF, Config, registered, run_folder
 from probe.errors import RankError, UserError
 from probe.sweep.drive import After, run_sweep
 from probe.sweep.jobs import Job, failed
+from probe.system.kept import keeping
 from probe.system.logs import log_to_console
 from probe.system.secrets import hide
 
@@ -99,7 +101,9 @@ def _lead(program: Program) -> int:
         from probe.distributed import follow, follows
 
         if follows():
-            follow()
+            sweep = {"-m", "--multirun"} & set(sys.argv[1:])
+            with keeping() if sweep else nullcontext():
+                follow()
             os._exit(0)
     schema, frame = program.schema, program.frame
     if {"-h", "--help"} & set(sys.argv[1:]):

@@ -14,6 +14,7 @@ from probe.config import Config, StudyConfig, old_study_folder, study_folder
 from probe.entry.program import Program, enter
 from probe.runs.folder import RunFolder
 from probe.runs.manifest import MANIFEST
+from probe.system.importing import importing
 
 logger = logging.getLogger(__name__)
 Settings = TypeVar("Settings", bound=StudyConfig)
@@ -107,7 +108,8 @@ def _folder(config: Config, name: str, idle: Collection[str], renamed: bool) -> 
 
 def _imported(function: str) -> Callable[..., Any]:
     module, _, name = function.partition(":")
-    imported: Callable[..., Any] = getattr(import_module(module), name)
+    with importing(module):
+        imported: Callable[..., Any] = getattr(import_module(module), name)
     return imported
 
 
@@ -119,8 +121,9 @@ def _summarise(sweep: Path, config: Config) -> None:
 
 def _fingerprints(read: Iterable[Config | Path], texts: bool) -> dict[str, str]:
     """Return the fingerprints of several configurations' weights and texts, and of files."""
-    from probe.models import model_fingerprint
-    from probe.pipeline import load  # imports torch
+    with importing("probe.pipeline"):
+        from probe.models import model_fingerprint
+        from probe.pipeline import load
 
     fingerprints: dict[str, str] = {}
     seen: list[tuple[Any, ...]] = []

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from functools import partial
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from probe.config import InitKind
 from probe.distributed import Ranks, spread
@@ -20,7 +20,13 @@ from probe.extraction.checkpoints import Keeper
 from probe.extraction.checks import settle
 from probe.extraction.out_of_memory import Halve, in_halves
 from probe.extraction.placement import HOST, Placement
-from probe.models import fetch_model, load_trunk
+from probe.models import (
+    fetch_model,
+    keep_trunk,
+    load_trunk,
+    recall_trunk,
+    weights_in_memory,
+)
 from probe.system.logs import plural
 
 logger = logging.getLogger(__name__)
@@ -67,11 +73,13 @@ class Loop:
                 "processes were started; start one"
             )
         self.devices = memory.devices(ranks.device, model.device_map is not None)
+        trunk = recall_trunk(model, init, ranks.device)
         self.free = memory.free(self.devices)
-        memory.refuse_weights(request, self.devices)
-        trunk = load_trunk(model, init, ranks.device)
-        if model.device_map is not None and init.kind is InitKind.random:
-            trunk = spread(trunk, ranks.device)
+        if trunk is None:
+            memory.refuse_weights(request, self.devices)
+            trunk = keep_trunk(partial(_load, request, ranks), model, init, ranks.device)
+        elif self.free is not None:
+            self.free += weights_in_memory(trunk)
         self.reader = Reader(trunk, model, request.layers, request.config.site)
         self.request, self.checks = settle(request, ranks, self.reader)
 
@@ -106,6 +114,14 @@ class Loop:
                 "will be; the matrices are unaffected, a smaller runtime.token_budget is faster",
                 *tensors.tokens.shape, parts,
             )  # fmt: skip
+
+
+def _load(request: Request, ranks: Ranks) -> nn.Module:
+    model, init = request.config.model, request.config.init
+    trunk = load_trunk(model, init, ranks.device)
+    if model.device_map is not None and init.kind is InitKind.random:
+        trunk = spread(trunk, ranks.device)
+    return trunk
 
 
 def fetch(payload: bytes) -> None:

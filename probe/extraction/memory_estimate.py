@@ -14,7 +14,7 @@ from probe.examples.request import Request
 from probe.extraction.accumulator import Accumulator
 from probe.extraction.placement import HOST, HOSTED
 from probe.extraction.sums import META, PairSums
-from probe.models import text_config, weights_bytes
+from probe.models import text_config, weights_bytes, weights_in_memory
 from probe.system.device_memory import format_bytes, free_memory, total_memory
 
 logger = logging.getLogger(__name__)
@@ -58,8 +58,7 @@ def estimate(trunk: nn.Module, request: Request, n_neurons: int | Mapping[int, i
         most = sums.most_bytes(shape, cell)
         run = max(run, most.run)
         batch = max(batch, _activations(trunk, shape) + most.batch + most.update)
-    weights = sum(tensor.nbytes for tensor in tensors)
-    return Needs(weights, batch, sums.nbytes + run)
+    return Needs(weights_in_memory(trunk), batch, sums.nbytes + run)
 
 
 def _shapes(request: Request, device: torch.device) -> list[tuple[BatchShape, int]]:

@@ -1,6 +1,7 @@
 """Models: the trunk without its LM head, its blocks, its tokenizer."""
 
 from probe.models.blocks import block_lists, count_layers, find_blocks, text_config
+from probe.models.kept import keep_trunk, recall_trunk, weights_in_memory
 from probe.models.limits import LengthLimit, begins_behind_padding, length_limit
 from probe.models.load import (
     fetch_language_model,

@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,9 @@ from probe.models.checkpoint import refuse_adapter, report_unused
 from probe.models.failures import failure
 from probe.models.spread import settle, spread_options
 from probe.models.tokens import as_in_its_file
+from probe.system.kept import forget, keep, keeps, recall
 
+TRUNK = "trunk"  # see `probe.models.kept`; there is one model in memory at a time
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 # What transformers, and a model's own code, raise for invalid files.
 _BROKEN: tuple[type[Exception], ...] = (
@@ -117,6 +119,10 @@ def load_tokenizer(model: ModelConfig, texts: Sequence[str] = ()) -> Any:
 
     Its ids are those of tokenizer.json, which some of the `texts` to be read can show.
     """
+    kind = "tokenizer, compared" if texts else "tokenizer"
+    key = (astuple(model), *_files(model), *texts) if keeps() else None
+    if (kept := recall(kind, key)) is not None:
+        return kept
     place = Place.of(model)
     tokenizer = place.open(AutoTokenizer)
     with place.as_user_error():
@@ -128,7 +134,14 @@ def load_tokenizer(model: ModelConfig, texts: Sequence[str] = ()) -> Any:
         )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
+    keep(kind, key, tokenizer)
     return tokenizer
+
+
+def _files(model: ModelConfig) -> tuple[str | None, ...]:
+    """Identify the files of a model beside its weights."""
+    random = InitConfig(kind=InitKind.random)
+    return model_fingerprint(model, random), template_fingerprint(model)
 
 
 def load_trunk(model: ModelConfig, init: InitConfig, device: torch.device) -> nn.Module:
@@ -150,6 +163,7 @@ def load_trunk(model: ModelConfig, init: InitConfig, device: torch.device) -> nn
     UserError
         If the model cannot be loaded, or its checkpoint lacks weights of the trunk.
     """
+    forget(TRUNK)
     place = Place.of(model)
     if init.kind is InitKind.random:
         config = place.open(AutoConfig)
@@ -170,6 +184,7 @@ def load_language_model(model: ModelConfig, device: torch.device) -> nn.Module:
     UserError
         If the model cannot be loaded or has no language-model head.
     """
+    forget(TRUNK)
     place = Place.of(model)
     config = place.open(AutoConfig)  # first, as it says best what is wrong with the Hub
     refuse_adapter(place.name, place.where, place.options)
@@ -286,14 +301,22 @@ def model_fingerprint(model: ModelConfig, init: InitConfig) -> str:
     patterns = ["*.json", "*.model", "*.txt"]
     if init.kind is InitKind.pretrained:
         patterns += ["*.safetensors", "*.bin"]
-    digest = hashlib.sha256()
-    for file in sorted({file for p in patterns for file in Path(place.where).glob(p)}):
+    files = sorted({file for p in patterns for file in Path(place.where).glob(p)})
+    for file in files:
         if not file.is_file():
             raise UserError(f"model={place.name}: {file} is not a file; put the model's there")
+    kind, states = f"fingerprint of {init.kind.value} weights", [file.stat() for file in files]
+    key = files, [(state.st_ino, state.st_size, state.st_mtime_ns) for state in states]
+    if (kept := recall(kind, key)) is not None:
+        return str(kept)
+    digest = hashlib.sha256()
+    for file in files:
         digest.update(file.name.encode())
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return f"sha256 {digest.hexdigest()}"
+    fingerprint = f"sha256 {digest.hexdigest()}"
+    keep(kind, key, fingerprint)
+    return fingerprint
 
 
 def template_fingerprint(model: ModelConfig) -> str | None:

@@ -66,9 +66,13 @@ class ModelState:
         names += [name for name, now, before in self._buffers if not torch.equal(now, before)]
         return names
 
+    def reweighted(self) -> bool:
+        """Return whether weights have been changed in place."""
+        return _versions(self._trunk) != self._versions
+
     def restore(self, *, hooks: bool = False) -> None:
         """Put everything back as it was, with `hooks` also those that were not there."""
-        if _versions(self._trunk) != self._versions:
+        if self.reweighted():
             self.__init__(self._trunk)  # type: ignore[misc]
             return
         for _, holder, before in self._holders:

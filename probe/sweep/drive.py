@@ -14,6 +14,7 @@ from probe.config import Config, run_folder
 from probe.errors import UserError
 from probe.sweep.jobs import UNFINISHED, Job, failed, make_folder, read_jobs, record_job, write_jobs
 from probe.system.files import report_full_disk
+from probe.system.kept import keeping
 from probe.system.logs import log_to_console
 
 logger = logging.getLogger(__name__)
@@ -71,7 +72,8 @@ def run_sweep(
 
     code = 0
     try:
-        run_jobs(run)
+        with keeping():  # for jobs in this process
+            run_jobs(run)
     except SystemExit as end:
         if end.code != 1:
             raise

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from probe.config import Mode, TrackingConfig
+from probe.system.importing import importing
 
 logger = logging.getLogger(__name__)
 # Longer than a login takes; W&B's own limit would block for minutes.
@@ -45,7 +46,8 @@ def write(
         # environment on), and then W&B fails. Without this variable it starts its own.
         os.environ.pop("WANDB_SERVICE", None)
     try:
-        import wandb
+        with importing("wandb"):
+            import wandb
     except ImportError:
         logger.warning("W&B is not installed; install wandb or set tracking=none")
         return None

@@ -83,6 +83,32 @@ def test_the_default_run_of_a_wheel_needs_no_network_and_is_found_again(
     assert {file: file.stat().st_mtime_ns for file in run.rglob("*")} == before
 
 
+# Slow to import, and of no use for text that comes with the program and no W&B.
+IDLE = {
+    "datasets", "fsspec", "IPython", "matplotlib.pyplot", "nilearn", "numba", "pandas", "pyarrow",
+    "scipy.stats", "sklearn", "torchvision", "wandb",
+}  # fmt: skip
+RUN = """
+import gc, json, sys
+from probe.__main__ import main
+try:
+    main()
+finally:
+    print(json.dumps([sorted(sys.modules), gc.isenabled(), gc.get_freeze_count()]))
+"""
+
+
+@pytest.mark.processes
+def test_a_run_imports_no_more_than_it_needs(tmp_path: Path) -> None:
+    said = end(start("-c", RUN, *FEW, f"output={tmp_path}"))
+    [found] = [line for line in said.splitlines() if line.startswith("[[")]
+    modules, collects, left_out = json.loads(found)
+    assert {"torch", "transformers"} <= set(modules)
+    assert set(modules) & IDLE == set()
+    assert collects
+    assert left_out > 100_000, "the collector goes through the libraries"
+
+
 @pytest.mark.processes
 def test_torchrun_and_accelerate_give_the_matrices_of_one_process(tmp_path: Path) -> None:
     """One is a sweep, so that followers come back. Local ranks: `test_ranks.py`."""

@@ -22,6 +22,7 @@ from probe.cli import help_page
 from probe.config import Config, key, to_plain
 from probe.entry.program import Program, enter
 from probe.errors import RankError, UserError
+from probe.system.kept import keep, keeps, recall
 from tests.config.compositions import composed
 
 ROOT = Path(probe.__file__).resolve().parent.parent
@@ -154,6 +155,34 @@ def test_a_flag_that_cannot_work_costs_one_line(words: list[str], task: Calls, r
     assert ended.code != 0
     assert task == []
     assert re.fullmatch(r"probe: .+\n", ended.err)
+
+
+def test_only_jobs_of_a_sweep_keep_things_for_the_next(task: Calls, run: Run) -> None:
+    found: list[Any] = []
+
+    def note(_: Any) -> None:
+        found.append((keeps(), recall("model", "key")))
+        keep("model", "key", len(found))
+
+    task.fails = note
+    run("data.limit=2")
+    run("-m", "data.limit=2,3")
+    run("data.limit=2")
+    assert found == [(False, None), (True, None), (True, 2), (False, None)]
+
+
+@pytest.mark.parametrize(("words", "kept"), [(["layers=3"], False), (["-m", "layers=3,4"], True)])
+def test_a_rank_that_follows_keeps_things_in_a_sweep(
+    words: list[str], kept: bool, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[bool] = []
+    monkeypatch.setattr("probe.distributed.follows", lambda: True)
+    monkeypatch.setattr("probe.distributed.follow", lambda: found.append(keeps()))
+    monkeypatch.setattr("probe.distributed.release", lambda: None)
+    monkeypatch.setattr("probe.entry.program.os._exit", sys.exit)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert run(*words).code == 0
+    assert found == [kept]
 
 
 def test_a_users_mistake_in_a_run_is_logged_as_one_line(task: Calls, run: Run) -> None:
