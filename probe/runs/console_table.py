@@ -81,5 +81,5 @@ _COLUMNS: dict[str, Callable[[Pair], str]] = {
     "Gini": lambda pair: _number(pair[1].strength_gini, 3),
     "eff. dim.": lambda pair: _number(pair[1].participation_ratio, 1),
     "modularity": lambda pair: _modularity(pair[1]),
-    "hubs": lambda pair: " ".join(str(neuron) for neuron, _ in pair[1].hubs[:5]),
+    "hubs": lambda pair: " ".join(pair[0].neuron_name(neuron) for neuron, _ in pair[1].hubs[:5]),
 }
