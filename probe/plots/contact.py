@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from probe.measures import Measures
 from probe.plots.matrix import communities, draw_matrix, neuron_order
-from probe.plots.pixels import PERCENTILE, limit, shown
+from probe.plots.pixels import PERCENTILE, limit, mean_note, shown
 from probe.plots.style import DPI, SIGNED, title, wrapped
 from probe.topology import Topology
 
@@ -47,7 +47,9 @@ def contact_sheet(measured: Sequence[tuple[Topology, Measures]]) -> Figure:
         end = limit(drawn)
         draw_matrix(axes, drawn, topology.n_neurons, end)
         axes.set_title(_name(topology, end), fontsize=size, y=1, pad=2)
-    _add_bar(figure, 1 - (_BAR - 0.2) / width, 0.2 / width, 1 - (above + _NAME) / height)
+    averaged = any(mean_note(topology.n_neurons, pixels) for topology, _ in measured)
+    top = 1 - (above + _NAME) / height
+    _add_bar(figure, 1 - (_BAR - 0.2) / width, 0.2 / width, top, averaged)
     return figure
 
 
@@ -55,12 +57,13 @@ def _name(topology: Topology, end: float) -> str:
     return f"{topology.name.replace('_', ' ')}  ±{end:.2g}"
 
 
-def _add_bar(figure: Figure, left: float, width: float, top: float) -> None:
+def _add_bar(figure: Figure, left: float, width: float, top: float, averaged: bool) -> None:
     tall = min(3.2 / figure.get_figheight(), top - _GAP / figure.get_figheight())
     bar = figure.colorbar(
         ScalarMappable(Normalize(-1, 1), SIGNED), extend="both", ticks=[-1, 0, 1],
         cax=figure.add_axes((left, top - tall, width, tall)),
     )  # fmt: skip
-    bar.ax.set_yticklabels(["− end", "0", "end"], fontsize=8)
-    label = f"correlation r, to the end above each\n(percentile {PERCENTILE:g} of its |r|)"
+    bar.ax.set_yticklabels(["− that\nabove", "0", "that\nabove"], fontsize=8)
+    means = "; a pixel is a mean over neurons" * averaged
+    label = f"correlation r{means}\nabove each: percentile {PERCENTILE:g} of |r| as drawn"
     bar.set_label(label, fontsize=8)

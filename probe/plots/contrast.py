@@ -49,7 +49,7 @@ def side_by_side(topologies: Sequence[Topology], labels: Sequence[str]) -> Figur
         below.stairs(share, BINS, color=COLOURS[place % len(COLOURS)], lw=1.3, label=name)
     outside = beyond(end, *drawn)
     bar = figure.colorbar(image, ax=above, extend=outside)
-    bar.set_label(wrapped(colours_label(end, outside), 3), fontsize=8)
+    bar.set_label(colours_label(outside), fontsize=8)
     if below.dataLim.ymax > 0:
         below.set_yscale("log")
         lines = sum(label.count("\n") + 1 for label in below.get_legend_handles_labels()[1])

@@ -24,7 +24,9 @@ def strength_distribution(topology: Topology, measures: Measures) -> Figure:
     axes.plot(np.arange(1, n + 1), strength, color=BLUE, lw=1.5)
     axes.axhline(mean, color=BLUE, ls="--", lw=1, label=f"mean {mean:.1f}")
     hubs = measures.hubs
-    names = ", ".join(topology.neuron_name(neuron) for neuron, _ in hubs[:5]) + (" …" if len(hubs) > 5 else "")
+    names = ", ".join(topology.neuron_name(neuron) for neuron, _ in hubs[:5]) + (
+        " …" if len(hubs) > 5 else ""
+    )
     axes.plot(
         np.arange(1, len(hubs) + 1), [value for _, value in hubs], "o",
         color=ORANGE, ms=3.5, label=f"{len(hubs)} hubs: {names}",

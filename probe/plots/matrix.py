@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from probe.measures import Measures, strengths
@@ -16,7 +17,7 @@ from probe.topology import Topology
 # Communities with a smaller share of the neurons are too thin for a number.
 LEAST_SHARE = 0.02
 # Inches right of a heat map: to its colours' bar, the width of that, and for its numbers.
-_STRIP, _BAR, _NUMBERS = 0.45, 0.2, 0.85
+_STRIP, _BAR, _NUMBERS = 0.45, 0.2, 1.0
 
 
 def heatmap(topology: Topology, measures: Measures | None = None) -> Figure:
@@ -52,12 +53,13 @@ def _add_bar(figure: Figure, axes: Axes, image: AxesImage, drawn: NDArray[np.flo
     bar = figure.add_axes((place.x1 + _STRIP / width, place.y0, _BAR / width, place.height))
     end = image.norm.vmax or 1.0
     outside = beyond(end, drawn)
-    figure.colorbar(image, cax=bar, extend=outside, label=colours_label(end, outside))
+    colours = figure.colorbar(image, cax=bar, extend=outside, ticks=MaxNLocator(6), format="{x:g}")
+    colours.set_label(colours_label(outside), fontsize=9)
 
 
-def colours_label(end: float, outside: str) -> str:
+def colours_label(outside: str) -> str:
     """Return the label of a bar of colours: the quantity, and where colours end short of it."""
-    ends = f"; colours end at ±{end:.2g}, percentile {PERCENTILE:g} of |r|"
+    ends = f"\ncolours end at percentile {PERCENTILE:g} of |r| as drawn"
     return "correlation r (dimensionless)" + (ends if outside != "neither" else "")
 
 
@@ -121,4 +123,3 @@ def _mark(axes: Axes, numbers: list[int]) -> bool:
         if stop < n:
             mark_border(axes, stop)
     return rest > 0
-

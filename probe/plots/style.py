@@ -20,7 +20,7 @@ GREY = "0.75"  # missing values
 MOST_NAMES, MOST_VALUES = 24, 12
 DPI = 150
 # Inches around framed axes: left and below for numbers of six digits and two lines of labels; above
-# for a title, and for each line of it. Whole pixels, so that a heat map's are not drawn between two.
+# for a title, and for each line of it. Whole pixels, so that those of a heat map stay whole.
 _LEFT, _BELOW, _ABOVE, _LINE = 0.84, 0.68, 0.1, 0.16
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 SIGNED = colormaps["RdBu_r"].with_extremes(bad=GREY)
@@ -57,9 +57,7 @@ def _joined(between: str, *words: str) -> str:
     return between.join(filter(None, words))
 
 
-def framed(
-    heading: str, size: tuple[float, float], right: float = 0.2
-) -> tuple[Figure, Axes]:
+def framed(heading: str, size: tuple[float, float], right: float = 0.2) -> tuple[Figure, Axes]:
     """Make a figure with one set of axes under a title, whose place is known without a layout.
 
     Parameters
