@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from probe.config import Config
 from probe.system.files import atomic_write
 from probe.system.tables import aligned, write_csv
 
@@ -24,10 +25,13 @@ class Results:
     ----------
     folder : Path
         The study's folder.
+    config : Config, optional
+        Its configuration, for the format of figures.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, config: Config | None = None) -> None:
         self.folder = folder
+        self._format = (config or Config()).figures.format.value
 
     def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write rows to `<name>.csv` under all columns that any has; without rows nothing."""
@@ -35,8 +39,8 @@ class Results:
             write_csv(self.folder / f"{name}.csv", rows)
 
     def figure(self, name: str, figure: "Figure") -> None:
-        """Write a figure to `figures/<name>.png`."""
-        save_figure(figure, self.folder / "figures" / f"{name}.png")
+        """Write a figure to `figures/<name>.png`, and in another format that is asked for."""
+        save_figure(figure, self.folder / "figures" / f"{name}.png", self._format)
 
     def figures(self, figures: Mapping[str, "Figure"]) -> None:
         """Write several figures, by name."""
