@@ -67,7 +67,7 @@ def save_figure(figure: "Figure", file: Path, *others: str) -> Path:
     engine = figure.get_layout_engine()
     if engine is not None:
         engine.execute(figure)
-        figure.set_layout_engine("none")  # with one, matplotlib draws a figure twice
+        figure.set_layout_engine(None)  # with one, matplotlib draws a figure twice
     for name in dict.fromkeys(["png", *others]):
         # To compress runs of equal bytes only gives files as small, in a quarter of the time.
         options = {"pil_kwargs": {"compress_type": zlib.Z_RLE}} if name == "png" else {}
