@@ -3,6 +3,7 @@
 import json
 import logging
 import warnings
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,10 +55,20 @@ def show(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         logger.info("%s", line)
 
 
-def save_figure(figure: "Figure", file: Path) -> Path:
-    """Write a figure as PNG, and return the file."""
-    with atomic_write(file) as unfinished, warnings.catch_warnings():
-        # Names may be in any script; a missing glyph in a title needs no warning.
-        warnings.filterwarnings("ignore", "Glyph .* missing from")
-        figure.savefig(unfinished, format="png")
+def save_figure(figure: "Figure", file: Path, *others: str) -> Path:
+    """Write a figure as PNG, and in other formats beside it; return the PNG.
+
+    It is laid out once and drawn once for each format.
+    """
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")  # with one, matplotlib draws a figure twice
+    for name in dict.fromkeys(["png", *others]):
+        # To compress runs of equal bytes only gives files as small, in a quarter of the time.
+        options = {"pil_kwargs": {"compress_type": zlib.Z_RLE}} if name == "png" else {}
+        with atomic_write(file.with_suffix(f".{name}")) as unfinished, warnings.catch_warnings():
+            # Names may be in any script; a missing glyph in a title needs no warning.
+            warnings.filterwarnings("ignore", "Glyph .* missing from")
+            figure.savefig(unfinished, format=name, **options)
     return file
