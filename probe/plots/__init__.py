@@ -22,11 +22,16 @@ Measured = Sequence[tuple[Topology, Measures]]
 _Draw = Callable[[], Figure]
 
 
+def draws_each(draw: Figures, matrices: int) -> bool:
+    """Return whether each of so many matrices gets its own figures."""
+    return draw is Figures.all or (draw is Figures.auto and matrices <= MOST)
+
+
 def wanted(draw: Figures, measured: Measured) -> dict[str | None, list[str]]:
     """Return the kinds of figures to draw: of every topology by name, and across all for None."""
     if draw is Figures.none:
         return {}
-    each = draw is Figures.all or (draw is Figures.auto and len(measured) <= MOST)
+    each = draws_each(draw, len(measured))
     kinds: dict[str | None, list[str]] = {}
     if each:
         kinds = {topology.name: list(_of_one(topology, found)) for topology, found in measured}

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from tqdm import tqdm
@@ -9,7 +10,9 @@ from tqdm import tqdm
 from probe.config import Figures, FiguresConfig
 from probe.measures import Measures
 from probe.plots import MOST, figures, run_figures, wanted
+from probe.runs.each_matrix import item_of, load_item
 from probe.runs.writing import save_figure
+from probe.system.workers import Item, Workers
 from probe.topology import Topology
 
 logger = logging.getLogger(__name__)
@@ -18,7 +21,11 @@ Measured = Sequence[tuple[Topology, Measures]]
 
 
 def write_figures(
-    run: Path, measured: Measured, config: FiguresConfig, present: Collection[str] = ()
+    run: Path,
+    measured: Measured,
+    config: FiguresConfig,
+    workers: Workers,
+    present: Collection[str] = (),
 ) -> dict[str, Path]:
     """Draw the figures that a configuration asks for, and return the PNG files by name.
 
@@ -30,6 +37,8 @@ def write_figures(
         The results.
     config : FiguresConfig
         Which figures, and their format.
+    workers : Workers
+        Who draws the figures of single topologies, whose matrices are saved in the folder.
     present : collection of str
         Files that are there, relative to the folder. Of a topology, or across them, all figures are
         drawn or none.
@@ -45,16 +54,28 @@ def write_figures(
             "%d matrices: one figure has all their heat maps; figures=all also draws each of them",
             len(measured),
         )
+    items = [
+        item_of(run, topology) | {"measures": asdict(measures), "endings": endings(config)}
+        for topology, measures in measured
+        if topology.name in missing
+    ]
+    answers = workers.map(f"{__name__}:draw_item", items)
     images: dict[str, Path] = {}
-    by_name = {topology.name: (topology, measures) for topology, measures in measured}
-    bar = tqdm(missing.items(), desc="figures", disable=None, leave=False, delay=2)
-    for owner, kinds in bar:
-        drawn = run_figures(measured, kinds) if owner is None else figures(*by_name[owner])
-        for kind, figure in drawn.items():
-            file = run / FOLDER / f"{_file(owner, kind)}.png"
-            name = kind if owner is None else f"{owner}/{kind}"
-            images[name] = save_figure(figure, file, *endings(config))
+    for names in tqdm(answers, "figures", len(items), disable=None, leave=False, delay=2):
+        images |= {name: run / FOLDER / file for name, file in names.items()}
+    for kind, figure in run_figures(measured, missing.get(None, ())).items():
+        images[kind] = save_figure(figure, run / FOLDER / f"{kind}.png", *endings(config))
     return images
+
+
+def draw_item(item: Item) -> dict[str, str]:
+    """Draw the topology of an item; the work of one worker."""
+    topology = load_item(item)
+    drawn = figures(topology, Measures.from_record(item["measures"]))
+    files = {kind: Path(item["run"], FOLDER, f"{_file(topology.name, kind)}.png") for kind in drawn}
+    for kind, figure in drawn.items():
+        save_figure(figure, files[kind], *item["endings"])
+    return {f"{topology.name}/{kind}": file.name for kind, file in files.items()}
 
 
 def _file(owner: str | None, kind: str) -> str:

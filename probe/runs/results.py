@@ -3,11 +3,10 @@
 import logging
 from collections.abc import Sequence
 
-from tqdm import tqdm
-
 from probe.errors import UserError
-from probe.measures import Measures, measure
+from probe.measures import Measures
 from probe.runs.console_table import log_table
+from probe.runs.each_matrix import measure_each, workers_for
 from probe.runs.facts import Facts
 from probe.runs.figure_files import FOLDER, endings, write_figures
 from probe.runs.folder import RunFolder
@@ -19,7 +18,6 @@ from probe.topology import Topology
 from probe.tracking import Record, track
 
 logger = logging.getLogger(__name__)
-Measured = list[tuple[Topology, Measures]]
 
 
 def write(
@@ -38,11 +36,12 @@ def write(
     group : str or None
         The sweep the run belongs to.
     """
-    matrices = [file for topology in topologies for file in topology.save(folder.work)]
-    bar = tqdm(topologies, desc="measures", disable=None, leave=False, delay=2)
-    measured = [(topology, measure(topology, folder.config.measures)) for topology in bar]
-    write_measures(folder.work, measured, facts)
-    images = write_figures(folder.work, measured, folder.config.figures)
+    work, figures = folder.work, folder.config.figures
+    with workers_for(topologies, figures) as workers:
+        matrices = [file for topology in topologies for file in topology.save(work)]
+        measured = measure_each(workers, work, topologies, folder.config)
+        write_measures(work, measured, facts)
+        images = write_figures(work, measured, figures, workers)
     folder.close({**facts.record(), "topologies": [topology.record() for topology in topologies]})
     matrices = [folder.path / file.relative_to(folder.work) for file in matrices]
     images = {kind: folder.path / file.relative_to(folder.work) for kind, file in images.items()}
@@ -80,7 +79,8 @@ def show(folder: RunFolder) -> None:
     log_table(measured)
     present = read_manifest(run, "files")["files"]
     try:
-        drawn = write_figures(run, measured, folder.config.figures, present)
+        with workers_for(topologies, folder.config.figures) as workers:
+            drawn = write_figures(run, measured, folder.config.figures, workers, present)
         if drawn:
             ends = endings(folder.config.figures)
             folder.add(png.with_suffix(f".{end}") for png in drawn.values() for end in ends)
