@@ -89,7 +89,7 @@ def draw_nothing(patch: pytest.MonkeyPatch) -> None:
     empty = Figure(figsize=(0.1, 0.1))
     patch.setattr(figure_files, "wanted", kinds_of)
     patch.setattr(figure_files, "figures", lambda *_: dict.fromkeys(KINDS, empty))
-    patch.setattr(figure_files, "run_figures", lambda *_: {OF_THE_RUN: empty})
+    patch.setattr(figure_files, "run_figures", lambda _, kinds: dict.fromkeys(kinds, empty))
 
 
 def kinds_of(draw: Figures, measured: Any) -> dict[str | None, list[str]]:
