@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
+from probe.config import FigureFormat, FiguresConfig, StudyConfig
 from probe.api import Results, show
 
 
