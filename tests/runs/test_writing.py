@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from probe.config import FigureFormat, FiguresConfig, StudyConfig
 from probe.api import Results, show
+from probe.config import FigureFormat, FiguresConfig, StudyConfig
 
 
 def test_tables_have_all_columns_and_empty_ones_are_not_written(tmp_path: Path) -> None:
