@@ -90,11 +90,11 @@ def _tell_other_tokens(folder: RunFolder, tokens: str) -> None:
 
 
 def _reuse(folder: RunFolder, overrides: Sequence[str], group: str | None) -> None:
-    """Show a finished run; redo its measures and figures if their options have changed."""
+    """Show a finished run and draw what figures it lacks; redo its measures if theirs changed."""
     manifest = read_manifest(folder.path, "config")
     if manifest["config"].get("measures") == to_plain(folder.config)["measures"]:
         logger.info("%s is already finished; overwrite=true runs it again", folder.path)
-        show(folder.path)
+        show(folder)
         return
     logger.info("%s is already finished; its measures and figures are redone", folder.path)
     with folder.claimed(overrides):

@@ -96,3 +96,20 @@ class Mode(StrEnum):
     auto = "auto"
     online = "online"
     offline = "offline"
+
+
+class Figures(StrEnum):
+    """Which figures of a run are drawn."""
+
+    auto = "auto"
+    all = "all"
+    summary = "summary"
+    none = "none"
+
+
+class FigureFormat(StrEnum):
+    """Format in which figures are written; PNG is always among them."""
+
+    png = "png"
+    pdf = "pdf"
+    svg = "svg"

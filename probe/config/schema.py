@@ -11,6 +11,8 @@ from probe.config.choices import (
     Cut,
     DensityRule,
     DType,
+    FigureFormat,
+    Figures,
     InitKind,
     Matmul,
     Mode,
@@ -262,6 +264,18 @@ class MeasuresConfig:
 
 
 @dataclass
+class FiguresConfig:
+    """Figures; those that a finished run lacks are drawn when these keys change."""
+
+    draw: Figures = key(
+        Figures.auto,
+        "all, summary (those over all matrices, and one sheet of all heat maps) or none; auto is "
+        "all up to 8 matrices, and the summary beyond.",
+    )
+    format: FigureFormat = key(FigureFormat.png, "Also write figures as pdf or svg, beside PNG.")
+
+
+@dataclass
 class InitConfig:
     """Trained or untrained weights."""
 
@@ -322,6 +336,7 @@ class Config:
     init: InitConfig = field(default_factory=InitConfig)
     null: NullConfig = field(default_factory=NullConfig)
     measures: MeasuresConfig = field(default_factory=MeasuresConfig)
+    figures: FiguresConfig = field(default_factory=FiguresConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     launch: LaunchConfig = field(default_factory=LaunchConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)

@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from probe.measures.compiled import networkit, repeatable
 from probe.measures.graph import Graph, Nodes
 
-# Louvain depends on the order in which it visits the nodes; the best of this many runs is used.
-STARTS = 2
+# Louvain depends on the order in which it visits the nodes; the best of this many runs is used. On
+# real and on rewired graphs of 576 to 2,048 nodes it is above the best of two by networkx.
+STARTS = 5
 
 
 def communities(graph: Graph, rng: np.random.Generator) -> tuple[Nodes, float | None]:
@@ -50,7 +52,10 @@ def modularity(graph: Graph, labels: Nodes) -> float:
 def louvain(graph: Graph, rng: np.random.Generator) -> Nodes:
     """Increase modularity by moving nodes, then whole communities as nodes, until it stops growing.
 
-    Blondel et al. 2008 (doi:10.1088/1742-5468/2008/10/P10008), as implemented in networkx.
+    The Louvain method (Blondel et al. 2008, doi:10.1088/1742-5468/2008/10/P10008) with refinement:
+    single nodes may move once more whenever communities have been joined (Rotta & Noack 2011,
+    doi:10.1145/1963190.1970376), as implemented in NetworKit (Staudt & Meyerhenke 2016,
+    doi:10.1109/TPDS.2015.2390633).
 
     Parameters
     ----------
@@ -64,18 +69,10 @@ def louvain(graph: Graph, rng: np.random.Generator) -> Nodes:
     ndarray of int64, shape (n,)
         Community of every node, in no particular order.
     """
-    import networkx
-
-    weighted = networkx.Graph()
-    weighted.add_nodes_from(range(graph.n))
-    weighted.add_weighted_edges_from(
-        zip(graph.first.tolist(), graph.second.tolist(), graph.weight.tolist(), strict=True)
-    )
-    labels = np.empty(graph.n, dtype=np.int64)
-    seed = int(rng.integers(1 << 31))
-    for number, nodes in enumerate(networkx.community.louvain_communities(weighted, seed=seed)):
-        labels[list(nodes)] = number
-    return labels
+    method = networkit().community.PLM
+    with repeatable(rng):
+        found = method(graph.weighted, refine=True, par="none randomized").run()
+    return np.array(found.getPartition().getVector(), dtype=np.int64)
 
 
 def _by_size(labels: Nodes) -> Nodes:

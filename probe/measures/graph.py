@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Nodes = NDArray[np.int64]
+from probe.measures.compiled import Nodes, Weights, compiled
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +27,7 @@ class Graph:
     n: int
     first: Nodes
     second: Nodes
-    weight: NDArray[np.float64]
+    weight: Weights
 
     @classmethod
     def of(cls, matrix: NDArray[np.float32]) -> "Graph":
@@ -43,6 +44,16 @@ class Graph:
     def degrees(self) -> Nodes:
         """Number of edges of every node, shape (n,)."""
         return np.bincount(np.concatenate([self.first, self.second]), minlength=self.n)
+
+    @cached_property
+    def weighted(self) -> Any:
+        """The same graph for the compiled library."""
+        return compiled(self.n, self.first, self.second, self.weight)
+
+    @cached_property
+    def unweighted(self) -> Any:
+        """The same graph for the compiled library, without the weights."""
+        return compiled(self.n, self.first, self.second)
 
     def adjacency(self) -> NDArray[np.bool_]:
         """Return the adjacency matrix, shape (n, n)."""

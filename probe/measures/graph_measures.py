@@ -112,6 +112,7 @@ def graph_measures(
     if "communities" not in skipped:
         labels, modularity = communities(graph, _generator(settings, "communities"))
     null = defaultdict(list) if skipped.keys() & NULL else _null(graph, degree, settings)
+    path = None if "path_length" in skipped else path_length(graph)
     measures = GraphMeasures(
         density=float(density),
         rule=str(settings.density_rule),
@@ -120,11 +121,11 @@ def graph_measures(
         components=len(sizes),
         largest_share=float(sizes.max() / graph.n) if graph.n else None,
         clustering=None if "clustering" in skipped else clustering(graph),
-        path_length=None if "path_length" in skipped else path_length(graph),
+        path_length=path,
         communities=None if labels is None else int((np.bincount(labels) > 1).sum()),
         modularity=modularity,
         modularity_null=_mean(null["modularity"]),
-        small_world=_small_world(graph, null),
+        small_world=_small_world(graph, path, null),
         assortativity=assortativity(graph),
         rich_club=None if degree is None else _over(rich_club(graph, degree), null["rich_club"]),
         rich_club_degree=degree,
@@ -133,10 +134,9 @@ def graph_measures(
 
 
 NULL = ("small_world", "rich_club", "modularity_null")
-# The limits keep one matrix within about a minute on one core. Seconds for 3,584 neurons and
-# 640,000 edges: clustering and path length 1.1, communities 16; rewiring 5, its communities 16.
-NEURONS, REWIRED_NEURONS = 8192, 5120
-EDGES, REWIRED_EDGES = 1_000_000, 1_500_000
+# The limits keep one matrix within about a minute on one core. Seconds for 4,096 neurons and
+# 840,000 edges: clustering .4, path length .3, communities .6; rewiring 1.0, communities of it 2.6.
+NEURONS, EDGES, REWIRED_EDGES = 8192, 4_000_000, 8_000_000
 Null = dict[str, list[float | None]]
 
 
@@ -145,7 +145,7 @@ def _too_large(graph: Graph, rewirings: int) -> dict[str, str]:
     costs = [
         (("clustering", "path_length"), graph.n, NEURONS, "neurons"),
         (("communities", "modularity"), graph.edges, EDGES, "edges"),
-        (NULL, graph.n if rewirings else 0, REWIRED_NEURONS, "neurons of rewired graphs"),
+        (NULL, graph.n if rewirings else 0, NEURONS, "neurons of rewired graphs"),
         (NULL, graph.edges * rewirings, REWIRED_EDGES, "edges of rewired graphs"),
     ]
     return {
@@ -161,24 +161,23 @@ def _null(graph: Graph, degree: int | None, settings: MeasuresConfig) -> Null:
     null: Null = defaultdict(list)
     component = graph.largest_component()
     for number in range(settings.rewired if graph.edges else 0):
-        random = rewired(graph, _generator(settings, "rewired", number))
+        part = random = rewired(component, _generator(settings, "component", number))
+        if component.edges < graph.edges:  # or the other nodes have no edges to rewire
+            random = rewired(graph, _generator(settings, "rewired", number))
         if degree is not None:
             null["rich_club"].append(rich_club(random, degree))
         orders = _generator(settings, "communities", number)
         null["modularity"].append(communities(random, orders)[1])
-        if component is not graph:
-            random = rewired(component, _generator(settings, "component", number))
-        null["clustering"].append(clustering(random))
-        null["path_length"].append(path_length(random))
+        null["clustering"].append(clustering(part))
+        null["path_length"].append(path_length(part))
     return null
 
 
-def _small_world(graph: Graph, null: Null) -> float | None:
+def _small_world(graph: Graph, path: float | None, null: Null) -> float | None:
     if not null["clustering"]:
         return None
-    component = graph.largest_component()
-    local = _over(clustering(component), null["clustering"])
-    path = _over(path_length(component), null["path_length"])
+    local = _over(clustering(graph.largest_component()), null["clustering"])
+    path = _over(path, null["path_length"])
     return None if local is None or path is None else local / path
 
 

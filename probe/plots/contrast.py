@@ -7,8 +7,9 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from probe.measures import edges
-from probe.plots.distributions import chance_note
-from probe.plots.matrix import block_note, draw_matrix, neuron_order
+from probe.plots.distributions import chance_note, histogram_of
+from probe.plots.matrix import colours_label, draw_matrix, neuron_order
+from probe.plots.pixels import SIDE, beyond, limit, mean_note, shown
 from probe.plots.style import (
     COLOURS,
     MOST_NAMES,
@@ -23,7 +24,7 @@ from probe.topology import Topology
 from probe.topology.reliability import BINS
 
 
-def side_by_side(topologies: Sequence[Topology], labels: Sequence[str]) -> Figure:
+def side_by_side(topologies: Sequence[Topology], labels: Sequence[str], note: str = "") -> Figure:
     """Draw a few heat maps side by side, and below them the distribution of r over pairs.
 
     Each heat map is ordered by its own strengths: between different models or initialisations the
@@ -31,20 +32,26 @@ def side_by_side(topologies: Sequence[Topology], labels: Sequence[str]) -> Figur
     """
     width = max(3.2 * len(topologies) + 0.8, 6.4)
     figure = Figure(figsize=(width, 6.6), layout="constrained", dpi=150)
-    figure.suptitle(wrapped(title(*topologies), width), fontsize=9)
+    heading = "; ".join(filter(None, (title(*topologies), note)))
+    figure.suptitle(wrapped(heading, width), fontsize=9)
     places = figure.add_gridspec(2, len(topologies), height_ratios=(1.2, 1))
     above = [figure.add_subplot(places[0, column]) for column in range(len(topologies))]
     below = figure.add_subplot(places[1, :])
+    drawn = [shown(topology, neuron_order(topology), SIDE) for topology in topologies]
+    end = limit(*drawn)
     for place, (axes, topology, label) in enumerate(zip(above, topologies, labels, strict=True)):
-        image = draw_matrix(axes, topology, neuron_order(topology))
-        note = block_note(topology.n_neurons).strip()
+        image = draw_matrix(axes, drawn[place], topology.n_neurons, end)
+        note = mean_note(topology.n_neurons).strip()
         name = wrapped(label, 2.8)
         axes.set_title(f"{name}\n{_mean(topology)}", fontsize=8)
         axes.set_xlabel(f"neuron, by rank of strength\n{note}".strip(), fontsize=8)
+        axes.set_ylabel("" if place else "neuron, by rank of strength", fontsize=8)
         r = edges(topology)
-        share = np.histogram(r, bins=BINS)[0] / max(1, r.size)
+        share = histogram_of(r) / max(1, r.size)
         below.stairs(share, BINS, color=COLOURS[place % len(COLOURS)], lw=1.3, label=name)
-    figure.colorbar(image, ax=above, label="correlation r (dimensionless)")
+    outside = beyond(end, *drawn)
+    bar = figure.colorbar(image, ax=above, extend=outside)
+    bar.set_label(colours_label(outside), fontsize=8)
     if below.dataLim.ymax > 0:
         below.set_yscale("log")
         lines = sum(label.count("\n") + 1 for label in below.get_legend_handles_labels()[1])

@@ -6,11 +6,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from probe.measures import Measures, Spectrum, edges, strengths
-from probe.plots.style import BLUE, ORANGE, single, title
+from probe.plots.style import BLUE, ORANGE, framed, log_scale, title
 from probe.topology import Topology
 from probe.topology.reliability import BINS, Reliability
 
-SIZE = (7.2, 4.2)
+# Of the axes in inches.
+SIZE = (6.16, 3.4)
 # Below this share of the largest, eigenvalues of a float32 matrix are rounding errors.
 RESOLUTION = 1e-6
 
@@ -19,11 +20,13 @@ def strength_distribution(topology: Topology, measures: Measures) -> Figure:
     """Draw the strengths in descending order, with hubs marked and the strongest named."""
     strength = np.sort(np.delete(strengths(topology), topology.undefined))[::-1]
     n, mean = len(strength), measures.strength_mean or 0.0
-    figure, axes = single(title(topology), SIZE)
+    figure, axes = framed(title(topology), SIZE)
     axes.plot(np.arange(1, n + 1), strength, color=BLUE, lw=1.5)
     axes.axhline(mean, color=BLUE, ls="--", lw=1, label=f"mean {mean:.1f}")
     hubs = measures.hubs
-    names = ", ".join(str(neuron) for neuron, _ in hubs[:5]) + (" …" if len(hubs) > 5 else "")
+    names = ", ".join(topology.neuron_name(neuron) for neuron, _ in hubs[:5]) + (
+        " …" if len(hubs) > 5 else ""
+    )
     axes.plot(
         np.arange(1, len(hubs) + 1), [value for _, value in hubs], "o",
         color=ORANGE, ms=3.5, label=f"{len(hubs)} hubs: {names}",
@@ -34,7 +37,10 @@ def strength_distribution(topology: Topology, measures: Measures) -> Figure:
         axes.axhline(chance, color="black", ls=":", lw=1, label=label)
     axes.legend(loc="upper right", frameon=False, title=f"Gini {measures.strength_gini:.3f}")
     axes.set(xlabel="neuron, by rank of strength", ylabel="strength Σ|r| (dimensionless)")
-    axes.set(xlim=(0.5, max(1, n) + 0.5), ylim=(0, None))
+    # The legend lies above the weaker neurons.
+    room = strength[n * 2 // 5] / 0.62 if n else 1.0
+    top = 1.04 * max(strength.max(initial=0), room)
+    axes.set(xlim=(0.5, max(1, n) + 0.5), ylim=(0, top or 1.0))
     return figure
 
 
@@ -42,8 +48,9 @@ def histogram(topology: Topology, measures: Measures) -> Figure:
     """Draw the histogram of r over pairs of neurons, against the same number of pairs by chance."""
     r = edges(topology)
     between = topology.kind == "cross"
-    figure, axes = single(title(topology), SIZE)
-    axes.hist(r, bins=BINS.tolist(), color=BLUE, alpha=0.75, log=r.size > 0, label="observed")
+    figure, axes = framed(title(topology), SIZE)
+    counts = histogram_of(r)
+    axes.stairs(counts, BINS, fill=True, color=BLUE, alpha=0.75, label="observed")
     axes.axvline(0, color="0.4", lw=0.8, zorder=0)
     if topology.reliability and r.size:
         _chance(axes, topology.reliability, r.size)
@@ -53,9 +60,15 @@ def histogram(topology: Topology, measures: Measures) -> Figure:
     axes.set(xlabel="correlation r (dimensionless)", xlim=(-1, 1))
     axes.set_ylabel("pairs of neurons, one of each layer" if between else "pairs of neurons")
     if r.size:
+        log_scale(axes, "y")
         # Room for the text above the highest bin, on a logarithmic axis.
         axes.set_ylim(0.5, 12 * axes.dataLim.ymax)
     return figure
+
+
+def histogram_of(r: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Count values in `BINS`; said to be of equal width, which is five times as fast."""
+    return np.histogram(r, len(BINS) - 1, (BINS[0], BINS[-1]))[0]
 
 
 def _numbers(topology: Topology, measures: Measures) -> str:
@@ -102,7 +115,7 @@ def spectrum(topology: Topology, measures: Measures) -> Figure:
     values = np.asarray(eigen.eigenvalues, dtype=np.float64)
     zero = RESOLUTION * values.max(initial=0)
     shown = values > zero
-    figure, axes = single(title(topology), SIZE)
+    figure, axes = framed(title(topology), SIZE)
     rank = np.arange(1, len(values) + 1)
     axes.plot(rank[shown], values[shown], "o-", color=BLUE, ms=2.5, lw=0.8)
     lines = _spectrum_notes(eigen, measures.neurons, values, zero)
@@ -114,7 +127,7 @@ def spectrum(topology: Topology, measures: Measures) -> Figure:
         axes.legend(loc="upper right", frameon=False, fontsize=9)
     axes.text(0.02, 0.03, "\n".join(lines), transform=axes.transAxes, va="bottom", fontsize=9)
     if shown.any():
-        axes.set(xscale="log", yscale="log")
+        log_scale(axes, "x", "y")
     axes.set(xlabel="eigenvalue, by rank", ylabel="eigenvalue λ (dimensionless)")
     return figure
 

@@ -1,5 +1,6 @@
 """Figures across the layers of a run: measures by layer, and what pairs of layers share."""
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -24,6 +25,7 @@ from probe.plots.panels import (
 )
 from probe.plots.style import (
     BLUE,
+    COLOURS,
     ORANGE,
     SHARES,
     grid,
@@ -35,6 +37,8 @@ from probe.plots.style import (
 from probe.topology import Topology
 
 Measured = Sequence[tuple[Topology, Measures]]
+# Colours of kinds of topologies of one layer; the second is for chance.
+_KINDS = (BLUE, *COLOURS[2:])
 
 
 def measures_by_layer(measured: Measured) -> Figure:
@@ -42,27 +46,59 @@ def measures_by_layer(measured: Measured) -> Figure:
 
     Lines are means over the parts of the examples; bands are the range over parts and over the two
     halves of the documents. Halves are noisier than the whole, so a band need not contain the line
-    of a measure that depends on noise.
+    of a measure that depends on noise. Where a layer has several kinds of topologies, such as those
+    without sinks, each kind has a line.
     """
-    rows = [(topology.layers[0], measures.numbers()) for topology, measures in measured]
+    kinds = by_kind(measured)
+    parts = any(topology.parts > 1 for topology, _ in measured)
+    halves = any(topology.reliability and topology.reliability.halves for topology, _ in measured)
+    bands = " and ".join(["parts"] * parts + ["halves of the documents"] * halves)
+    heading = title(*(topology for topology, _ in measured))
+    heading += f"; bands: range over {bands}" if bands else ""
+    if measured[0][0].site == "residual":
+        heading += "; the model's last layer is read behind its final norm"
+    panels = panels_of(measures.numbers() for _, measures in measured)
+    figure, every = grid(heading, len(panels), COLUMNS, SIZE)
+    for axes, panel in zip(every, panels, strict=True):
+        for (name, pairs), colour in zip(kinds.items(), _KINDS, strict=False):
+            rows = _rows(pairs)
+            label = name or "all tokens"
+            draw_curve(
+                axes, collect(rows, panel.key), _spread(pairs, panel), color=colour, label=label
+            )
+        _draw_chance(axes, panel, _rows(next(iter(kinds.values()))))
+        label_panel(axes, panel)
+        label_layers(axes)
+    if len(kinds) > 1:
+        lines = [line for line in every[0].lines if line.get_label() in (*kinds, "all tokens")]
+        figure.legend(
+            handles=lines, loc="outside lower center", ncols=len(lines), fontsize=8, frameon=False
+        )
+    return figure
+
+
+def by_kind(measured: Measured) -> dict[str, Measured]:
+    """Group topologies by what their names say beside layer and part: nothing first."""
+    kinds = defaultdict(list)
+    for topology, measures in measured:
+        kind = re.sub(r"^layer_\d+|_part\d+$", "", topology.name).replace("_", " ").strip()
+        kinds[kind].append((topology, measures))
+    return dict(sorted(kinds.items()))
+
+
+def _rows(measured: Measured) -> list[tuple[int, dict[str, float]]]:
+    return [(topology.layers[0], measures.numbers()) for topology, measures in measured]
+
+
+def _spread(measured: Measured, panel: Panel) -> dict[float, list[float]]:
+    """Return the values of the parts and halves of every layer."""
+    parts = _rows([pair for pair in measured if pair[0].parts > 1])
     halves = [
         (topology.layers[0], numbers)
         for topology, _ in measured
         for numbers in (topology.reliability.halves if topology.reliability else [])
     ]
-    parts = [row for row, (topology, _) in zip(rows, measured, strict=True) if topology.parts > 1]
-    bands = " and ".join(["parts"] * bool(parts) + ["halves of the documents"] * bool(halves))
-    heading = title(*(topology for topology, _ in measured))
-    heading += f"; bands: range over {bands}" if bands else ""
-    panels = panels_of(numbers for _, numbers in rows)
-    figure, every = grid(heading, len(panels), COLUMNS, SIZE)
-    for axes, panel in zip(every, panels, strict=True):
-        spread = collect(parts + halves, panel.key)
-        draw_curve(axes, collect(rows, panel.key), spread, color=BLUE)
-        _draw_chance(axes, panel, rows)
-        label_panel(axes, panel)
-        label_layers(axes)
-    return figure
+    return collect(parts + halves, panel.key)
 
 
 def _draw_chance(axes: Axes, panel: Panel, rows: Sequence[tuple[int, dict[str, float]]]) -> None:
@@ -70,7 +106,8 @@ def _draw_chance(axes: Axes, panel: Panel, rows: Sequence[tuple[int, dict[str, f
     for (key, label), dashes in zip(levels.items(), ("--", ":"), strict=False):
         draw_curve(axes, collect(rows, key), {}, color=ORANGE, ls=dashes, marker="", label=label)
     if levels:
-        axes.legend(fontsize=7, frameon=False)
+        lines = [line for line in axes.lines if line.get_label() in levels.values()]
+        axes.legend(handles=lines, fontsize=7, frameon=False)
 
 
 def hub_overlap(measured: Measured) -> Figure:

@@ -1,4 +1,4 @@
-"""Heat maps of a topology, with neurons ordered to show its structure."""
+"""Heat maps of topologies, with neurons ordered to show their structure."""
 
 from collections.abc import Sequence
 
@@ -6,30 +6,33 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from probe.measures import Measures, strengths
-from probe.plots.style import COLOURS, GREY, SIGNED, single, title
+from probe.plots.pixels import PERCENTILE, SIDE, beyond, limit, mean_note, shown
+from probe.plots.style import COLOURS, DPI, GREY, SIGNED, framed, mark_border, title
 from probe.topology import Topology
 
-# Beyond this, a heat map shows means of blocks: no screen has the pixels.
-MOST_NODES = 4096
-# Rows of a matrix that are processed at a time.
-_ROWS = 1024
 # Communities with a smaller share of the neurons are too thin for a number.
 LEAST_SHARE = 0.02
+# Inches right of a heat map: to its colours' bar, the width of that, and for its numbers.
+_STRIP, _BAR, _NUMBERS = 0.45, 0.2, 1.0
 
 
 def heatmap(topology: Topology, measures: Measures | None = None) -> Figure:
-    """Draw the matrix from -1 to 1, grey where r is undefined.
+    """Draw the matrix, grey where r is undefined; colours end at a percentile of |r|.
 
     Neurons are ordered by community, the largest first, and by strength within one; by strength
     alone without communities; by index, with lines between layers, if they belong to several.
     """
-    numbers = measures.communities if measures and topology.kind == "layer" else []
+    numbers = communities(topology, measures)
     order = neuron_order(topology, numbers)
-    figure, axes = single(title(topology), (7.6, 6.2))
-    image = draw_matrix(axes, topology, order)
+    drawn = shown(topology, order, SIDE)
+    side = SIDE / DPI
+    figure, axes = framed(title(topology), (side, side), right=_STRIP + _BAR + _NUMBERS)
+    end = limit(drawn)
+    image = draw_matrix(axes, drawn, topology.n_neurons, end)
     across = down = "neuron, by rank of strength"
     below = ""
     if topology.kind == "cross":
@@ -41,17 +44,34 @@ def heatmap(topology: Topology, measures: Measures | None = None) -> Figure:
         grey = _mark(axes, [numbers[neuron] for neuron in order])
         below = "\n" + _quality(measures) + ("; grey: smaller ones" if grey else "")
         across = down = "neuron, by community and strength"
-    axes.set(xlabel=across + block_note(topology.n_neurons) + below, ylabel=down)
-    figure.colorbar(image, ax=axes, label="correlation r (dimensionless)")
+    axes.set(xlabel=across + mean_note(topology.n_neurons) + below, ylabel=down)
+    _add_bar(figure, axes, image, beyond(end, drawn))
     return figure
+
+
+def _add_bar(figure: Figure, axes: Axes, image: AxesImage, outside: str) -> None:
+    place, width = axes.get_position(), figure.get_figwidth()
+    bar = figure.add_axes((place.x1 + _STRIP / width, place.y0, _BAR / width, place.height))
+    colours = figure.colorbar(image, cax=bar, extend=outside, ticks=MaxNLocator(6), format="{x:g}")
+    colours.set_label(colours_label(outside), fontsize=9)
+
+
+def colours_label(outside: str) -> str:
+    """Return the label of a bar of colours: the quantity, and where colours end short of it."""
+    ends = f"\ncolours end at percentile {PERCENTILE:g} of |r| as drawn"
+    return "correlation r (dimensionless)" + (ends if outside != "neither" else "")
+
+
+def communities(topology: Topology, measures: Measures | None) -> Sequence[int]:
+    """Return every neuron's community, -1 for none; empty if the topology has none."""
+    return measures.communities if measures and topology.kind == "layer" else []
 
 
 def _name_layers(axes: Axes, topology: Topology) -> None:
     """Draw lines between the layers, and label the layers on the axes."""
     height = topology.n_neurons / len(topology.layers)
     for border in range(1, len(topology.layers)):
-        axes.axhline(border * height, color="black", lw=0.5)
-        axes.axvline(border * height, color="black", lw=0.5)
+        mark_border(axes, border * height)
     centres = [(place + 0.5) * height for place in range(len(topology.layers))]
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_ticks(centres, [str(layer) for layer in topology.layers])
@@ -78,55 +98,9 @@ def neuron_order(topology: Topology, communities: Sequence[int] = ()) -> NDArray
     return np.lexsort((-strengths(topology), rank)).astype(np.int64)
 
 
-def draw_matrix(axes: Axes, topology: Topology, order: NDArray[np.int64]) -> AxesImage:
-    """Draw a topology's matrix in the given order of neurons, blank on the diagonal."""
-    n = topology.n_neurons
-    step = _step(n)
-    # A few rows at a time, so that a large matrix is never copied as a whole.
-    height = step * max(1, _ROWS // step)
-    drawn = np.concatenate(
-        [
-            _blocks(_rows(topology, order, start, start + height), step)
-            for start in range(0, n, height)
-        ]
-    )
-    return axes.imshow(drawn, cmap=SIGNED, vmin=-1, vmax=1, extent=(0, n, n, 0))
-
-
-def _rows(
-    topology: Topology, order: NDArray[np.int64], start: int, stop: int
-) -> NDArray[np.float32]:
-    """Return some rows in the given order of neurons, NaN where r is undefined."""
-    rows = topology.matrix[np.ix_(order[start:stop], order)].astype(np.float32)
-    undefined = np.asarray(topology.undefined, dtype=np.int64)
-    columns = undefined
-    if topology.kind == "cross":
-        columns = undefined[undefined >= topology.n_neurons] - topology.n_neurons
-    else:
-        rows[np.arange(len(rows)), np.arange(start, start + len(rows))] = np.nan
-    rows[np.isin(order[start:stop], undefined)] = np.nan
-    rows[:, np.isin(order, columns)] = np.nan
-    return rows
-
-
-def block_note(n: int) -> str:
-    """Return a note if a heat map of n neurons shows means of blocks, else nothing."""
-    step = _step(n)
-    return "" if step == 1 else f" (means of blocks of {step} by {step})"
-
-
-def _step(n: int) -> int:
-    return -(-n // MOST_NODES)
-
-
-def _blocks(matrix: NDArray[np.float32], step: int) -> NDArray[np.float32]:
-    if step == 1:
-        return matrix
-    rows, columns = (np.arange(0, length, step) for length in matrix.shape)
-    total = np.add.reduceat(np.add.reduceat(np.nan_to_num(matrix), rows, 0), columns, 1)
-    finite = np.isfinite(matrix).astype(np.float32)
-    count = np.add.reduceat(np.add.reduceat(finite, rows, 0), columns, 1)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+def draw_matrix(axes: Axes, drawn: NDArray[np.float32], n: int, end: float) -> AxesImage:
+    """Draw the pixels of a matrix of n neurons, in colours from -end to end."""
+    return axes.imshow(drawn, cmap=SIGNED, vmin=-end, vmax=end, extent=(0, n, n, 0))
 
 
 def _mark(axes: Axes, numbers: list[int]) -> bool:
@@ -146,6 +120,5 @@ def _mark(axes: Axes, numbers: list[int]) -> bool:
         strip.bar(0.5, size, width=1, bottom=start, color=COLOURS[number % len(COLOURS)])
         strip.text(1.5, start + size / 2, str(number), fontsize=7, va="center")
         if stop < n:
-            axes.axhline(stop, color="black", lw=0.5)
-            axes.axvline(stop, color="black", lw=0.5)
+            mark_border(axes, stop)
     return rest > 0

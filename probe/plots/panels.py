@@ -25,16 +25,13 @@ class Panel:
     key : str
         The measure's name in `Measures.numbers`.
     label : str
-        Title of the panel.
-    unit : str
-        Unit on the y axis.
+        What it is, on the y axis (all are dimensionless).
     chance : dict of str to str
         Names of its chance levels in `Measures.numbers`, with their labels in the legend.
     """
 
     key: str
     label: str
-    unit: str = "dimensionless"
     chance: dict[str, str] = field(default_factory=dict)
 
     def at(self, density: str) -> "Panel":
@@ -54,11 +51,11 @@ PANELS = (
     ),
     Panel("split_half", "split-half r"),
     Panel("strength_gini", "Gini of strength"),
-    Panel("participation_ratio", "effective dimension", "dimensions"),
+    Panel("participation_ratio", "effective dimension"),
     Panel("leading_share", "share of leading eigenvalue"),
-    Panel("clustering", "clustering"),
+    Panel("clustering", "clustering coefficient"),
     Panel("modularity", "modularity", chance={"modularity_null": "rewired"}),
-    Panel("small_world", "small world"),
+    Panel("small_world", "small-world ratio"),
 )  # fmt: skip
 
 
@@ -107,10 +104,11 @@ def draw_curve(axes: Axes, values: Values, spread: Values, **style: Any) -> None
 
 
 def label_panel(axes: Axes, panel: Panel) -> None:
-    """Write a panel's title and unit."""
-    axes.set_title(panel.label, fontsize=8.5)
-    axes.set_ylabel(panel.unit, fontsize=7.5)
+    """Write a panel's quantity; a reliability is read from 0 to 1."""
+    axes.set_ylabel(panel.label, fontsize=8)
     axes.tick_params(labelsize=7.5)
+    if panel.key == "split_half":
+        axes.set_ylim(min(0.0, axes.get_ylim()[0]), 1.03)
 
 
 def label_layers(axes: Axes) -> None:

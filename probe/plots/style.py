@@ -8,7 +8,10 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.text import Annotation
+from matplotlib.ticker import LogFormatter, NullLocator
 
+from probe.config import Config, data_name, model_name
 from probe.topology import Topology
 
 # Distinguishable for colour-blind readers: Okabe and Ito, without yellow, which fades on white.
@@ -17,6 +20,11 @@ BLUE, ORANGE = COLOURS[:2]
 GREY = "0.75"  # missing values
 # Up to this many rows of a matrix there is room for their names, and for the values.
 MOST_NAMES, MOST_VALUES = 24, 12
+DPI = 150
+# Inches around framed axes: left and below for numbers of six digits and two lines of labels; above
+# for a title, and for each line of it. Whole pixels, so that those of a heat map stay whole.
+_LEFT, _BELOW, _ABOVE, _LINE = 0.84, 0.68, 0.1, 0.16
+_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 SIGNED = colormaps["RdBu_r"].with_extremes(bad=GREY)
 SHARES = colormaps["viridis"].with_extremes(bad=GREY)
 
@@ -32,6 +40,20 @@ def title(*topologies: Topology) -> str:
     average = _joined(", ", scheme, examples)
     place = _joined(" ", _joined(", ", what, site), f"({average})" if average else "")
     return _joined(": ", source, place)
+
+
+def about(config: Config) -> str:
+    """Return what a configuration reads, as titles have it: model, weights and data.
+
+    Examples
+    --------
+    >>> from probe.config import DataConfig, ModelConfig
+    >>> about(Config(model=ModelConfig("gpt2"), data=DataConfig("mmlu", name="mmlu")))
+    'gpt2 (pretrained) on mmlu'
+    """
+    subject = config.subject.name if config.subject is not None else ""
+    read = _joined(" ", data_name(config.data), "" if subject == "all" else subject)
+    return f"{model_name(config.model)} ({config.init.kind.value}) on {read}"
 
 
 def _words(topology: Topology) -> tuple[str, ...]:
@@ -51,9 +73,89 @@ def _joined(between: str, *words: str) -> str:
     return between.join(filter(None, words))
 
 
+def framed(heading: str, size: tuple[float, float], right: float = 0.2) -> tuple[Figure, Axes]:
+    """Make a figure with one set of axes under a title, whose place is known without a layout.
+
+    Parameters
+    ----------
+    heading : str
+        Its title.
+    size : (float, float)
+        Width and height of the axes in inches.
+    right : float
+        Room right of the axes in inches.
+    """
+    words = wrapped(heading, size[0])
+    lines = words.count("\n") + 1
+    width, height = _LEFT + size[0] + right, _BELOW + size[1] + _ABOVE + _LINE * lines
+    figure = Figure(figsize=(width, height), dpi=DPI)
+    axes = figure.add_axes((_LEFT / width, _BELOW / height, size[0] / width, size[1] / height))
+    axes.set_title(words, fontsize=9, y=1)  # a fixed place needs no search for one
+    return figure, axes
+
+
+def log_scale(axes: Axes, *names: str) -> None:
+    """Make axes logarithmic, x or y, with numbers that are no formulas, which take long to set.
+
+    Call it when their limits are known. Over two powers of 10 and more only these have ticks: each
+    tick costs as much as a curve.
+    """
+    for name in names:
+        axes.set(**{f"{name}scale": "log"})
+        axis = axes.xaxis if name == "x" else axes.yaxis
+        axis.set_major_formatter(_Powers())
+        low, high = axis.get_view_interval()
+        if high >= 100 * low:
+            axis.set_minor_locator(NullLocator())
+        else:
+            axis.set_minor_formatter(_Powers(minor_thresholds=(np.inf, np.inf)))
+
+
+class _Powers(LogFormatter):
+    """Numbers as 0.01, 1, 3000 or 10⁵."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        if not super().__call__(x, pos):
+            return ""  # no room for it
+        if 1e-3 <= x < 1e4:
+            return f"{x:g}"
+        mantissa, exponent = f"{x:.0e}".split("e")
+        power = "10" + str(int(exponent)).translate(_SUPERSCRIPTS)
+        return power if mantissa == "1" else f"{mantissa}·{power}"
+
+
+def mark_beyond(axes: Axes, points: Sequence[tuple[float, float]], colour: str) -> None:
+    """Mark points beyond the limits of the axes with an arrow at the edge, and their value.
+
+    Call it when the limits are set. Points beyond the x axis are told by x, others by y.
+    """
+    (left, right), (low, high) = sorted(axes.get_xlim()), sorted(axes.get_ylim())
+    for x, y in points:
+        across = not left <= x <= right
+        if not across and low <= y <= high:
+            continue
+        place = float(np.clip(x, left, right)), float(np.clip(y, low, high))
+        far = bool(x > right if across else y > high)
+        arrow = ("<", ">") if across else ("v", "^")
+        axes.plot(*place, arrow[far], color=colour, ms=6, clip_on=False, zorder=4)
+        earlier = sum(isinstance(text, Annotation) and text.xy == place for text in axes.texts)
+        inwards = -1 if far else 1
+        aside = (7 * inwards, 8 * earlier) if across else (6, inwards * (3 + 8 * earlier))
+        axes.annotate(
+            f"{x if across else y:.2g}", place, aside, textcoords="offset points", fontsize=7,
+            color=colour, ha="right" if across and far else "left", va="center",
+        )  # fmt: skip
+
+
+def mark_border(axes: Axes, place: float) -> None:
+    """Draw a line between groups of a matrix's rows, and one between the same columns."""
+    axes.axhline(place, color="black", lw=0.5)
+    axes.axvline(place, color="black", lw=0.5)
+
+
 def single(heading: str, size: tuple[float, float]) -> tuple[Figure, Axes]:
     """Make a figure with one set of axes under a title; `size` in inches."""
-    figure = Figure(figsize=size, layout="compressed", dpi=150)
+    figure = Figure(figsize=size, layout="compressed", dpi=DPI)
     axes = figure.subplots()
     axes.set_title(wrapped(heading, size[0]), fontsize=9)
     return figure, axes
@@ -66,7 +168,7 @@ def grid(
     columns = min(columns, n)
     rows = -(-n // columns)
     width = size[0] * columns
-    figure = Figure(figsize=(width, size[1] * rows + 0.4), layout="constrained", dpi=150)
+    figure = Figure(figsize=(width, size[1] * rows + 0.4), layout="constrained", dpi=DPI)
     axes = [figure.add_subplot(rows, columns, place + 1) for place in range(n)]
     figure.suptitle(wrapped(heading, width), fontsize=9)
     return figure, axes

@@ -4,22 +4,18 @@ import logging
 from collections.abc import Callable, Sequence
 
 from probe.measures import Measures
-from probe.system.logs import plural
+from probe.runs.caveats import log_caveats
 from probe.system.tables import aligned
 from probe.topology import Topology
 
 logger = logging.getLogger(__name__)
-# Below this split-half r, more than half of a matrix's variance is noise.
-_UNRELIABLE = 0.5
 # Pairs of layers in the table; a model of 24 layers has 276.
 _MOST_PAIRS = 40
-# Constant neurons named in a warning.
-_NAMED = 8
 Pair = tuple[Topology, Measures]
 
 
 def log_table(measured: Sequence[Pair]) -> None:
-    """Log the table, and a warning for every topology that is mostly noise."""
+    """Log the table, and what limits the results."""
     listed = [pair for pair in measured if pair[0].kind != "cross"] or measured[:_MOST_PAIRS]
     columns = {name: [cell(pair) for pair in listed] for name, cell in _COLUMNS.items()}
     filled = {name: cells for name, cells in columns.items() if any(cells)}
@@ -27,34 +23,7 @@ def log_table(measured: Sequence[Pair]) -> None:
         logger.info("%s", line)
     if len(measured) > len(listed):
         logger.info("and %d more pairs of layers in measures.json", len(measured) - len(listed))
-    for topology, measures in listed:
-        _log_caveats(topology, measures)
-
-
-def _log_caveats(topology: Topology, measures: Measures) -> None:
-    reliability, constant = topology.reliability, topology.undefined
-    if constant:
-        logger.warning(
-            "%s: %s never varied (%s%s); the rows are 0",
-            topology.name, plural(len(constant), "neuron"),
-            ", ".join(map(str, constant[:_NAMED])), " …" if len(constant) > _NAMED else "",
-        )  # fmt: skip
-    split_half = None if reliability is None else reliability.split_half
-    if split_half is not None and split_half < _UNRELIABLE:
-        logger.warning(
-            "%s: split-half r is only %.2f: much of this matrix is noise; use more or longer "
-            "examples", topology.name, split_half,
-        )  # fmt: skip
-    if reliability is not None and reliability.layer_agreement:
-        agreement = reliability.layer_agreement
-        least, most = (end(agreement, key=agreement.__getitem__) for end in (min, max))
-        logger.info(
-            "%s: the correlations of single layers agree with this mean at r = %.2f (layer %s) to "
-            "%.2f (layer %s), on a sample of neurons",
-            topology.name, agreement[least], least, agreement[most], most,
-        )  # fmt: skip
-    for what, why in measures.skipped.items():
-        logger.info("%s: %s left out: %s", topology.name, what, why)
+    log_caveats(measured)
 
 
 def _number(value: float | None, digits: int) -> str:
@@ -81,5 +50,5 @@ _COLUMNS: dict[str, Callable[[Pair], str]] = {
     "Gini": lambda pair: _number(pair[1].strength_gini, 3),
     "eff. dim.": lambda pair: _number(pair[1].participation_ratio, 1),
     "modularity": lambda pair: _modularity(pair[1]),
-    "hubs": lambda pair: " ".join(str(neuron) for neuron, _ in pair[1].hubs[:5]),
+    "hubs": lambda pair: " ".join(pair[0].neuron_name(neuron) for neuron, _ in pair[1].hubs[:5]),
 }

@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -177,6 +177,12 @@ class RunFolder:
         }
         write_manifest(self.work, manifest)
         self._put_in_place()
+
+    def add(self, files: Iterable[Path]) -> None:
+        """Enter files into the manifest of the finished run."""
+        manifest = read_manifest(self.path)
+        manifest["files"] |= {str(file.relative_to(self.path)): _sha256(file) for file in files}
+        write_manifest(self.path, manifest)
 
     def _put_in_place(self) -> None:
         # Only once there is a manifest.

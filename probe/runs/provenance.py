@@ -8,7 +8,7 @@ from probe.config import CONF
 
 _PACKAGES = (
     "torch", "transformers", "accelerate", "tokenizers", "safetensors", "datasets", "numpy",
-    "scipy", "networkx", "hydra-core", "wandb",
+    "scipy", "networkit", "hydra-core", "wandb",
 )  # fmt: skip
 
 

@@ -2,25 +2,22 @@
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
-
-from tqdm import tqdm
 
 from probe.errors import UserError
-from probe.measures import Measures, measure
-from probe.plots import MOST_PAIRS, figures, run_figures
+from probe.measures import Measures
 from probe.runs.console_table import log_table
+from probe.runs.each_matrix import measure_each, workers_for
 from probe.runs.facts import Facts
+from probe.runs.figure_files import FOLDER, endings, write_figures
 from probe.runs.folder import RunFolder
 from probe.runs.load import load_topologies
+from probe.runs.manifest import read_manifest
 from probe.runs.measures_files import MEASURES, read_measures, write_measures
-from probe.runs.writing import save_figure
 from probe.system.logs import plural
 from probe.topology import Topology
 from probe.tracking import Record, track
 
 logger = logging.getLogger(__name__)
-Measured = list[tuple[Topology, Measures]]
 
 
 def write(
@@ -39,11 +36,12 @@ def write(
     group : str or None
         The sweep the run belongs to.
     """
-    matrices = [file for topology in topologies for file in topology.save(folder.work)]
-    bar = tqdm(topologies, desc="measures", disable=None, leave=False, delay=2)
-    measured = [(topology, measure(topology, folder.config.measures)) for topology in bar]
-    write_measures(folder.work, measured, facts)
-    images = _draw(folder.work / "figures", measured)
+    work, figures = folder.work, folder.config.figures
+    with workers_for(topologies, figures) as workers:
+        matrices = [file for topology in topologies for file in topology.save(work)]
+        measured = measure_each(workers, work, topologies, folder.config)
+        write_measures(work, measured, facts)
+        images = write_figures(work, measured, figures, workers)
     folder.close({**facts.record(), "topologies": [topology.record() for topology in topologies]})
     matrices = [folder.path / file.relative_to(folder.work) for file in matrices]
     images = {kind: folder.path / file.relative_to(folder.work) for kind, file in images.items()}
@@ -62,14 +60,15 @@ def write(
         logger.info("W&B run: %s", wandb_run)
 
 
-def show(run: Path) -> None:
-    """Show the summary table of a finished run.
+def show(folder: RunFolder) -> None:
+    """Show the summary table of a finished run, and draw the figures that it lacks.
 
     Raises
     ------
     UserError
         If one of its files is missing or corrupt.
     """
+    run = folder.path
     topologies, records = load_topologies(run), read_measures(run)
     try:
         measured = [(t, Measures.from_record(records[t.name])) for t in topologies]
@@ -78,22 +77,13 @@ def show(run: Path) -> None:
             f"{run / MEASURES} is corrupt ({error!r}); do the run again with overwrite=true"
         ) from None
     log_table(measured)
-
-
-def _draw(folder: Path, measured: Measured) -> dict[str, Path]:
-    images = {}
-    pairs = sum(topology.kind == "cross" for topology, _ in measured)
-    if pairs > MOST_PAIRS:
-        logger.info(
-            "no figures for each of %d matrices between two layers, as there are more than %d",
-            pairs, MOST_PAIRS,
-        )  # fmt: skip
-    for topology, measures in tqdm(measured, desc="figures", disable=None, leave=False, delay=2):
-        if topology.kind == "cross" and pairs > MOST_PAIRS:
-            continue
-        for kind, figure in figures(topology, measures).items():
-            file = folder / f"{topology.name}_{kind}.png"
-            images[f"{topology.name}/{kind}"] = save_figure(figure, file)
-    for kind, figure in run_figures(measured).items():
-        images[kind] = save_figure(figure, folder / f"{kind}.png")
-    return images
+    present = read_manifest(run, "files")["files"]
+    try:
+        with workers_for(topologies, folder.config.figures) as workers:
+            drawn = write_figures(run, measured, folder.config.figures, workers, present)
+        if drawn:
+            ends = endings(folder.config.figures)
+            folder.add(png.with_suffix(f".{end}") for png in drawn.values() for end in ends)
+            logger.info("%s: %s", plural(len(drawn), "more figure"), run / FOLDER)
+    except OSError as error:
+        logger.warning("figures cannot be written (%s); the results are complete", error.strerror)

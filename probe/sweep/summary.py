@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,25 +89,39 @@ def matched_pairs(
     most : int
         Topologies to load; of more, those evenly spaced from the first to the last.
     """
+    pairs = _pairs(jobs, varied)
+    n = min(most // 2, len(pairs))
+    chosen = [pairs[place * (len(pairs) - 1) // max(1, n - 1)] for place in range(n)]
+    return [
+        (f"{init}, {name.replace('_', ' ')}\n{same}".strip(), load_topology(both[init], name))
+        for both, name, same in chosen
+        for init in ("pretrained", "random")
+    ]
+
+
+def _pairs(jobs: Sequence[Job], varied: Sequence[str]) -> list[tuple[dict[str, Path], str, str]]:
+    """Return matching runs by `init`, the topology's name, and what else tells it from others."""
     others = [key for key in varied if key != "init"]
-    runs: dict[str, dict[str, Path]] = {}
+    runs: dict[tuple[str, ...], dict[str, Path]] = {}
     for job in jobs:
         if job.run is not None:
-            same = " ".join(job.values.get(key, "") for key in others)
+            same = tuple(job.values.get(key, "") for key in others)
             runs.setdefault(same, {}).setdefault(job.values.get("init", ""), Path(job.run))
-    pairs = [
-        (both, name, same)
+    return [
+        (both, name, _told(others, same))
         for same, both in runs.items()
         if {"pretrained", "random"} <= both.keys()
         for name in read_numbers(both["pretrained"])
     ]
-    n = min(most // 2, len(pairs))
-    chosen = [pairs[place * (len(pairs) - 1) // max(1, n - 1)] for place in range(n)]
-    return [
-        (f"{init} {name}\n{same}".strip(), load_topology(both[init], name))
-        for both, name, same in chosen
-        for init in ("pretrained", "random")
-    ]
+
+
+def _told(keys: Sequence[str], values: Sequence[str]) -> str:
+    """Return the values that a topology's name does not tell."""
+    return ", ".join(
+        f"{key}={value}"
+        for key, value in zip(keys, values, strict=True)
+        if key.partition(".")[0] != "layers"
+    )
 
 
 def _rows(job: Job, varied: Sequence[str]) -> Iterator[Row]:
@@ -121,12 +136,31 @@ def _rows(job: Job, varied: Sequence[str]) -> Iterator[Row]:
 
 
 def _draw(sweep: Path, jobs: Sequence[Job], rows: list[Row], keys: list[str]) -> dict[str, Path]:
-    drawn = {"summary": draw_sweep(rows, keys)}
+    drawn = {"summary": draw_sweep(rows, keys, _source(jobs))}
     pairs = matched_pairs(jobs, keys)
     if pairs:
         labels, topologies = zip(*pairs, strict=True)
-        drawn["pretrained_random"] = side_by_side(topologies, labels)
+        shown, all_of_them = len(pairs) // 2, len(_pairs(jobs, keys))
+        note = f"{shown} of {all_of_them} pairs" if shown < all_of_them else ""
+        drawn["pretrained_random"] = side_by_side(topologies, labels, note)
     return {name: save_figure(figure, sweep / f"{name}.png") for name, figure in drawn.items()}
+
+
+def _source(jobs: Sequence[Job]) -> str:
+    """Return the models and data of a sweep, or how many there are of them."""
+    found: dict[str, dict[str, None]] = {"models": {}, "data sets": {}}
+    for job in jobs:
+        with suppress(UserError):
+            if job.run is not None:
+                first = read_manifest(job.run, "topologies")["topologies"][0]
+                subject = "" if first["subject"] in (None, "all") else f" {first['subject']}"
+                found["models"][first["model"]] = None
+                found["data sets"][first["data"] + subject] = None
+    named = [
+        next(iter(names)) if len(names) == 1 else f"{len(names)} {what}"
+        for what, names in found.items()
+    ]
+    return " on ".join(named)
 
 
 def _show(rows: Sequence[Row], keys: Sequence[str]) -> None:

@@ -2,11 +2,10 @@
 
 import ctypes
 import os
-from pathlib import Path
 
 import torch
 
-_MEMINFO = Path("/proc/meminfo")
+from probe.system.machine import available_memory
 
 
 def total_memory(device: torch.device) -> int | None:
@@ -23,13 +22,8 @@ def free_memory(device: torch.device) -> int | None:
     """Free memory of a device."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    if _MEMINFO.is_file():
-        # Includes the page cache, which is given up on demand and which sysconf does not count: a
-        # model's files alone can fill most of the memory.
-        for line in _MEMINFO.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    return total_memory(device)
+    available = available_memory()
+    return total_memory(device) if available is None else available
 
 
 def release_cached(device: torch.device) -> None:

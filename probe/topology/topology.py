@@ -82,6 +82,13 @@ class Topology:
         """The layer, if there is only one."""
         return self.layers[0] if len(self.layers) == 1 else None
 
+    def neuron_name(self, neuron: int) -> str:
+        """Return a neuron's number, with its layer (`3:17`) if the topology joins several."""
+        if self.kind != "full":
+            return str(neuron)
+        place, number = divmod(neuron, self.n_neurons // len(self.layers))
+        return f"{self.layers[place]}:{number}"
+
     @classmethod
     def load(cls, run: Path, record: Mapping[str, Any]) -> "Topology":
         """Load from the files of `save` and the record of `record`.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from probe.config import DensityRule, MeasuresConfig
 from probe.measures import Graph
-from probe.measures.graph_measures import NULL, GraphMeasures, graph_measures
+from probe.measures.graph_measures import NULL, GraphMeasures, _too_large, graph_measures
 from probe.measures.rewiring import rewired
 from probe.measures.structure import clustering, path_length, rich_club
 from probe.topology import sparsify
@@ -183,9 +183,7 @@ def test_without_rewired_graphs_nothing_is_compared() -> None:
 @pytest.mark.parametrize(
     ("limit", "value", "reason", "names"),
     [
-        ("NEURONS", 29, "30 neurons are more than 29", {"clustering", "path_length"}),
         ("EDGES", 86, "87 edges are more than 86", {"communities", "modularity"}),
-        ("REWIRED_NEURONS", 29, "30 neurons of rewired graphs are more than 29", set(NULL)),
         ("REWIRED_EDGES", 434, "435 edges of rewired graphs are more than 434", set(NULL)),
     ],
 )
@@ -206,3 +204,34 @@ def test_what_would_take_too_long_is_skipped_with_the_reason(
     assert (labels is None) == ("communities" in names)
     monkeypatch.setattr(f"probe.measures.graph_measures.{limit}", value + 1)
     assert graph_measures(matrix, 0.2, 3, config)[2] == {}
+
+
+def test_where_neurons_are_too_many_nothing_is_done_for_all_pairs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("probe.measures.graph_measures.NEURONS", 29)
+    found, labels, skipped = graph_measures(correlations(30), 0.2, 3, MeasuresConfig())
+    assert skipped == {
+        **dict.fromkeys(("clustering", "path_length"), "30 neurons are more than 29"),
+        **dict.fromkeys(NULL, "30 neurons of rewired graphs are more than 29"),
+    }
+    assert found.clustering is found.path_length is found.modularity_null is None
+    assert labels is not None
+
+
+def test_nothing_is_skipped_up_to_4096_neurons_with_five_rewired_graphs() -> None:
+    pairs = 4096 * 4095 // 2
+    edges = np.arange(pairs // 10)
+    graph = Graph(4096, edges // 4095, edges % 4095 + 1, np.ones(len(edges)))
+    assert _too_large(graph, rewirings=5) == {}
+
+
+def test_nodes_without_edges_change_nothing_for_rewired_graphs() -> None:
+    """So the graph is not rewired twice, as a whole and its largest component."""
+    known = nx.gnm_random_graph(40, 160, seed=2)
+    one = measured(adjacency(known), hubs=6)
+    known.add_nodes_from(range(40, 50))
+    more = measured(adjacency(known), hubs=6)
+    for name in ("small_world", "modularity", "modularity_null", "rich_club", "path_length"):
+        assert getattr(more, name) == pytest.approx(getattr(one, name), abs=1e-12), name
+    assert more.clustering == pytest.approx(one.clustering * 40 / 50)

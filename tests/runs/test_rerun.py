@@ -132,7 +132,7 @@ def test_two_ranks_give_the_same_within_single_precision(done: tuple[Path, str, 
 
 def test_the_manifest_holds_what_a_repetition_needs(done: tuple[Path, str, Path]) -> None:
     manifest = manifest_of(done[0])
-    assert {"torch", "transformers", "tokenizers", "numpy", "scipy", "networkx"} < set(
+    assert {"torch", "transformers", "tokenizers", "numpy", "scipy", "networkit"} < set(
         manifest["versions"]
     )
     assert manifest["device"].startswith("cpu (")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from probe.system import device_memory
+from probe.system import machine
 from probe.system.device_memory import (
     format_bytes,
     free_memory,
@@ -35,7 +35,7 @@ def test_a_gpu_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_host_may_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sysconf_names", {})
-    monkeypatch.setattr(device_memory, "_MEMINFO", Path("/nowhere"))
+    monkeypatch.setattr(machine, "_MEMINFO", Path("/nowhere"))
     assert total_memory(CPU) is None
     assert free_memory(CPU) is None
 
