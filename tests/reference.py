@@ -74,3 +74,17 @@ def standard_error(layers: Sequence[Sequence[NDArray[np.floating]]], scheme: str
         error *= 1 - np.tanh(stacked.mean(axis=0)) ** 2
     np.fill_diagonal(error, 0)
     return error
+
+
+def norm_ratios(series: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Norms of one example's tokens over their median, the lower one of two in the middle."""
+    norms = np.linalg.norm(series.astype(np.float64), axis=1)
+    ratios: NDArray[np.float64] = norms / np.sort(norms)[(len(norms) - 1) // 2]
+    return ratios
+
+
+def without_outliers(
+    layers: Sequence[Sequence[NDArray[np.floating]]], above: float
+) -> list[list[NDArray[np.floating]]]:
+    """Each example's tokens with a norm up to `above` times the median, layer by layer."""
+    return [[series[norm_ratios(series) <= above] for series in examples] for examples in layers]

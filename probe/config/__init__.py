@@ -12,6 +12,7 @@ from probe.config.choices import (
     Scheme,
     Selection,
     Side,
+    Sinks,
     Site,
     Weight,
 )

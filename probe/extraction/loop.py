@@ -146,6 +146,7 @@ def extract(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     # MPS has no float64.
     device = ranks.device if ranks.device.type != "mps" else HOST
     accumulator = Accumulator(request, neurons, device, place)
+    loop.reader.before_norm = accumulator.before_norm
     place.log_on_host()
     logger.info(
         "%s on %s; %s neurons per layer, %s",
