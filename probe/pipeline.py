@@ -7,13 +7,14 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from probe.config import Config, check, to_plain
+from probe.config import Config, Sinks, check, to_plain
 from probe.data import Document, fingerprint, load_documents
 from probe.distributed import machine, n_ranks, run_ranks
 from probe.errors import UserError
 from probe.examples.batches import Together, padding_share, regrouped
 from probe.examples.cut import cut_identity
 from probe.examples.plan import Views, plan_extraction
+from probe.examples.sinks import with_sinks
 from probe.extraction.build_topologies import build_topologies
 from probe.extraction.checkpoints import find
 from probe.extraction.extracted import Extracted
@@ -143,6 +144,8 @@ def extract_topologies(
     tensors = run_ranks("probe.extraction.loop:extract", request.to_bytes(), launch, device)
     device_name, threads = machine(device)
     extracted, earlier = Extracted.from_tensors(tensors), request.checkpoints
+    assert extracted.sinks is not None
+    matrices = with_sinks(request.matrices, Sinks(extracted.sinks["decided"]))
     norms = extracted.first_token_norm
     together = Together(extracted.checks["batches"]) if extracted.checks else Together.like
     batches = regrouped(request.batches, config.runtime.token_budget, together)
@@ -161,10 +164,11 @@ def extract_topologies(
         first_token_norm=None if norms is None else [round(norm, 4) for norm in norms.tolist()],
         token_norms=with_words(extracted.norms, config.model) if extracted.norms else None,
         checks=extracted.checks,
+        sinks=extracted.sinks,
         fingerprints={"tokens": examples.fingerprint()},
     )
     if facts.first_token_norm is not None:
         tell_first(request, facts.first_token_norm)
     if facts.token_norms is not None:
         tell_outliers(facts.token_norms)
-    return build_topologies(request, extracted, run), facts
+    return build_topologies(replace(request, matrices=matrices), extracted, run), facts

@@ -52,7 +52,13 @@ class PooledSums:
         self.varied = zeros(n_neurons)
 
     def update(
-        self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int = 0, carry: Carry = None
+        self,
+        activations: Tensor,
+        keep: Tensor,
+        weight: Tensor,
+        layer: int = 0,
+        carry: Carry = None,
+        strongest: Tensor | None = None,
     ) -> Tensor:
         """Add a batch of one layer: `activations` (n_examples, n_tokens, n_neurons)."""
         series = torch.empty_like(activations, dtype=torch.float32)

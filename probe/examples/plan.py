@@ -27,7 +27,6 @@ from probe.examples.choose import Example, Examples, choose_examples
 from probe.examples.cut import Special
 from probe.examples.partition import MatrixSpec, View, partition, partition_by_views
 from probe.examples.request import Request
-from probe.examples.sinks import with_sinks
 from probe.models import begins_behind_padding, length_limit, load_config, load_tokenizer
 
 logger = logging.getLogger(__name__)
@@ -118,7 +117,7 @@ def plan_extraction(
         ),
         names=[example.document for example in examples.chosen],
         run=str(time.monotonic_ns()),
-        matrices=with_sinks(matrices, config.data.sinks),
+        matrices=matrices,
     )
     return request, examples
 

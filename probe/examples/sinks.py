@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from probe.config import Sinks
 from probe.examples.partition import MatrixSpec
+from probe.topology import WITHOUT_SINKS
 
 
 def with_sinks(matrices: Sequence[MatrixSpec], sinks: Sinks) -> list[MatrixSpec]:
@@ -26,4 +27,4 @@ def with_sinks(matrices: Sequence[MatrixSpec], sinks: Sinks) -> list[MatrixSpec]
 
 def _without(name: str) -> str:
     group, part, number = name.partition("_part")
-    return f"{group}_without_sinks{part}{number}"
+    return f"{group}{WITHOUT_SINKS}{part}{number}"

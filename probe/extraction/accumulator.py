@@ -17,7 +17,13 @@ from probe.extraction.extracted import Extracted, ExtractedMatrix
 from probe.extraction.kept_tokens import KeptTokens
 from probe.extraction.out_of_memory import Journal
 from probe.extraction.sums import LayerSums, PairSums, Place
-from probe.extraction.token_norms import TokenNorms, over_median, token_norms, without_outliers
+from probe.extraction.token_norms import (
+    TokenNorms,
+    over_median,
+    strongest,
+    token_norms,
+    without_outliers,
+)
 from probe.extraction.token_set import Series, TokenSet, in_single
 
 
@@ -102,7 +108,7 @@ class Accumulator:
         by_token = config.average.weight is Weight.token
         weight = tokens.double() if by_token else torch.ones(len(tokens), dtype=torch.float64)
         ratios = self._ratios(layer, activations, keep)
-        series = Series(activations, keep, tokens, weight)
+        series = Series(activations, keep, tokens, weight, strongest(ratios, keep))
         last = layer == self.request.layers[-1]
         for drops, sums in self.sets.items():
             of_set = self._without_outliers(series, ratios) if drops else series
@@ -129,7 +135,8 @@ class Accumulator:
         # Only shifts, which cost as much as another run, wait for what is left on a GPU.
         shifts = self.request.config.null.shifts
         tokens = keep.sum(dim=1).clamp(min=2).cpu() if shifts else series.tokens
-        return Series(series.activations, keep, tokens, series.weight.to(left.device) * left)
+        weight = series.weight.to(left.device) * left
+        return Series(series.activations, keep, tokens, weight, strongest(ratios, keep))
 
     def _count(self, batch: Batch, tensors: Tensors, tokens: Tensor, weight: Tensor) -> None:
         """Count a batch whose layers have all been added."""

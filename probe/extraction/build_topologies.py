@@ -140,7 +140,12 @@ def reliability_of(
         null=Null.of(nulls) if nulls else None,
         dropped=dropped,
         left_out=left_out,
+        strongest_share=_number(extracted.strongest_share),
     )
+
+
+def _number(value: Tensor | None) -> float | None:
+    return None if value is None or value.isnan() else float(value)
 
 
 def _halves(halves: list[Correlation], kind: str) -> tuple[float | None, list[dict[str, float]]]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from probe.correlation import Correlation
 
 # Passed as JSON.
-_WORDS = ("norms", "checks")
+_WORDS = ("norms", "checks", "sinks")
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class ExtractedMatrix:
         Correlation of each layer with the mean over layers, over a sample of neurons.
     kept : Tensor of float64, shape (4, n_layers), or None
         A `kept_tokens.Kept`, if norm outliers are dropped.
+    strongest_share : Tensor of float64, shape (), or None
+        Share of the texts' strongest tokens, see `StrongestTokens`.
     """
 
     average: Correlation | None
@@ -45,6 +47,7 @@ class ExtractedMatrix:
     nulls: list[Tensor] = field(default_factory=list)
     agreement: Tensor | None = None
     kept: Tensor | None = None
+    strongest_share: Tensor | None = None
 
     def to_tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Yield every tensor with a name."""
@@ -54,7 +57,7 @@ class ExtractedMatrix:
         for prefix, average in averages.items():
             yield f"{prefix}matrix", average.matrix
             yield f"{prefix}undefined", average.undefined
-        for name in ("standard_error", "agreement", "kept"):
+        for name in ("standard_error", "agreement", "kept", "strongest_share"):
             if getattr(self, name) is not None:
                 yield name, getattr(self, name)
         for repetition, null in enumerate(self.nulls):
@@ -76,6 +79,7 @@ class ExtractedMatrix:
             nulls=[tensors[name] for name in sorted(tensors) if name.startswith("null:")],
             agreement=tensors.get("agreement"),
             kept=tensors.get("kept"),
+            strongest_share=tensors.get("strongest_share"),
         )
 
 
@@ -97,6 +101,8 @@ class Extracted:
         Norms of all tokens, see `TokenNorms.record`.
     checks : dict, optional
         What the run has found of itself before it counted, see `probe.extraction.checks`.
+    sinks : dict, optional
+        What was decided of tokens that rule a topology, see `checks.sinks.settle_sinks`.
     """
 
     examples: int
@@ -106,6 +112,7 @@ class Extracted:
     first_token_norm: Tensor | None = None
     norms: dict[str, Any] | None = None
     checks: dict[str, Any] | None = None
+    sinks: dict[str, Any] | None = None
 
     def to_tensors(self) -> dict[str, Tensor]:
         """Return all tensors and counts by name, to pass them to another process."""

@@ -76,6 +76,11 @@ def without_outliers(ratios: Tensor, keep: Tensor, above: float) -> tuple[Tensor
     return torch.where(left.unsqueeze(1), rest, first), left
 
 
+def strongest(ratios: Tensor, keep: Tensor) -> Tensor:
+    """Return the place of each text's largest token among those that count, (n_examples,)."""
+    return ratios.masked_fill(~keep, -1).argmax(dim=1)
+
+
 def outliers(ratios: Any, above: float) -> Any:
     """Return where norms, in a tensor or an array, are outliers."""
     return (ratios > above) & (ratios < float("inf"))

@@ -68,6 +68,11 @@ _CORRELATION = {
         "Expected correlation with a topology of as many other documents (Spearman-Brown formula, "
         "from split-half r).", True,
     ),
+    "strongest_share": Entry(
+        "one token",
+        "Share in the topology of the one token of each text with the largest norm: near 1, the "
+        "matrix shows little but that token; data.sinks=drop leaves such tokens out.", True,
+    ),
     "share_above": Entry("pairs, |r| >", "Share of pairs with |r| above this value."),
     "mean_r": Entry("mean r", "Signed mean. It depends on the arbitrary signs of the neurons."),
     "first_token_norm": Entry(

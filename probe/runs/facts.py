@@ -38,6 +38,9 @@ class Facts:
         of `layers` the mean ratio of the first token and of the largest, the largest of all
         (`most`), the number of outliers (`tokens_above`), their positions in the texts, and which
         tokens they are: id, text, number and largest ratio of the most frequent.
+    sinks : dict
+        What was `asked` with data.sinks and what was `decided`; where it was auto, the `shares` of
+        the strongest tokens of the first texts that it was decided by.
     checks : dict
         What the run found of itself before it counted: hooks, batches, tokens.
     fingerprints : dict of str to str
@@ -57,6 +60,7 @@ class Facts:
     sessions: int | None = None
     first_token_norm: list[float] | None = None
     token_norms: dict[str, Any] | None = None
+    sinks: dict[str, Any] | None = None
     checks: dict[str, Any] | None = None
     fingerprints: dict[str, str] | None = None
 

@@ -73,6 +73,9 @@ class Reliability:
         left out included.
     left_out : dict of str to int
         By layer, the texts of which fewer than two tokens were left.
+    strongest_share : float or None
+        Share of the token with the largest norm of each text in the mean of r, dimensionless; None
+        between layers.
     """
 
     tokens: int
@@ -83,6 +86,7 @@ class Reliability:
     null: Null | None
     dropped: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
+    strongest_share: float | None = None
 
     @property
     def chance_abs_r(self) -> float:

@@ -13,6 +13,8 @@ from probe.system.files import atomic_write
 from probe.topology.reliability import Reliability
 
 FOLDER = "topology"
+# In the name of a topology without sinks that stands beside one with them.
+WITHOUT_SINKS = "_without_sinks"
 _LARGE = 1 << 28  # bytes of a file
 
 
@@ -80,6 +82,11 @@ class Topology:
     def n_neurons(self) -> int:
         """Number of nodes (rows)."""
         return len(self.matrix)
+
+    @property
+    def beside(self) -> bool:
+        """Whether it is the second of two of the same layers and part: that without sinks."""
+        return WITHOUT_SINKS in self.name
 
     @property
     def layer(self) -> int | None:

@@ -73,6 +73,7 @@ def _log_curves(writer: Any, record: Record) -> None:
     for topology, measures in record.topologies:
         if topology.layer is not None:
             part = f"part{topology.part}/" if topology.parts > 1 else ""
+            part = f"without_sinks/{part}" if topology.beside else part
             curves = {f"layers/{part}{key}": value for key, value in measures.numbers().items()}
             writer.log({"layer": topology.layer, **curves})
 
@@ -111,9 +112,10 @@ def _log_media(writer: Any, record: Record) -> None:
 
 
 def _log_summary(writer: Any, record: Record) -> None:
+    single = sum(not topology.beside for topology, _ in record.topologies) == 1
     for topology, measures in record.topologies:
         # Without a prefix for a single topology, so that such runs line up in W&B's table.
-        prefix = "" if len(record.topologies) == 1 else f"{topology.name}/"
+        prefix = "" if single and not topology.beside else f"{topology.name}/"
         numbers = measures.numbers() | _noise(topology)
         writer.summary.update({prefix + key: value for key, value in numbers.items()})
     writer.summary.update(dict(record.facts))

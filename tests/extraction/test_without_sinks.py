@@ -15,6 +15,7 @@ from probe.examples.batches import Batch, Tensors, form_batches
 from probe.examples.partition import partition
 from probe.examples.request import Request
 from probe.examples.sinks import with_sinks
+from probe.extraction import token_set
 from probe.extraction.accumulator import Accumulator
 from probe.extraction.build_topologies import build_topologies
 from probe.extraction.circular_shift import draw_shifts
@@ -109,8 +110,10 @@ def test_both_topologies_are_their_definitions(
             for layer, one in zip(topology.layers, of, strict=True)
         }
         assert topology.reliability.dropped == {k: n for k, n in dropped.items() if n}
-        lost = {"mean": 1, "fisher": 3, "pooled": 0}[scheme.value]
         w = np.array(whole if weight is Weight.token else [1] * len(whole))
+        share = topology.reliability.strongest_share
+        assert share == pytest.approx(reference.strongest_share(of, w), abs=1e-6)
+        lost = {"mean": 1, "fisher": 3, "pooled": 0}[scheme.value]
         noise = [
             (w**2 / [max(len(x) - lost, 1) for x in layer]).sum() / w.sum() ** 2 for layer in of
         ]
@@ -192,3 +195,40 @@ def test_dropping_nothing_is_keeping_everything() -> None:
     assert dropped.reliability is not None
     noise = pytest.approx(kept.reliability.noise)
     assert dropped.reliability == replace(kept.reliability, noise=noise)
+
+
+def test_the_share_is_taken_over_a_sample_where_there_are_many_neurons(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(token_set, "SHARED", 4)
+    texts = Sunken([20, 24, 28, 16])
+    sample = token_set.neurons_of(NEURONS, 4).numpy()
+    of_sample = [[x[:, sample] for x in layer] for layer in texts.series]
+    # The strongest token is that of all neurons.
+    for layer, sampled in zip(texts.series, of_sample, strict=True):
+        for b, x in enumerate(layer):
+            norms = np.linalg.norm(x, axis=1)
+            order = np.argsort(np.linalg.norm(sampled[b], axis=1))
+            if order[-1] != norms.argmax():
+                x[norms.argmax()] *= 50
+                sampled[b] = x[:, sample]
+    expected = reference.strongest_share(of_sample, [1, 1, 1, 1])
+    for scheme in Scheme:
+        request = texts.wanted(Sinks.keep, scheme, Weight.example, 60)
+        reliability = texts.extract(request)[0].reliability
+        assert reliability is not None
+        assert reliability.strongest_share == pytest.approx(expected, abs=1e-6)
+
+
+def test_one_token_that_rules_has_the_whole_topology_and_none_of_it_without() -> None:
+    texts = Sunken([60, 70, 80, 90])
+    for layer in texts.series:
+        for x in layer:
+            x[:] = np.random.default_rng(len(x)).standard_normal(x.shape)
+            x[0] *= 1000
+    kept, _, dropped, _ = texts.extract(texts.wanted(Sinks.both, Scheme.mean, Weight.example, 100))
+    assert kept.reliability is not None
+    assert dropped.reliability is not None
+    assert kept.reliability.strongest_share == pytest.approx(1, abs=0.02)
+    assert dropped.reliability.strongest_share is not None
+    assert abs(dropped.reliability.strongest_share) < 0.5
