@@ -52,12 +52,12 @@ def tell_outliers(norms: Mapping[str, Any]) -> None:
     for layer in found:
         tokens.update({repr(text): count for _, text, count, _ in layer["tokens"]})
         positions.update(layer["positions"])
-    first, last = found[0]["layer"], found[-1]["layer"]
+    counts = sorted({layer["tokens_above"] for layer in found})
     logger.info(
-        "%d to %d tokens in layers %d to %d have more than %g times the median norm, up to %.0f "
-        "times; most often %s, at position %s",
-        min(layer["tokens_above"] for layer in found),
-        max(layer["tokens_above"] for layer in found), first, last, norms["above"],
+        "in %d of %d layers (%d to %d) %s tokens have more than %g times the median norm, up to "
+        "%.0f times; most often %s, at position %s",
+        len(found), len(norms["layers"]), found[0]["layer"], found[-1]["layer"],
+        " to ".join(map(str, dict.fromkeys([counts[0], counts[-1]]))), norms["above"],
         max(layer["most"] for layer in found), _shares(tokens), _shares(positions),
     )  # fmt: skip
 

@@ -80,6 +80,12 @@ _CORRELATION = {
         "Norm of the first token counted, divided by the median norm. Far above 1, it is a norm "
         "outlier (an attention sink) that dominates the correlations; data.skip_first=1 omits it.",
     ),
+    "largest_norm": Entry(
+        "largest token", "Norm of a text's largest token, divided by the median, on average."
+    ),
+    "tokens_above": Entry(
+        "outlying tokens", "Tokens with more than data.drop_norm times the median norm of the text."
+    ),
 }  # fmt: skip
 _STRENGTH = {
     "strength_mean": Entry(
@@ -162,8 +168,11 @@ FIGURES = {
     "spectrum": "Eigenvalues of the matrix in descending order.",
     "measures_by_layer": "The main measures of each layer.",
     "hub_overlap": "Share of hubs that two layers have in common.",
+    "measures_by_layer_without_sinks": "The same without tokens of an outlying norm.",
+    "hub_overlap_without_sinks": "The same without tokens of an outlying norm.",
     "cross_layers": "Mean |r| between the neurons of each pair of layers.",
     "summary": "The runs of the sweep side by side.",
+    "summary_without_sinks": "The same without tokens of an outlying norm.",
 }
 
 

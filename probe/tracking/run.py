@@ -36,6 +36,8 @@ class Record:
         Files for the artifact.
     facts : mapping
         Facts about the run itself: examples, tokens, seconds, ranks.
+    tokens : sequence of mapping
+        Tokens with an outlying norm.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Record:
     images: Mapping[str, Path]
     matrices: Sequence[Path]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    tokens: Sequence[Mapping[str, Any]] = ()
 
 
 def track(config: Config, run: Path, record: Record) -> str | None:
@@ -93,6 +96,10 @@ def _log_media(writer: Any, record: Record) -> None:
         for rank, eigenvalue in enumerate(measures.spectrum.eigenvalues[:_LEADING], start=1)
     ]
     media = images(record.images) | {
+        "outlier_tokens": table(
+            ["layer", "token", "text", "count", "largest_norm"],
+            [[*row.values()] for row in record.tokens],
+        ),
         "hubs": table(["topology", "rank", "neuron", "strength"], hubs),
         "spectrum": table(["topology", "rank", "eigenvalue"], spectrum),
     }
