@@ -11,6 +11,7 @@ python -m benchmarks glm                                # general linear models,
 python -m benchmarks neuron_graphs                      # graphs of neurons, as published and ours
 python -m benchmarks neuron_graphs --weights FOLDER --neurons 6
 python -m benchmarks multifractal                       # weights, against the published way
+python -m benchmarks sinks                              # norms, share, topologies without sinks
 """
 
 import argparse
@@ -28,6 +29,7 @@ from benchmarks import (
     multifractal,
     neuron_graphs,
     ranks,
+    sinks,
     start,
 )
 from benchmarks.shapes import SHAPES
@@ -36,7 +38,7 @@ PARTS = {
     "methods": methods.run, "growth": growth.run, "ranks": ranks.run, "start": start.run,
     "factors": factors.run, "ica": ica.run, "glm": glm.run,
     "neuron_graphs": neuron_graphs.run,
-    "multifractal": multifractal.run,
+    "multifractal": multifractal.run, "sinks": sinks.run,
 }  # fmt: skip
 
 
