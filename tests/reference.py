@@ -91,7 +91,7 @@ def without_outliers(
 
 
 def strongest_share(
-    layers: Sequence[Sequence[NDArray[np.floating]]], weights: Sequence[float]
+    layers: Sequence[Sequence[NDArray[np.floating]]], weights: Sequence[float] | Matrix
 ) -> float:
     """Share of each example's longest token in the mean of r, over pairs of different neurons."""
     total, part = 0.0, 0.0

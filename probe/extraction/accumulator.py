@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from probe.config import RESIDUALS, Weight
-from probe.correlation import BatchShape, MostBytes
-from probe.errors import UserError
+from probe.correlation import BatchShape, Matmul, MostBytes
 from probe.examples.batches import Batch, Tensors
 from probe.examples.partition import MatrixSpec
 from probe.examples.request import Request
@@ -24,7 +23,7 @@ from probe.extraction.token_norms import (
     token_norms,
     without_outliers,
 )
-from probe.extraction.token_set import Series, TokenSet, in_single
+from probe.extraction.token_set import SHARED, Series, TokenSet, in_single, refuse_unequal
 
 
 class Accumulator:
@@ -58,7 +57,7 @@ class Accumulator:
         widths = n_neurons
         if isinstance(widths, int):
             widths = dict.fromkeys(request.layers, widths)
-        _refuse_unequal(request, widths)
+        refuse_unequal(request.matrices, widths)
         self._widths = widths
         self._journal = Journal()
         config, place = request.config, place or (lambda _layers, _size: device)
@@ -70,7 +69,7 @@ class Accumulator:
             for drops in (False, True)
             if (matrices := [m for m in request.matrices if not m.pairs and m.drops is drops])
         }
-        matmul = config.runtime.matmul.value
+        matmul: Matmul = config.runtime.matmul.value
         joined = max(widths.values())
         self.pairs = PairSums(request.matrices, joined, place, self._journal, matmul)
         # As float32 numbers are compared with it.
@@ -193,6 +192,8 @@ class Accumulator:
         shifts = self.request.config.null.shifts and self.sets
         ratios = MostBytes(batch=4 * batch.tokens * len(self.request.layers))
         others = [ratios, shift_bytes(batch, widest)] if shifts else [ratios]
+        if any(sums.shares.sums for sums in self.sets.values()):
+            others.append(MostBytes(update=4 * batch.tokens * min(widest, SHARED)))
         return MostBytes.of([*(sums.most_bytes(batch, cell) for sums in self._parts()), *others])
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
@@ -245,13 +246,3 @@ class Accumulator:
             )
         [(average, *halves)] = averages.values()
         return ExtractedMatrix(average, halves=halves)
-
-
-def _refuse_unequal(request: Request, widths: Mapping[int, int]) -> None:
-    for matrix in request.matrices:
-        sizes = {widths[layer] for layer in matrix.layers}
-        if len(sizes) > 1:
-            raise UserError(
-                f"{matrix.name} is of layers that have {', '.join(map(str, sorted(sizes)))} "
-                "neurons, which cannot be averaged or joined; use layers=each"
-            )

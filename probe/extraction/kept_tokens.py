@@ -40,8 +40,8 @@ class Kept(NamedTuple):
     @classmethod
     def of_tensor(cls, tensor: Tensor) -> "Kept":
         """Rebuild from `tensor`."""
-        *counts, noise = tensor.numpy()
-        return cls(*(part.astype(np.int64) for part in counts), noise)
+        tokens, dropped, left_out, noise = tensor.numpy()
+        return cls(*_integers(tokens, dropped, left_out), noise)
 
 
 class KeptTokens:
@@ -96,6 +96,12 @@ class KeptTokens:
         rows = [self._layers.index(layer) for layer in layers]
         left_out, tokens, dropped, weight, *noise = self._sums[rows][:, cells].sum(axis=1).T
         squares = noise[list(LOST).index(scheme)]
-        counts = (part.astype(np.int64) for part in (tokens, dropped, left_out))
         with np.errstate(invalid="ignore"):
-            return Kept(*counts, np.where(weight > 0, squares / weight**2, 1.0))
+            noise_of_rest = np.where(weight > 0, squares / weight**2, 1.0)
+        return Kept(*_integers(tokens, dropped, left_out), noise_of_rest)
+
+
+def _integers(
+    tokens: NDArray[np.float64], dropped: NDArray[np.float64], left_out: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    return tokens.astype(np.int64), dropped.astype(np.int64), left_out.astype(np.int64)

@@ -127,14 +127,9 @@ class LayerSums(KeyedSums[Sums]):
         super().__init__(name, {key: make(key.scheme, key.layers) for key in keys}, journal)
 
     def update(
-        self,
-        layer: int,
-        cell: int,
-        activations: Tensor,
-        keep: Tensor,
-        weight: Tensor,
+        self, layer: int, cell: int, activations: Tensor, keep: Tensor, weight: Tensor,
         strongest: Tensor | None = None,
-    ) -> list[Tensor]:
+    ) -> list[Tensor]:  # fmt: skip
         """Add one layer's activations of a batch to every sum that still needs them.
 
         Returns which examples are finite, once for every sum that was updated.

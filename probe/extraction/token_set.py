@@ -10,6 +10,7 @@ from torch import Tensor
 
 from probe.config import Config
 from probe.correlation import Correlation, Matmul, Sums, make_sums
+from probe.errors import UserError
 from probe.examples.batches import Batch
 from probe.examples.partition import MatrixSpec
 from probe.extraction.circular_shift import draw_shifts, shift
@@ -167,6 +168,17 @@ def neurons_of(n_neurons: int, most: int) -> Tensor:
     """Return a fixed random sample of neurons, all if there are no more."""
     sample = np.random.default_rng(0).permutation(n_neurons)[:most]
     return torch.from_numpy(np.sort(sample))
+
+
+def refuse_unequal(matrices: Sequence[MatrixSpec], widths: Mapping[int, int]) -> None:
+    """Refuse matrices of layers that have not the same number of neurons."""
+    for matrix in matrices:
+        sizes = {widths[layer] for layer in matrix.layers}
+        if len(sizes) > 1:
+            raise UserError(
+                f"{matrix.name} is of layers that have {', '.join(map(str, sorted(sizes)))} "
+                "neurons, which cannot be averaged or joined; use layers=each"
+            )
 
 
 def _layers(matrix: MatrixSpec) -> list[MatrixSpec]:

@@ -193,8 +193,8 @@ def test_dropping_nothing_is_keeping_everything() -> None:
     np.testing.assert_array_equal(kept.matrix, dropped.matrix)
     assert kept.reliability is not None
     assert dropped.reliability is not None
-    noise = pytest.approx(kept.reliability.noise)
-    assert dropped.reliability == replace(kept.reliability, noise=noise)
+    same = {"noise": pytest.approx(kept.reliability.noise)}
+    assert dropped.reliability == replace(kept.reliability, **same)  # type: ignore[arg-type]
 
 
 def test_the_share_is_taken_over_a_sample_where_there_are_many_neurons(
