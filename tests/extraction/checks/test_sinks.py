@@ -129,9 +129,14 @@ def test_up_to_one_half_nothing_stands_beside(words: Words) -> None:
 
 
 def test_without_checks_it_is_decided_all_the_same(words: Words) -> None:
-    run = api.run(*words("ruled", "model.checks=false", "layers=all"))
+    run = api.run(*words("ruled", "model.checks=false", "layers=all", "average.parts=2"))
     assert manifest_of(run)["sinks"]["decided"] == "both"
-    assert api.load_topology(run).name == "all_layers"  # the one that is not beside another
+    assert [topology.name for topology in api.load_topologies(run)] == [
+        "all_layers_part1", "all_layers_part2",
+        "all_layers_without_sinks_part1", "all_layers_without_sinks_part2",
+    ]  # fmt: skip
+    assert (run / "topology" / "all_layers_without_sinks_avg_corr_part2.npy").is_file()
+    assert verify(run).faults == []
 
 
 def test_what_is_returned_is_what_was_asked_for(words: Words) -> None:
@@ -206,6 +211,7 @@ def test_a_run_is_repeated_as_it_was_also_one_of_before_there_was_a_choice(words
     run = api.run(*words("ruled", "layers=0"))
     again = run_pipeline(rerun_config(run, []))
     assert compare_runs(run, again)
+    assert api.load_topology(run).name == "layer_0"  # the one that is not beside another
     manifest = manifest_of(run)
     del manifest["config"]["data"]["sinks"], manifest["sha256"]
     (run / "manifest.json").write_text(json.dumps(manifest))
