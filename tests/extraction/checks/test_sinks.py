@@ -176,7 +176,7 @@ def test_several_ranks_decide_alike(words: Words, tmp_path: Path) -> None:
             name: pytest.approx(getattr(first.reliability, name), rel=1e-9)
             for name in ("strongest_share", "noise")
         }
-        assert second.reliability == replace(first.reliability, **same)  # type: ignore[arg-type]
+        assert second.reliability == replace(first.reliability, **same)
 
 
 def test_what_was_decided_binds_a_run_that_resumes(
