@@ -13,6 +13,7 @@ python -m benchmarks glm                                # general linear models,
 python -m benchmarks neuron_graphs                      # graphs of neurons, as published and ours
 python -m benchmarks neuron_graphs --weights FOLDER --neurons 6
 python -m benchmarks multifractal                       # weights, against the published way
+python -m benchmarks sinks                              # norms, share, topologies without sinks
 """
 
 import argparse
@@ -27,7 +28,7 @@ from benchmarks.shapes import SHAPES
 
 PARTS = (
     "methods", "growth", "ranks", "start", "sweep", "factors", "ica", "glm", "neuron_graphs",
-    "multifractal", "gpu",
+    "multifractal", "sinks", "gpu",
 )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from probe.config.choices import (
     Scheme,
     Selection,
     Side,
+    Sinks,
     Site,
     Weight,
 )

@@ -127,8 +127,9 @@ class LayerSums(KeyedSums[Sums]):
         super().__init__(name, {key: make(key.scheme, key.layers) for key in keys}, journal)
 
     def update(
-        self, layer: int, cell: int, activations: Tensor, keep: Tensor, weight: Tensor
-    ) -> list[Tensor]:
+        self, layer: int, cell: int, activations: Tensor, keep: Tensor, weight: Tensor,
+        strongest: Tensor | None = None,
+    ) -> list[Tensor]:  # fmt: skip
         """Add one layer's activations of a batch to every sum that still needs them.
 
         Returns which examples are finite, once for every sum that was updated.
@@ -139,7 +140,8 @@ class LayerSums(KeyedSums[Sums]):
             if key.cell == cell and layer in key.layers and self._journal.todo(step):
                 place = key.layers.index(layer)
                 carry = self._journal.carry.setdefault((self.name, key), {})
-                finite.append(sums.update(activations, keep, weight, place, carry))
+                update = sums.update(activations, keep, weight, place, carry, strongest)
+                finite.append(update)
                 self._journal.note(step)
         return finite
 

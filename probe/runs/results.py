@@ -12,7 +12,12 @@ from probe.runs.figure_files import FOLDER, endings, write_figures
 from probe.runs.folder import RunFolder
 from probe.runs.load import load_topologies
 from probe.runs.manifest import read_manifest
-from probe.runs.measures_files import MEASURES, read_measures, write_measures
+from probe.runs.measures_files import (
+    MEASURES,
+    outlier_tokens,
+    read_measures,
+    write_measures,
+)
 from probe.system.logs import plural
 from probe.topology import Topology
 from probe.tracking import Record, track
@@ -47,7 +52,9 @@ def write(
     images = {kind: folder.path / file.relative_to(folder.work) for kind, file in images.items()}
     name = str(folder.path.relative_to(folder.config.output))
     numbers = {key: facts.record()[key] for key in ("examples", "tokens", "ranks", "seconds")}
-    record = Record(name, group, measured, images, matrices, numbers)
+    record = Record(
+        name, group, measured, images, matrices, numbers, outlier_tokens(facts.token_norms)
+    )
     wandb_run = track(folder.config, folder.path, record)
     log_table(measured)
     logger.info(

@@ -17,7 +17,7 @@ from probe.runs.writing import save_figure
 from probe.sweep.conclusion import conclude
 from probe.sweep.jobs import Job, read_jobs, varied
 from probe.system.tables import aligned, write_csv
-from probe.topology import Topology
+from probe.topology import WITHOUT_SINKS, Topology
 
 logger = logging.getLogger(__name__)
 Row = dict[str, Any]
@@ -112,6 +112,7 @@ def _pairs(jobs: Sequence[Job], varied: Sequence[str]) -> list[tuple[dict[str, P
         for same, both in runs.items()
         if {"pretrained", "random"} <= both.keys()
         for name in read_numbers(both["pretrained"])
+        if name in read_numbers(both["random"])  # not all runs have one without sinks
     ]
 
 
@@ -136,7 +137,11 @@ def _rows(job: Job, varied: Sequence[str]) -> Iterator[Row]:
 
 
 def _draw(sweep: Path, jobs: Sequence[Job], rows: list[Row], keys: list[str]) -> dict[str, Path]:
-    drawn = {"summary": draw_sweep(rows, keys, _source(jobs))}
+    drawn = {}
+    for suffix in ("", WITHOUT_SINKS):
+        some = [row for row in rows if (WITHOUT_SINKS in row["topology"]) == bool(suffix)]
+        if some:
+            drawn[f"summary{suffix}"] = draw_sweep(some, keys, _source(jobs))
     pairs = matched_pairs(jobs, keys)
     if pairs:
         labels, topologies = zip(*pairs, strict=True)

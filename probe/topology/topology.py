@@ -13,6 +13,8 @@ from probe.system.files import atomic_write
 from probe.topology.reliability import Reliability
 
 FOLDER = "topology"
+# In the name of a topology without sinks that stands beside one with them.
+WITHOUT_SINKS = "_without_sinks"
 _LARGE = 1 << 28  # bytes of a file
 
 
@@ -26,7 +28,8 @@ class Topology:
         Correlations, dimensionless; 0 in rows of undefined neurons. Symmetric with a diagonal of
         1, unless `kind` is `cross`.
     name : str
-        `all_layers`, `layer_12`, `cross_layer_3_7` or `full`, with `_part1` if there are parts.
+        `all_layers`, `layer_12`, `cross_layer_3_7` or `full`, with `_part1` if there are parts, and
+        before that `_without_sinks` where the same matrix with them stands beside.
     layers : tuple of int
         Decoder blocks, from 0, that are averaged over or joined, see `kind`.
     scheme, weight : str
@@ -52,6 +55,8 @@ class Topology:
         are neurons of the first of two layers, the columns of the second; `full`: neurons of all
         layers with each other, layer by layer, so that with n neurons per layer neuron k of the
         p-th layer is number p·n + k.
+    without_sinks : bool
+        Whether tokens whose norm is an outlier of their text were left out, layer by layer.
     """
 
     matrix: NDArray[np.float32]
@@ -71,11 +76,17 @@ class Topology:
     standard_error: NDArray[np.float32] | None = None
     reliability: Reliability | None = None
     kind: str = "layer"
+    without_sinks: bool = False
 
     @property
     def n_neurons(self) -> int:
         """Number of nodes (rows)."""
         return len(self.matrix)
+
+    @property
+    def beside(self) -> bool:
+        """Whether it is the second of two of the same layers and part: that without sinks."""
+        return WITHOUT_SINKS in self.name
 
     @property
     def layer(self) -> int | None:

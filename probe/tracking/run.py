@@ -36,6 +36,8 @@ class Record:
         Files for the artifact.
     facts : mapping
         Facts about the run itself: examples, tokens, seconds, ranks.
+    tokens : sequence of mapping
+        Tokens with an outlying norm.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Record:
     images: Mapping[str, Path]
     matrices: Sequence[Path]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    tokens: Sequence[Mapping[str, Any]] = ()
 
 
 def track(config: Config, run: Path, record: Record) -> str | None:
@@ -73,6 +76,7 @@ def _log_curves(writer: Any, record: Record) -> None:
     for topology, measures in record.topologies:
         if topology.layer is not None:
             part = f"part{topology.part}/" if topology.parts > 1 else ""
+            part = f"without_sinks/{part}" if topology.beside else part
             curves = {f"layers/{part}{key}": value for key, value in measures.numbers().items()}
             writer.log({"layer": topology.layer, **curves})
 
@@ -92,6 +96,10 @@ def _log_media(writer: Any, record: Record) -> None:
         for rank, eigenvalue in enumerate(measures.spectrum.eigenvalues[:_LEADING], start=1)
     ]
     media = images(record.images) | {
+        "outlier_tokens": table(
+            ["layer", "token", "text", "count", "largest_norm"],
+            [[*row.values()] for row in record.tokens],
+        ),
         "hubs": table(["topology", "rank", "neuron", "strength"], hubs),
         "spectrum": table(["topology", "rank", "eigenvalue"], spectrum),
     }
@@ -111,9 +119,10 @@ def _log_media(writer: Any, record: Record) -> None:
 
 
 def _log_summary(writer: Any, record: Record) -> None:
+    single = sum(not topology.beside for topology, _ in record.topologies) == 1
     for topology, measures in record.topologies:
         # Without a prefix for a single topology, so that such runs line up in W&B's table.
-        prefix = "" if len(record.topologies) == 1 else f"{topology.name}/"
+        prefix = "" if single and not topology.beside else f"{topology.name}/"
         numbers = measures.numbers() | _noise(topology)
         writer.summary.update({prefix + key: value for key, value in numbers.items()})
     writer.summary.update(dict(record.facts))

@@ -13,6 +13,7 @@ from probe.config import (
     Cut,
     Scheme,
     Selection,
+    Sinks,
     Site,
     check,
     layer_numbers,
@@ -235,6 +236,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
             (
                 {"average.scheme": Scheme.pooled},
                 r"needs a mean over examples; use average=mean or average=fisher",
+            ),
+            (
+                {"data.sinks": Sinks.drop},
+                r"joins layers that do not drop the same tokens; leave data\.sinks=drop out, or "
+                "use layers=each",
             ),
             (
                 {"average.std": True},

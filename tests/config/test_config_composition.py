@@ -28,6 +28,7 @@ from probe.config import (
     Scheme,
     Selection,
     Side,
+    Sinks,
     Site,
     Weight,
     check,
@@ -52,7 +53,7 @@ from tests.config.compositions import (
 SCHEMA = {key.name: key for key in keys(Config)}
 ENUMERATIONS = (
     Cut, DensityRule, DType, FigureFormat, Figures, InitKind, Matmul, Mode, Scheme, Selection, Side,
-    Site, Weight,
+    Sinks, Site, Weight,
 )  # fmt: skip
 ROOT = yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8"))
 each_option = pytest.mark.parametrize("file", OPTIONS, ids=option_name)

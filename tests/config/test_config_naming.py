@@ -25,6 +25,7 @@ from probe.config import (
     ModelConfig,
     Scheme,
     Selection,
+    Sinks,
     Site,
     SubjectConfig,
     Weight,
@@ -140,6 +141,7 @@ def test_keys_that_are_younger_than_a_run_are_in_its_name_only_where_they_say_so
     assert folder(BASE) == "tiny/sample/all-mean-2750e006"
     young = {"generate": 8, "temperature": 0.5, "part": "generated", "answer": "label"}
     young |= {"drop_tokens": ["special"]}
+    young |= {"sinks": Sinks.drop, "drop_norm": 20.0}
     assert young.keys().isdisjoint(computed(BASE)["data"])
     for name, value in young.items():
         assert computed(changed(BASE, **{f"data__{name}": value}))["data"][name] == value

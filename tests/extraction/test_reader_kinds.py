@@ -92,6 +92,34 @@ def test_a_block_that_all_layers_share_is_read_at_its_nth_call(layers: list[int]
     assert all(torch.equal(raw[layer], states[layer + 1]) for layer in layers)
 
 
+@pytest.mark.parametrize("kind", ["openai-gpt", "albert", "opt"])
+@pytest.mark.parametrize("layers", [[3], [1, 3]])
+def test_before_the_final_norm_is_what_the_last_block_gives(kind: str, layers: list[int]) -> None:
+    heard: list[Tensor] = []
+    reader = Reader(trunk_of(kind), ModelConfig(path="given"), layers, Site.residual)
+    reader.before_norm = lambda x: heard.append(x.clone())
+    tensors = batch(13, 9)
+    reader.read(tensors, lambda *_: None)
+    [raw] = read(trunk_of(kind), tensors, [3], site=Site.residual_raw).values()
+    assert torch.equal(heard[-1], raw)
+
+
+@pytest.mark.parametrize(("layers", "site"), [([2], Site.residual), ([3], Site.mlp)])
+def test_where_no_final_norm_is_between_nothing_is_handed_over(
+    layers: list[int], site: Site
+) -> None:
+    reader = Reader(trunk_of("openai-gpt"), ModelConfig(path="given"), layers, site)
+    reader.before_norm = lambda _: pytest.fail("it was handed over")
+    reader.read(batch(13), lambda *_: None)
+
+
+def test_of_streams_that_are_not_chosen_none_is_handed_over() -> None:
+    trunk = trunk_of("gemma3n_text")
+    reader = Reader(trunk, ModelConfig(path="given"), [3], Site.residual)
+    reader.before_norm = lambda _: pytest.fail("which one?")
+    reader.read(batch(9, 9), lambda *_: None)
+
+
 def test_layers_have_their_own_widths() -> None:
     found = read(trunk_of("opt"), batch(9, 5), ALL)
     assert [x.shape[-1] for x in found.values()] == [32, 32, 32, 16]

@@ -180,9 +180,12 @@ def test_the_manifest_describes_every_topology(finished: tuple[Path, Config]) ->
     assert 0 < known["split_half"] < 1
     assert len(known["halves"]) == 2
     assert known["null"] is None
+    assert 0 < known["strongest_share"] < 0.5
+    assert (known["dropped"], known["left_out"]) == ({}, {})
     assert record == {
         "name": "layer_3", "kind": "layer", "layers": [3], "scheme": "mean", "weight": "example",
         "part": 1, "parts": 1, "examples": 4, "undefined": [], "site": "residual",
+        "without_sinks": False,
         "model": "tiny", "data": "text", "subject": None, "init": "pretrained",
         "file": "topology/layer_3_avg_corr.npy", "standard_error_file": None,
     }  # fmt: skip

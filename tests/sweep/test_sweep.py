@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -286,6 +287,34 @@ def test_matched_pairs_are_spread_from_the_first_to_the_last(tmp_path: Path) -> 
         ("pretrained, layer 5", "pretrained", 5), ("random, layer 5", "random", 5),
     ]  # fmt: skip
     assert [t.layer for _, t in matched_pairs(jobs, ["init"], most=6)] == [0, 0, 2, 2, 5, 5]
+
+
+def test_a_topology_without_sinks_is_a_row_of_its_own_and_drawn_apart(
+    tmp_path: Path, drawn: dict[str, tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = list[list[str]]()
+
+    def draw(rows: list[dict[str, Any]], _: object) -> Figure:
+        told.append([row["topology"] for row in rows])
+        return Figure(figsize=(0.1, 0.1))
+
+    monkeypatch.setattr(summary, "draw_sweep", draw)
+    usual = make(0, 1, "pretrained")
+    beside = replace(make(0, 2, "pretrained"), name="layer_0_without_sinks", without_sinks=True)
+    runs = [
+        save_run(tmp_path / "trained", usual, beside),
+        save_run(tmp_path / "random", make(0, 3, "random"), config=config_of(init="random")),
+    ]
+    words = [["init=pretrained"], ["init=random"]]
+    jobs = [Job(one, run=str(run)) for one, run in zip(words, runs, strict=True)]
+    sweep = sweep_of(jobs, tmp_path / "sweep")
+    summarise(sweep, QUIET)
+    assert [row["topology"] for row in table(sweep)] == [
+        "layer_0", "layer_0_without_sinks", "layer_0",
+    ]  # fmt: skip
+    assert told == [["layer_0", "layer_0"], ["layer_0_without_sinks"]]
+    assert (sweep / "summary_without_sinks.png").is_file()
+    assert [t.name for t in drawn["side_by_side"][0]] == ["layer_0", "layer_0"]
 
 
 def test_jobs_that_differ_in_more_than_the_init_are_not_a_pair(jobs: list[Job]) -> None:

@@ -285,6 +285,22 @@ def test_parts_of_a_layer_are_curves_of_their_own(tmp_path: Path) -> None:
         assert found == expected
 
 
+def test_a_topology_without_sinks_stands_beside_the_numbers_of_the_usual_one(
+    tmp_path: Path,
+) -> None:
+    usual, beside = make("layer_0", 1, layers=(0,)), make("layer_0_without_sinks", 2, layers=(0,))
+    token = {"layer": 0, "token": 5, "text": "The", "count": 4, "largest_norm": 180.5}
+    track(settings(), tmp_path, replace(record(usual, beside), tokens=[token]))
+    logged = read_offline_run(tmp_path)
+    for prefix, curve, topology in (
+        ("", "layers/", usual), ("layer_0_without_sinks/", "layers/without_sinks/", beside),
+    ):  # fmt: skip
+        value = measure(topology, QUICK).mean_abs_r
+        assert logged.summary[f"{prefix}mean_abs_r"] == value
+        assert logged.logged(f"{curve}mean_abs_r") == [value]
+    assert logged.table("outlier_tokens")["data"] == [[0, 5, "The", 4, 180.5]]
+
+
 def test_undefined_neurons_are_in_no_histogram(tmp_path: Path) -> None:
     matrix = make().matrix.copy()
     matrix[[3, 7]] = 0
