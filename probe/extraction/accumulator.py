@@ -8,8 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from probe.config import RESIDUALS, Weight
-from probe.correlation import BatchShape, Correlation, Matmul, MostBytes, Sums, make_sums
+from probe.config import RESIDUALS, Coefficient, Weight
+from probe.correlation import (
+    BatchShape,
+    Correlation,
+    Matmul,
+    MostBytes,
+    Sums,
+    make_sums,
+    rank,
+    rank_bytes,
+)
 from probe.errors import UserError
 from probe.examples.batches import Batch, Tensors
 from probe.examples.partition import MatrixSpec
@@ -62,6 +71,7 @@ class Accumulator:
         self._place = place or (lambda _layers, _size: device)
         self._journal = Journal()
         self._matmul: Matmul = request.config.runtime.matmul.value
+        self._ranked = request.config.average.correlation is Coefficient.spearman
         within = [matrix for matrix in request.matrices if not matrix.pairs]
         std = request.config.average.std
         self.matrices = self._layer_sums("matrices", within, widths, std)
@@ -111,17 +121,19 @@ class Accumulator:
         tokens = torch.tensor(batch.n_counted(config.data.skip_first))
         by_token = config.average.weight is Weight.token
         weight = tokens.double() if by_token else torch.ones(len(tokens), dtype=torch.float64)
+        # Shifting ranks is ranking what is shifted: each layer is ranked once, for all its sums.
+        series = rank(activations, keep) if self._ranked else activations
         for sums in (self.matrices, self.pairs):
-            for finite in sums.update(layer, batch.cell, activations, keep, weight):
+            for finite in sums.update(layer, batch.cell, series, keep, weight):
                 self._finite[layer] = finite
         for repetition, null in enumerate(self.nulls):
             shifts = draw_shifts(
                 config.null.seed, repetition, batch.members, tokens, activations.shape[-1]
             )
-            shifted = shift(activations, keep, shifts.to(activations.device))
+            shifted = shift(series, keep, shifts.to(series.device))
             null.update(layer, batch.cell, shifted, keep, weight)
         if self.layers.sums:
-            sampled = activations[..., self.sampled.to(activations.device)]
+            sampled = series[..., self.sampled.to(series.device)]
             self.layers.update(layer, batch.cell, sampled, keep, weight)
         if config.site in RESIDUALS and self._journal.todo(layer):
             self.first_token.update(layer, activations, keep)
@@ -164,8 +176,9 @@ class Accumulator:
     def most_bytes(self, batch: BatchShape, cell: int) -> MostBytes:
         """Return the most bytes that batches of a shape and cell take, see `Sums.most_bytes`."""
         widest = max(self._widths.values())
-        shifts = [shift_bytes(batch, widest)] if self.nulls else []
-        return MostBytes.of([*(sums.most_bytes(batch, cell) for sums in self._parts()), *shifts])
+        series = [shift_bytes(batch, widest)] if self.nulls else []
+        series += [rank_bytes(batch, widest)] if self._ranked else []
+        return MostBytes.of([*(sums.most_bytes(batch, cell) for sums in self._parts()), *series])
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the `state()` of another rank."""

@@ -133,6 +133,8 @@ def _title(records: list[dict[str, Any]]) -> str:
     init = "" if first["init"] == "pretrained" else f" with {first['init']} weights"
     subject = "" if first["subject"] in (None, "all") else f" {first['subject']}"
     site = "" if first["site"] == "residual" else f", {first['site']}"
+    if first.get("correlation") == "spearman":
+        site += ", Spearman's r"
     names = first["name"] if len(records) == 1 else f"{len(records)} topologies"
     return f"{first['model']}{init} on {first['data']}{subject}{site}: {names.replace('_', ' ')}"
 

@@ -58,6 +58,7 @@ def track(config: Config, run: Path, record: Record) -> str | None:
 
     first = record.topologies[0][0]
     names = [first.model, first.data, first.subject, first.init, first.scheme]
+    names += [first.correlation] if first.correlation != "pearson" else []
     about = {
         "name": record.name,
         "group": record.group,

@@ -16,6 +16,7 @@ from probe.config import (
     CONF,
     SOURCES,
     Config,
+    Coefficient,
     Cut,
     DataConfig,
     DensityRule,
@@ -49,7 +50,8 @@ from tests.config.compositions import (
 
 SCHEMA = {key.name: key for key in keys(Config)}
 ENUMERATIONS = (
-    Cut, DensityRule, DType, InitKind, Matmul, Mode, Scheme, Selection, Side, Site, Weight,
+    Coefficient, Cut, DensityRule, DType, InitKind, Matmul, Mode, Scheme, Selection, Side, Site,
+    Weight,
 )  # fmt: skip
 ROOT = yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8"))
 each_option = pytest.mark.parametrize("file", OPTIONS, ids=option_name)
