@@ -15,8 +15,8 @@ from probe.cli.keys import keys
 from probe.config import (
     CONF,
     SOURCES,
-    Config,
     Coefficient,
+    Config,
     Cut,
     DataConfig,
     DensityRule,
