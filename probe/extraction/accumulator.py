@@ -27,6 +27,7 @@ from probe.extraction.circular_shift import draw_shifts, shift, shift_bytes
 from probe.extraction.extracted import Extracted, ExtractedMatrix
 from probe.extraction.first_token import FirstTokenNorm
 from probe.extraction.out_of_memory import Journal
+from probe.extraction.peaks import Peaks
 from probe.extraction.sums import LayerSums, PairSums, Place, placed
 from probe.topology.reliability import correlate_entries
 
@@ -87,6 +88,7 @@ class Accumulator:
         layers = [layer for matrix in within for layer in _layers(matrix)]
         self.layers = self._layer_sums("layers", layers, dict.fromkeys(widths, len(sample)))
         self.first_token = FirstTokenNorm(request.layers, device)
+        self.peaks = Peaks(request.matrices, widths, device)
         self._finite: dict[int, Tensor] = {}
         # Examples, tokens, batches that ran out of memory.
         self.counts = torch.zeros(3, dtype=torch.long)
@@ -135,6 +137,10 @@ class Accumulator:
         if self.layers.sums:
             sampled = series[..., self.sampled.to(series.device)]
             self.layers.update(layer, batch.cell, sampled, keep, weight)
+        if self._journal.todo(("peaks", layer)):
+            attended = tensors.attended
+            self.peaks.update(layer, batch.cell, batch.members, activations, keep, attended)
+            self._journal.note(("peaks", layer))
         if config.site in RESIDUALS and self._journal.todo(layer):
             self.first_token.update(layer, activations, keep)
             self._journal.note(layer)
@@ -164,6 +170,7 @@ class Accumulator:
     def state(self) -> dict[str, Tensor]:
         """Return all sums and counts by name."""
         state = {"counts": self.counts, "first_token": self.first_token.total}
+        state |= self.peaks.state()
         for sums in self._parts():
             state |= sums.state()
         return state
@@ -176,7 +183,8 @@ class Accumulator:
     def most_bytes(self, batch: BatchShape, cell: int) -> MostBytes:
         """Return the most bytes that batches of a shape and cell take, see `Sums.most_bytes`."""
         widest = max(self._widths.values())
-        series = [shift_bytes(batch, widest)] if self.nulls else []
+        series = [self.peaks.most_bytes(batch)]
+        series += [shift_bytes(batch, widest)] if self.nulls else []
         series += [rank_bytes(batch, widest)] if self._ranked else []
         return MostBytes.of([*(sums.most_bytes(batch, cell) for sums in self._parts()), *series])
 
@@ -184,6 +192,7 @@ class Accumulator:
         """Add the `state()` of another rank."""
         self.counts += state["counts"]
         self.first_token.merge(state["first_token"])
+        self.peaks.merge(state)
         for sums in self._parts():
             sums.merge(state)
 
@@ -206,6 +215,7 @@ class Accumulator:
                 for matrix in self.request.matrices
             },
             first_token_norm=self.first_token.total / examples if residual else None,
+            peaks={matrix.name: self.peaks.of(matrix) for matrix in self.request.matrices},
         )
 
     def _finish(self, matrix: MatrixSpec) -> ExtractedMatrix:

@@ -88,6 +88,8 @@ class Extracted:
         For each layer the first token's norm over the median norm, dimensionless.
     checks : dict, optional
         What the run has found of itself before it counted, see `probe.extraction.checks`.
+    peaks : dict of str to dict of int to Tensor
+        By matrix and layer the tokens on which every neuron is largest, see `Peaks.kept`.
     """
 
     examples: int
@@ -96,6 +98,7 @@ class Extracted:
     matrices: dict[str, ExtractedMatrix]
     first_token_norm: Tensor | None = None
     checks: dict[str, Any] | None = None
+    peaks: dict[str, dict[int, Tensor]] = field(default_factory=dict)
 
     def to_tensors(self) -> dict[str, Tensor]:
         """Return all tensors and counts by name, to pass them to another process."""
@@ -105,6 +108,8 @@ class Extracted:
         if self.checks is not None:
             words = json.dumps(self.checks).encode()
             tensors["checks"] = torch.frombuffer(bytearray(words), dtype=torch.uint8)
+        for name, layers in self.peaks.items():
+            tensors |= {f"peaks:{layer}/{name}": kept for layer, kept in layers.items()}
         for name, matrix in self.matrices.items():
             # The matrix's name last: it may hold any character.
             tensors |= {f"{part}/{name}": tensor for part, tensor in matrix.to_tensors()}
@@ -125,5 +130,11 @@ class Extracted:
             out_of_memory=out_of_memory,
             matrices={name: ExtractedMatrix.from_tensors(part) for name, part in parts.items()},
             first_token_norm=tensors.get("first_token_norm"),
+            peaks={name: _peaks(part) for name, part in parts.items()},
             checks=json.loads(bytes(tensors["checks"].tolist())) if "checks" in tensors else None,
         )
+
+
+def _peaks(part: Mapping[str, Tensor]) -> dict[int, Tensor]:
+    layers = (name.removeprefix("peaks:") for name in part if name.startswith("peaks:"))
+    return {int(layer): part[f"peaks:{layer}"] for layer in layers}

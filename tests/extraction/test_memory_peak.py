@@ -142,4 +142,4 @@ def test_constant_neurons_double_the_sums() -> None:
         sums.most_bytes(BatchShape(ROWS, TOKENS, CPU, constants), cell=0).run
         for constants in (False, True)
     )
-    assert with_constants - without == pytest.approx(sums.nbytes, rel=0.01)
+    assert with_constants - without == pytest.approx(sums.pairs.nbytes, rel=0.01)
