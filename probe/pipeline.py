@@ -20,10 +20,12 @@ from probe.extraction.checkpoints import find
 from probe.extraction.extracted import Extracted
 from probe.extraction.first_token import LARGE
 from probe.extraction.generation import continue_examples
+from probe.extraction.hub_texts import describe_hubs
 from probe.extraction.perplexity import perplexities
 from probe.models import model_fingerprint, template_fingerprint
 from probe.runs.facts import Facts
 from probe.runs.folder import CHECKPOINTS, RunFolder
+from probe.runs.hubs_file import described_before
 from probe.runs.load import load_topologies
 from probe.runs.manifest import read_manifest
 from probe.runs.results import show, write
@@ -93,8 +95,10 @@ def _reuse(folder: RunFolder, overrides: Sequence[str], group: str | None) -> No
         show(folder.path)
         return
     logger.info("%s is already finished; its measures and figures are redone", folder.path)
+    hubs = described_before(folder.path)
     with folder.claimed(overrides):
-        write(folder, load_topologies(folder.path), Facts.from_manifest(manifest), group)
+        facts = replace(Facts.from_manifest(manifest), hubs=hubs)
+        write(folder, load_topologies(folder.path), facts, group)
 
 
 def load(config: Config) -> tuple[Iterable[Document], dict[str, str]]:
@@ -165,7 +169,10 @@ def extract_topologies(
     )
     if facts.first_token_norm is not None:
         _report_sinks(request, facts.first_token_norm)
-    return build_topologies(request, extracted, run), facts
+    topologies = build_topologies(request, extracted, run)
+    if run is not None and views is None:
+        facts = replace(facts, hubs=describe_hubs(request, extracted, topologies))
+    return topologies, facts
 
 
 def _report_sinks(request: Request, ratios: list[float]) -> None:

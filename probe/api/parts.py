@@ -22,7 +22,7 @@ from probe.extraction.circular_shift import draw_shifts, shift
 from probe.extraction.loop import Loop
 from probe.extraction.out_of_memory import out_of_memory
 from probe.extraction.perplexity import perplexities
-from probe.measures.summary import HUB_SHARE
+from probe.measures import HUB_SHARE
 from probe.models import (
     Weights,
     fetch_language_model,

@@ -12,6 +12,7 @@ from probe.plots import MOST_PAIRS, figures, run_figures
 from probe.runs.console_table import log_table
 from probe.runs.facts import Facts
 from probe.runs.folder import RunFolder
+from probe.runs.hubs_file import log_hubs, read_hubs, write_hubs
 from probe.runs.load import load_topologies
 from probe.runs.measures_files import MEASURES, read_measures, write_measures
 from probe.runs.writing import save_figure
@@ -43,15 +44,17 @@ def write(
     bar = tqdm(topologies, desc="measures", disable=None, leave=False, delay=2)
     measured = [(topology, measure(topology, folder.config.measures)) for topology in bar]
     write_measures(folder.work, measured, facts)
+    hubs = write_hubs(folder.work, measured, facts.hubs or {})
     images = _draw(folder.work / "figures", measured)
     folder.close({**facts.record(), "topologies": [topology.record() for topology in topologies]})
     matrices = [folder.path / file.relative_to(folder.work) for file in matrices]
     images = {kind: folder.path / file.relative_to(folder.work) for kind, file in images.items()}
     name = str(folder.path.relative_to(folder.config.output))
     numbers = {key: facts.record()[key] for key in ("examples", "tokens", "ranks", "seconds")}
-    record = Record(name, group, measured, images, matrices, numbers)
+    record = Record(name, group, measured, images, matrices, numbers, hubs)
     wandb_run = track(folder.config, folder.path, record)
     log_table(measured)
+    log_hubs(hubs)
     logger.info(
         "%s, %s, %.1f s on %s",
         plural(facts.examples, "example"), plural(facts.tokens, "token"), facts.seconds,
@@ -78,6 +81,7 @@ def show(run: Path) -> None:
             f"{run / MEASURES} is corrupt ({error!r}); do the run again with overwrite=true"
         ) from None
     log_table(measured)
+    log_hubs(read_hubs(run))
 
 
 def _draw(folder: Path, measured: Measured) -> dict[str, Path]:
