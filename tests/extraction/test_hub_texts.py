@@ -32,8 +32,8 @@ def hubs_of(words: list[str], tmp_path: Path) -> dict[str, Any]:
 
 def shown(tokenizer: Any, token: int) -> str:
     """Return a token's words, or its name if it is no whole character."""
-    text = tokenizer.decode([token])
-    return tokenizer.convert_ids_to_tokens(token) if "\ufffd" in text else text
+    text = str(tokenizer.decode([token]))
+    return str(tokenizer.convert_ids_to_tokens(token)) if "\ufffd" in text else text
 
 
 def largest(
