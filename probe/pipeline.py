@@ -7,20 +7,20 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from probe.config import Config, check, to_plain
+from probe.config import Config, Sinks, check, to_plain
 from probe.data import Document, fingerprint, load_documents
 from probe.distributed import machine, n_ranks, run_ranks
 from probe.errors import UserError
 from probe.examples.batches import Together, padding_share, regrouped
 from probe.examples.cut import cut_identity
 from probe.examples.plan import Views, plan_extraction
-from probe.examples.request import Request
+from probe.examples.sinks import with_sinks
 from probe.extraction.build_topologies import build_topologies
 from probe.extraction.checkpoints import find
 from probe.extraction.extracted import Extracted
-from probe.extraction.first_token import LARGE
 from probe.extraction.generation import continue_examples
 from probe.extraction.hub_texts import describe_hubs
+from probe.extraction.norm_report import tell_first, tell_outliers, with_words
 from probe.extraction.perplexity import perplexities
 from probe.models import model_fingerprint, template_fingerprint
 from probe.runs.facts import Facts
@@ -148,6 +148,8 @@ def extract_topologies(
     tensors = run_ranks("probe.extraction.loop:extract", request.to_bytes(), launch, device)
     device_name, threads = machine(device)
     extracted, earlier = Extracted.from_tensors(tensors), request.checkpoints
+    assert extracted.sinks is not None
+    matrices = with_sinks(request.matrices, Sinks(extracted.sinks["decided"]))
     norms = extracted.first_token_norm
     together = Together(extracted.checks["batches"]) if extracted.checks else Together.like
     batches = regrouped(request.batches, config.runtime.token_budget, together)
@@ -164,27 +166,17 @@ def extract_topologies(
         sessions=1 if earlier is None else earlier.sessions + 1,
         seconds=0.0 if earlier is None else earlier.seconds,
         first_token_norm=None if norms is None else [round(norm, 4) for norm in norms.tolist()],
+        token_norms=with_words(extracted.norms, config.model) if extracted.norms else None,
         checks=extracted.checks,
+        sinks=extracted.sinks,
         fingerprints={"tokens": examples.fingerprint()},
     )
     if facts.first_token_norm is not None:
-        _report_sinks(request, facts.first_token_norm)
+        tell_first(request, facts.first_token_norm)
+    if facts.token_norms is not None:
+        tell_outliers(facts.token_norms)
+    request = replace(request, matrices=matrices)
     topologies = build_topologies(request, extracted, run)
     if run is not None and views is None:
         facts = replace(facts, hubs=describe_hubs(request, extracted, topologies))
     return topologies, facts
-
-
-def _report_sinks(request: Request, ratios: list[float]) -> None:
-    large = [layer for layer, ratio in zip(request.layers, ratios, strict=True) if ratio > LARGE]
-    if request.config.data.part is not None:  # the first token of the text is not among these
-        return
-    skip = request.config.data.skip_first
-    span = " to ".join(f"{ratio:.2f}" for ratio in sorted({min(ratios), max(ratios)}))
-    logger.info("the first token counted has %s times the median norm", span)
-    if large:
-        logger.warning(
-            "the norm of the first token counted is up to %.0f times the median (layers %s), so it "
-            "dominates those correlations; data.skip_first=%d leaves it out",
-            max(ratios), ", ".join(map(str, large)), skip + 1,
-        )  # fmt: skip

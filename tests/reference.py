@@ -82,3 +82,34 @@ def standard_error(layers: Sequence[Sequence[NDArray[np.floating]]], scheme: str
         error *= 1 - np.tanh(stacked.mean(axis=0)) ** 2
     np.fill_diagonal(error, 0)
     return error
+
+
+def norm_ratios(series: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Norms of one example's tokens over their median, the lower one of two in the middle."""
+    norms = np.linalg.norm(series.astype(np.float64), axis=1)
+    ratios: NDArray[np.float64] = norms / np.sort(norms)[(len(norms) - 1) // 2]
+    return ratios
+
+
+def without_outliers(
+    layers: Sequence[Sequence[NDArray[np.floating]]], above: float
+) -> list[list[NDArray[np.floating]]]:
+    """Each example's tokens with a norm up to `above` times the median, layer by layer."""
+    return [[series[norm_ratios(series) <= above] for series in examples] for examples in layers]
+
+
+def strongest_share(
+    layers: Sequence[Sequence[NDArray[np.floating]]], weights: Sequence[float]
+) -> float:
+    """Share of each example's longest token in the mean of r, over pairs of different neurons."""
+    total, part = 0.0, 0.0
+    for examples in layers:
+        for series, weight in zip(examples, weights, strict=True):
+            z = series - series.mean(axis=0, dtype=np.float64)
+            z /= np.linalg.norm(z, axis=0)
+            strongest = z[np.linalg.norm(series.astype(np.float64), axis=1).argmax()]
+            total = total + weight * z.T @ z
+            part = part + weight * np.outer(strongest, strongest)
+    pairs = np.triu_indices(len(np.asarray(total)), 1)
+    mean, of_one = np.asarray(total)[pairs], np.asarray(part)[pairs]
+    return float((of_one * mean).sum() / (mean**2).sum())

@@ -23,6 +23,7 @@ from probe.config import (
     Site,
 )
 from probe.errors import UserError
+from probe.extraction import norm_report
 from probe.measures import measure
 from probe.models import load_tokenizer
 from probe.runs.facts import Facts
@@ -167,7 +168,10 @@ def test_the_first_token_is_compared_with_the_median_one(
     run: Path, activations: dict[int, list[np.ndarray]]
 ) -> None:
     expected = []
-    for series in activations.values():
+    # The last layer's before the final norm, not as it is read.
+    raw = sorted(api.iterate(*WORDS, "layers=5", "site=residual_raw"), key=lambda e: e.example)
+    before_norm = activations | {5: [e.layers[5].double().numpy() for e in raw]}
+    for series in before_norm.values():
         norms = [np.linalg.norm(example, axis=1) for example in series]
         # The lower one of the two in the middle, as torch takes it.
         middle = [np.sort(of)[(len(of) - 1) // 2] for of in norms]
@@ -289,7 +293,7 @@ def test_a_first_token_that_dominates_is_warned_of_with_its_layers(
 ) -> None:  # fmt: skip
     norms = manifest_of(run)["first_token_norm"]
     limit = sorted(norms)[3]  # two of the six layers are above
-    monkeypatch.setattr(pipeline, "LARGE", limit)
+    monkeypatch.setattr(norm_report, "LARGE", limit)
     pipeline.run(replace(config, output=str(tmp_path)))
     (warning,) = warnings_of(caplog)
     above = [str(layer) for layer, norm in enumerate(norms) if norm > limit]

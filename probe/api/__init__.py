@@ -9,6 +9,7 @@ Reading results does not import torch; functions that run a model import it when
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from probe.config import (
     InitConfig,
     ModelConfig,
     Side,
+    Sinks,
     Site,
     StudyConfig,
     check,
@@ -165,6 +167,9 @@ def run(*given: str | Config) -> Path:
 def extract(*given: str | Config) -> list[Topology]:
     """Extract topologies without writing files.
 
+    All tokens count: `data.sinks=auto` is `keep` here, and those without sinks come only when
+    asked for, with `data.sinks=both` behind the others.
+
     Raises
     ------
     UserError
@@ -173,7 +178,7 @@ def extract(*given: str | Config) -> list[Topology]:
     from probe.data import load_documents
     from probe.pipeline import extract_topologies
 
-    config = configured(given)
+    config = _asked(configured(given))
     return extract_topologies(config, load_documents(config))[0]
 
 
@@ -188,7 +193,7 @@ def extract_views(
     ----------
     *given : str or Config
         Model, data and runtime; `layers`, `average.scheme`, `average.parts` and `average.halves`
-        are ignored.
+        are ignored, and `data.sinks=auto` is `keep`.
     views : callable
         Called with the numbers of examples and of layers; returns the matrices to compute.
     folder : Path, optional
@@ -198,7 +203,7 @@ def extract_views(
     Returns
     -------
     list of Topology
-        One for each view, in order.
+        One for each view, in order; with `data.sinks=both` then one for each without sinks.
     Facts
         Facts about the extraction: examples, tokens, ranks, skipped.
 
@@ -210,8 +215,15 @@ def extract_views(
     from probe.data import load_documents
     from probe.pipeline import extract_topologies
 
-    config = configured(given)
+    config = _asked(configured(given))
     return extract_topologies(config, load_documents(config), views, folder)
+
+
+def _asked(config: Config) -> Config:
+    """Keep all tokens unless something else is asked for: callers count on what is returned."""
+    if config.data.sinks is not Sinks.auto:
+        return config
+    return replace(config, data=replace(config.data, sinks=Sinks.keep))
 
 
 def fingerprints(*given: str | Config) -> dict[str, str]:

@@ -13,6 +13,7 @@ from probe.config.choices import (
     Scheme,
     Selection,
     Side,
+    Sinks,
     Site,
     Weight,
 )

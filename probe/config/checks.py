@@ -6,7 +6,7 @@ from itertools import chain
 from pathlib import Path
 
 from probe.config.bounds import LARGEST, declared_mistakes
-from probe.config.choices import Coefficient, Scheme, Selection, Site
+from probe.config.choices import Coefficient, Scheme, Selection, Sinks, Site
 from probe.config.plain import leaves, to_plain
 from probe.config.reads import unread_mistakes
 from probe.config.run_name import JOINT, layer_numbers, name_mistakes
@@ -180,6 +180,11 @@ def _joint_mistakes(config: Config) -> Iterator[str]:
         return
     if config.average.scheme is Scheme.pooled:
         yield f"{joint} needs a mean over examples; use average=mean or average=fisher"
+    if config.data.sinks in (Sinks.drop, Sinks.both):
+        yield (
+            f"{joint} joins layers that do not drop the same tokens; leave "
+            f"data.sinks={config.data.sinks} out, or use layers=each"
+        )
     if config.average.std:
         yield f"{joint} has no standard errors; leave average.std=true out, or use layers=each"
     if config.null.shifts:

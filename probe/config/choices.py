@@ -75,6 +75,15 @@ class Cut(StrEnum):
     tokens = "tokens"
 
 
+class Sinks(StrEnum):
+    """What becomes of tokens whose norm is an outlier of their text."""
+
+    auto = "auto"
+    keep = "keep"
+    drop = "drop"
+    both = "both"
+
+
 class Matmul(StrEnum):
     """Precision of the correlation matmul."""
 

@@ -10,7 +10,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from probe.config.choices import Cut, InitKind, Selection, Site
+from probe.config.choices import Cut, InitKind, Selection, Sinks, Site
 from probe.config.schema import Config, DataConfig
 
 _HUB = frozenset({"data.id", "data.revision", "data.config", "data.streaming"})
@@ -81,6 +81,7 @@ NEEDS: Mapping[str, Need] = {
         lambda config: config.data.shuffle or config.data.temperature > 0,
         "data.shuffle=true",
     ),
+    "data.drop_norm": _one_of("data.sinks", Sinks.auto, Sinks.drop, Sinks.both),
     "layers.index": _one_of(
         "layers.selection",
         Selection.single,
@@ -146,6 +147,10 @@ def unread(config: Config) -> Iterator[Unread]:
             shown = str(decides).lower() if isinstance(decides, bool) else decides
             hint = f"with {of}={shown}; give {need.give}"
             yield Unread(name, _value(config, name), need.of, hint)
+    if not config.averages:
+        for name in ("data.sinks", "data.drop_norm"):
+            hint = "where nothing is averaged over tokens; give it to python -m probe"
+            yield Unread(name, _value(config, name), "data.sinks", hint)
     yield from _of_files(config.data)
 
 

@@ -18,6 +18,7 @@ from probe.config.choices import (
     Scheme,
     Selection,
     Side,
+    Sinks,
     Site,
     Weight,
 )
@@ -167,6 +168,18 @@ class DataConfig:
     special_tokens: bool = key(True, "Let the tokenizer add its special tokens.")
     skip_first: int = key(
         0, "Leave the first k tokens of each example out (attention sinks).", least=0
+    )
+    sinks: Sinks = key(
+        Sinks.auto,
+        "Tokens with an outlying norm (attention sinks): keep, drop in every layer, both (a second "
+        "topology without them), or auto: both if one token of a text makes most of a topology.",
+        younger=True,
+    )
+    drop_norm: float = key(
+        10.0,
+        "Norm from which a token is an outlier, over the median of its text.",
+        above=1,
+        younger=True,
     )
     shuffle: bool = key(False, "Shuffle the examples before offset and limit.")
     seed: int = key(0, "Seed of the shuffle, and of what is written at a temperature.", least=0)

@@ -21,7 +21,13 @@ class Sums(Protocol):
     """Running sums that become one correlation matrix."""
 
     def update(
-        self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int = 0, carry: Carry = None
+        self,
+        activations: Tensor,
+        keep: Tensor,
+        weight: Tensor,
+        layer: int = 0,
+        carry: Carry = None,
+        strongest: Tensor | None = None,
     ) -> Tensor:
         """Add one layer's activations of a batch, or change nothing if memory runs out.
 
@@ -41,6 +47,9 @@ class Sums(Protocol):
             What the sums carry from layer to layer of a batch, one row per example: the same
             dictionary for all its layers, empty at the first. Needed for a standard error over
             several layers.
+        strongest : Tensor of int64, shape (n_examples,), optional
+            Place of each example's strongest token, whose share in the mean of r is summed, see
+            `StrongestTokens`; other averages ignore it.
 
         Returns
         -------
@@ -74,6 +83,7 @@ def make_sums(
     layers: int,
     device: torch.device,
     matmul: Matmul = "fp32",
+    sample: Tensor | None = None,
 ) -> Sums:
     """Return empty sums of an averaging scheme.
 
@@ -91,9 +101,11 @@ def make_sums(
         Where the sums live; it must have float64.
     matmul : {"fp32", "tf32", "bf16x3"}
         Precision of the products, see `product.multiply`.
+    sample : Tensor of int64, optional
+        Neurons over which a mean of r takes the share of the strongest tokens.
     """
     if scheme == "pooled":
         return PooledSums(n_neurons, device, layers, matmul)
     if scheme == "fisher" or std:
         return ExampleSums(n_neurons, device, scheme == "fisher", std, layers, matmul)
-    return MeanSums(n_neurons, device, matmul)
+    return MeanSums(n_neurons, device, matmul, sample)

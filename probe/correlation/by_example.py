@@ -65,7 +65,13 @@ class ExampleSums:
         self.squares = _Squares(n_neurons, device) if std else None
 
     def update(
-        self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int = 0, carry: Carry = None
+        self,
+        activations: Tensor,
+        keep: Tensor,
+        weight: Tensor,
+        layer: int = 0,
+        carry: Carry = None,
+        strongest: Tensor | None = None,
     ) -> Tensor:
         """Add a batch: `activations` (n_examples, n_tokens, n_neurons), see `Sums.update`."""
         carry = {} if carry is None else carry

@@ -25,11 +25,15 @@ class Correlation:
         layer's before the second's.
     standard_error : Tensor of float64, shape (n_neurons, n_neurons), or None
         Standard error of every entry, where it was asked for.
+    strongest_share : float or None
+        Share of the examples' strongest tokens in the matrix, where these were named; NaN where
+        nothing correlates.
     """
 
     matrix: Tensor
     undefined: Tensor
     standard_error: Tensor | None = None
+    strongest_share: float | None = None
 
 
 def finish(matrix: Tensor, undefined: Tensor, standard_error: Tensor | None = None) -> Correlation:

@@ -52,7 +52,13 @@ class PooledSums:
         self.varied = zeros(n_neurons)
 
     def update(
-        self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int = 0, carry: Carry = None
+        self,
+        activations: Tensor,
+        keep: Tensor,
+        weight: Tensor,
+        layer: int = 0,
+        carry: Carry = None,
+        strongest: Tensor | None = None,
     ) -> Tensor:
         """Add a batch of one layer: `activations` (n_examples, n_tokens, n_neurons)."""
         series = torch.empty_like(activations, dtype=torch.float32)
@@ -65,8 +71,10 @@ class PooledSums:
         with undone_on_failure(*(moment[layer] for moment in self.state().values())):
             gram(series.flatten(0, 1), self.mean.device, self.matmul).add_to(self.moment[layer])
             self._add_between(layer, *self._on_device(about + rest, w, rest))
-            varied = (spread > 0).any(0).double()
-            low, high, varied = self._on_device(about.amin(0), about.amax(0), varied)
+            varied = ((spread > 0) & (w > 0)).any(0).double()
+            # An example of no weight has no centre of its own.
+            low, high = (torch.where(w > 0, about, end) for end in (torch.inf, -torch.inf))
+            low, high, varied = self._on_device(low.amin(0), high.amax(0), varied)
             self.low[layer] = torch.minimum(self.low[layer], low)
             self.high[layer] = torch.maximum(self.high[layer], high)
             self.varied[layer] = torch.maximum(self.varied[layer], varied)
@@ -74,7 +82,7 @@ class PooledSums:
 
     def _add_between(self, layer: int, means: Tensor, w: Tensor, rest: Tensor) -> None:
         """Add the moments of the examples' means and of what rounding left of them."""
-        mean = (w * means).sum(dim=0) / w.sum()
+        mean = (w * means).sum(dim=0) / w.sum().clamp(min=torch.finfo(w.dtype).tiny)
         between = means - mean
         left, right = torch.cat([rest, between]), torch.cat([-w * rest, w * between])
         self.moment[layer].addmm_(left.T, right)

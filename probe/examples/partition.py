@@ -36,6 +36,8 @@ class MatrixSpec:
     kind : str
         `layer`: neurons of a layer (or the mean over several) with each other; `cross`: those of
         the first of two layers with those of the second; `full`: of all layers with each other.
+    drops : bool
+        Whether tokens whose norm is an outlier of their text are left out, layer by layer.
     """
 
     name: str
@@ -46,6 +48,7 @@ class MatrixSpec:
     parts: int = 1
     halves: bool = False
     kind: str = "layer"
+    drops: bool = False
 
     @property
     def pairs(self) -> list[tuple[int, int]]:

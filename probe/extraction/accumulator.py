@@ -1,39 +1,31 @@
 """All sums and counts of a run, fed layer by layer."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from probe.config import RESIDUALS, Coefficient, Weight
-from probe.correlation import (
-    BatchShape,
-    Correlation,
-    Matmul,
-    MostBytes,
-    Sums,
-    make_sums,
-    rank,
-    rank_bytes,
-)
+from probe.correlation import BatchShape, MostBytes, rank, rank_bytes
 from probe.errors import UserError
 from probe.examples.batches import Batch, Tensors
 from probe.examples.partition import MatrixSpec
 from probe.examples.request import Request
-from probe.extraction.circular_shift import draw_shifts, shift, shift_bytes
+from probe.extraction.circular_shift import shift_bytes
 from probe.extraction.extracted import Extracted, ExtractedMatrix
-from probe.extraction.first_token import FirstTokenNorm
+from probe.extraction.kept_tokens import KeptTokens
 from probe.extraction.out_of_memory import Journal
 from probe.extraction.peaks import Peaks
-from probe.extraction.sums import LayerSums, PairSums, Place, placed
-from probe.topology.reliability import correlate_entries
-
-# Neurons over which every layer is compared with the mean over layers: a whole matrix per layer
-# would cost more memory than the answer is worth.
-SAMPLE = 48
+from probe.extraction.sums import LayerSums, PairSums, Place
+from probe.extraction.token_norms import (
+    TokenNorms,
+    over_median,
+    strongest,
+    token_norms,
+    without_outliers,
+)
+from probe.extraction.token_set import Series, TokenSet, in_single
 
 
 class Accumulator:
@@ -69,39 +61,34 @@ class Accumulator:
             widths = dict.fromkeys(request.layers, widths)
         _refuse_unequal(request, widths)
         self._widths = widths
-        self._place = place or (lambda _layers, _size: device)
         self._journal = Journal()
-        self._matmul: Matmul = request.config.runtime.matmul.value
-        self._ranked = request.config.average.correlation is Coefficient.spearman
-        within = [matrix for matrix in request.matrices if not matrix.pairs]
-        std = request.config.average.std
-        self.matrices = self._layer_sums("matrices", within, widths, std)
-        joined = max(widths.values())
-        self.pairs = PairSums(request.matrices, joined, self._place, self._journal, self._matmul)
-        self.nulls = [
-            self._layer_sums(f"null{repetition}", within, widths)
-            for repetition in range(request.config.null.shifts)
-        ]
-        # Only layers of one width are compared.
-        sample = np.random.default_rng(0).permutation(min(widths.values()))[:SAMPLE]
-        self.sampled = torch.from_numpy(np.sort(sample)).to(device)
-        layers = [layer for matrix in within for layer in _layers(matrix)]
-        self.layers = self._layer_sums("layers", layers, dict.fromkeys(widths, len(sample)))
-        self.first_token = FirstTokenNorm(request.layers, device)
+        config, place = request.config, place or (lambda _layers, _size: device)
+        self._ranked = config.average.correlation is Coefficient.spearman
+        # By whether norm outliers are dropped.
+        self.sets = {
+            drops: TokenSet(
+                "without/" if drops else "", matrices, config, widths, device, place, self._journal
+            )
+            for drops in (False, True)
+            if (matrices := [m for m in request.matrices if not m.pairs and m.drops is drops])
+        }
         self.peaks = Peaks(request.matrices, widths, device)
+        matmul = config.runtime.matmul.value
+        joined = max(widths.values())
+        self.pairs = PairSums(request.matrices, joined, place, self._journal, matmul)
+        # As float32 numbers are compared with it.
+        self._above = float(torch.tensor(config.data.drop_norm, dtype=torch.float32))
+        self.norms = TokenNorms(request.layers, self._above)
+        cells = 1 + max((cell for m in request.matrices for cell in m.cells), default=0)
+        self.kept = KeptTokens(request.layers, cells, self._above) if True in self.sets else None
+        self._before_norm: Tensor | None = None
         self._finite: dict[int, Tensor] = {}
         # Examples, tokens, batches that ran out of memory.
         self.counts = torch.zeros(3, dtype=torch.long)
 
-    def _layer_sums(
-        self, name: str, matrices: list[MatrixSpec], widths: Mapping[int, int], std: bool = False
-    ) -> LayerSums:
-        def make(scheme: str, layers: tuple[int, ...]) -> Sums:
-            n_neurons = widths[layers[0]]
-            empty = partial(make_sums, scheme, std, n_neurons, len(layers), matmul=self._matmul)
-            return placed(empty, layers, self._place)
-
-        return LayerSums(name, matrices, make, self._journal)
+    def before_norm(self, activations: Tensor) -> None:
+        """Take the last layer's residual before the final norm, whose norms say more."""
+        self._before_norm = token_norms(activations)
 
     def consume(self, batch: Batch, tensors: Tensors, layer: int, activations: Tensor) -> None:
         """Add one layer's activations of a batch to the sums that do not have them yet.
@@ -113,45 +100,86 @@ class Accumulator:
         UserError
             If an activation is not finite, naming the example and the layer.
         """
-        config, keep = self.request.config, tensors.keep
+        config = self.request.config
         if activations.device.type == "mps":
             # The formula needs float64, which MPS does not have.
             activations = activations.to(self.device)
         # A model can be spread over several devices.
-        keep = keep.to(activations.device)
+        keep = tensors.keep.to(activations.device)
         # Not from `keep`, which may be on a GPU: the CPU would wait for it.
         tokens = torch.tensor(batch.n_counted(config.data.skip_first))
         by_token = config.average.weight is Weight.token
         weight = tokens.double() if by_token else torch.ones(len(tokens), dtype=torch.float64)
-        # Shifting ranks is ranking what is shifted: each layer is ranked once, for all its sums.
-        series = rank(activations, keep) if self._ranked else activations
-        for sums in (self.matrices, self.pairs):
-            for finite in sums.update(layer, batch.cell, series, keep, weight):
+        ratios = self._ratios(layer, activations, keep)
+        series = Series(activations, keep, tokens, weight, strongest(ratios, keep))
+        last = layer == self.request.layers[-1]
+        for drops, sums in self.sets.items():
+            of_set = self._without_outliers(series, ratios) if drops else series
+            for finite in sums.update(layer, batch, self._ranks(of_set)):
                 self._finite[layer] = finite
-        for repetition, null in enumerate(self.nulls):
-            shifts = draw_shifts(
-                config.null.seed, repetition, batch.members, tokens, activations.shape[-1]
-            )
-            shifted = shift(series, keep, shifts.to(series.device))
-            null.update(layer, batch.cell, shifted, keep, weight)
-        if self.layers.sums:
-            sampled = series[..., self.sampled.to(series.device)]
-            self.layers.update(layer, batch.cell, sampled, keep, weight)
-        if self._journal.todo(("peaks", layer)):
-            attended = tensors.attended
-            self.peaks.update(layer, batch.cell, batch.members, activations, keep, attended)
-            self._journal.note(("peaks", layer))
-        if config.site in RESIDUALS and self._journal.todo(layer):
-            self.first_token.update(layer, activations, keep)
-            self._journal.note(layer)
-        if layer == self.request.layers[-1]:
+            self._note_peaks(layer, batch, tensors, of_set, drops)
+        if self.pairs.sums:
+            of_pairs = self._ranks(series).activations
+            for finite in self.pairs.update(layer, batch.cell, of_pairs, keep, weight):
+                self._finite[layer] = finite
+            self._note_peaks(layer, batch, tensors, series)
+        if last:
             self._refuse_non_finite(batch)
-            self.counts += torch.tensor([len(tokens), int(tokens.sum()), 0])
+            self._count(batch, tensors, tokens, weight)
             self._journal.go_on()
+
+    def _ratios(self, layer: int, activations: Tensor, keep: Tensor) -> Tensor:
+        """Return the norms over their median, once for a batch: halves must drop the same."""
+        carry = self._journal.carry.setdefault(("norms", layer), {})
+        if not carry:
+            norms = self._before_norm if layer == self.request.layers[-1] else None
+            norms = token_norms(activations) if norms is None else norms.to(keep.device)
+            carry["ratios"] = over_median(norms, keep)
+        return carry["ratios"]
+
+    def _without_outliers(self, series: Series, ratios: Tensor) -> Series:
+        keep, left = without_outliers(ratios, series.keep, self._above)
+        # Only shifts, which cost as much as another run, wait for what is left on a GPU.
+        shifts = self.request.config.null.shifts
+        tokens = keep.sum(dim=1).clamp(min=2).cpu() if shifts else series.tokens
+        weight = series.weight.to(left.device) * left
+        return Series(series.activations, keep, tokens, weight, strongest(ratios, keep))
+
+    def _ranks(self, series: Series) -> Series:
+        """Rank each layer once for all its sums: shifting ranks is ranking what is shifted."""
+        if not self._ranked:
+            return series
+        return replace(series, activations=rank(series.activations, series.keep))
+
+    def _note_peaks(
+        self, layer: int, batch: Batch, tensors: Tensors, series: Series, drops: bool = False
+    ) -> None:
+        """Keep the tokens on which neurons are largest, of texts that are not left out."""
+        step = "peaks", layer, drops
+        if self._journal.todo(step):
+            counted = (series.weight > 0).to(series.keep.device)
+            keep = series.keep & counted.unsqueeze(1)
+            self.peaks.update(layer, batch, series.activations, keep, tensors.attended, drops)
+            self._journal.note(step)
+
+    def _count(self, batch: Batch, tensors: Tensors, tokens: Tensor, weight: Tensor) -> None:
+        """Count a batch whose layers have all been added."""
+        carry, journal = self._journal.carry, self._journal
+        by_layer = [carry["norms", layer]["ratios"] for layer in self.request.layers]
+        ratios = torch.stack([one.to(self.device) for one in by_layer]).cpu().numpy()
+        if journal.todo("norms"):
+            self.norms.update(ratios, tensors.to(torch.device("cpu")))
+            journal.note("norms")
+        if self.kept is not None and journal.todo("kept"):
+            self.kept.update(ratios, tokens, weight, batch.cell)
+            journal.note("kept")
+        self._before_norm = None
+        self.counts += torch.tensor([len(tokens), int(tokens.sum()), 0])
 
     def halve(self, batch: Batch, rows: int) -> None:
         """Prepare for the batch to be repeated in two parts, the first of `rows` examples."""
         self._refuse_non_finite(batch)
+        self._before_norm = None
         self._journal.halve(rows)
 
     def _refuse_non_finite(self, batch: Batch) -> None:
@@ -164,13 +192,16 @@ class Accumulator:
             raise self.request.not_finite(batch.members[row], layers[place])
         self._finite.clear()
 
-    def _parts(self) -> list[LayerSums | PairSums]:
-        return [self.matrices, self.pairs, self.layers, *self.nulls]
+    def _parts(self) -> Iterator[LayerSums | PairSums]:
+        for sums in self.sets.values():
+            yield from sums.parts
+        yield self.pairs
 
     def state(self) -> dict[str, Tensor]:
         """Return all sums and counts by name."""
-        state = {"counts": self.counts, "first_token": self.first_token.total}
-        state |= self.peaks.state()
+        state = {"counts": self.counts} | self.norms.state() | self.peaks.state()
+        if self.kept is not None:
+            state |= self.kept.state()
         for sums in self._parts():
             state |= sums.state()
         return state
@@ -178,21 +209,25 @@ class Accumulator:
     @property
     def nbytes(self) -> int:
         """Bytes of all sums and counts."""
-        return sum(tensor.nbytes for tensor in [*self.state().values(), self.sampled])
+        return sum(tensor.nbytes for tensor in self.state().values())
 
     def most_bytes(self, batch: BatchShape, cell: int) -> MostBytes:
         """Return the most bytes that batches of a shape and cell take, see `Sums.most_bytes`."""
         widest = max(self._widths.values())
-        series = [self.peaks.most_bytes(batch)]
-        series += [shift_bytes(batch, widest)] if self.nulls else []
-        series += [rank_bytes(batch, widest)] if self._ranked else []
-        return MostBytes.of([*(sums.most_bytes(batch, cell) for sums in self._parts()), *series])
+        shifts = self.request.config.null.shifts and self.sets
+        others = [MostBytes(batch=4 * batch.tokens * len(self.request.layers))]
+        others += [self.peaks.most_bytes(batch)]
+        others += [shift_bytes(batch, widest)] if shifts else []
+        others += [rank_bytes(batch, widest)] if self._ranked else []
+        return MostBytes.of([*(sums.most_bytes(batch, cell) for sums in self._parts()), *others])
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the `state()` of another rank."""
         self.counts += state["counts"]
-        self.first_token.merge(state["first_token"])
+        self.norms.merge(state)
         self.peaks.merge(state)
+        if self.kept is not None:
+            self.kept.merge(state)
         for sums in self._parts():
             sums.merge(state)
 
@@ -214,30 +249,17 @@ class Accumulator:
                 matrix.name: self._finish_pairs(matrix) if matrix.pairs else self._finish(matrix)
                 for matrix in self.request.matrices
             },
-            first_token_norm=self.first_token.total / examples if residual else None,
+            first_token_norm=torch.from_numpy(self.norms.first / examples) if residual else None,
+            norms=self.norms.record(examples),
             peaks={matrix.name: self.peaks.of(matrix) for matrix in self.request.matrices},
         )
 
     def _finish(self, matrix: MatrixSpec) -> ExtractedMatrix:
-        average, agreement = self.matrices.average(matrix), None
-        halves = [
-            in_single(self.matrices.average(replace(matrix, cells=[cell])))
-            for cell in (matrix.cells if matrix.halves else [])
-        ]
-        if len(matrix.layers) > 1:
-            sampled = self.sampled.to(average.matrix.device)
-            whole = average.matrix[sampled][:, sampled]
-            agreement = torch.tensor(
-                [_agreement(self.layers.average(layer).matrix, whole) for layer in _layers(matrix)]
-            )
-        error = average.standard_error
-        return ExtractedMatrix(
-            average=in_single(average),
-            standard_error=None if error is None else error.float(),
-            halves=halves,
-            nulls=[null.average(matrix).matrix.float() for null in self.nulls],
-            agreement=agreement,
-        )
+        finished = self.sets[matrix.drops].finish(matrix)
+        if self.kept is None or not matrix.drops:
+            return finished
+        kept = self.kept.of(matrix.layers, matrix.cells, matrix.scheme)
+        return replace(finished, kept=kept.tensor())
 
     def _finish_pairs(self, matrix: MatrixSpec) -> ExtractedMatrix:
         """Average a matrix between two layers, or each block of the matrix of several."""
@@ -261,20 +283,3 @@ def _refuse_unequal(request: Request, widths: Mapping[int, int]) -> None:
                 f"{matrix.name} is of layers that have {', '.join(map(str, sorted(sizes)))} "
                 "neurons, which cannot be averaged or joined; use layers=each"
             )
-
-
-def _layers(matrix: MatrixSpec) -> list[MatrixSpec]:
-    """Return the single layers of a mean over several."""
-    return [replace(matrix, layers=[layer]) for layer in matrix.layers if len(matrix.layers) > 1]
-
-
-def in_single(average: Correlation) -> Correlation:
-    """Round a finished average to float32."""
-    return Correlation(average.matrix.float(), average.undefined)
-
-
-def _agreement(layer: Tensor, mean: Tensor) -> float:
-    """Correlate a layer's entries with the mean's; NaN if either is constant."""
-    upper = np.triu_indices(len(mean), k=1)
-    r = correlate_entries(layer.cpu().numpy()[upper], mean.cpu().numpy()[upper])
-    return float("nan") if r is None else r

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import count
 from typing import Any
@@ -58,6 +58,9 @@ class Reader:
         the n-th call of a block in a forward pass, from 0.
     state : ModelState
         The model's state before it has read anything.
+    before_norm : callable or None
+        Called with the last block's residual as it is before the final norm, where it is read
+        behind that and has the shape of activations; before the consumer is.
     restless : bool
         Whether the model is brought back to that state before every batch, because reading one
         changes how it reads the next.
@@ -81,6 +84,7 @@ class Reader:
         self.shared = len(self.blocks) < self.n_layers
         blocks = range(len(self.blocks)) if self.shared else self.hooked
         self.places = {n: find_hook_point(self.blocks[n], model, site) for n in blocks}
+        self.before_norm: Callable[[Tensor], None] | None = None
         self.state = ModelState(trunk)
         config = text_config(trunk) if hasattr(trunk, "config") else None
         self.restless = length_limit(config) is not None
@@ -142,6 +146,15 @@ class Reader:
 
         for number, place in self.places.items() if self.hooked else ():
             yield _hook(place, partial(nth, place) if self.shared else partial(take, number, place))
+        if self.read_output and self.before_norm is not None:
+            # Of blocks that are called several times the last call stands.
+            for block in self.blocks if self.shared else self.blocks[-1:]:
+                yield _hook(HookPoint(block, before=False), partial(self._hand_over_raw, shape))
+
+    def _hand_over_raw(self, shape: torch.Size, value: Any) -> None:
+        assert self.before_norm is not None
+        with suppress(UserError):  # what is read behind the norm then stands alone
+            self.before_norm(series(value, shape, self.model.stream, "the last block"))
 
     def _refuse_silent(self, read: set[int]) -> None:
         """Refuse a layer whose module was never called: it would be missing without a word."""

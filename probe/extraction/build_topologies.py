@@ -13,12 +13,10 @@ from probe.examples.partition import MatrixSpec
 from probe.examples.request import Request
 from probe.extraction.block_matrix import join_blocks
 from probe.extraction.extracted import Extracted, ExtractedMatrix
+from probe.extraction.kept_tokens import LOST, Kept
 from probe.measures import basic, cross_basic, cross_part
 from probe.topology import Topology, matrix_file
 from probe.topology.reliability import Null, Reliability, correlate_entries, white_noise
-
-# Degrees of freedom that a correlation loses, of r and of Fisher's z.
-_LOST = {"mean": 1, "fisher": 3, "pooled": 0}
 
 
 def build_topologies(
@@ -78,6 +76,7 @@ def _topology(
         reliability=reliability_of(config.average.weight, matrix, extracted, tokens),
         kind=matrix.kind,
         correlation=config.average.correlation.value,
+        without_sinks=matrix.drops,
     )
 
 
@@ -115,9 +114,23 @@ def reliability_of(
     undefined = [] if extracted.average is None else to_numbers(extracted.average.undefined)
     nulls = [_entries(null, undefined) for null in extracted.nulls]
     split_half, halves = _halves(extracted.halves, matrix.kind)
+    total, noise = (
+        int(tokens.sum()),
+        white_noise(np.maximum(tokens - LOST[matrix.scheme], 1), weights),
+    )
+    dropped, left_out = {}, {}
+    if extracted.kept is not None:
+        kept = Kept.of_tensor(extracted.kept)
+        # Layers are read as one example, so their noise does not average out.
+        noise = float(kept.noise.mean())
+        dropped, left_out = (
+            {str(layer): int(n) for layer, n in zip(matrix.layers, counts, strict=True) if n}
+            for counts in (kept.dropped, kept.left_out)
+        )
+        total -= round(sum(dropped.values()) / len(matrix.layers))
     return Reliability(
-        tokens=int(tokens.sum()),
-        noise=white_noise(np.maximum(tokens - _LOST[matrix.scheme], 1), weights),
+        tokens=total,
+        noise=noise,
         split_half=split_half,
         halves=halves,
         layer_agreement={
@@ -126,7 +139,14 @@ def reliability_of(
             if np.isfinite(value)
         },
         null=Null.of(nulls) if nulls else None,
+        dropped=dropped,
+        left_out=left_out,
+        strongest_share=_number(extracted.strongest_share),
     )
+
+
+def _number(value: Tensor | None) -> float | None:
+    return None if value is None or value.isnan() else float(value)
 
 
 def _halves(halves: list[Correlation], kind: str) -> tuple[float | None, list[dict[str, float]]]:

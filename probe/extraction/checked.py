@@ -8,6 +8,8 @@ from probe.examples.request import Request
 
 # In a checkpoint's identity: what the session that began the run has found, as JSON.
 CHECKS = "checks"
+# Likewise, what it has decided of tokens that rule a topology.
+SINKS = "sinks"
 
 
 def as_checked(request: Request, word: str | None) -> Request:

@@ -48,7 +48,7 @@ def shift(activations: Tensor, keep: Tensor, shifts: Tensor) -> Tensor:
     activations : Tensor, shape (n_examples, n_tokens, n_neurons)
         Activations of a batch.
     keep : Tensor of bool, shape (n_examples, n_tokens)
-        Tokens that count, without a gap in any row.
+        Tokens that count.
     shifts : Tensor of int64, shape (n_examples, n_neurons)
         Distances in tokens.
 
@@ -60,13 +60,15 @@ def shift(activations: Tensor, keep: Tensor, shifts: Tensor) -> Tensor:
     tensor([0., 3., 1., 2.])
     """
     place = torch.arange(keep.shape[1], device=keep.device)
-    start = keep.int().argmax(dim=1)[:, None, None]
-    length = keep.sum(dim=1)[:, None, None]
-    source = start + (place[:, None] - start - shifts[:, None, :]) % length
+    # The tokens that count in their order, and each one's place among them.
+    counted = (~keep).to(torch.uint8).argsort(dim=1, stable=True)
+    rank = keep.cumsum(dim=1)[..., None] - 1
+    source = (rank - shifts[:, None, :]) % keep.sum(dim=1)[:, None, None]
+    source = counted[..., None].expand_as(source).gather(1, source)
     return activations.gather(1, torch.where(keep[..., None], source, place[:, None]))
 
 
 def shift_bytes(batch: BatchShape, n_neurons: int) -> MostBytes:
     """Return the most bytes that `shift` takes: its result, and two int64 for each number."""
     values = batch.tokens * n_neurons
-    return MostBytes(batch=4 * values + 16 * batch.rows * n_neurons, update=20 * values)
+    return MostBytes(batch=4 * values + 16 * batch.rows * n_neurons, update=28 * values)

@@ -13,9 +13,9 @@ from probe.config import Coefficient, Scheme, Weight
 from probe.correlation import Sums, make_sums, rank
 from probe.errors import UserError, nearest
 from probe.examples.partition import MatrixSpec
-from probe.extraction.accumulator import in_single
 from probe.extraction.build_topologies import reliability_of, to_array, to_numbers
 from probe.extraction.extracted import ExtractedMatrix
+from probe.extraction.token_set import in_single
 from probe.system.logs import plural
 from probe.topology import Topology
 

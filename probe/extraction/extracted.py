@@ -12,6 +12,9 @@ from torch import Tensor
 
 from probe.correlation import Correlation
 
+# Passed as JSON.
+_WORDS = ("norms", "checks", "sinks")
+
 
 @dataclass(frozen=True)
 class ExtractedMatrix:
@@ -31,6 +34,10 @@ class ExtractedMatrix:
         The same of circularly shifted series, one for each repetition.
     agreement : Tensor of float32, shape (n_layers,), or None
         Correlation of each layer with the mean over layers, over a sample of neurons.
+    kept : Tensor of float64, shape (4, n_layers), or None
+        A `kept_tokens.Kept`, if norm outliers are dropped.
+    strongest_share : Tensor of float64, shape (), or None
+        Share of the texts' strongest tokens, see `StrongestTokens`.
     """
 
     average: Correlation | None
@@ -39,6 +46,8 @@ class ExtractedMatrix:
     halves: list[Correlation] = field(default_factory=list)
     nulls: list[Tensor] = field(default_factory=list)
     agreement: Tensor | None = None
+    kept: Tensor | None = None
+    strongest_share: Tensor | None = None
 
     def to_tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Yield every tensor with a name."""
@@ -48,7 +57,7 @@ class ExtractedMatrix:
         for prefix, average in averages.items():
             yield f"{prefix}matrix", average.matrix
             yield f"{prefix}undefined", average.undefined
-        for name in ("standard_error", "agreement"):
+        for name in ("standard_error", "agreement", "kept", "strongest_share"):
             if getattr(self, name) is not None:
                 yield name, getattr(self, name)
         for repetition, null in enumerate(self.nulls):
@@ -69,6 +78,8 @@ class ExtractedMatrix:
             halves=[average(f"half:{n}:") for n in (0, 1) if f"half:{n}:matrix" in tensors],
             nulls=[tensors[name] for name in sorted(tensors) if name.startswith("null:")],
             agreement=tensors.get("agreement"),
+            kept=tensors.get("kept"),
+            strongest_share=tensors.get("strongest_share"),
         )
 
 
@@ -86,8 +97,12 @@ class Extracted:
         By name.
     first_token_norm : Tensor of float64, shape (n_layers,), or None
         For each layer the first token's norm over the median norm, dimensionless.
+    norms : dict, optional
+        Norms of all tokens, see `TokenNorms.record`.
     checks : dict, optional
         What the run has found of itself before it counted, see `probe.extraction.checks`.
+    sinks : dict, optional
+        What was decided of tokens that rule a topology, see `checks.sinks.settle_sinks`.
     peaks : dict of str to dict of int to Tensor
         By matrix and layer the tokens on which every neuron is largest, see `Peaks.kept`.
     """
@@ -97,7 +112,9 @@ class Extracted:
     out_of_memory: int
     matrices: dict[str, ExtractedMatrix]
     first_token_norm: Tensor | None = None
+    norms: dict[str, Any] | None = None
     checks: dict[str, Any] | None = None
+    sinks: dict[str, Any] | None = None
     peaks: dict[str, dict[int, Tensor]] = field(default_factory=dict)
 
     def to_tensors(self) -> dict[str, Tensor]:
@@ -105,9 +122,10 @@ class Extracted:
         tensors = {"counts": torch.tensor([self.examples, self.tokens, self.out_of_memory])}
         if self.first_token_norm is not None:
             tensors["first_token_norm"] = self.first_token_norm
-        if self.checks is not None:
-            words = json.dumps(self.checks).encode()
-            tensors["checks"] = torch.frombuffer(bytearray(words), dtype=torch.uint8)
+        for name in _WORDS:
+            if (content := getattr(self, name)) is not None:
+                words = json.dumps(content).encode()
+                tensors[name] = torch.frombuffer(bytearray(words), dtype=torch.uint8)
         for name, layers in self.peaks.items():
             tensors |= {f"peaks:{layer}/{name}": kept for layer, kept in layers.items()}
         for name, matrix in self.matrices.items():
@@ -131,7 +149,11 @@ class Extracted:
             matrices={name: ExtractedMatrix.from_tensors(part) for name, part in parts.items()},
             first_token_norm=tensors.get("first_token_norm"),
             peaks={name: _peaks(part) for name, part in parts.items()},
-            checks=json.loads(bytes(tensors["checks"].tolist())) if "checks" in tensors else None,
+            **{
+                name: json.loads(bytes(tensors[name].tolist()))
+                for name in _WORDS
+                if name in tensors
+            },
         )
 
 

@@ -17,7 +17,7 @@ from probe.extraction import memory_estimate as memory
 from probe.extraction.accumulator import Accumulator
 from probe.extraction.activations import Reader
 from probe.extraction.checkpoints import Keeper
-from probe.extraction.checks import settle
+from probe.extraction.checks import settle, settle_sinks
 from probe.extraction.out_of_memory import Halve, in_halves
 from probe.extraction.placement import HOST, Placement
 from probe.models import fetch_model, load_trunk
@@ -135,7 +135,7 @@ def extract(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
         If the model cannot be loaded or an activation is not finite.
     """
     loop = Loop(Request.from_bytes(payload), ranks)
-    request = loop.request
+    request, sinks = settle_sinks(loop.request, ranks, loop.reader)
     one_token = loop.reader.one_token()
     neurons = {layer: x.shape[-1] for layer, x in one_token.items()}
     sizes = " or ".join(map(str, dict.fromkeys(neurons.values())))
@@ -146,6 +146,7 @@ def extract(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     # MPS has no float64.
     device = ranks.device if ranks.device.type != "mps" else HOST
     accumulator = Accumulator(request, neurons, device, place)
+    loop.reader.before_norm = accumulator.before_norm
     place.log_on_host()
     logger.info(
         "%s on %s; %s neurons per layer, %s",
@@ -162,4 +163,4 @@ def extract(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     if not ranks.main:
         return {}
     checks = None if loop.checks is None else asdict(loop.checks)
-    return replace(accumulator.finish(), checks=checks).to_tensors()
+    return replace(accumulator.finish(), checks=checks, sinks=sinks).to_tensors()

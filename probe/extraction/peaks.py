@@ -1,12 +1,13 @@
 """The tokens on which every neuron is largest: hubs are only known after the pass."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from probe.correlation import BatchShape, MostBytes
+from probe.examples.batches import Batch
 from probe.examples.partition import MatrixSpec
 
 # Tokens kept of a neuron, each of another text.
@@ -51,66 +52,59 @@ class Peaks:
         Neurons of every layer.
     device : torch.device
         Where the numbers live.
-    name : str
-        Unique among those of a run.
 
     Attributes
     ----------
     kept : dict of str to Tensor of int64, shape (2, n_neurons, 5)
-        By layer and cell of texts, the largest first: keys, whose upper half is |activation| as a
-        float32 and whose lower half falls with the number of the text; and twice the token's
-        position, plus 1 where the activation is negative. Keys below 0 are empty.
+        By whether norm outliers are dropped, layer and cell of texts, the largest first: keys,
+        whose upper half is |activation| as a float32 and whose lower half falls with the number of
+        the text; and twice the token's position, plus 1 where the activation is negative. Keys
+        below 0 are empty.
     """
 
     def __init__(
-        self,
-        matrices: Iterable[MatrixSpec],
-        widths: Mapping[int, int],
-        device: torch.device,
-        name: str = "peaks",
+        self, matrices: Iterable[MatrixSpec], widths: Mapping[int, int], device: torch.device
     ) -> None:
-        self._name = name
         places = {
-            (layer, cell)
+            (matrix.drops, layer, cell)
             for matrix in matrices
             if matrix.kind != "cross"
             for layer in matrix.layers
             for cell in matrix.cells
         }
         self.kept = {
-            self._place(layer, cell): torch.full(
-                (2, widths[layer], MOST), -1, dtype=torch.long, device=device
+            _place(*place): torch.full(
+                (2, widths[place[1]], MOST), -1, dtype=torch.long, device=device
             )
-            for layer, cell in sorted(places)
+            for place in sorted(places)
         }
-        self._widest = max((widths[layer] for layer, _ in places), default=0)
-
-    def _place(self, layer: int, cell: int) -> str:
-        return f"{self._name}:{layer}:{cell}"
+        self._widest = max((widths[layer] for _, layer, _ in places), default=0)
 
     def update(
         self,
         layer: int,
-        cell: int,
-        members: Sequence[int],
+        batch: Batch,
         activations: Tensor,
         keep: Tensor,
         attended: Tensor,
+        drops: bool = False,
     ) -> None:
-        """Add one layer's activations of a batch, whose texts are all of one cell.
+        """Add one layer's activations of a batch.
 
         Parameters
         ----------
-        layer, cell : int
-            Where they belong.
-        members : sequence of int
-            Numbers of the texts.
+        layer : int
+            Their layer.
+        batch : Batch
+            Says the numbers of the texts and their cell.
         activations : Tensor, shape (n_examples, n_tokens, n_neurons)
             Activations, in any floating type.
         keep, attended : Tensor of bool, shape (n_examples, n_tokens)
             Tokens that count, and those that are no padding.
+        drops : bool
+            Whether tokens whose norm is an outlier do not count.
         """
-        place = self._place(layer, cell)
+        place = _place(drops, layer, batch.cell)
         if place not in self.kept:
             return
         size = activations.abs()
@@ -119,7 +113,7 @@ class Peaks:
             size.masked_fill_(~keep.unsqueeze(-1), -1)
         most, at = size.max(dim=1)
         negative = activations.gather(1, at.unsqueeze(1)).squeeze(1) < 0
-        numbers = torch.tensor(members, device=most.device).unsqueeze(1)
+        numbers = torch.tensor(batch.members, device=most.device).unsqueeze(1)
         # The bits of floats that are not negative are in the order of the floats.
         keys = (most.float().view(torch.int32).long() << _HALF) | (_LOW - numbers)
         start = attended.to(at.device).int().argmax(dim=1, keepdim=True)
@@ -143,11 +137,15 @@ class Peaks:
         """Return what is kept by layer, over all texts of a matrix."""
         found = {}
         for layer in matrix.layers if matrix.kind != "cross" else []:
-            first, *others = (self.kept[self._place(layer, cell)] for cell in matrix.cells)
+            first, *others = (self.kept[_place(matrix.drops, layer, c)] for c in matrix.cells)
             for other in others:
                 first = _largest(first, other)
             found[layer] = first
         return found
+
+
+def _place(drops: bool, layer: int, cell: int) -> str:
+    return f"{'without/' if drops else ''}peaks/{layer}/{cell}"
 
 
 def _largest(one: Tensor, other: Tensor) -> Tensor:

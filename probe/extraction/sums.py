@@ -127,7 +127,13 @@ class LayerSums(KeyedSums[Sums]):
         super().__init__(name, {key: make(key.scheme, key.layers) for key in keys}, journal)
 
     def update(
-        self, layer: int, cell: int, activations: Tensor, keep: Tensor, weight: Tensor
+        self,
+        layer: int,
+        cell: int,
+        activations: Tensor,
+        keep: Tensor,
+        weight: Tensor,
+        strongest: Tensor | None = None,
     ) -> list[Tensor]:
         """Add one layer's activations of a batch to every sum that still needs them.
 
@@ -139,7 +145,8 @@ class LayerSums(KeyedSums[Sums]):
             if key.cell == cell and layer in key.layers and self._journal.todo(step):
                 place = key.layers.index(layer)
                 carry = self._journal.carry.setdefault((self.name, key), {})
-                finite.append(sums.update(activations, keep, weight, place, carry))
+                update = sums.update(activations, keep, weight, place, carry, strongest)
+                finite.append(update)
                 self._journal.note(step)
         return finite
 

@@ -38,6 +38,8 @@ class Measures:
     split_half : float or None
         Split-half r, the correlation between the topologies of two halves of the documents, if it
         was computed.
+    strongest_share : float or None
+        Share of the token with the largest norm of each text in the topology, if it was computed.
     share_above : dict of str to float
         Share of the pairs with |r| above 0.1, 0.3 and 0.5.
     strength_mean : float or None
@@ -79,6 +81,7 @@ class Measures:
     communities: list[int] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     strongest: list[tuple[int, int, float]] = field(default_factory=list)
+    strongest_share: float | None = None
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> "Measures":
@@ -104,6 +107,7 @@ class Measures:
             "mean_r2": self.mean_r2,
             "debiased_r2": self.debiased_r2,
             "split_half": self.split_half,
+            "strongest_share": self.strongest_share,
             **shares,
             "strength_mean": self.strength_mean,
             "strength_gini": self.strength_gini,
@@ -183,6 +187,7 @@ def _of_entries(numbers: dict[str, float], reliability: Reliability | None) -> d
         "debiased_r2": debiased_r2(numbers["mean_r2"], noise) if noise < 1 else None,
         "null_mean_abs_r": null.mean_abs_r if null else None,
         "split_half": reliability.split_half if reliability else None,
+        "strongest_share": reliability.strongest_share if reliability else None,
         "share_above": {str(t): numbers[f"share_above_{t}"] for t in THRESHOLDS},
     }
 

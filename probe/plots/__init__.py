@@ -11,7 +11,7 @@ from probe.plots.layers import cross_layers, hub_overlap, measures_by_layer
 from probe.plots.matrix import MOST_NODES, heatmap
 from probe.plots.style import title
 from probe.plots.sweeps import sweep
-from probe.topology import Topology
+from probe.topology import WITHOUT_SINKS, Topology
 
 # Up to this many pairs of layers, each gets its own figures.
 MOST_PAIRS = 10
@@ -39,7 +39,11 @@ def run_figures(measured: Sequence[tuple[Topology, Measures]]) -> dict[str, Figu
     layers = [pair for pair in measured if pair[0].layer is not None]
     if len({topology.layer for topology, _ in layers}) < 2:
         return {}
-    drawn = {"measures_by_layer": measures_by_layer(layers)}
-    if layers[0][0].site != "mlp":
-        drawn["hub_overlap"] = hub_overlap(layers)
+    drawn = {}
+    for beside in sorted({topology.beside for topology, _ in layers}):
+        some = [pair for pair in layers if pair[0].beside is beside]
+        suffix = WITHOUT_SINKS if beside else ""
+        drawn[f"measures_by_layer{suffix}"] = measures_by_layer(some)
+        if layers[0][0].site != "mlp":
+            drawn[f"hub_overlap{suffix}"] = hub_overlap(some)
     return drawn

@@ -53,6 +53,7 @@ PANELS = (
         chance={"chance_abs_r": "white noise", "null_mean_abs_r": "circular shift"},
     ),
     Panel("split_half", "split-half r"),
+    Panel("strongest_share", "share of the strongest token"),
     Panel("strength_gini", "Gini of strength"),
     Panel("participation_ratio", "effective dimension", "dimensions"),
     Panel("leading_share", "share of leading eigenvalue"),

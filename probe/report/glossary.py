@@ -68,12 +68,23 @@ _CORRELATION = {
         "Expected correlation with a topology of as many other documents (Spearman-Brown formula, "
         "from split-half r).", True,
     ),
+    "strongest_share": Entry(
+        "one token",
+        "Share in the topology of the one token of each text with the largest norm: near 1, the "
+        "matrix shows little but that token; data.sinks=drop leaves such tokens out.", True,
+    ),
     "share_above": Entry("pairs, |r| >", "Share of pairs with |r| above this value."),
     "mean_r": Entry("mean r", "Signed mean. It depends on the arbitrary signs of the neurons."),
     "first_token_norm": Entry(
         "first token",
         "Norm of the first token counted, divided by the median norm. Far above 1, it is a norm "
         "outlier (an attention sink) that dominates the correlations; data.skip_first=1 omits it.",
+    ),
+    "largest_norm": Entry(
+        "largest token", "Norm of a text's largest token, divided by the median, on average."
+    ),
+    "tokens_above": Entry(
+        "outlying tokens", "Tokens with more than data.drop_norm times the median norm of the text."
     ),
 }  # fmt: skip
 _STRENGTH = {
@@ -157,8 +168,11 @@ FIGURES = {
     "spectrum": "Eigenvalues of the matrix in descending order.",
     "measures_by_layer": "The main measures of each layer.",
     "hub_overlap": "Share of hubs that two layers have in common.",
+    "measures_by_layer_without_sinks": "The same without tokens of an outlying norm.",
+    "hub_overlap_without_sinks": "The same without tokens of an outlying norm.",
     "cross_layers": "Mean |r| between the neurons of each pair of layers.",
     "summary": "The runs of the sweep side by side.",
+    "summary_without_sinks": "The same without tokens of an outlying norm.",
 }
 
 

@@ -6,6 +6,7 @@ from statistics import median
 
 from probe.report.glossary import GROUPS, MEASURES, Entry, entry
 from probe.report.records import Csv, Number, Run, Study, Sweep, TopologySummary
+from probe.runs.measures_files import outlier_tokens
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,24 @@ def _typed(text: str) -> Cell:
 def run_tables(run: Run) -> list[Table]:
     """Return the measures of a run's topologies, one table per group of measures."""
     rows = [([word(topology.name)], topology.numbers) for topology in run.topologies]
-    return _tables(["topology"], rows)
+    return _tables(["topology"], rows) + _tokens(run)
+
+
+def _tokens(run: Run) -> list[Table]:
+    """Return the table of the tokens whose norm is an outlier, if there are any."""
+    norms = run.manifest.get("token_norms")
+    rows = [
+        (
+            [_number(one["layer"]), word(repr(one["text"])), _number(one["token"])],
+            [_number(one["count"]), _number(one["largest_norm"])],
+        )
+        for one in outlier_tokens(norms)
+    ]
+    if norms is None or not rows:
+        return []
+    caption = f"Tokens with more than {norms['above']:g} times the median norm of their text"
+    numbers = [Entry("number"), Entry("largest, over the median")]
+    return [Table(caption, ["layer", "token", "id"], numbers, rows)]
 
 
 def sweep_tables(sweep: Sweep) -> list[Table]:

@@ -80,6 +80,7 @@ _COLUMNS: dict[str, Callable[[Pair], str]] = {
     "chance": lambda pair: _number(pair[1].chance_abs_r, 4),
     "shifted": lambda pair: _number(pair[1].null_mean_abs_r, 4),
     "split-half r": lambda pair: _number(pair[1].split_half, 3),
+    "one token": lambda pair: _number(pair[1].strongest_share, 2),
     "Gini": lambda pair: _number(pair[1].strength_gini, 3),
     "eff. dim.": lambda pair: _number(pair[1].participation_ratio, 1),
     "modularity": lambda pair: _modularity(pair[1]),

@@ -33,6 +33,14 @@ class Facts:
         Times that the run was begun or gone on with.
     first_token_norm : list of float
         For each layer the first token's norm over the median norm, dimensionless.
+    token_norms : dict
+        Norms of all tokens by layer: `above`, from which ratio a token is an outlier, and of each
+        of `layers` the mean ratio of the first token and of the largest, the largest of all
+        (`most`), the number of outliers (`tokens_above`), their positions in the texts, and which
+        tokens they are: id, text, number and largest ratio of the most frequent.
+    sinks : dict
+        What was `asked` with data.sinks and what was `decided`; where it was auto, the `shares` of
+        the strongest tokens of the first texts that it was decided by.
     checks : dict
         What the run found of itself before it counted: hooks, batches, tokens.
     fingerprints : dict of str to str
@@ -53,6 +61,8 @@ class Facts:
     out_of_memory: int | None = None
     sessions: int | None = None
     first_token_norm: list[float] | None = None
+    token_norms: dict[str, Any] | None = None
+    sinks: dict[str, Any] | None = None
     checks: dict[str, Any] | None = None
     fingerprints: dict[str, str] | None = None
     hubs: dict[str, dict[int, dict[str, Any]]] | None = None

@@ -1,10 +1,10 @@
-"""`measures.json` and `measures_by_layer.csv`: the measures of a run, written and read."""
+"""The measures of a run, written and read; and the table of tokens with an outlying norm."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,15 +18,16 @@ from probe.topology import Topology
 if TYPE_CHECKING:
     from probe.measures import Measures
 
-MEASURES, TABLE = "measures.json", "measures_by_layer.csv"
+MEASURES, TABLE, TOKENS = "measures.json", "measures_by_layer.csv", "outlier_tokens.csv"
+_NO_NORMS: dict[str, float | None] = dict.fromkeys(
+    ("first_token_norm", "largest_norm", "tokens_above")
+)
 _PLACE = ("topology", "layer", "part")
 
 
 def write_measures(run: Path, measured: Sequence[tuple[Topology, Measures]], facts: Facts) -> None:
-    """Write both files, with the first token's norm of every layer in the table."""
-    norms: dict[int | None, float] = dict(
-        zip(facts.layers, facts.first_token_norm or [], strict=False)
-    )
+    """Write both files, with the tokens' norms of every layer in the table, and these tokens."""
+    norms = _norms(facts)
     with atomic_write(run / MEASURES) as unfinished:
         summary = {topology.name: asdict(measures) for topology, measures in measured}
         unfinished.write_text(json.dumps(summary, indent=1) + "\n")
@@ -36,11 +37,43 @@ def write_measures(run: Path, measured: Sequence[tuple[Topology, Measures]], fac
             "layer": topology.layer,
             "part": topology.part,
             **measures.numbers(),
-            "first_token_norm": norms.get(topology.layer),
+            **norms.get(topology.layer, _NO_NORMS),
         }
         for topology, measures in measured
     ]
     write_csv(run / TABLE, rows)
+    if tokens := outlier_tokens(facts.token_norms):
+        write_csv(run / TOKENS, tokens)
+
+
+def _norms(facts: Facts) -> dict[int | None, dict[str, float | None]]:
+    """Return the columns of the tokens' norms, by layer."""
+    first = dict(zip(facts.layers, facts.first_token_norm or [], strict=False))
+    norms: dict[int | None, dict[str, float | None]] = {
+        layer: _NO_NORMS | {"first_token_norm": norm} for layer, norm in first.items()
+    }
+    for one in (facts.token_norms or {"layers": []})["layers"]:
+        norms[one["layer"]] = {
+            "first_token_norm": first.get(one["layer"]),
+            "largest_norm": one["largest"],
+            "tokens_above": float(one["tokens_above"]),
+        }
+    return norms
+
+
+def outlier_tokens(norms: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Return a row for each of the tokens with an outlying norm, layer by layer.
+
+    Parameters
+    ----------
+    norms : mapping, optional
+        Of `Facts.token_norms`.
+    """
+    return [
+        {"layer": layer["layer"], "token": token, "text": text, "count": n, "largest_norm": largest}
+        for layer in (norms or {"layers": []})["layers"]
+        for token, text, n, largest in layer["tokens"]
+    ]
 
 
 def read_measures(run: Path) -> dict[str, Any]:

@@ -66,6 +66,7 @@ def rerun_config(
         read_manifest(run, "topologies")
     plain = {
         **manifest["config"],
+        "data": _as_then(manifest, schema),
         "overwrite": True,
         "tracking": manifest["config"]["tracking"] | {"enabled": False},
     }
@@ -84,6 +85,12 @@ def rerun_config(
             "with output="
         )
     return config
+
+
+def _as_then(manifest: Mapping[str, Any], schema: type[Config]) -> dict[str, Any]:
+    """Return the texts as they were read: before there was a choice, sinks were kept."""
+    data: dict[str, Any] = manifest["config"]["data"]
+    return data if "sinks" in data or not schema.averages else data | {"sinks": "keep"}
 
 
 def _output(run: Path, named: Path, output: str) -> Path:

@@ -14,7 +14,12 @@ from probe.runs.facts import Facts
 from probe.runs.folder import RunFolder
 from probe.runs.hubs_file import log_hubs, read_hubs, write_hubs
 from probe.runs.load import load_topologies
-from probe.runs.measures_files import MEASURES, read_measures, write_measures
+from probe.runs.measures_files import (
+    MEASURES,
+    outlier_tokens,
+    read_measures,
+    write_measures,
+)
 from probe.runs.writing import save_figure
 from probe.system.logs import plural
 from probe.topology import Topology
@@ -51,7 +56,8 @@ def write(
     images = {kind: folder.path / file.relative_to(folder.work) for kind, file in images.items()}
     name = str(folder.path.relative_to(folder.config.output))
     numbers = {key: facts.record()[key] for key in ("examples", "tokens", "ranks", "seconds")}
-    record = Record(name, group, measured, images, matrices, numbers, hubs)
+    tokens = outlier_tokens(facts.token_norms)
+    record = Record(name, group, measured, images, matrices, numbers, hubs, tokens)
     wandb_run = track(folder.config, folder.path, record)
     log_table(measured)
     log_hubs(hubs)

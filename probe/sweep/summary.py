@@ -16,7 +16,7 @@ from probe.runs.writing import save_figure
 from probe.sweep.conclusion import conclude
 from probe.sweep.jobs import Job, read_jobs, varied
 from probe.system.tables import aligned, write_csv
-from probe.topology import Topology
+from probe.topology import WITHOUT_SINKS, Topology
 
 logger = logging.getLogger(__name__)
 Row = dict[str, Any]
@@ -99,6 +99,7 @@ def matched_pairs(
         for same, both in runs.items()
         if {"pretrained", "random"} <= both.keys()
         for name in read_numbers(both["pretrained"])
+        if name in read_numbers(both["random"])  # not all runs have one without sinks
     ]
     n = min(most // 2, len(pairs))
     chosen = [pairs[place * (len(pairs) - 1) // max(1, n - 1)] for place in range(n)]
@@ -121,7 +122,11 @@ def _rows(job: Job, varied: Sequence[str]) -> Iterator[Row]:
 
 
 def _draw(sweep: Path, jobs: Sequence[Job], rows: list[Row], keys: list[str]) -> dict[str, Path]:
-    drawn = {"summary": draw_sweep(rows, keys)}
+    drawn = {}
+    for suffix in ("", WITHOUT_SINKS):
+        some = [row for row in rows if (WITHOUT_SINKS in row["topology"]) == bool(suffix)]
+        if some:
+            drawn[f"summary{suffix}"] = draw_sweep(some, keys)
     pairs = matched_pairs(jobs, keys)
     if pairs:
         labels, topologies = zip(*pairs, strict=True)

@@ -1,6 +1,6 @@
 """Reliability of a topology: chance level, noise, split-half correlation. NumPy only."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +56,7 @@ class Reliability:
     Attributes
     ----------
     tokens : int
-        Tokens that it was computed from.
+        Tokens that it was computed from; where they are not the same in several layers, on average.
     noise : float
         Variance of an entry if all series were independent white noise, see `white_noise`.
     split_half : float or None
@@ -68,6 +68,14 @@ class Reliability:
         Correlation of each layer with the mean over layers, over a sample of neurons.
     null : Null or None
         The circular-shift null, if requested.
+    dropped : dict of str to int
+        Where norm outliers were dropped: by layer, the tokens that were, those of texts that were
+        left out included.
+    left_out : dict of str to int
+        By layer, the texts of which fewer than two tokens were left.
+    strongest_share : float or None
+        Share of the token with the largest norm of each text in the mean of r, dimensionless; None
+        between layers.
     """
 
     tokens: int
@@ -76,6 +84,9 @@ class Reliability:
     halves: list[dict[str, float]]
     layer_agreement: dict[str, float]
     null: Null | None
+    dropped: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
+    strongest_share: float | None = None
 
     @property
     def chance_abs_r(self) -> float:

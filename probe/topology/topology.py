@@ -13,6 +13,8 @@ from probe.system.files import atomic_write
 from probe.topology.reliability import Reliability
 
 FOLDER = "topology"
+# In the name of a topology without sinks that stands beside one with them.
+WITHOUT_SINKS = "_without_sinks"
 _LARGE = 1 << 28  # bytes of a file
 
 
@@ -26,7 +28,8 @@ class Topology:
         Correlations, dimensionless; 0 in rows of undefined neurons. Symmetric with a diagonal of
         1, unless `kind` is `cross`.
     name : str
-        `all_layers`, `layer_12`, `cross_layer_3_7` or `full`, with `_part1` if there are parts.
+        `all_layers`, `layer_12`, `cross_layer_3_7` or `full`, with `_part1` if there are parts, and
+        before that `_without_sinks` where the same matrix with them stands beside.
     layers : tuple of int
         Decoder blocks, from 0, that are averaged over or joined, see `kind`.
     scheme, weight : str
@@ -54,6 +57,8 @@ class Topology:
         p-th layer is number p·n + k.
     correlation : str
         `pearson`, or `spearman`: r of the activations' ranks over the tokens of each example.
+    without_sinks : bool
+        Whether tokens whose norm is an outlier of their text were left out, layer by layer.
     """
 
     matrix: NDArray[np.float32]
@@ -74,11 +79,17 @@ class Topology:
     reliability: Reliability | None = None
     kind: str = "layer"
     correlation: str = "pearson"
+    without_sinks: bool = False
 
     @property
     def n_neurons(self) -> int:
         """Number of nodes (rows)."""
         return len(self.matrix)
+
+    @property
+    def beside(self) -> bool:
+        """Whether it is the second of two of the same layers and part: that without sinks."""
+        return WITHOUT_SINKS in self.name
 
     @property
     def layer(self) -> int | None:

@@ -37,6 +37,8 @@ class Record:
         Files for the artifact.
     facts : mapping
         Facts about the run itself: examples, tokens, seconds, ranks.
+    tokens : sequence of mapping
+        Tokens with an outlying norm.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Record:
     matrices: Sequence[Path]
     facts: Mapping[str, Any] = field(default_factory=dict)
     hubs: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    tokens: Sequence[Mapping[str, Any]] = ()
 
 
 def track(config: Config, run: Path, record: Record) -> str | None:
@@ -76,6 +79,7 @@ def _log_curves(writer: Any, record: Record) -> None:
     for topology, measures in record.topologies:
         if topology.layer is not None:
             part = f"part{topology.part}/" if topology.parts > 1 else ""
+            part = f"without_sinks/{part}" if topology.beside else part
             curves = {f"layers/{part}{key}": value for key, value in measures.numbers().items()}
             writer.log({"layer": topology.layer, **curves})
 
@@ -95,6 +99,10 @@ def _log_media(writer: Any, record: Record) -> None:
         for rank, eigenvalue in enumerate(measures.spectrum.eigenvalues[:_LEADING], start=1)
     ]
     media = images(record.images) | {
+        "outlier_tokens": table(
+            ["layer", "token", "text", "count", "largest_norm"],
+            [[*row.values()] for row in record.tokens],
+        ),
         "hubs": table(["topology", "rank", "neuron", "strength"], hubs),
         "spectrum": table(["topology", "rank", "eigenvalue"], spectrum),
         "hub_tokens": table(_HUB_COLUMNS, _hub_rows(record.hubs)),
@@ -131,9 +139,10 @@ def _hub_rows(hubs: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[list[Any]
 
 
 def _log_summary(writer: Any, record: Record) -> None:
+    single = sum(not topology.beside for topology, _ in record.topologies) == 1
     for topology, measures in record.topologies:
         # Without a prefix for a single topology, so that such runs line up in W&B's table.
-        prefix = "" if len(record.topologies) == 1 else f"{topology.name}/"
+        prefix = "" if single and not topology.beside else f"{topology.name}/"
         numbers = measures.numbers() | _noise(topology)
         writer.summary.update({prefix + key: value for key, value in numbers.items()})
     writer.summary.update(dict(record.facts))

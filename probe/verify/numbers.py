@@ -58,7 +58,12 @@ def _parts(
     if examples != manifest["examples"]:
         yield f"expected {manifest['examples']} examples behind {name}, found {examples}"
     reliabilities = [record["reliability"] for record in group if record["reliability"] is not None]
-    tokens = sum(reliability.get("tokens", 0) for reliability in reliabilities)
+    # Dropped tokens are counted by layer.
+    dropped = sum(
+        round(sum(reliability.get("dropped", {}).values()) / len(record["layers"]))
+        for record, reliability in zip(group, reliabilities, strict=False)
+    )
+    tokens = dropped + sum(reliability.get("tokens", 0) for reliability in reliabilities)
     if reliabilities and tokens != manifest["tokens"]:
         yield f"expected {manifest['tokens']} tokens behind {name}, found {tokens}"
 

@@ -14,6 +14,7 @@ from probe.config import (
     Cut,
     Scheme,
     Selection,
+    Sinks,
     Site,
     check,
     layer_numbers,
@@ -217,6 +218,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
                 r"needs a mean over examples; use average=mean or average=fisher",
             ),
             (
+                {"data.sinks": Sinks.drop},
+                r"joins layers that do not drop the same tokens; leave data\.sinks=drop out, or "
+                "use layers=each",
+            ),
+            (
                 {"average.std": True},
                 r"has no standard errors; leave average\.std=true out, or use layers=each",
             ),
@@ -391,7 +397,7 @@ def test_no_message_of_the_checks_is_left_untested() -> None:
         nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         found[file.name] = sum(isinstance(node, ast.Yield) for node in nodes)
     # Those of the other files are in tests/entry/test_bad_input.py and test_reads.py.
-    assert found == {"checks.py": 34, "value_checks.py": 4, "run_name.py": 1, "reads.py": 8}
+    assert found == {"checks.py": 35, "value_checks.py": 4, "run_name.py": 1, "reads.py": 9}
 
 
 @pytest.mark.parametrize(("index", "numbers"), [(12, [12]), ([3, 7], [3, 7]), ([5], [5])])

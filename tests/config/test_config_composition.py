@@ -27,6 +27,7 @@ from probe.config import (
     Scheme,
     Selection,
     Side,
+    Sinks,
     Site,
     Weight,
     check,
@@ -50,7 +51,8 @@ from tests.config.compositions import (
 
 SCHEMA = {key.name: key for key in keys(Config)}
 ENUMERATIONS = (
-    Coefficient, Cut, DensityRule, DType, InitKind, Matmul, Mode, Scheme, Selection, Side, Site,
+    Coefficient, Cut, DensityRule, DType, InitKind, Matmul, Mode, Scheme, Selection, Side, Sinks,
+    Site,
     Weight,
 )  # fmt: skip
 ROOT = yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8"))

@@ -26,6 +26,7 @@ from probe.config import (
     ModelConfig,
     Scheme,
     Selection,
+    Sinks,
     Site,
     SubjectConfig,
     Weight,
@@ -139,7 +140,10 @@ def test_the_name_covers_the_precision_of_products_only_where_it_is_not_the_usua
 def test_keys_that_are_younger_than_a_run_are_in_its_name_only_where_they_say_something() -> None:
     # What `python -m probe` was named before there were any of them.
     assert folder(BASE) == "tiny/sample/all-mean-2750e006"
-    young = {"generate": 8, "temperature": 0.5, "part": "generated", "answer": "label"}
+    young = {
+        "generate": 8, "temperature": 0.5, "part": "generated", "answer": "label",
+        "sinks": Sinks.drop, "drop_norm": 20.0,
+    }  # fmt: skip
     assert young.keys().isdisjoint(computed(BASE)["data"])
     assert "correlation" not in computed(BASE)["average"]
     for name, value in young.items():

@@ -104,6 +104,7 @@ IN_VAIN = [
     ("layers.index=3", "layers.index=3 has no effect with layers=all; give layers=3 or layers=["),
     ("average=single average.weight=token", "average.weight=token has no effect with average.ex"),
     ("init.seed=3", "init.seed=3 has no effect with init=pretrained; give init=random"),
+    ("data.sinks=keep data.drop_norm=20", "data.drop_norm=20.0 has no effect with data.sinks=keep"),
     ("null.seed=3", "null.seed=3 has no effect with null.shifts=0; give null.shifts=1"),
     ("model=local model.path={tiny} model.id=a/b", "model.id=a/b has no effect with model.path=/"),
     ("model.path={tiny} model.revision=abc", "model.revision=abc has no effect with model.path="),
@@ -229,7 +230,11 @@ def test_the_words_of_a_run_that_is_repeated_are_read_or_overruled(tmp_path: Pat
 def test_a_study_refuses_what_it_does_not_read(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["study", f"data.path={TEXT}"])
-    with pytest.raises(SystemExit):
-        study("mine", StudyConfig, "experiments.hubs.task:run")
-    assert f"probe: data.path={TEXT} has no effect with data=sample" in capsys.readouterr().err
+    for word, said in (
+        (f"data.path={TEXT}", "has no effect with data=sample"),
+        ("data.sinks=drop", "has no effect where nothing is averaged over tokens; give it to pyth"),
+    ):
+        monkeypatch.setattr("sys.argv", ["study", word])
+        with pytest.raises(SystemExit):
+            study("mine", StudyConfig, "experiments.hubs.task:run")
+        assert f"probe: {word} {said}" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probe.correlation import Correlation, Matmul, Sums, make_sums, product, standardise
-from probe.extraction.first_token import FirstTokenNorm
+from probe.extraction import token_norms
 from tests import reference
 
 SCHEMES = ("mean", "fisher", "pooled")
@@ -304,7 +304,8 @@ def test_a_gpu_is_asked_for_nothing_while_a_batch_goes_through(scheme: str, matm
         x = torch.empty(3, 20, 24, dtype=torch.bfloat16, device=meta)
         finite = sums.update(x, keep, torch.ones(3, dtype=torch.float64), layer)
         assert finite.device == meta
-    FirstTokenNorm([0], meta).update(0, x, keep)
+    ratios = token_norms.over_median(token_norms.token_norms(x), keep)
+    assert token_norms.without_outliers(ratios, keep, 10)[0].device == meta
 
 
 def test_the_number_of_threads_does_not_show() -> None:

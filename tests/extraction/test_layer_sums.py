@@ -34,7 +34,7 @@ class Heard:
         self.layers: list[int] = []
 
     def update(
-        self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int, carry: object
+        self, activations: Tensor, keep: Tensor, weight: Tensor, layer: int, *carry: object
     ) -> None:
         self.layers.append(layer)
 

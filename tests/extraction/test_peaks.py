@@ -48,7 +48,7 @@ def test_they_are_the_largest_of_all_texts(
         MatrixSpec("cross", [LAYER, LAYER + 1], [0, 1], kind="cross"),
     ]
     batches = [
-        Batch(list(chosen), [[1] * lengths[m] for m in chosen], cell)
+        Batch([int(m) for m in chosen], [[1] * lengths[m] for m in chosen], cell)
         for cell, members in enumerate(cells)
         for chosen in np.array_split(rng.permutation(members), 3)
         if len(chosen)
@@ -62,10 +62,10 @@ def test_they_are_the_largest_of_all_texts(
             x[row][tensors.attended[row]] = torch.from_numpy(series[member]).to(dtype)
         parts = [slice(0, 1), slice(1, None)] if rng.random() < 0.5 else [slice(None)]
         for rows in parts:
-            members = [int(m) for m in batch.members[rows]]
-            if members:
-                keep, attended = tensors.keep[rows], tensors.attended[rows]
-                ranks[rng.integers(2)].update(LAYER, batch.cell, members, x[rows], keep, attended)
+            part, of_part = batch.part(rows), tensors.part(rows)
+            if part.members:
+                peaks = ranks[rng.integers(2)]
+                peaks.update(LAYER, part, x[rows], of_part.keep, of_part.attended)
     first_rank, other = ranks
     first_rank.merge(load(save({k: v.contiguous() for k, v in other.state().items()})))
     for matrix in wanted[:2]:
@@ -81,6 +81,6 @@ def test_a_text_of_which_no_token_counts_has_none() -> None:
     peaks = Peaks([MatrixSpec("one", [LAYER], [0])], {LAYER: NEURONS}, CPU)
     everything = torch.ones(2, 3, dtype=torch.bool)
     keep = torch.tensor([[True] * 3, [False] * 3])
-    peaks.update(LAYER, 0, [4, 5], torch.ones(2, 3, NEURONS), keep, everything)
+    peaks.update(LAYER, Batch([4, 5], [[1] * 3] * 2), torch.ones(2, 3, NEURONS), keep, everything)
     kept = peaks.of(MatrixSpec("one", [LAYER], [0]))[LAYER]
     assert list(read_peaks(kept, LAYER, 2)) == [Peak(1.0, LAYER, 4, 0)]

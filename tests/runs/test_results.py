@@ -94,7 +94,8 @@ def test_the_table_by_layer_has_a_row_for_every_topology(folder: RunFolder) -> N
         numbers = measure(topology, SETTINGS).numbers()
         assert {name: float(row[name]) for name in numbers} == numbers
         assert float(row["first_token_norm"]) == norm
-        assert set(row) == {"topology", "layer", "part", "first_token_norm", *numbers}
+        norms = {"first_token_norm", "largest_norm", "tokens_above"}
+        assert set(row) == {"topology", "layer", "part", *norms, *numbers}
 
 
 def test_a_measure_that_one_topology_lacks_is_empty_there(folder: RunFolder) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor
 from probe.errors import UserError
 from probe.system.files import atomic_write
 
-FORMAT = 1
+FORMAT = 2
 SUFFIX = ".safetensors"
 _SEAL, _SEAL_BYTES = "sha256", hashlib.sha256().digest_size
 _DTYPES = {

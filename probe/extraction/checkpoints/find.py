@@ -14,10 +14,12 @@ from probe.config import leaves
 from probe.config.run_name import computed
 from probe.errors import UserError
 from probe.examples.request import Checkpoints, Request
-from probe.extraction.checked import CHECKS, as_checked
+from probe.extraction.checked import CHECKS, SINKS, as_checked
 from probe.extraction.checkpoints.file import SUFFIX, DamagedError, Header, check
 
 logger = logging.getLogger(__name__)
+# What the first session has found of itself, and later ones take over.
+_FOUND = {CHECKS, SINKS}
 
 
 def find(folder: Path, request: Request, model: str) -> Checkpoints:
@@ -63,25 +65,25 @@ def find(folder: Path, request: Request, model: str) -> Checkpoints:
             ignored.append(f"{file} is ignored: {error}")
     for header, _ in checked.values():
         _refuse_others(folder, header.of, now)
-    found = {header.of.get(CHECKS) for header, _ in checked.values()}
-    if len(found) > 1:
+    of = [{name: h.of[name] for name in _FOUND if name in h.of} for h, _ in checked.values()]
+    if any(one != of[0] for one in of):
         raise UserError(
             f"{folder} holds sums of sessions that checked the model with different results; start "
             "afresh with overwrite=true, or move the folder to keep it"
         )
-    word = found.pop() if found else None
+    found: dict[str, Any] = of[0] if of else {}
     chosen, overlapping = _choose({name: header for name, (header, _) in checked.items()})
     ignored += [f"{folder / name} is ignored: others have batches of it" for name in overlapping]
     checkpoints = Checkpoints(
         folder=str(folder.resolve()),
-        of=now if word is None else now | {CHECKS: word},
+        of=now | found,
         files={name: checked[name][1] for name in chosen},
         old=[file.name for file in files],
         batches=sorted(number for name in chosen for number in checked[name][0].batches),
         sessions=max(sessions, default=0),
         seconds=max((header.seconds for header, _ in checked.values()), default=0.0),
     )
-    _log(checkpoints, as_checked(request, word), ignored)
+    _log(checkpoints, as_checked(request, found.get(CHECKS)), ignored)
     return checkpoints
 
 
@@ -102,7 +104,7 @@ def identity(request: Request, model: str) -> dict[str, Any]:
 
 
 def _refuse_others(folder: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
-    for name in {**now, **then}.keys() - {CHECKS}:
+    for name in {**now, **then}.keys() - _FOUND:
         if then.get(name) != now.get(name):
             raise UserError(
                 f"{folder} holds sums of another run: {name} was {then.get(name)} then and is "

@@ -2,3 +2,4 @@
 
 from probe.extraction.checks.causal import refuse_two_sided
 from probe.extraction.checks.run import Checks, settle
+from probe.extraction.checks.sinks import settle_sinks

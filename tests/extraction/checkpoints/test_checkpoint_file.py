@@ -22,7 +22,7 @@ STATE = {
     "matrices/mean/0-1/0/total": torch.arange(12, dtype=torch.float64).view(3, 4).T,
     "counts": torch.tensor([3, 1 << 40, 0]),
     "everywhere": torch.tensor(0.1, dtype=torch.float64),
-    "first_token": torch.zeros(0, dtype=torch.float64),
+    "norms/largest": torch.zeros(0, dtype=torch.float64),
 }
 SHAPES = st.lists(st.integers(0, 4), max_size=3)
 
@@ -91,9 +91,9 @@ def test_what_is_no_checkpoint_is_damaged(tmp_path: Path) -> None:
 def test_another_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "new.safetensors"
     with monkeypatch.context() as newer:
-        newer.setattr(checkpoint_file, "FORMAT", 2)
+        newer.setattr(checkpoint_file, "FORMAT", 3)
         write(path, HEADER, STATE)
-    with pytest.raises(UserError, match=r"of format 2, .* reads format 1; .*overwrite=true"):
+    with pytest.raises(UserError, match=r"of format 3, .* reads format 2; .*overwrite=true"):
         check(path)
 
 

@@ -1,0 +1,67 @@
+"""What is said of the tokens' norms: a line on the first token, and one on all outliers."""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from probe.config import ModelConfig
+from probe.examples.request import Request
+from probe.extraction.token_norms import LARGE
+from probe.models import load_tokenizer
+
+logger = logging.getLogger(__name__)
+# Tokens and positions named on the console.
+_NAMED = 3
+
+
+def with_words(norms: Mapping[str, Any], model: ModelConfig) -> dict[str, Any]:
+    """Return a `TokenNorms.record` with the text of every token behind its id."""
+    if not any(layer["tokens"] for layer in norms["layers"]):
+        return dict(norms)
+    decode = load_tokenizer(model).decode
+    layers = [
+        layer | {"tokens": [[token, decode([token]), *rest] for token, *rest in layer["tokens"]]}
+        for layer in norms["layers"]
+    ]
+    return {**norms, "layers": layers}
+
+
+def tell_first(request: Request, ratios: Sequence[float]) -> None:
+    """Say how large the first counted token is, and warn where it dominates."""
+    large = [layer for layer, ratio in zip(request.layers, ratios, strict=True) if ratio > LARGE]
+    if request.config.data.part is not None:  # the first token of the text is not among these
+        return
+    skip = request.config.data.skip_first
+    span = " to ".join(f"{ratio:.2f}" for ratio in sorted({min(ratios), max(ratios)}))
+    logger.info("the first token counted has %s times the median norm", span)
+    if large:
+        logger.warning(
+            "the norm of the first token counted is up to %.0f times the median (layers %s), so it "
+            "dominates those correlations; data.skip_first=%d leaves it out, data.sinks=drop every "
+            "such token", max(ratios), ", ".join(map(str, large)), skip + 1,
+        )  # fmt: skip
+
+
+def tell_outliers(norms: Mapping[str, Any]) -> None:
+    """Say how many tokens stand out, in which layers, which they are and where."""
+    found = [layer for layer in norms["layers"] if layer["tokens_above"]]
+    if not found:
+        return
+    tokens, positions = Counter[str](), Counter[str]()
+    for layer in found:
+        tokens.update({repr(text): count for _, text, count, _ in layer["tokens"]})
+        positions.update(layer["positions"])
+    counts = sorted({layer["tokens_above"] for layer in found})
+    logger.info(
+        "in %d of %d layers (%d to %d) %s tokens have more than %g times the median norm, up to "
+        "%.0f times; most often %s, at position %s",
+        len(found), len(norms["layers"]), found[0]["layer"], found[-1]["layer"],
+        " to ".join(map(str, dict.fromkeys([counts[0], counts[-1]]))), norms["above"],
+        max(layer["most"] for layer in found), _shares(tokens), _shares(positions),
+    )  # fmt: skip
+
+
+def _shares(counts: Counter[str]) -> str:
+    total = counts.total()
+    return ", ".join(f"{name} ({n / total:.0%})" for name, n in counts.most_common(_NAMED))
