@@ -169,7 +169,7 @@ def test_the_manifest_describes_every_topology(finished: tuple[Path, Config]) ->
     assert record == {
         "name": "layer_3", "kind": "layer", "layers": [3], "scheme": "mean", "weight": "example",
         "part": 1, "parts": 1, "examples": 4, "undefined": [], "site": "residual",
-        "correlation": "pearson",
+        "correlation": "pearson", "without_sinks": False,
         "model": "tiny", "data": "text", "subject": None, "init": "pretrained",
         "file": "topology/layer_3_avg_corr.npy", "standard_error_file": None,
     }  # fmt: skip
