@@ -27,8 +27,8 @@ def test_ranks_are_those_of_the_tokens_that_count(
 ) -> None:
     rng = np.random.default_rng(seed)
     shape = rng.integers(1, 5), rng.integers(1, 30), rng.integers(1, 6)
-    x = rng.standard_normal(shape) * 10.0 ** rng.integers(-3, 4)
-    x = torch.tensor(np.round(x * 2) / 2 * rng.choice([-1.0, 1.0], shape) if tied else x).to(dtype)
+    drawn = rng.standard_normal(shape) * 10.0 ** rng.integers(-3, 4)
+    x = torch.tensor(np.round(drawn * 2) / 2 if tied else drawn).to(dtype)
     keep = torch.tensor(rng.random(shape[:2]) < 0.7)
     x[~keep] = torch.tensor(rng.choice([np.nan, np.inf, -np.inf, 0.0])).to(dtype)
     with pytest.MonkeyPatch.context() as patch:

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load, save
 
+from probe.config import Side
 from probe.examples.batches import Batch
 from probe.examples.partition import MatrixSpec
 from probe.extraction.peaks import MOST, Peak, Peaks, read_peaks
@@ -29,7 +30,7 @@ def by_definition(
 @given(
     st.integers(0, 10**6),
     st.lists(st.integers(2, 9), min_size=1, max_size=14),
-    st.sampled_from(["left", "right"]),
+    st.sampled_from(list(Side)),
     st.integers(0, 1),
     st.booleans(),
     st.sampled_from([torch.float32, torch.bfloat16, torch.float64]),
@@ -56,7 +57,7 @@ def test_they_are_the_largest_of_all_texts(
     ranks = [Peaks(wanted, {LAYER: NEURONS}, CPU) for _ in range(2)]
     for number in rng.permutation(len(batches)):
         batch = batches[number]
-        tensors = batch.tensors(0, side, first)  # type: ignore[arg-type]
+        tensors = batch.tensors(0, side, first)
         x = torch.full((*tensors.keep.shape, NEURONS), torch.nan, dtype=dtype)
         for row, member in enumerate(batch.members):
             x[row][tensors.attended[row]] = torch.from_numpy(series[member]).to(dtype)
