@@ -61,12 +61,12 @@ def make_methods(
 
     # Built in the warm-up round, and only for the timed methods: sums can take many gigabytes.
     @cache
-    def build(selection: str, scheme: str) -> Ours:
+    def build(selection: str, scheme: str, correlation: str) -> Ours:
         layers = middle if selection == "middle" else every
-        return Ours(trunk, batch, layers, selection, scheme, options.matmul)
+        return Ours(trunk, batch, layers, selection, scheme, options.matmul, correlation)
 
-    def ours(selection: str, scheme: str) -> float:
-        return build(selection, scheme).run()
+    def ours(selection: str, scheme: str, correlation: str = "pearson") -> float:
+        return build(selection, scheme, correlation).run()
 
     return {
         FLOOR: floor,
@@ -78,6 +78,10 @@ def make_methods(
                 ("cross, every pair of layers", "cross"),
             )
             if (scheme, selection) != ("pooled", "cross")
+        },
+        **{
+            f"{scheme} of Spearman's r, all layers": partial(ours, "all", scheme, "spearman")
+            for scheme in ("mean", "fisher")
         },
         "plain PyTorch, all layers": partial(plain, every),
         "plain PyTorch, middle layer": partial(plain, middle),
@@ -101,6 +105,14 @@ def report(timings: dict[str, Timing], facts: dict[str, object], name: str) -> R
             wall, cpu = pair[0].over(pair[1])
             ratios = f"{wall:.1f} times the wall time and {cpu:.1f} times the CPU time"
             notes.append(f"The published method takes {ratios} of mean, {layers}.")
+    for scheme in ("mean", "fisher"):
+        pair = [timings.get(f"{scheme}{of}, all layers") for of in (" of Spearman's r", "")]
+        if pair[0] is not None and pair[1] is not None:
+            wall, cpu = pair[0].over(pair[1])
+            notes.append(
+                f"Spearman's r takes {wall:.2f} times the wall time and {cpu:.2f} times the CPU "
+                f"time of Pearson's: {scheme}, all layers."
+            )
     return Report(
         name=name,
         title="Topologies against a bare forward pass",

@@ -7,6 +7,8 @@ import torch
 from torch import nn
 
 from probe.config import (
+    AverageConfig,
+    Coefficient,
     Config,
     DataConfig,
     Matmul,
@@ -39,6 +41,8 @@ class Ours:
         Averaging scheme.
     matmul : {"fp32", "tf32", "bf16x3"}
         Precision of the products.
+    correlation : {"pearson", "spearman"}
+        Of activations, or of their ranks.
     """
 
     def __init__(
@@ -49,10 +53,12 @@ class Ours:
         selection: str,
         scheme: str,
         matmul: str = "fp32",
+        correlation: str = "pearson",
     ) -> None:
         config = Config(
             model=ModelConfig(padding_side=Side.left),
             data=DataConfig(source="text"),
+            average=AverageConfig(correlation=Coefficient(correlation)),
             runtime=RuntimeConfig(matmul=Matmul(matmul)),
         )
         self.device = next(trunk.parameters()).device

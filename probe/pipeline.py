@@ -15,16 +15,19 @@ from probe.examples.batches import Together, padding_share, regrouped
 from probe.examples.choose import Examples
 from probe.examples.cut import cut_identity
 from probe.examples.plan import Views, plan_extraction
+from probe.examples.request import Request
 from probe.examples.sinks import with_sinks
 from probe.extraction.build_topologies import build_topologies
 from probe.extraction.checkpoints import find
 from probe.extraction.extracted import Extracted
 from probe.extraction.generation import continue_examples
+from probe.extraction.hub_texts import describe_hubs
 from probe.extraction.norm_report import tell_first, tell_outliers, with_words
 from probe.extraction.perplexity import perplexities
 from probe.models import model_fingerprint, template_fingerprint
 from probe.runs.facts import Facts
 from probe.runs.folder import CHECKPOINTS, RunFolder
+from probe.runs.hubs_file import described_before
 from probe.runs.load import load_topologies
 from probe.runs.manifest import read_manifest
 from probe.runs.results import show, write
@@ -68,7 +71,7 @@ def run(config: Config, overrides: Sequence[str] = (), group: str | None = None)
                 config, documents, score=perplexities, generate=continue_examples
             )
             del documents  # memory is for what is made of their tokens
-            topologies, facts = _extract(*planned, work, fingerprints["model"])
+            topologies, facts = _extract(*planned, work, fingerprints["model"], describe=True)
             seconds = round(facts.seconds + time.monotonic() - started, 3)
             read = {**fingerprints, **(facts.fingerprints or {})}
             facts = replace(facts, seconds=seconds, fingerprints=read)
@@ -97,8 +100,10 @@ def _reuse(folder: RunFolder, overrides: Sequence[str], group: str | None) -> No
         show(folder)
         return
     logger.info("%s is already finished; its measures and figures are redone", folder.path)
+    hubs = described_before(folder.path)
     with folder.claimed(overrides):
-        write(folder, load_topologies(folder.path), Facts.from_manifest(manifest), group)
+        facts = replace(Facts.from_manifest(manifest), hubs=hubs)
+        write(folder, load_topologies(folder.path), facts, group)
 
 
 def load(config: Config) -> tuple[Iterable[Document], dict[str, str]]:
@@ -145,7 +150,11 @@ def extract_topologies(
 
 
 def _extract(
-    request: Request, examples: Examples, run: Path | None, model: str | None
+    request: Request,
+    examples: Examples,
+    run: Path | None,
+    model: str | None,
+    describe: bool = False,
 ) -> tuple[list[Topology], Facts]:
     config = request.config
     if run is not None:
@@ -182,4 +191,8 @@ def _extract(
         tell_first(request, facts.first_token_norm)
     if facts.token_norms is not None:
         tell_outliers(facts.token_norms)
-    return build_topologies(replace(request, matrices=matrices), extracted, run), facts
+    request = replace(request, matrices=matrices)
+    topologies = build_topologies(request, extracted, run)
+    if describe:
+        facts = replace(facts, hubs=describe_hubs(request, extracted, topologies))
+    return topologies, facts

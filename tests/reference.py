@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 Matrix = NDArray[np.float64]
 
@@ -17,6 +18,13 @@ def example_correlation(series: NDArray[np.floating]) -> Matrix:
     r[constant] = np.nan
     r[:, constant] = np.nan
     return r
+
+
+def ranked(
+    layers: Sequence[Sequence[NDArray[np.floating]]],
+) -> list[list[NDArray[np.float64]]]:
+    """Rank every example's tokens, so that the definitions below are of Spearman's r."""
+    return [[rankdata(series, axis=0) for series in examples] for examples in layers]
 
 
 def topology(

@@ -257,9 +257,10 @@ def test_the_console_shows_a_table_with_a_line_for_every_topology(
     manifest = manifest_of(folder)
     assert said[0].startswith("tiny on short: 4 examples of ")
     assert f"({manifest['tokens']} in all)" in said[0]
-    assert said[first + 3].startswith(f"4 examples, {manifest['tokens']} tokens, ")
-    assert said[first + 4] == f"topologies, measures and figures: {folder}"
-    assert said[first + 5 :] == []
+    assert said[first + 3].startswith("layer_1: hub ")
+    assert said[first + 4].startswith(f"4 examples, {manifest['tokens']} tokens, ")
+    assert said[first + 5] == f"topologies, measures and figures: {folder}"
+    assert said[first + 6 :] == []
 
 
 def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:

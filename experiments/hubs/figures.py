@@ -8,13 +8,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from experiments.hubs.bases import OBSERVED, RANDOM, ROTATED, SHIFTED, WITHOUT_FIRST
+from experiments.hubs.bases import KEPT, OBSERVED, RANDOM, ROTATED, SHIFTED, WITHOUT_FIRST
 from experiments.hubs.frequency import Frequencies
 from experiments.hubs.overlap import Item, overlap
 from probe.api.drawing import COLOURS, SHARES, grid, name_rows_and_columns, single, write_values
 from probe.api.parts import Relabelling
 
 _BASES = dict(zip((OBSERVED, WITHOUT_FIRST, ROTATED, SHIFTED, RANDOM), COLOURS[:5], strict=True))
+# Only the bases of the paper and its null models are curves: more could not be told apart.
+_KEPT = dict(zip(KEPT, COLOURS[:3], strict=True))
 
 
 def frequency_curves(title: str, layers: Mapping[int, Mapping[str, Frequencies]]) -> Figure:
@@ -25,7 +27,8 @@ def frequency_curves(title: str, layers: Mapping[int, Mapping[str, Frequencies]]
     figure, panels = grid(title, len(layers), 3, (3.2, 2.6))
     for axes, (layer, by_basis) in zip(panels, layers.items(), strict=True):
         for basis, frequencies in by_basis.items():
-            _draw(axes, basis, frequencies)
+            if basis in _BASES:
+                _draw(axes, basis, frequencies)
         tally = by_basis[OBSERVED].draws[0]
         chance = tally.n_hubs / tally.n_neurons
         axes.axhline(chance, color="black", ls=":", lw=1, label="chance")
@@ -52,6 +55,29 @@ def _draw(axes: Axes, basis: str, frequencies: Frequencies) -> None:
     if len(frequencies.draws) > 1:
         low, high = curves.min(axis=0), curves.max(axis=0)
         axes.fill_between(rank, low, high, color=colour, alpha=0.2, lw=0)
+
+
+def kept_hubs(ruling: Sequence[Mapping[str, Any]], kept: Sequence[Mapping[str, Any]]) -> Figure:
+    """Draw the share of one token in a topology and the hubs that do without, over the layers."""
+    variants = list(dict.fromkeys(row["variant"] for row in ruling))
+    figure, panels = grid("Tokens that rule, and hubs without them", len(variants), 2, (4.2, 2.8))
+    for axes, variant in zip(panels, variants, strict=True):
+        own = [row for row in ruling if row["variant"] == variant]
+        layers, shares = [row["layer"] for row in own], [row["strongest_share"] for row in own]
+        axes.plot(layers, shares, color="black", lw=1.5, marker="s", ms=3,
+                  label="share of the strongest token in the topology")  # fmt: skip
+        for basis, colour in _KEPT.items():
+            rows = [row for row in kept if (row["variant"], row["basis"]) == (variant, basis)]
+            places, common = [row["layer"] for row in rows], [row["share"] for row in rows]
+            axes.plot(places, common, color=colour, marker="o", ms=3, label=f"hubs kept: {basis}")
+        axes.set_title(variant, fontsize=9)
+        axes.set_xlabel("layer", fontsize=8)
+        axes.set_ylabel("share", fontsize=8)
+        axes.set_ylim(min(0, *shares) - 0.03, 1.05)
+        axes.tick_params(labelsize=7)
+    for axes in panels[:1]:
+        axes.legend(fontsize=6, frameon=False)
+    return figure
 
 
 def overlap_matrix(items: Sequence[Item], null: Relabelling) -> Figure:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.hubs.bases import OBSERVED, RANDOM, ROTATED, SHIFTED, WITHOUT_FIRST
+from experiments.hubs.bases import KEPT, OBSERVED, RANDOM, ROTATED, SHIFTED, WITHOUT_FIRST
 from experiments.hubs.reading import Reading, Tally
 from experiments.hubs.settings import Hubs
 from experiments.statistics import bootstrap, paired_difference
@@ -24,7 +24,7 @@ class Frequencies:
     Attributes
     ----------
     basis : str
-        observed, without first token, rotated, shifted or random weights.
+        One of those of `experiments.hubs.bases`.
     draws : list of Tally
         The tallies, in the order of the draws.
     first, second : ndarray of int64
@@ -81,7 +81,8 @@ def layer_frequencies(
 ) -> dict[str, Frequencies]:
     """Collect the hubs of a layer, observed and under every requested null model."""
     draws = {
-        basis: reading.draws(layer, basis) for basis in (OBSERVED, WITHOUT_FIRST, ROTATED, SHIFTED)
+        basis: reading.draws(layer, basis)
+        for basis in (OBSERVED, WITHOUT_FIRST, *KEPT, ROTATED, SHIFTED)
     }
     draws[RANDOM] = [tally for other in random for tally in other.draws(layer, OBSERVED)]
     halves = reading.members(0), reading.members(1)

@@ -56,11 +56,13 @@ def items(label: str, config: Config, reading: Reading) -> list[Item]:
             unnamed=not name,
         )
         first, second = (frozenset(tally.hubs(half).tolist()) for half in (0, 1))
-        layer_items.append(Item(f"{label} layer {layer}", space, *_hubs(tally), (first, second)))
+        layer_items.append(
+            Item(f"{label} layer {layer}", space, *hubs_and_defined(tally), (first, second))
+        )
     return layer_items
 
 
-def _hubs(tally: Tally) -> tuple[frozenset[int], frozenset[int]]:
+def hubs_and_defined(tally: Tally) -> tuple[frozenset[int], frozenset[int]]:
     """Return the hubs of the average topology, and the neurons defined in it."""
     defined = tally.average(0, 1).defined.nonzero().flatten()
     return frozenset(tally.hubs(0, 1).tolist()), frozenset(defined.tolist())
@@ -123,19 +125,21 @@ def first_token_rows(variant: str, reading: Reading, null: Relabelling) -> list[
         if not without:
             continue
         whole = reading.draws(layer, OBSERVED)[0]
-        (ours, defined), (theirs, still) = (_hubs(tally) for tally in (whole, without[0]))
+        (ours, defined), (theirs, still) = (
+            hubs_and_defined(tally) for tally in (whole, without[0])
+        )
         common = null.overlap(ours, theirs, defined & still)
         if common is None:  # no neuron varies
             continue
         rows.append(
-            {"variant": variant, "layer": layer, "r": _agreement(whole, without[0])}
+            {"variant": variant, "layer": layer, "r": agreement(whole, without[0])}
             | asdict(common)
             | {"first_norm": float(np.median(reading.first_norm[layer]))}
         )
     return rows
 
 
-def _agreement(first: Tally, second: Tally) -> float:
+def agreement(first: Tally, second: Tally) -> float:
     """Correlate the entries off the diagonal of two average topologies."""
     n = first.n_neurons
     pairs = np.triu_indices(n, 1)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from tqdm import tqdm
 
-from experiments.hubs.bases import Bases, Correlated
+from experiments.hubs.bases import Bases, Correlated, norm_ratios
+from experiments.hubs.ruling_tokens import Ruling
 from probe.api import Config, series
 from probe.api.parts import HUB_SHARE, this_rank
 
@@ -72,6 +72,8 @@ class Reading:
         By layer, basis and draw.
     first_norm : dict of int to list of float
         Norm of the first token over the text's median norm, by layer, dimensionless.
+    ruling : dict of int to list of Ruling
+        The tokens that rule every text, by layer; empty if they were not looked for.
     """
 
     half: list[int] = field(default_factory=list)
@@ -79,6 +81,7 @@ class Reading:
     groups: list[str] = field(default_factory=list)
     tallies: dict[Place, Tally] = field(default_factory=dict)
     first_norm: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+    ruling: dict[int, list[Ruling]] = field(default_factory=lambda: defaultdict(list))
 
     @property
     def layers(self) -> list[int]:
@@ -117,7 +120,10 @@ def read(config: Config, bases: Bases, n_hubs: int | None) -> Reading:
         reading.tokens.append(store.examples[number].n_tokens)
         for layer in store.layers:
             activations = torch.from_numpy(store.read(number, layer)).to(device)
-            reading.first_norm[layer].append(_first_norm(activations))
+            ratios = norm_ratios(activations)
+            reading.first_norm[layer].append(float(ratios[0]))
+            if bases.ruling is not None:
+                reading.ruling[layer].append(Ruling.of(activations, ratios, bases.ruling))
             for basis, draw, transformed in bases(activations, number):
                 place = layer, basis, draw
                 if place not in reading.tallies:
@@ -136,8 +142,3 @@ def number_of_hubs(n_neurons: int, requested: int | None) -> int:
     50
     """
     return min(n_neurons, requested or max(1, round(HUB_SHARE * n_neurons)))
-
-
-def _first_norm(activations: Tensor) -> float:
-    norms = torch.linalg.vector_norm(activations.float(), dim=1)
-    return float(norms[0] / norms.median())

@@ -31,6 +31,13 @@ class Hubs:
         1000, "Relabellings of the neurons, the null model of overlaps.", least=1
     )
     repetitions: int = key(1000, "Bootstrap draws of documents for intervals.", least=1)
+    ruling: float = key(
+        10.0,
+        "Tokens rule whose norm is above so many times their text's median; they are left out to "
+        "see which hubs remain.",
+        least=1,
+        younger=True,
+    )
     seed: int = key(0, "Seed of rotations, shifts, relabellings and draws.", least=0)
 
 

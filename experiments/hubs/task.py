@@ -9,11 +9,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.controls import untrained
-from experiments.hubs.bases import OBSERVED, Bases
-from experiments.hubs.figures import frequency_curves, overlap_matrix
+from experiments.hubs.bases import KEPT, OBSERVED, Bases
+from experiments.hubs.figures import frequency_curves, kept_hubs, overlap_matrix
 from experiments.hubs.frequency import frequency, frequency_rows, layer_frequencies
 from experiments.hubs.overlap import Item, first_token_rows, items, items_of_run, overlap_rows
 from experiments.hubs.reading import Reading, read
+from experiments.hubs.ruling import kept_rows, token_rows
 from experiments.hubs.settings import HubsConfig, check
 from experiments.intervals import warn_few, with_interval
 from probe.api import Config, Results, UserError, data_name, model_name, show
@@ -35,6 +36,7 @@ def run(config: HubsConfig, folder: Path) -> dict[str, Any]:
     null = Relabelling(settings.permutations, settings.seed)
     results = Results(folder, config)
     frequencies, first_token, neurons, all_items = Rows(), Rows(), Rows(), list[Item]()
+    ruling, kept = Rows(), Rows()
     for number, (name, variant) in enumerate(variants.items()):
         reading = _read(name, variant, config)
         all_items += items(name, variant, reading)
@@ -45,6 +47,8 @@ def run(config: HubsConfig, folder: Path) -> dict[str, Any]:
                 all_items += items(f"random {seeded.init.seed}", seeded, random[-1])
         frequencies += frequency_rows(name, reading, random, settings)
         first_token += first_token_rows(name, reading, null)
+        ruling += token_rows(name, reading)
+        kept += kept_rows(name, reading, null)
         neurons += _neuron_rows(name, reading)
         curves = _draw_frequencies(variant, reading, random)
         results.figure(f"frequency{f'_{number}' if number else ''}", curves)
@@ -52,11 +56,15 @@ def run(config: HubsConfig, folder: Path) -> dict[str, Any]:
         all_items += items_of_run(path, settings.hubs)
     overlaps = overlap_rows(all_items, null)
     results.figure("overlap", overlap_matrix(all_items, null))
+    if ruling:
+        results.figure("ruling_tokens", kept_hubs(ruling, kept))
     tables = {"frequency": frequencies, "overlap": overlaps, "first_token": first_token}
+    tables |= {"ruling_tokens": ruling, "without_ruling": kept}
     for table, rows in {**tables, "neurons": neurons}.items():
         results.table(table, rows)
     results.save(tables)
     _log_table(frequencies, first_token)
+    _log_ruling(ruling, kept)
     return {
         "variants": list(variants),
         "texts": {row["variant"]: row["texts"] for row in frequencies},
@@ -76,6 +84,7 @@ def _read(name: str, variant: Config, config: HubsConfig) -> Reading:
         settings.shifts if nulls else 0,
         settings.seed,
         variant.data.skip_first == 0,
+        settings.ruling if nulls else None,
     )
     reading = read(variant, bases, settings.hubs)
     if not len(reading.members(1)):
@@ -143,3 +152,25 @@ def _log_table(frequencies: Rows, first_token: Rows) -> None:
     ]
     show(header, lines)
     warn_few(min(row["documents"] for row in frequencies))
+
+
+def _log_ruling(ruling: Rows, kept: Rows) -> None:
+    """Log a line per variant and layer: how far one token rules, and which hubs do without it."""
+    by_place = {(row["variant"], row["layer"], row["basis"]): row for row in kept}
+    lines = []
+    for row in ruling:
+        place = row["variant"], row["layer"]
+        bases = [by_place[*place, basis] for basis in KEPT if (*place, basis) in by_place]
+        shares = [f"{one['share']:.2f}" for one in bases] or [""] * len(KEPT)
+        lines.append(
+            [
+                f"{place[0]} layer {place[1]}",
+                f"{row['largest_norm']:.1f}",
+                f"{row['ruling_per_text']:.2f}",
+                f"{row['strongest_share']:.2f}",
+                *shares,
+            ]
+        )
+    if lines:
+        header = ["hubs kept", "largest norm", "ruling tokens", "share of strongest", *KEPT]
+        show(header, lines)

@@ -207,7 +207,7 @@ def _empty(given: dict[str, Any], request: Request) -> TopTexts:
     return TopTexts(columns, given["number"], longest, _sampled(given["sampled"], ids))
 
 
-def _ids(request: Request) -> dict[int, list[int]]:
+def _ids(request: Request) -> dict[int, Sequence[int]]:
     return {
         example: ids
         for batch in request.batches
@@ -215,7 +215,7 @@ def _ids(request: Request) -> dict[int, list[int]]:
     }
 
 
-def _sampled(examples: Sequence[int], ids: Mapping[int, list[int]]) -> dict[int, slice]:
+def _sampled(examples: Sequence[int], ids: Mapping[int, Sequence[int]]) -> dict[int, slice]:
     """Return where each of the random texts is, one behind the other."""
     ends = np.cumsum([len(ids[example]) for example in examples]).tolist()
     return {

@@ -7,7 +7,7 @@ Importing this module imports torch and transformers.
 from probe.api.per_text import planned
 from probe.compare.hubs import Overlap, Relabelling
 from probe.compare.spaces import Space
-from probe.correlation import MeanSums
+from probe.correlation import MeanSums, rank
 from probe.data import load_documents
 from probe.distributed import Ranks, n_ranks, run_ranks, spread, this_rank
 from probe.examples.batches import Batch, Tensors, form_batches
@@ -23,7 +23,8 @@ from probe.extraction.circular_shift import draw_shifts, shift
 from probe.extraction.loop import Loop
 from probe.extraction.out_of_memory import out_of_memory
 from probe.extraction.perplexity import perplexities
-from probe.measures.summary import HUB_SHARE
+from probe.extraction.token_norms import over_median, token_norms, without_outliers
+from probe.measures import HUB_SHARE
 from probe.models import (
     Weights,
     fetch_language_model,

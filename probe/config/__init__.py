@@ -3,6 +3,7 @@
 from probe.config.checks import check
 from probe.config.choices import (
     RESIDUALS,
+    Coefficient,
     Cut,
     DensityRule,
     DType,

@@ -6,7 +6,7 @@ from itertools import chain
 from pathlib import Path
 
 from probe.config.bounds import LARGEST, declared_mistakes
-from probe.config.choices import Scheme, Selection, Sinks, Site
+from probe.config.choices import Coefficient, Scheme, Selection, Sinks, Site
 from probe.config.plain import leaves, to_plain
 from probe.config.reads import unread_mistakes
 from probe.config.run_name import JOINT, layer_numbers, name_mistakes
@@ -205,6 +205,11 @@ def _average_mistakes(config: Config) -> Iterator[str]:
     average = config.average
     if average.std and average.scheme is Scheme.pooled:
         yield "average.std=true needs a mean over examples: average=mean or average=fisher"
+    if average.correlation is Coefficient.spearman and average.scheme is Scheme.pooled:
+        yield (
+            "average.correlation=spearman ranks the tokens of each text, and average=pooled joins "
+            "those of all texts; use average=mean or average=fisher"
+        )
     if average.example is not None and average.parts > 1:
         yield f"average.example={average.example} selects one example; average.parts must be 1"
     least = 4 if average.scheme is Scheme.fisher else 2

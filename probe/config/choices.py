@@ -52,6 +52,13 @@ class Scheme(StrEnum):
     pooled = "pooled"
 
 
+class Coefficient(StrEnum):
+    """Which correlation an example's tokens give."""
+
+    pearson = "pearson"
+    spearman = "spearman"
+
+
 class Weight(StrEnum):
     """What has equal weight in the average: every example or every token."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import category
 
-from probe.config.choices import InitKind, Matmul, Scheme, Selection, Site, Weight
+from probe.config.choices import Coefficient, InitKind, Matmul, Scheme, Selection, Site, Weight
 from probe.config.schema import AverageConfig, Config, DataConfig, ModelConfig
 
 # Begins the id of a model that comes with the program.
@@ -30,6 +30,7 @@ def average_name(average: AverageConfig) -> str:
     return "-".join(
         [
             average.scheme.value,
+            *([average.correlation.value] if average.correlation is Coefficient.spearman else []),
             *([f"{average.weight.value}s"] if average.weight is not usual else []),
             *([f"{average.parts}parts"] if average.parts > 1 else []),
             *([f"example{average.example}"] if average.example is not None else []),
@@ -59,9 +60,9 @@ def layer_numbers(config: Config) -> list[int]:
 
 def computed(config: Config) -> dict[str, Any]:
     """Return the part of the configuration that the matrices depend on."""
-    model, data = asdict(config.model), asdict(config.data)
+    model, data, average = (asdict(part) for part in (config.model, config.data, config.average))
     del model["device_map"], model["pickle"]  # place and file format change no result
-    for part, of in ((model, config.model), (data, config.data)):
+    for part, of in ((model, config.model), (data, config.data), (average, config.average)):
         for one in fields(of):
             if one.metadata["younger"] and part[one.name] == one.default:
                 del part[one.name]
@@ -77,7 +78,7 @@ def computed(config: Config) -> dict[str, Any]:
         "data": data,
         "subject": asdict(config.subject) if config.subject else None,
         "layers": {"selection": config.layers.selection, "index": layer_numbers(config)},
-        "average": asdict(config.average),
+        "average": average,
         "init": asdict(config.init) if random else {"kind": InitKind.pretrained},
         "null": asdict(config.null) if config.null.shifts else None,
         "site": config.site,

@@ -8,6 +8,7 @@ from omegaconf import MISSING
 
 from probe.config.bounds import Bounds
 from probe.config.choices import (
+    Coefficient,
     Cut,
     DensityRule,
     DType,
@@ -247,6 +248,11 @@ class AverageConfig:
     std: bool = key(False, "Also write the standard error of every edge.")
     halves: bool = key(
         True, "Compute split-half r: of the topologies of two halves of the documents."
+    )
+    correlation: Coefficient = key(
+        Coefficient.pearson,
+        "pearson, or spearman: that of every neuron's ranks over the tokens of a text.",
+        younger=True,
     )
 
 

@@ -13,6 +13,7 @@ from probe.correlation.correlation import Carry, Correlation, finish
 from probe.correlation.mean import MeanSums
 from probe.correlation.pooled import PooledSums
 from probe.correlation.product import Matmul
+from probe.correlation.ranks import rank, rank_bytes
 from probe.correlation.standardise import standardise
 
 

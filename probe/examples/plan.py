@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from probe.config import (
     JOINT,
+    Coefficient,
     Config,
     Cut,
     ModelConfig,
+    Scheme,
     Selection,
     Site,
     data_name,
@@ -106,6 +108,12 @@ def plan_extraction(
     else:
         counts = len(examples.chosen), text.num_hidden_layers
         cells, matrices = partition_by_views(views(*counts), *counts)
+        spearman = config.average.correlation is Coefficient.spearman
+        if spearman and any(matrix.scheme == Scheme.pooled for matrix in matrices):
+            raise UserError(
+                "average.correlation=spearman ranks the tokens of each text, and a view's scheme "
+                "is pooled; use mean or fisher"
+            )
     request = Request(
         config=config,
         layers=sorted({layer for matrix in matrices for layer in matrix.layers}),

@@ -6,8 +6,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from probe.config import RESIDUALS, Weight
-from probe.correlation import BatchShape, Matmul, MostBytes
+from probe.config import RESIDUALS, Coefficient, Weight
+from probe.correlation import BatchShape, Matmul, MostBytes, rank, rank_bytes
 from probe.examples.batches import Batch, Tensors
 from probe.examples.partition import MatrixSpec
 from probe.examples.request import Request
@@ -15,6 +15,7 @@ from probe.extraction.circular_shift import shift_bytes
 from probe.extraction.extracted import Extracted, ExtractedMatrix
 from probe.extraction.kept_tokens import KeptTokens
 from probe.extraction.out_of_memory import Journal
+from probe.extraction.peaks import Peaks
 from probe.extraction.sums import LayerSums, PairSums, Place
 from probe.extraction.token_norms import (
     TokenNorms,
@@ -61,6 +62,7 @@ class Accumulator:
         self._widths = widths
         self._journal = Journal()
         config, place = request.config, place or (lambda _layers, _size: device)
+        self._ranked = config.average.correlation is Coefficient.spearman
         # By whether norm outliers are dropped.
         self.sets = {
             drops: TokenSet(
@@ -69,6 +71,7 @@ class Accumulator:
             for drops in (False, True)
             if (matrices := [m for m in request.matrices if not m.pairs and m.drops is drops])
         }
+        self.peaks = Peaks(request.matrices, widths, device)
         matmul: Matmul = config.runtime.matmul.value
         joined = max(widths.values())
         self.pairs = PairSums(request.matrices, joined, place, self._journal, matmul)
@@ -111,10 +114,14 @@ class Accumulator:
         last = layer == self.request.layers[-1]
         for drops, sums in self.sets.items():
             of_set = self._without_outliers(series, ratios) if drops else series
-            for finite in sums.update(layer, batch, of_set):
+            for finite in sums.update(layer, batch, self._ranks(of_set)):
                 self._finite[layer] = finite
-        for finite in self.pairs.update(layer, batch.cell, activations, keep, weight):
-            self._finite[layer] = finite
+            self._note_peaks(layer, batch, tensors, of_set, drops)
+        if self.pairs.sums:
+            of_pairs = self._ranks(series).activations
+            for finite in self.pairs.update(layer, batch.cell, of_pairs, keep, weight):
+                self._finite[layer] = finite
+            self._note_peaks(layer, batch, tensors, series)
         if last:
             self._refuse_non_finite(batch)
             self._count(batch, tensors, tokens, weight)
@@ -136,6 +143,23 @@ class Accumulator:
         tokens = keep.sum(dim=1).clamp(min=2).cpu() if shifts else series.tokens
         weight = series.weight.to(left.device) * left
         return Series(series.activations, keep, tokens, weight, strongest(ratios, keep))
+
+    def _ranks(self, series: Series) -> Series:
+        """Rank each layer once for all its sums: shifting ranks is ranking what is shifted."""
+        if not self._ranked:
+            return series
+        return replace(series, activations=rank(series.activations, series.keep))
+
+    def _note_peaks(
+        self, layer: int, batch: Batch, tensors: Tensors, series: Series, drops: bool = False
+    ) -> None:
+        """Keep the tokens on which neurons are largest, of texts that are not left out."""
+        step = "peaks", layer, drops
+        if self._journal.todo(step):
+            counted = (series.weight > 0).to(series.keep.device)
+            keep = series.keep & counted.unsqueeze(1)
+            self.peaks.update(layer, batch, series.activations, keep, tensors.attended, drops)
+            self._journal.note(step)
 
     def _count(self, batch: Batch, tensors: Tensors, tokens: Tensor, weight: Tensor) -> None:
         """Count a batch whose layers have all been added."""
@@ -174,7 +198,7 @@ class Accumulator:
 
     def state(self) -> dict[str, Tensor]:
         """Return all sums and counts by name."""
-        state = {"counts": self.counts} | self.norms.state()
+        state = {"counts": self.counts} | self.norms.state() | self.peaks.state()
         if self.kept is not None:
             state |= self.kept.state()
         for sums in self._parts():
@@ -190,8 +214,10 @@ class Accumulator:
         """Return the most bytes that batches of a shape and cell take, see `Sums.most_bytes`."""
         widest = max(self._widths.values())
         shifts = self.request.config.null.shifts and self.sets
-        ratios = MostBytes(batch=4 * batch.tokens * len(self.request.layers))
-        others = [ratios, shift_bytes(batch, widest)] if shifts else [ratios]
+        others = [MostBytes(batch=4 * batch.tokens * len(self.request.layers))]
+        others += [self.peaks.most_bytes(batch)]
+        others += [shift_bytes(batch, widest)] if shifts else []
+        others += [rank_bytes(batch, widest)] if self._ranked else []
         if any(sums.shares.sums for sums in self.sets.values()):
             others.append(MostBytes(update=4 * batch.tokens * min(widest, SHARED)))
         return MostBytes.of([*(sums.most_bytes(batch, cell) for sums in self._parts()), *others])
@@ -200,6 +226,7 @@ class Accumulator:
         """Add the `state()` of another rank."""
         self.counts += state["counts"]
         self.norms.merge(state)
+        self.peaks.merge(state)
         if self.kept is not None:
             self.kept.merge(state)
         for sums in self._parts():
@@ -225,6 +252,7 @@ class Accumulator:
             },
             first_token_norm=torch.from_numpy(self.norms.first / examples) if residual else None,
             norms=self.norms.record(examples),
+            peaks={matrix.name: self.peaks.of(matrix) for matrix in self.request.matrices},
         )
 
     def _finish(self, matrix: MatrixSpec) -> ExtractedMatrix:

@@ -75,6 +75,7 @@ def _topology(
         standard_error=None if error is None else to_array(error),
         reliability=reliability_of(config.average.weight, matrix, extracted, tokens),
         kind=matrix.kind,
+        correlation=config.average.correlation.value,
         without_sinks=matrix.drops,
     )
 

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from probe.config import Scheme, Weight
-from probe.correlation import Sums, make_sums
+from probe.config import Coefficient, Scheme, Weight
+from probe.correlation import Sums, make_sums, rank
 from probe.errors import UserError, nearest
 from probe.examples.partition import MatrixSpec
 from probe.extraction.build_topologies import reliability_of, to_array, to_numbers
@@ -26,6 +26,7 @@ def correlate(
     weight: str | None = None,
     mask: Any = None,
     std: bool = False,
+    correlation: str = "pearson",
 ) -> Topology:
     """Average the correlations between neurons over examples of activations.
 
@@ -44,6 +45,9 @@ def correlate(
         tokenizer's `attention_mask`.
     std : bool
         Whether to compute a standard error for every edge, too (`mean` and `fisher`).
+    correlation : {"pearson", "spearman"}
+        Pearson's r of the activations, or of their ranks over each example's tokens, ties averaged
+        (`mean` and `fisher`).
 
     Returns
     -------
@@ -66,7 +70,7 @@ def correlate(
     True
     """
     weight = weight or ("token" if scheme == "pooled" else "example")
-    _check_choices(scheme, weight, std)
+    _check_choices(scheme, weight, std, correlation)
     sums: list[Sums] = []
     finite, tokens = [], []
     for number, (activations, keep, n_tokens) in enumerate(
@@ -78,7 +82,9 @@ def correlate(
             sums = [make_sums(scheme, std, activations.shape[1], 1, device) for _ in range(3)]
         tokens.append(n_tokens)
         amount = torch.tensor([n_tokens if weight == "token" else 1], dtype=torch.float64)
-        finite.append(sums[number % 2].update(activations[None], keep[None], amount))
+        series, keep = activations[None], keep[None]
+        series = rank(series, keep) if correlation == Coefficient.spearman else series
+        finite.append(sums[number % 2].update(series, keep, amount))
     if not sums:
         raise UserError("there are no examples to correlate; give one or more")
     if std and len(tokens) < 2:
@@ -104,16 +110,25 @@ def correlate(
         site="given", model="given", data="given", subject=None, init="given",
         standard_error=None if error is None else to_array(error),
         reliability=reliability_of(Weight(weight), spec, extracted, np.array(tokens)),
+        correlation=correlation,
     )  # fmt: skip
 
 
-def _check_choices(scheme: str, weight: str, std: bool) -> None:
-    for name, value, choices in (("scheme", scheme, [*Scheme]), ("weight", weight, [*Weight])):
+def _check_choices(scheme: str, weight: str, std: bool, correlation: str) -> None:
+    for name, value, choices in (
+        ("scheme", scheme, [*Scheme]),
+        ("weight", weight, [*Weight]),
+        ("correlation", correlation, [*Coefficient]),
+    ):
         if value not in choices:
             hint = nearest(str(value), choices)
             raise UserError(f"{name}={value!r} is not one of {', '.join(choices)}{hint}")
     if std and scheme == "pooled":
         raise UserError("std=True needs a mean over examples: scheme='mean' or 'fisher'")
+    if correlation == Coefficient.spearman and scheme == "pooled":
+        raise UserError(
+            "correlation='spearman' ranks the tokens of each example: scheme='mean' or 'fisher'"
+        )
 
 
 def _read(examples: Any, mask: Any, least: int) -> Iterator[tuple[Tensor, Tensor, int]]:

@@ -103,6 +103,8 @@ class Extracted:
         What the run has found of itself before it counted, see `probe.extraction.checks`.
     sinks : dict, optional
         What was decided of tokens that rule a topology, see `checks.sinks.settle_sinks`.
+    peaks : dict of str to dict of int to Tensor
+        By matrix and layer the tokens on which every neuron is largest, see `Peaks.kept`.
     """
 
     examples: int
@@ -113,6 +115,7 @@ class Extracted:
     norms: dict[str, Any] | None = None
     checks: dict[str, Any] | None = None
     sinks: dict[str, Any] | None = None
+    peaks: dict[str, dict[int, Tensor]] = field(default_factory=dict)
 
     def to_tensors(self) -> dict[str, Tensor]:
         """Return all tensors and counts by name, to pass them to another process."""
@@ -123,6 +126,8 @@ class Extracted:
             if (content := getattr(self, name)) is not None:
                 words = json.dumps(content).encode()
                 tensors[name] = torch.frombuffer(bytearray(words), dtype=torch.uint8)
+        for name, layers in self.peaks.items():
+            tensors |= {f"peaks:{layer}/{name}": kept for layer, kept in layers.items()}
         for name, matrix in self.matrices.items():
             # The matrix's name last: it may hold any character.
             tensors |= {f"{part}/{name}": tensor for part, tensor in matrix.to_tensors()}
@@ -143,9 +148,15 @@ class Extracted:
             out_of_memory=out_of_memory,
             matrices={name: ExtractedMatrix.from_tensors(part) for name, part in parts.items()},
             first_token_norm=tensors.get("first_token_norm"),
+            peaks={name: _peaks(part) for name, part in parts.items()},
             **{
                 name: json.loads(bytes(tensors[name].tolist()))
                 for name in _WORDS
                 if name in tensors
             },
         )
+
+
+def _peaks(part: Mapping[str, Tensor]) -> dict[int, Tensor]:
+    layers = (name.removeprefix("peaks:") for name in part if name.startswith("peaks:"))
+    return {int(layer): part[f"peaks:{layer}"] for layer in layers}

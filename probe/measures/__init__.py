@@ -14,5 +14,6 @@ from probe.measures.defined import cross_part
 from probe.measures.entries import THRESHOLDS, basic, cross_basic, edges, gini, strengths
 from probe.measures.graph import Graph
 from probe.measures.graph_measures import GraphMeasures
+from probe.measures.hubs import HUB_SHARE, hubs_of, partners
 from probe.measures.spectrum import Spectrum
 from probe.measures.summary import Measures, measure

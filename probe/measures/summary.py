@@ -8,14 +8,12 @@ import numpy as np
 from probe.config import MeasuresConfig
 from probe.errors import UserError
 from probe.measures.defined import Matrix, Neurons, defined, defined_part
-from probe.measures.entries import THRESHOLDS, basic, cross_basic, matrix_strengths, strongest
+from probe.measures.entries import THRESHOLDS, basic, cross_basic, strongest
 from probe.measures.graph_measures import GraphMeasures, graph_measures
+from probe.measures.hubs import n_hubs, strongest_neurons
 from probe.measures.spectrum import MOST, Spectrum
 from probe.topology import Topology
 from probe.topology.reliability import Reliability, debiased_r2
-
-# 50 of 896, as in the published studies of hubs.
-HUB_SHARE = 0.056
 
 
 @dataclass(frozen=True)
@@ -158,7 +156,7 @@ def measure(topology: Topology, settings: MeasuresConfig | None = None) -> Measu
     neurons = defined(topology.n_neurons, topology.undefined)
     part = defined_part(topology.matrix, topology.undefined)
     numbers = basic(part)
-    hubs = max(round(HUB_SHARE * len(neurons)), 1) if settings.hubs is None else settings.hubs
+    hubs = n_hubs(len(neurons), settings)
     graphs, labels, skipped = _graphs(part, hubs, settings)
     if len(part) > MOST:
         skipped["spectrum"] = f"{len(part):,} neurons are more than {MOST:,}"
@@ -168,7 +166,7 @@ def measure(topology: Topology, settings: MeasuresConfig | None = None) -> Measu
         strength_mean=numbers["strength_mean"],
         strength_gini=numbers["strength_gini"],
         participation_ratio=numbers["participation_ratio"],
-        hubs=_hubs(part, neurons, hubs),
+        hubs=strongest_neurons(part, neurons, hubs),
         spectrum=None if "spectrum" in skipped else Spectrum.of(part),
         graphs=graphs,
         communities=_for_all_neurons(labels, neurons, topology.n_neurons),
@@ -211,12 +209,6 @@ def _graphs(
 
 def _suffix(density: float, several: bool) -> str:
     return f"_at_{density:g}" if several else ""
-
-
-def _hubs(part: Matrix, neurons: Neurons, count: int) -> list[tuple[int, float]]:
-    strength = matrix_strengths(part)
-    order = np.argsort(-strength, kind="stable")[:count]
-    return [(int(neurons[place]), float(strength[place])) for place in order]
 
 
 def _for_all_neurons(labels: Neurons | None, neurons: Neurons, n: int) -> list[int]:

@@ -18,4 +18,5 @@ from probe.models.load import (
 from probe.models.sites import HookPoint, find_hook_point
 from probe.models.spread import refuse_disk, settle
 from probe.models.state import ModelState
+from probe.models.unembedding import Unembedding, open_unembedding
 from probe.models.weights import Weights, open_weights

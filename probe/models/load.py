@@ -83,11 +83,11 @@ class Place:
         with self.as_user_error():
             return kind.from_pretrained(self.where, **self.options, **more)
 
-    def make(self, config: Any, **more: Any) -> nn.Module:
-        """Make a trunk with random weights from a configuration."""
+    def make(self, config: Any, kind: Any = AutoModel, **more: Any) -> nn.Module:
+        """Make a trunk, or another kind of model, with random weights from a configuration."""
         trust = self.options["trust_remote_code"]
         with self.as_user_error():
-            trunk: nn.Module = AutoModel.from_config(config, trust_remote_code=trust, **more)
+            trunk: nn.Module = kind.from_config(config, trust_remote_code=trust, **more)
         return trunk
 
     @contextmanager
@@ -222,6 +222,14 @@ def outline(model: ModelConfig) -> nn.Module:
     config = place.open(AutoConfig)
     with torch.device("meta"):
         return text_part(place.make(config, dtype=place.dtype))
+
+
+def outline_with_head(model: ModelConfig) -> nn.Module:
+    """Return the language model without the values of its weights, likewise."""
+    place = Place.of(model)
+    config = place.open(AutoConfig)
+    with torch.device("meta"):
+        return place.make(config, _with_head(config), dtype=place.dtype)
 
 
 def _pretrained(place: Place, spread: dict[str, Any]) -> Any:

@@ -64,7 +64,9 @@ def _words(topology: Topology) -> tuple[str, ...]:
         "" if topology.subject in (None, "all") else str(topology.subject),
         topology.name.replace("_", " "),
         topology.site,
-        topology.scheme + (" by token" if topology.weight == "token" else ""),
+        topology.scheme
+        + (" of Spearman's r" if topology.correlation == "spearman" else "")
+        + (" by token" if topology.weight == "token" else ""),
         f"{topology.examples} examples",
     )
 

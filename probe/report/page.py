@@ -47,7 +47,9 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
 
 def render(content: Run | Study | Sweep, room: int = ROOM) -> str:
     """Return the page as HTML."""
-    frame = Frame(filters={"number": format_number, "flat": flat, "figure_kind": figure_kind})
+    frame = Frame(
+        filters={"number": format_number, "flat": flat, "figure_kind": figure_kind, "quoted": repr}
+    )
     files = page_figures(content)
     with tqdm(total=len(files), desc="figures", disable=None, leave=False, delay=2) as progress:
         return frame.render(

@@ -12,6 +12,7 @@ from yaml import YAMLError
 
 from probe.errors import UserError
 from probe.report.records import Csv, Job, Number, Run, Study, Sweep, TopologySummary
+from probe.runs.hubs_file import read_hubs
 from probe.runs.manifest import MANIFEST, read_manifest
 from probe.runs.measures_files import read_measures, read_numbers
 from probe.sweep.jobs import SUMMARY, read_summary
@@ -48,11 +49,12 @@ def _read_run(folder: Path) -> Run:
     rows, summaries = read_numbers(folder), read_measures(folder)
     if not records.keys() == rows.keys() == summaries.keys():
         raise UserError(f"{folder} has measures of other topologies; {_REDO}")
+    hubs = read_hubs(folder)
     figures: dict[str | None, list[Path]] = defaultdict(list)
     for figure in sorted((folder / "figures").glob("*.png"), key=_natural):
         figures[_owner(figure.stem, records)].append(figure)
     topologies = [
-        _topology(record, rows[name], summaries[name], figures[name])
+        _topology(record, rows[name], summaries[name], figures[name], hubs.get(name, []))
         for name, record in records.items()
     ]
     command = shlex.join(["python", "-m", "probe", *_words(folder / "overrides.yaml")])
@@ -84,12 +86,14 @@ def _topology(
     numbers: Mapping[str, Number],
     summary: dict[str, Any],
     figures: list[Path],
+    hubs: list[dict[str, Any]],
 ) -> TopologySummary:
     reliability = Reliability.from_record(record.get("reliability"))
     return TopologySummary(
         name=record["name"],
         numbers=dict(numbers) | _noise(reliability),
         hubs=[(int(neuron), float(strength)) for neuron, strength in summary["hubs"]],
+        described={hub["neuron"]: hub for hub in hubs},
         skipped=summary.get("skipped", {}),
         undefined=record["undefined"],
         halves=[] if reliability is None else reliability.halves,
@@ -133,6 +137,8 @@ def _title(records: list[dict[str, Any]]) -> str:
     init = "" if first["init"] == "pretrained" else f" with {first['init']} weights"
     subject = "" if first["subject"] in (None, "all") else f" {first['subject']}"
     site = "" if first["site"] == "residual" else f", {first['site']}"
+    if first.get("correlation") == "spearman":
+        site += ", Spearman's r"
     names = first["name"] if len(records) == 1 else f"{len(records)} topologies"
     return f"{first['model']}{init} on {first['data']}{subject}{site}: {names.replace('_', ' ')}"
 

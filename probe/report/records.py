@@ -1,6 +1,6 @@
 """The content of a page: a run and its topologies, a study, or a sweep and its jobs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ class TopologySummary:
         For a mean over layers, the correlation of each layer with it; else empty.
     figures : list of Path
         Its figures.
+    described : dict of int to dict
+        What is known of its hubs, see `probe.runs.hubs_file`.
     """
 
     name: str
@@ -39,6 +41,7 @@ class TopologySummary:
     halves: list[dict[str, float]]
     layer_agreement: dict[str, float]
     figures: list[Path]
+    described: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ def log_table(measured: Sequence[Pair]) -> None:
         logger.info("%s", line)
     if len(measured) > len(listed):
         logger.info("and %d more pairs of layers in measures.json", len(measured) - len(listed))
+    if measured[0][0].correlation == "spearman":
+        logger.info("r is Spearman's: of the ranks of activations over the tokens of each text")
     log_caveats(measured)
 
 

@@ -1,7 +1,7 @@
 """What is known of an extraction beside its matrices."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 
@@ -45,6 +45,8 @@ class Facts:
         What the run found of itself before it counted: hooks, batches, tokens.
     fingerprints : dict of str to str
         Which weights and which texts were read.
+    hubs : dict
+        What hubs are, by topology and neuron; it stands in `hubs.json`.
     """
 
     examples: int
@@ -63,10 +65,12 @@ class Facts:
     sinks: dict[str, Any] | None = None
     checks: dict[str, Any] | None = None
     fingerprints: dict[str, str] | None = None
+    hubs: dict[str, dict[int, dict[str, Any]]] | None = None
 
     def record(self) -> dict[str, Any]:
         """Return the facts that are known, by name, for the manifest."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        known = asdict(replace(self, hubs=None))
+        return {name: value for name, value in known.items() if value is not None}
 
     @classmethod
     def from_manifest(cls, manifest: Mapping[str, Any]) -> "Facts":

@@ -10,6 +10,7 @@ from probe.runs.each_matrix import measure_each, workers_for
 from probe.runs.facts import Facts
 from probe.runs.figure_files import FOLDER, endings, write_figures
 from probe.runs.folder import RunFolder
+from probe.runs.hubs_file import log_hubs, read_hubs, write_hubs
 from probe.runs.load import load_topologies
 from probe.runs.manifest import read_manifest
 from probe.runs.measures_files import (
@@ -46,17 +47,18 @@ def write(
         matrices = [file for topology in topologies for file in topology.save(work)]
         measured = measure_each(workers, work, topologies, folder.config)
         write_measures(work, measured, facts)
+        hubs = write_hubs(work, measured, facts.hubs or {})
         images = write_figures(work, measured, figures, workers)
     folder.close({**facts.record(), "topologies": [topology.record() for topology in topologies]})
     matrices = [folder.path / file.relative_to(folder.work) for file in matrices]
     images = {kind: folder.path / file.relative_to(folder.work) for kind, file in images.items()}
     name = str(folder.path.relative_to(folder.config.output))
     numbers = {key: facts.record()[key] for key in ("examples", "tokens", "ranks", "seconds")}
-    record = Record(
-        name, group, measured, images, matrices, numbers, outlier_tokens(facts.token_norms)
-    )
+    tokens = outlier_tokens(facts.token_norms)
+    record = Record(name, group, measured, images, matrices, numbers, hubs, tokens)
     wandb_run = track(folder.config, folder.path, record)
     log_table(measured)
+    log_hubs(hubs)
     logger.info(
         "%s, %s, %.1f s on %s",
         plural(facts.examples, "example"), plural(facts.tokens, "token"), facts.seconds,
@@ -84,6 +86,7 @@ def show(folder: RunFolder) -> None:
             f"{run / MEASURES} is corrupt ({error!r}); do the run again with overwrite=true"
         ) from None
     log_table(measured)
+    log_hubs(read_hubs(run))
     present = read_manifest(run, "files")["files"]
     try:
         with workers_for(topologies, folder.config.figures) as workers:

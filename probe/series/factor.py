@@ -9,8 +9,9 @@ from typing import overload
 import torch
 from torch import Tensor
 
-from probe.correlation import standardise
-from probe.errors import UserError
+from probe.config import Coefficient
+from probe.correlation import rank, standardise
+from probe.errors import UserError, nearest
 from probe.series.store import LayerSeries, SeriesStore
 
 
@@ -45,10 +46,20 @@ class Factor:
     series: Tensor
 
     @classmethod
-    def of(cls, activations: Tensor) -> Factor:
-        """Standardise the activations of an example, (n_tokens, n_neurons)."""
+    def of(cls, activations: Tensor, correlation: str = "pearson") -> Factor:
+        """Standardise the activations of an example, (n_tokens, n_neurons).
+
+        With `correlation="spearman"` their ranks are, ties averaged.
+        """
+        if correlation not in [*Coefficient]:
+            hint = nearest(correlation, [*Coefficient])
+            raise UserError(
+                f"correlation={correlation!r} is not one of {', '.join(Coefficient)}{hint}"
+            )
         keep = torch.ones(1, len(activations), dtype=torch.bool, device=activations.device)
-        return cls(standardise(activations.unsqueeze(0), keep).series[0])
+        series = activations.unsqueeze(0)
+        series = rank(series, keep) if correlation == Coefficient.spearman else series
+        return cls(standardise(series, keep).series[0])
 
     @classmethod
     def read(

@@ -10,6 +10,7 @@ from typing import Any
 
 from probe.config import (
     AverageConfig,
+    Coefficient,
     Config,
     LayersConfig,
     NullConfig,
@@ -93,6 +94,11 @@ def series(
     if mean and standardised:
         raise UserError(
             "the mean of a standardised series is 0; leave out one of mean and standardised"
+        )
+    if standardised and config.average.correlation is Coefficient.spearman:
+        raise UserError(
+            "standardised series are those of Pearson's r, and average.correlation=spearman ranks "
+            "them; leave standardised out, and rank each text with Factor.of(…, 'spearman')"
         )
     # Other averages would form other batches, and other batches round differently.
     config = replace(

@@ -20,7 +20,7 @@ _LARGE = 1 << 28  # bytes of a file
 
 @dataclass(frozen=True, eq=False)
 class Topology:
-    """A neural topology: neurons as nodes, averaged Pearson correlations as edges.
+    """A neural topology: neurons as nodes, averaged correlations as edges.
 
     Attributes
     ----------
@@ -55,6 +55,8 @@ class Topology:
         are neurons of the first of two layers, the columns of the second; `full`: neurons of all
         layers with each other, layer by layer, so that with n neurons per layer neuron k of the
         p-th layer is number p·n + k.
+    correlation : str
+        `pearson`, or `spearman`: r of the activations' ranks over the tokens of each example.
     without_sinks : bool
         Whether tokens whose norm is an outlier of their text were left out, layer by layer.
     """
@@ -76,6 +78,7 @@ class Topology:
     standard_error: NDArray[np.float32] | None = None
     reliability: Reliability | None = None
     kind: str = "layer"
+    correlation: str = "pearson"
     without_sinks: bool = False
 
     @property

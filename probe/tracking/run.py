@@ -16,6 +16,7 @@ from probe.tracking.writer import curves_over_layers, images, table, tags, write
 
 # Eigenvalues logged per topology; beyond them spectra are flat and tables long.
 _LEADING = 100
+_HUB_COLUMNS = ("topology", "rank", "neuron", "partners", "tokens", "promotes", "suppresses")
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Record:
     images: Mapping[str, Path]
     matrices: Sequence[Path]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    hubs: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     tokens: Sequence[Mapping[str, Any]] = ()
 
 
@@ -61,6 +63,7 @@ def track(config: Config, run: Path, record: Record) -> str | None:
 
     first = record.topologies[0][0]
     names = [first.model, first.data, first.subject, first.init, first.scheme]
+    names += [first.correlation] if first.correlation != "pearson" else []
     about = {
         "name": record.name,
         "group": record.group,
@@ -102,6 +105,7 @@ def _log_media(writer: Any, record: Record) -> None:
         ),
         "hubs": table(["topology", "rank", "neuron", "strength"], hubs),
         "spectrum": table(["topology", "rank", "eigenvalue"], spectrum),
+        "hub_tokens": table(_HUB_COLUMNS, _hub_rows(record.hubs)),
     }
     for topology, _ in record.topologies:
         counts, bounds = np.histogram(edges(topology), bins=100, range=(-1, 1))
@@ -116,6 +120,22 @@ def _log_media(writer: Any, record: Record) -> None:
             shifted: Any = (null.counts, BINS.tolist())
             media[f"r_shifted/{topology.name}"] = wandb.Histogram(np_histogram=shifted)
     writer.log(media)
+
+
+def _hub_rows(hubs: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[list[Any]]:
+    """Return a row for each hub. Of the texts single tokens leave the machine, never more."""
+    return [
+        [
+            name,
+            rank,
+            hub["neuron"],
+            ", ".join(f"{one['neuron']} ({one['r']:+.2f})" for one in hub["partners"]),
+            " ".join(repr(one["token"]) for one in hub.get("tokens", [])),
+            *(" ".join(map(repr, hub.get(end, []))) for end in ("promotes", "suppresses")),
+        ]
+        for name, listed in hubs.items()
+        for rank, hub in enumerate(listed, start=1)
+    ]
 
 
 def _log_summary(writer: Any, record: Record) -> None:

@@ -38,6 +38,8 @@ def check_numbers(manifest: Mapping[str, Any]) -> Iterator[str]:
 def _of_config(record: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
     average = config.get("average", {})
     expected = {key: average.get(key) for key in ("scheme", "weight", "parts")}
+    if "correlation" in record:  # runs made before it are Pearson's
+        expected["correlation"] = average.get("correlation", "pearson")
     expected |= {"site": config.get("site"), "init": config.get("init", {}).get("kind")}
     for key, value in expected.items():
         if record[key] != value:

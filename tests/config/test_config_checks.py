@@ -9,6 +9,7 @@ import pytest
 
 from probe.config import (
     JOINT,
+    Coefficient,
     Config,
     Cut,
     Scheme,
@@ -265,6 +266,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (
         {"average.std": True, "average.scheme": Scheme.pooled},
         r"average\.std=true needs a mean over examples: average=mean or average=fisher",
+    ),
+    (
+        {"average.correlation": Coefficient.spearman, "average.scheme": Scheme.pooled},
+        r"average\.correlation=spearman ranks the tokens of each text, and average=pooled joins "
+        r"those of all texts; use average=mean or average=fisher$",
     ),
     (
         {"average.example": 2, "average.parts": 3},

@@ -15,6 +15,7 @@ from probe.cli.keys import keys
 from probe.config import (
     CONF,
     SOURCES,
+    Coefficient,
     Config,
     Cut,
     DataConfig,
@@ -52,8 +53,8 @@ from tests.config.compositions import (
 
 SCHEMA = {key.name: key for key in keys(Config)}
 ENUMERATIONS = (
-    Cut, DensityRule, DType, FigureFormat, Figures, InitKind, Matmul, Mode, Scheme, Selection, Side,
-    Sinks, Site, Weight,
+    Coefficient, Cut, DensityRule, DType, FigureFormat, Figures, InitKind, Matmul, Mode, Scheme,
+    Selection, Side, Sinks, Site, Weight,
 )  # fmt: skip
 ROOT = yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8"))
 each_option = pytest.mark.parametrize("file", OPTIONS, ids=option_name)

@@ -17,6 +17,7 @@ import probe
 from probe.cli.keys import Key, keys
 from probe.config import (
     AverageConfig,
+    Coefficient,
     Config,
     DataConfig,
     InitKind,
@@ -143,8 +144,11 @@ def test_keys_that_are_younger_than_a_run_are_in_its_name_only_where_they_say_so
     young |= {"drop_tokens": ["special"]}
     young |= {"sinks": Sinks.drop, "drop_norm": 20.0}
     assert young.keys().isdisjoint(computed(BASE)["data"])
+    assert "correlation" not in computed(BASE)["average"]
     for name, value in young.items():
         assert computed(changed(BASE, **{f"data__{name}": value}))["data"][name] == value
+    ranked = changed(BASE, average__correlation=Coefficient.spearman)
+    assert computed(ranked)["average"]["correlation"] == "spearman"
 
 
 def test_tokens_that_are_dropped_name_a_run_however_they_are_written() -> None:
@@ -230,7 +234,7 @@ def test_every_name_has_the_documented_form(config: Config) -> None:
     random = "-random" if config.init.kind is InitKind.random else ""
     site = r"(-residual_raw|-mlp|-mlp_output|-attention|-embedding)?"
     layers = rf"(all|each|middle|cross|full|(layer|cross|full)\d+(-\d+)*){site}"
-    average = r"(mean|fisher|pooled)(-tokens|-examples)?(-\d+parts)?(-example\d+)?"
+    average = r"(mean|fisher|pooled)(-spearman)?(-tokens|-examples)?(-\d+parts)?(-example\d+)?"
     form = rf"outputs/{re.escape(model_name(config.model))}/{re.escape(data)}/"
     assert re.fullmatch(rf"{form}{layers}-{average}{random}-[0-9a-f]{{8}}", str(run_folder(config)))
 
@@ -359,6 +363,7 @@ def test_data_are_named_by_name_then_file_then_source(data: DataConfig, name: st
         (AverageConfig(scheme=Scheme.pooled, weight=Weight.example), "pooled-examples"),
         (AverageConfig(example=0), "mean-example0"),
         (AverageConfig(Scheme.fisher, Weight.token, 2, 5), "fisher-tokens-2parts-example5"),
+        (AverageConfig(correlation=Coefficient.spearman, parts=3), "mean-spearman-3parts"),
     ],
 )
 def test_averages_are_named_by_what_is_unusual(average: AverageConfig, name: str) -> None:

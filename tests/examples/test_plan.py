@@ -12,7 +12,15 @@ import pytest
 
 from probe.api import View
 from probe.cli import compose_job
-from probe.config import AverageConfig, Config, LayersConfig, Scheme, Selection, Site
+from probe.config import (
+    AverageConfig,
+    Coefficient,
+    Config,
+    LayersConfig,
+    Scheme,
+    Selection,
+    Site,
+)
 from probe.data import Document
 from probe.errors import UserError
 from probe.examples.choose import Example
@@ -224,6 +232,12 @@ def test_views_that_cannot_be_are_refused(views: list[View], message: str, confi
     with pytest.raises(UserError) as caught:
         prepare(config, DOCUMENTS, lambda *_: views)
     assert str(caught.value) == message
+
+
+def test_a_view_that_joins_all_texts_has_no_ranks(config: Config) -> None:
+    ranked = replace(config, average=AverageConfig(correlation=Coefficient.spearman))
+    with pytest.raises(UserError, match="a view's scheme is pooled; use mean or fisher"):
+        prepare(ranked, DOCUMENTS, lambda *_: [VIEW, View("y", (1,), 0, 5, "pooled")])
 
 
 def test_examples_that_no_view_has_are_not_read(config: Config) -> None:

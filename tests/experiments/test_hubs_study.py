@@ -13,20 +13,28 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy import stats
 
 from experiments.hubs.bases import (
+    KEPT,
     OBSERVED,
     RANDOM,
+    RANKED,
+    RANKED_WITHOUT,
     ROTATED,
     SHIFTED,
     WITHOUT_FIRST,
+    WITHOUT_RULING,
     Bases,
     Correlated,
+    norm_ratios,
     rotation,
 )
 from experiments.hubs.frequency import Frequencies, frequency
 from experiments.hubs.overlap import first_token_rows, items
 from experiments.hubs.reading import Reading, Tally, read
+from experiments.hubs.ruling import kept_rows, token_rows
+from experiments.hubs.ruling_tokens import Ruling
 from experiments.hubs.settings import Hubs, HubsConfig, check, sources, varied
 from experiments.hubs.task import run
 from probe import api
@@ -112,12 +120,32 @@ def test_first_tokens_are_left_out_as_by_the_program(
 def test_every_basis_stands_in_the_table(folder: Path) -> None:
     rows = read_rows(folder / "frequency.csv")
     bases = [row["basis"] for row in rows if (row["variant"], row["layer"]) == ("base", "1")]
-    assert bases == [OBSERVED, WITHOUT_FIRST, ROTATED, SHIFTED, RANDOM]
+    assert bases == [OBSERVED, WITHOUT_FIRST, *KEPT, ROTATED, SHIFTED, RANDOM]
     questions = {row["basis"] for row in rows if row["variant"] == "questions"}
-    assert questions == {OBSERVED, WITHOUT_FIRST, ROTATED, SHIFTED}
+    assert questions == {OBSERVED, WITHOUT_FIRST, *KEPT, ROTATED, SHIFTED}
     for row in rows:
         assert float(row["low"]) <= float(row["frequency"]) <= float(row["high"])
         assert float(row["chance"]) == N_HUBS / 128
+
+
+def test_hubs_by_rank_are_those_of_scipy(folder: Path, series: list[NDArray[np.float64]]) -> None:
+    whole = np.mean([np.corrcoef(x.T) for x in series], axis=0)
+    ranked = np.mean([stats.spearmanr(x).statistic for x in series], axis=0)
+    rows = read_rows(folder / "without_ruling.csv")
+    by_basis = {
+        row["basis"]: row for row in rows if (row["variant"], row["layer"]) == ("base", "1")
+    }
+    assert list(by_basis) == [OBSERVED, *KEPT]
+    shared = strongest(whole, N_HUBS) & strongest(ranked, N_HUBS)
+    assert by_basis[RANKED]["kept"].split() == [str(neuron) for neuron in sorted(shared)]
+    pairs = np.triu_indices(len(whole), 1)
+    for row, matrix in ((by_basis[OBSERVED], whole), (by_basis[RANKED], ranked)):
+        assert float(row["mean_abs_r"]) == pytest.approx(np.abs(matrix[pairs]).mean(), abs=1e-6)
+        dimension = len(matrix) ** 2 / (matrix**2).sum()
+        assert float(row["effective_dimension"]) == pytest.approx(dimension, rel=1e-5)
+    # No token of this small model rules.
+    assert float(by_basis[WITHOUT_RULING]["r"]) == pytest.approx(1)
+    assert (folder / "figures/ruling_tokens.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_overlaps_tell_which_neurons_are_others(folder: Path) -> None:
@@ -220,6 +248,46 @@ def test_hubs_of_one_half_are_counted_on_the_other() -> None:
     np.testing.assert_allclose(curve, [0, 2 / 3, 1 / 3, 0])
 
 
+def test_what_one_token_rules_is_told_and_goes_without_it() -> None:
+    """A massive token makes hubs of the neurons it is large in; the others' hubs remain."""
+    rng, made, real = np.random.default_rng(0), [0, 1, 2], [7, 8, 9]
+    bases = Bases(rotations=0, shifts=0, seed=0, without_first=False, ruling=10)
+    reading, texts = Reading([0, 1] * 6, [60] * 12, list("abcdefghijkl")), []
+    for text in range(12):
+        common = rng.normal(size=(60, 1))
+        x = rng.normal(size=(60, 20))
+        x[:, real] = common + 0.5 * rng.normal(size=(60, 3))
+        x[text, made] = 300 * rng.normal(1, 0.1, 3)
+        x = x.astype(np.float32)
+        activations = torch.from_numpy(x)
+        texts.append(x.astype(np.float64))
+        reading.ruling[LAYER].append(Ruling.of(activations, norm_ratios(activations), 10))
+        for basis, draw, seen in bases(activations, text):
+            tally = reading.tallies.setdefault(
+                (LAYER, basis, draw), Tally(20, 3, torch.device("cpu"))
+            )
+            tally.add(Correlated.of(seen), text % 2)
+    by_basis = {row["basis"]: row for row in kept_rows("base", reading, Relabelling(20, seed=0))}
+    hubs = {basis: set(reading.draws(LAYER, basis)[0].hubs(0, 1).tolist()) for basis in by_basis}
+    assert hubs[OBSERVED] == set(made)
+    assert hubs[WITHOUT_RULING] == hubs[RANKED] == hubs[RANKED_WITHOUT] == set(real)
+    assert by_basis[RANKED]["shared"] == 0
+    left = [np.delete(x, text, axis=0) for text, x in enumerate(texts)]
+    expected = np.mean([stats.spearmanr(x).statistic for x in left], axis=0)
+    average = reading.draws(LAYER, RANKED_WITHOUT)[0].average(0, 1).matrix
+    np.testing.assert_allclose(average, expected, atol=1e-6)
+    [row] = token_rows("base", reading)
+    assert row["ruling_per_text"] == 1
+    assert row["ruling_first"] == pytest.approx(1 / 12)
+    r = np.mean([np.corrcoef(x.T) for x in texts], axis=0)
+    z = [stats.zscore(x)[text] / np.sqrt(60) for text, x in enumerate(texts)]
+    s = np.mean([np.outer(one, one) for one in z], axis=0)
+    off = ~np.eye(20, dtype=bool)
+    share = (s * r)[off].sum() / (r**2)[off].sum()
+    assert row["strongest_share"] == pytest.approx(share, rel=1e-4)
+    assert share > 0.5
+
+
 def test_a_rotation_keeps_lengths_and_a_shift_keeps_values() -> None:
     x = torch.randn(12, 6, generator=torch.Generator().manual_seed(0))
     found = {basis: seen for basis, _, seen in Bases(1, 1, 0, True)(x, 0)}
@@ -252,6 +320,7 @@ def test_words_take_the_place_of_the_users() -> None:
     ("words", "settings", "said"),
     [
         ([], {"hubs": 0}, "study.hubs=0 is too small; give 1 or more"),
+        ([], {"ruling": 0.5}, "study.ruling=0.5 is too small; give 1 or more"),
         ([], {"rotations": -1}, "study.rotations=-1 is too small; give 0 or more"),
         ([], {"over": ["layers=1", "layers=1"]}, "has two variants 'layers=1'"),
         ([], {"over": ["output=x"]}, "study.over has output, which is common to all"),

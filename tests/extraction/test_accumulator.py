@@ -5,9 +5,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from probe.config import (
     AverageConfig,
+    Coefficient,
     Config,
     DataConfig,
     Matmul,
@@ -17,11 +19,12 @@ from probe.config import (
     Side,
     Weight,
 )
-from probe.correlation import Correlation, product
+from probe.correlation import Correlation, product, rank
 from probe.examples.batches import Batch, form_batches
 from probe.examples.choose import Example
 from probe.examples.partition import MatrixSpec, partition
 from probe.examples.request import Request
+from probe.extraction import accumulator
 from probe.extraction.accumulator import Accumulator
 from probe.extraction.circular_shift import draw_shifts
 from tests import reference
@@ -120,12 +123,20 @@ def test_one_pass_serves_matrices_that_share_texts() -> None:
         )
 
 
-@pytest.mark.parametrize("scheme", list(Scheme))
-def test_a_null_is_the_topology_of_rolled_series(scheme: Scheme) -> None:
+@pytest.mark.parametrize(
+    ("scheme", "correlation"),
+    [
+        *((scheme, Coefficient.pearson) for scheme in Scheme),
+        (Scheme.mean, Coefficient.spearman),
+        (Scheme.fisher, Coefficient.spearman),
+    ],
+)
+def test_a_null_is_the_topology_of_rolled_series(scheme: Scheme, correlation: Coefficient) -> None:
     texts = Texts([25, 12, 40, 18])
     cells, wanted = partition({"all": LAYERS}, texts.examples, scheme.value)
     batches = form_batches(texts.examples, 60, cells)
-    average = AverageConfig(weight=Weight.token if scheme is Scheme.pooled else Weight.example)
+    weight = Weight.token if scheme is Scheme.pooled else Weight.example
+    average = AverageConfig(scheme, weight, correlation=correlation)
     null = NullConfig(shifts=2, seed=5)
     request = texts.request(wanted, batches, average=average, null=null)
     result = texts.sum_up(request, batches).finish()
@@ -139,9 +150,43 @@ def test_a_null_is_the_topology_of_rolled_series(scheme: Scheme) -> None:
             ]
             for layer in texts.series
         ]
+        if correlation is Coefficient.spearman:
+            rolled = reference.ranked(rolled)
         expected = reference.topology(rolled, scheme.value, average.weight.value)
         close(result.matrices["all"].nulls[repetition], expected)
     assert len(result.matrices["all"].nulls) == 2
+
+
+@pytest.mark.parametrize("scheme", ["mean", "fisher"])
+def test_spearmans_r_and_its_standard_error_are_scipys(scheme: str) -> None:
+    texts = Texts([25, 12, 40, 18])
+    for layer in texts.series:
+        layer[1][::3] = np.round(layer[1][::3])  # ties
+    cells, wanted = partition({"one": [1]}, texts.examples, scheme)
+    batches = form_batches(texts.examples, 60, cells)
+    average = AverageConfig(Scheme(scheme), std=True, correlation=Coefficient.spearman)
+    result = texts.sum_up(texts.request(wanted, batches, average=average), batches).finish()
+    r = np.stack([stats.spearmanr(x).statistic for x in texts.series[1]])
+    if scheme == "fisher":
+        r = np.arctanh(np.clip(r, -1 + 1e-7, 1 - 1e-7))
+    mean, error = r.mean(axis=0), r.std(axis=0, ddof=1) / 2
+    if scheme == "fisher":
+        mean, error = np.tanh(mean), error * (1 - np.tanh(mean) ** 2)
+    np.fill_diagonal(mean, 1)
+    np.fill_diagonal(error, 0)
+    close(result.matrices["one"].average, mean)
+    close(result.matrices["one"].standard_error, error)
+
+
+def test_every_layer_is_ranked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    ranked = []
+    monkeypatch.setattr(accumulator, "rank", lambda x, keep: ranked.append(1) or rank(x, keep))
+    texts = Texts([25, 12])
+    cells, wanted = partition({"all": LAYERS, "one": [1]}, texts.examples)
+    batches = form_batches(texts.examples, 60, cells)
+    average = AverageConfig(correlation=Coefficient.spearman)
+    texts.sum_up(texts.request(wanted, batches, average=average, null=NullConfig(2)), batches)
+    assert len(ranked) == len(LAYERS) * len(batches)
 
 
 def test_layers_agree_with_their_mean_as_their_matrices_do() -> None:

@@ -114,6 +114,20 @@ def test_constant_neurons_are_left_out_where_they_are_constant() -> None:
     assert topology.matrix[0, 2] == pytest.approx(np.mean(rest), abs=1e-6)
 
 
+@pytest.mark.parametrize("scheme", ["mean", "fisher"])
+def test_spearmans_r_is_scipys_even_where_only_float64_tells_values_apart(scheme: str) -> None:
+    examples = series(offset=1e9)  # whose neighbours in float32 are 64 apart
+    topology = api.correlate(examples, scheme, correlation="spearman")
+    r = np.stack([stats.spearmanr(x).statistic for x in examples])
+    expected = r.mean(axis=0)
+    if scheme == "fisher":
+        expected = np.tanh(np.arctanh(r.clip(-1 + 1e-7, 1 - 1e-7)).mean(axis=0))
+    np.fill_diagonal(expected, 1)
+    np.testing.assert_allclose(topology.matrix, expected, atol=1e-6)
+    assert topology.correlation == "spearman"
+    assert api.correlate(examples).correlation == "pearson"
+
+
 def test_what_is_known_of_its_noise_stands_beside_it() -> None:
     examples = series((40, 50, 60))
     topology = api.correlate(examples, std=True)
@@ -156,6 +170,8 @@ ROWS = np.zeros((3, 2))
         ([np.eye(3, 2), ROWS + np.nan], {}, "example 1 has an activation that is not finite"),
         ([ROWS], {"scheme": "means"}, "scheme='means' is not one of mean, fisher, pooled; did you"),
         ([ROWS], {"weight": "text"}, "weight='text' is not one of example, token"),
+        ([ROWS], {"correlation": "rank"}, "correlation='rank' is not one of pearson, spearman"),
+        ([ROWS], {"scheme": "pooled", "correlation": "spearman"}, "'spearman' ranks the tokens of"),
         ([ROWS], {"scheme": "pooled", "std": True}, "std=True needs a mean over examples"),
         ([ROWS, ROWS], {"scheme": "fisher"}, "example 0 has 3 tokens, and its correlations need 4"),
         ([np.eye(3, 2)], {"std": True}, "std=True needs two examples or more, and there is one"),

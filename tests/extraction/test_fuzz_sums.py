@@ -13,7 +13,16 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load, save
 
-from probe.config import AverageConfig, Config, DataConfig, ModelConfig, Scheme, Side, Weight
+from probe.config import (
+    AverageConfig,
+    Coefficient,
+    Config,
+    DataConfig,
+    ModelConfig,
+    Scheme,
+    Side,
+    Weight,
+)
 from probe.examples.batches import Batch, Tensors, form_batches
 from probe.examples.choose import Example
 from probe.examples.counting import Dropped
@@ -42,6 +51,7 @@ class Case:
     mean: float
     constant: float
     scheme: Scheme
+    correlation: Coefficient
     weight: Weight
     kind: str
     parts: int
@@ -84,6 +94,7 @@ cases = st.builds(
     mean=st.sampled_from([0.0, 1.0, 1000.0]),
     constant=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
     scheme=st.sampled_from(list(Scheme)),
+    correlation=st.sampled_from(list(Coefficient)),
     weight=st.sampled_from(list(Weight)),
     kind=st.sampled_from(["layer", "all", "cross", "full"]),
     parts=st.integers(1, 2),
@@ -147,6 +158,8 @@ def check_sums(case: Case) -> None:
     joint = case.kind in ("cross", "full")
     if joint and (len(case.layers) < 2 or case.scheme is Scheme.pooled):
         case = Case(**{**vars(case), "layers": [0, 2, 3], "scheme": Scheme.mean})
+    spearman = case.correlation is Coefficient.spearman and case.scheme is not Scheme.pooled
+    correlation = Coefficient.spearman if spearman else Coefficient.pearson
     groups = {
         "layer": {f"layer_{layer}": [layer] for layer in case.layers},
         "all": {"all_layers": case.layers},
@@ -160,7 +173,7 @@ def check_sums(case: Case) -> None:
     config = Config(
         model=ModelConfig(id="a/b"),
         data=DataConfig(source="text", name="t", skip_first=case.skip_first),
-        average=AverageConfig(scheme=case.scheme, weight=case.weight),
+        average=AverageConfig(case.scheme, case.weight, correlation=correlation),
     )
     names = [example.document for example in examples]
     request = Request(config, case.layers, batches, names, "test", wanted)
@@ -179,6 +192,7 @@ def check_sums(case: Case) -> None:
         series = [[extraction.series[layer][m] for m in members] for layer in matrix.layers]
         if joint:
             series = [[np.concatenate(layers, axis=1) for layers in zip(*series, strict=True)]]
+        series = reference.ranked(series) if spearman else series
         expected = reference.topology(series, case.scheme.value, case.weight.value)
         undefined = np.flatnonzero(np.diagonal(expected) == 0)
         if case.kind == "cross":

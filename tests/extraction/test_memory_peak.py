@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from probe.config import AverageConfig, Config, DataConfig, NullConfig, Scheme, Side
+from probe.config import AverageConfig, Coefficient, Config, DataConfig, NullConfig, Scheme, Side
 from probe.correlation import BatchShape, coverage
 from probe.examples.batches import Batch
 from probe.examples.partition import MatrixSpec
@@ -119,6 +119,17 @@ def test_neurons_whose_products_are_float32_take_at_most_what_is_estimated(schem
     assert peak <= estimate <= 1.5 * peak
 
 
+@pytest.mark.parametrize(("kind", "nulls"), [("each", 1), ("full", 0)])
+def test_what_ranks_are_sorted_with_is_counted(kind: str, nulls: int) -> None:
+    request = request_of(kind, "mean", nulls=nulls)
+    estimate, peak = estimate_and_peak(request, 300, False, False)
+    request.config.average.correlation = Coefficient.spearman
+    ranked_estimate, ranked_peak = estimate_and_peak(request, 300, False, False)
+    assert ranked_estimate > estimate
+    assert ranked_peak > peak
+    assert ranked_peak <= ranked_estimate <= 1.5 * ranked_peak
+
+
 @pytest.mark.parametrize("kind", ["each", "cross"])
 def test_correlations_that_are_not_steep_take_no_more(kind: str) -> None:
     estimate, peak = estimate_and_peak(request_of(kind, "fisher"), 300, False, False)
@@ -131,4 +142,4 @@ def test_constant_neurons_double_the_sums() -> None:
         sums.most_bytes(BatchShape(ROWS, TOKENS, CPU, constants), cell=0).run
         for constants in (False, True)
     )
-    assert with_constants - without == pytest.approx(sums.nbytes, rel=0.01)
+    assert with_constants - without == pytest.approx(sums.pairs.nbytes, rel=0.01)

@@ -47,6 +47,8 @@ def test_the_title_says_random_weights_site_part_and_weights() -> None:
     assert title(other) == (
         "gpt2 (random) on mmlu: layer 12 part2, mlp (mean by token, 40 examples)"
     )
+    ranked = make(correlation="spearman", weight="token")
+    assert title(ranked).endswith("residual (mean of Spearman's r by token, 40 examples)")
     assert title(make(subject="all")).startswith("gpt2 (pretrained) on mmlu: ")
 
 

@@ -122,6 +122,15 @@ def make_run(folder: Path, layers: int = 3, data: str = "words", **facts: Any) -
         table.writeheader()
         table.writerows(rows)
     (folder / "measures.json").write_text(json.dumps(summaries))
+    hub = {
+        "neuron": 6, "strength": 2.5, "partners": [{"neuron": 3, "r": -0.25}],
+        "tokens": [{
+            "token": " <b>", "before": "the secret", "after": "told", "document": "story/3",
+            "position": 12, "layer": 2, "value": -7.5,
+        }],
+        "promotes": [" sea"], "suppresses": [" land"],
+    }  # fmt: skip
+    (folder / "hubs.json").write_text(json.dumps({"layer_2": [hub]}))
     (folder / "overrides.yaml").write_text(json.dumps(["layers=each", f"data.name={data}"]))
     manifest = {
         "format": 1, "finished": "2026-11-20T21:54:59+0000", "examples": 12, "tokens": 8746,
@@ -334,6 +343,16 @@ def test_a_single_topology_has_values_and_no_range() -> None:
     assert headlines([alone, twin])[0][1] == [("the same in all:", "0.5")]
     nothing = replace(alone, numbers={"mean_abs_r": float("nan"), "chance_abs_r": None})
     assert headlines([nothing]) == []
+
+
+def test_hubs_are_described_without_the_words_around_their_tokens(run: Path) -> None:
+    found = read_page(run)
+    cells = [[text for text, _ in row] for table in found.tables for row in table]
+    [hub] = [row for row in cells if "3 (-0.25)" in row]
+    assert hub[3:] == [
+        "3 (-0.25)", "' <b>'(story/3, token 12: -7.5)", "+' sea'−' land'",
+    ]  # fmt: skip
+    assert "the secret" not in " ".join(found.texts["body"])
 
 
 def test_hubs_what_was_left_out_and_where_it_comes_from_are_there(run: Path) -> None:

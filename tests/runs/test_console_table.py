@@ -45,6 +45,14 @@ def with_modularity(found: Measures, null: float | None) -> Measures:
     return replace(found, graphs=[replace(found.graphs[0], modularity=0.41, modularity_null=null)])
 
 
+def test_the_table_says_whose_r_it_is_of(caplog: pytest.LogCaptureFixture) -> None:
+    topology, found = make("layer_3", 1, KNOWN)
+    log_table([(topology, found)])
+    assert "Spearman" not in caplog.text
+    log_table([(replace(topology, correlation="spearman"), found)])
+    assert "r is Spearman's: of the ranks of activations" in caplog.text
+
+
 def test_every_measure_stands_in_its_column(caplog: pytest.LogCaptureFixture) -> None:
     topology, found = make("layer_3", 1, KNOWN)
     log_table([(topology, with_modularity(found, 0.25))])

@@ -185,7 +185,7 @@ def test_the_manifest_describes_every_topology(finished: tuple[Path, Config]) ->
     assert record == {
         "name": "layer_3", "kind": "layer", "layers": [3], "scheme": "mean", "weight": "example",
         "part": 1, "parts": 1, "examples": 4, "undefined": [], "site": "residual",
-        "without_sinks": False,
+        "correlation": "pearson", "without_sinks": False,
         "model": "tiny", "data": "text", "subject": None, "init": "pretrained",
         "file": "topology/layer_3_avg_corr.npy", "standard_error_file": None,
     }  # fmt: skip
@@ -246,7 +246,7 @@ def test_the_files_are_exactly_those_that_were_asked_for(
 ) -> None:
     run = pipeline.run(replace(job, layers=layers, average=average))
     wanted = set(BESIDES) | {
-        "measures.json", "measures_by_layer.csv", f"figures/{OF_THE_RUN}.png",
+        "hubs.json", "measures.json", "measures_by_layer.csv", f"figures/{OF_THE_RUN}.png",
     }  # fmt: skip
     for name in names:
         group, _, part = name.partition("_part")

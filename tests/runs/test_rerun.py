@@ -103,7 +103,7 @@ def manifest_of(run: Path) -> dict[str, Any]:
 def test_a_repetition_has_the_same_bytes_beside_the_run(done: tuple[Path, str, Path]) -> None:
     run, said, _ = done
     repetition = run.parents[2] / ".rerun" / run.relative_to(run.parents[2])
-    assert len(results(run)) == 2 * 2 + 2
+    assert len(results(run)) == 2 * 2 + 3
     assert results(run) == results(repetition)
     assert said.splitlines()[-1].endswith(
         "matrices identical to the byte: 4 of 4; measures.json: identical"

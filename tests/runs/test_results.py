@@ -148,7 +148,7 @@ def test_the_manifest_is_written_last_and_before_wandb_is_told(
     monkeypatch.setattr(results, "track", tracking)
     write(folder, LAYERS, FACTS, None)
     assert before == [
-        "all.png", "config.yaml",
+        "all.png", "config.yaml", "hubs.json",
         "layer_0_a.png", "layer_0_avg_corr.npy", "layer_0_b.png",
         "layer_3_a.png", "layer_3_avg_corr.npy", "layer_3_b.png",
         "measures.json", "measures_by_layer.csv", "overrides.yaml", "probe.log",

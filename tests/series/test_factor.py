@@ -5,9 +5,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from probe.errors import UserError
 from probe.series.factor import Factor
 from probe.series.graphs import Dense, Graph, quickest
 from tests.series.drawn_series import Series, activations, topology
@@ -28,6 +30,15 @@ def test_a_factor_multiplies_as_the_correlations_do(series: Series, width: int) 
     values = np.random.default_rng(0).standard_normal((series.shape[1], width)).astype(np.float32)
     found = factor.propagate(torch.from_numpy(values))
     np.testing.assert_allclose(found, expected @ values, atol=2e-5)
+
+
+def test_a_factor_of_ranks_is_spearmans_correlation() -> None:
+    series = activations(0, 30, 6)
+    series[:, 2] = series[:, 2].round()  # ties
+    found = Factor.of(torch.from_numpy(series), "spearman").dense()
+    np.testing.assert_allclose(found, stats.spearmanr(series).statistic, atol=1e-6)
+    with pytest.raises(UserError, match="correlation='spear' is not one of pearson, spearman; did"):
+        Factor.of(torch.from_numpy(series), "spear")
 
 
 def test_the_diagonal_is_one_or_of_an_undefined_neuron_zero() -> None:

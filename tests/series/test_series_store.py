@@ -224,6 +224,10 @@ def test_series_are_found_again_unless_they_are_others(
         api.series(api.compose(*words, "layers=1"), folder=tmp_path)
     with pytest.raises(UserError, match=r"has other series \(dtype, standardised differ\)"):
         api.series(config, folder=tmp_path, dtype="float16", standardised=True)
+    ranked = api.compose(*words, "average.correlation=spearman")
+    assert api.series(ranked).folder == store.folder
+    with pytest.raises(UserError, match="standardised series are those of Pearson's r, and"):
+        api.series(ranked, standardised=True)
 
 
 def test_outdated_series_under_output_are_replaced(

@@ -34,6 +34,7 @@ from probe.config import (
 )
 from probe.measures import Measures, measure, strengths
 from probe.runs import figure_files
+from probe.runs.hubs_file import read_hubs
 from probe.runs.load import load_topologies
 from probe.topology import Topology
 from probe.topology.reliability import Null, Reliability
@@ -169,6 +170,24 @@ def test_the_hubs_of_every_layer_are_in_one_table(each: Each) -> None:
     ]
     assert table["data"] == expected
     assert len(expected) == 6 * round(0.056 * 128)
+
+
+def test_hubs_are_told_by_single_tokens_and_no_text_leaves_the_machine(each: Each) -> None:
+    table = each.logged.table("hub_tokens")
+    names = ["topology", "rank", "neuron", "partners", "tokens", "promotes", "suppresses"]
+    assert table["columns"] == names
+    hubs = [(name, hub) for name, listed in read_hubs(each.run).items() for hub in listed]
+    for row, (name, hub) in zip(table["data"], hubs, strict=True):
+        found = dict(zip(names, row, strict=True))
+        assert (found["topology"], found["neuron"]) == (name, hub["neuron"])
+        partner = hub["partners"][0]
+        assert found["partners"].startswith(f"{partner['neuron']} ({partner['r']:+.2f}), ")
+        assert found["tokens"] == " ".join(repr(one["token"]) for one in hub["tokens"])
+        assert found["promotes"] == " ".join(map(repr, hub["promotes"]))
+    told = [file for file in each.logged.folder.rglob("*") if file.is_file()]
+    assert told
+    for file in told:
+        assert b"boats of sand" not in file.read_bytes(), file
 
 
 def test_the_leading_eigenvalues_of_every_layer_are_in_one_table(each: Each) -> None:
@@ -627,7 +646,7 @@ def quick(each: Each, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config
 
 def check_whole(run: Path) -> None:
     manifest = json.loads((run / "manifest.json").read_text())
-    assert len(manifest["files"]) == 6, "config, overrides, two of measures, matrix, figure"
+    assert len(manifest["files"]) == 7, "config, overrides, two of measures, hubs, matrix, figure"
     for name, digest in manifest["files"].items():
         assert hashlib.sha256((run / name).read_bytes()).hexdigest() == digest
 

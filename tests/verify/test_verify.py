@@ -350,6 +350,7 @@ FORGED: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda m: m["topologies"].pop(), "expected parts 1 to 2 of layer_3, found [1]"),
     (lambda m: m["topologies"].append(first(m)), "expected topologies with unique names"),
     (lambda m: first(m).update(scheme="fisher"), "expected scheme mean of layer_3_part1, as conf"),
+    (lambda m: first(m).update(correlation="spearman"), "expected correlation pearson of layer_3"),
     (lambda m: first(m)["reliability"].update(split_half=2), "expected split_half of layer_3"),
     (lambda m: first(m)["reliability"].update(halves=[{}]), "expected two halves of layer_3_part1"),
     (lambda m: first(m)["reliability"]["null"].update(mean_abs_r=3), "expected a null of layer_3"),
