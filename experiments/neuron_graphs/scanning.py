@@ -55,7 +55,7 @@ class Scan:
         self,
         file: Path,
         units: list[Unit],
-        ids: Mapping[int, list[int]],
+        ids: Mapping[int, Sequence[int]],
         sampled: Mapping[int, slice],
     ) -> None:
         self.ids, self.sampled = ids, sampled
