@@ -39,11 +39,13 @@ def pytest_collection_finish() -> None:
 def blank_figures() -> Iterator[pytest.MonkeyPatch]:
     """Let figures be built, but drawn as one pixel: drawing them takes longer than a run."""
     from matplotlib.figure import Figure  # here, as the process that hands out tests draws nothing
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     pixel = Figure(figsize=(0.1, 0.1))
     draw = Figure.savefig
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", lambda _, file, **given: draw(pixel, file, **given))
+        patch.setattr(ConstrainedLayoutEngine, "execute", lambda *_: None)
         yield patch
 
 
@@ -51,11 +53,13 @@ def blank_figures() -> Iterator[pytest.MonkeyPatch]:
 def drawn_figures(blank_figures: pytest.MonkeyPatch) -> Iterator[None]:
     """Draw figures as the program does."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    blank = Figure.savefig
+    blank, placed = Figure.savefig, ConstrainedLayoutEngine.execute
     blank_figures.undo()
     yield
     blank_figures.setattr(Figure, "savefig", blank)
+    blank_figures.setattr(ConstrainedLayoutEngine, "execute", placed)
 
 
 @pytest.fixture

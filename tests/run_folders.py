@@ -9,9 +9,17 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
-from probe.config import Config, InitConfig, InitKind, MeasuresConfig, ModelConfig, to_plain
+from probe.config import (
+    Config,
+    Figures,
+    InitConfig,
+    InitKind,
+    MeasuresConfig,
+    ModelConfig,
+    to_plain,
+)
 from probe.measures import measure
-from probe.runs import results
+from probe.runs import figure_files
 from probe.topology import Topology
 
 QUICK = MeasuresConfig(rewired=0)
@@ -22,8 +30,12 @@ def draw_dots(patch: pytest.MonkeyPatch) -> None:
 
     `tests/plots` tests the real ones, and `tests/runs/test_folder.py` which of them a run leaves.
     """
-    patch.setattr(results, "figures", lambda *_: {"heatmap": Figure(figsize=(0.1, 0.1))})
-    patch.setattr(results, "run_figures", lambda _: {})
+    patch.setattr(figure_files, "wanted", _one_each)
+    patch.setattr(figure_files, "figures", lambda *_: {"heatmap": Figure(figsize=(0.1, 0.1))})
+
+
+def _one_each(draw: Figures, measured: Any) -> dict[str, list[str]]:
+    return {topology.name: ["heatmap"] for topology, _ in measured if draw is not Figures.none}
 
 
 def config_of(model: str | None = "org/tiny", init: str = "pretrained", seed: int = 0) -> Config:

@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from experiments.graph_probe.scores import CLAIM, SHUFFLED
-from probe.api.drawing import BLUE, COLOURS, ORANGE, single
+from probe.api.drawing import BLUE, COLOURS, ORANGE, mark_beyond, single
 
 Row = dict[str, Any]
-# A failed probe can be far below chance; how far is irrelevant.
+# A failed probe can be far below chance: it is marked at the edge.
 _LOWEST = -0.5
 _NAMES = {"r2": "R²", "auc": "area under ROC"}
 
@@ -21,19 +21,21 @@ def metric(rows: Sequence[Row]) -> str:
     return "r2" if "r2" in rows[0] else "auc"
 
 
-def by_input(rows: Sequence[Row], target: str, layer: int) -> Figure:
+def by_input(source: str, rows: Sequence[Row], target: str, layer: int) -> Figure:
     """Draw the performance of every input and probe with intervals; topologies at the top."""
     whole = [one for one in rows if one["density"] == 1]
     name = metric(whole)
     best = {key: max(one[name] for one in whole if one["input"] == key) for key in _inputs(whole)}
     order = sorted(best, key=lambda key: (key == CLAIM, key != SHUFFLED, best[key]))
     probes = list(dict.fromkeys(one["probe"] for one in whole))
-    figure, axes = single(f"{target} from layer {layer} and controls", (7, 0.42 * len(order) + 1.2))
+    figure, axes = single(
+        f"{source}: {target} from layer {layer} and controls", (7, 0.42 * len(order) + 1.2)
+    )
     for number, probe in enumerate(probes):
         shown = [one for one in whole if one["probe"] == probe]
         axes.errorbar(
             [one[name] for one in shown],
-            [order.index(one["input"]) - 0.16 * (number - (len(probes) - 1) / 2) for one in shown],
+            [order.index(one["input"]) - _aside(number, probes) for one in shown],
             xerr=_reach(shown, name),
             fmt="o", markersize=4, linewidth=1, color=COLOURS[number], label=probe,
         )  # fmt: skip
@@ -41,16 +43,30 @@ def by_input(rows: Sequence[Row], target: str, layer: int) -> Figure:
     axes.axvline(_chance(name), color="0.6", linewidth=0.8, zorder=0)
     if name == "r2":
         axes.set_xlim(left=max(_LOWEST, axes.get_xlim()[0]), right=1)
+        axes.set_ylim(axes.get_ylim())
+        for number, probe in enumerate(probes):
+            places = [
+                (one[name], order.index(one["input"]) - _aside(number, probes))
+                for one in whole
+                if one["probe"] == probe
+            ]
+            mark_beyond(axes, places, COLOURS[number])
     axes.set_xlabel(f"{_NAMES[name]} on the test set (95 % over documents)")
     # Next to the axes, where it hides no interval.
     axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
-def by_density(rows: Sequence[Row], target: str, layer: int) -> Figure:
+def _aside(number: int, probes: Sequence[str]) -> float:
+    return 0.16 * (number - (len(probes) - 1) / 2)
+
+
+def by_density(source: str, rows: Sequence[Row], target: str, layer: int) -> Figure:
     """Draw the performance of the topology over the fraction of entries kept."""
     name = metric(rows)
-    figure, axes = single(f"{target} from the sparse topologies of layer {layer}", (5, 3.2))
+    figure, axes = single(
+        f"{source}: {target} from the sparse topologies of layer {layer}", (5, 3.2)
+    )
     topologies = [one for one in rows if one["input"] == CLAIM]
     probes = list(dict.fromkeys(one["probe"] for one in topologies))
     for number, probe in enumerate(probes):
@@ -74,10 +90,10 @@ def by_density(rows: Sequence[Row], target: str, layer: int) -> Figure:
     return figure
 
 
-def by_layer(rows: Sequence[Row], headline: Sequence[Row], target: str) -> Figure:
+def by_layer(source: str, rows: Sequence[Row], headline: Sequence[Row], target: str) -> Figure:
     """Draw each layer's topology against the best control."""
     name = metric(rows)
-    figure, axes = single(f"{target} from the topology of each layer", (5, 3.2))
+    figure, axes = single(f"{source}: {target} from the topology of each layer", (5, 3.2))
     shown = []
     for one in headline:
         shown += [
@@ -91,6 +107,7 @@ def by_layer(rows: Sequence[Row], headline: Sequence[Row], target: str) -> Figur
         [one["layer"] for one in headline], [one["control"] for one in headline],
         "s--", color=ORANGE, label="best control",
     )  # fmt: skip
+    _mark(axes, name, [(one["layer"], one["control"]) for one in headline], ORANGE)
     axes.set_xlabel("layer")
     axes.set_ylabel(f"{_NAMES[name]} on the test set")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -103,8 +120,15 @@ def _line(axes: Axes, rows: Sequence[Row], over: str, name: str, colour: str, la
         [one[over] for one in rows], [one[name] for one in rows], yerr=_reach(rows, name),
         fmt="o-", markersize=4, linewidth=1, color=colour, label=label,
     )  # fmt: skip
+    _mark(axes, name, [(one[over], one[name]) for one in rows], colour)
+
+
+def _mark(axes: Axes, name: str, points: Sequence[tuple[float, float]], colour: str) -> None:
+    """Let R² end where probes have failed, and mark those below."""
     if name == "r2":
         axes.set_ylim(bottom=max(_LOWEST, axes.get_ylim()[0]), top=1)
+        axes.set_xlim(axes.get_xlim())
+        mark_beyond(axes, points, colour)
 
 
 def _inputs(rows: Sequence[Row]) -> list[str]:

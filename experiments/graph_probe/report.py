@@ -13,6 +13,7 @@ from experiments.graph_probe.scores import Score, gains, row
 from experiments.graph_probe.settings import GraphProbeConfig
 from experiments.intervals import warn_few, with_interval
 from probe.api import Results, show
+from probe.api.drawing import about
 
 logger = logging.getLogger(__name__)
 # Caveat of protocol=paper.
@@ -25,7 +26,7 @@ def write(
     """Write `scores.csv`, `gains.csv`, `results.json` and the figures; return the gains."""
     rows = [row(score) | {"documents": documents} for score in scores]
     added = [gain | {"documents": documents} for gain in gains(scores)]
-    written = Results(folder)
+    written = Results(folder, config)
     written.table("scores", rows)
     written.table("gains", added)
     content: dict[str, Any] = {
@@ -33,7 +34,7 @@ def write(
         "headline": headline(added), "gains": added, "scores": rows,
     }  # fmt: skip
     written.save(content)
-    written.figures(figures(rows, added, config.study.protocol))
+    written.figures(figures(about(config), rows, added, config.study.protocol))
     return {f"{one['target']} layer {one['layer']}": one["gain"] for one in content["headline"]}
 
 
@@ -74,21 +75,23 @@ def log_headline(_: GraphProbeConfig, folder: Path) -> None:
 
 
 def figures(
-    rows: Sequence[dict[str, Any]], added: Sequence[dict[str, Any]], protocol: str
+    source: str, rows: Sequence[dict[str, Any]], added: Sequence[dict[str, Any]], protocol: str
 ) -> dict[str, Figure]:
-    """Draw every target; optimistic figures are marked as such."""
+    """Draw every target, under what was read; optimistic figures are marked as such."""
     drawings: dict[str, Figure] = {}
     for target in dict.fromkeys(one["target"] for one in rows):
         of_target = [one for one in rows if one["target"] == target]
         layers = sorted({one["layer"] for one in of_target} - {None})
         for layer in layers:
             shown = [one for one in of_target if one["layer"] in (None, layer)]
-            drawings[f"{target}_layer_{layer}"] = by_input(shown, target, layer)
+            drawings[f"{target}_layer_{layer}"] = by_input(source, shown, target, layer)
             if len({one["density"] for one in shown}) > 1:
-                drawings[f"{target}_layer_{layer}_density"] = by_density(shown, target, layer)
+                drawings[f"{target}_layer_{layer}_density"] = by_density(
+                    source, shown, target, layer
+                )
         if len(layers) > 1:
             of_gain = [one for one in headline(added) if one["target"] == target]
-            drawings[f"{target}_by_layer"] = by_layer(of_target, of_gain, target)
+            drawings[f"{target}_by_layer"] = by_layer(source, of_target, of_gain, target)
     if protocol == "paper":
         for figure in drawings.values():
             figure.supxlabel(_OPTIMISTIC, fontsize=7)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from experiments.hallucination.sources import TOPOLOGY
 from probe.api.drawing import BLUE, COLOURS, GREY, ORANGE, grid
@@ -15,9 +16,11 @@ _GREEN = COLOURS[2]
 _ROW = 0.28  # inches per source
 
 
-def probes_figure(rows: Sequence[Row], majority: float) -> Figure:
+def probes_figure(source: str, rows: Sequence[Row], majority: float) -> Figure:
     """Draw the probes' results on the test set, with intervals and shuffled labels."""
-    title = "True or false answer, predicted from …: test set, 95 % intervals over questions"
+    title = (
+        f"{source}: true or false answer, predicted from …: test set, 95 % intervals over questions"
+    )
     panels = [("accuracy", "accuracy", majority), ("auc", "area under ROC", 0.5),
               ("within", "within-question ranking accuracy", 0.5)]  # fmt: skip
     figure, axes_of_panels = grid(title, 3, 3, (4.0, 1.2 + _ROW * len(rows)))
@@ -30,12 +33,15 @@ def probes_figure(rows: Sequence[Row], majority: float) -> Figure:
         axes.set_yticks(range(len(rows)), [""] * len(rows))
         _leave_room(axes, len(rows))
     _name(axes_of_panels[0], rows)
+    _name_colours(figure, rows)
     return figure
 
 
-def coupling_figure(rows: Sequence[Row]) -> Figure:
+def coupling_figure(source: str, rows: Sequence[Row]) -> Figure:
     """Draw the share of questions with C > 0 against shuffled labels, and the distribution of C."""
-    title = f"Coupling index of {rows[0]['questions']} questions, 95 % intervals over questions"
+    title = (
+        f"{source}: coupling index of {rows[0]['questions']} questions, 95 % intervals over them"
+    )
     figure, (left, right) = grid(title, 2, 2, (5.0, max(3.0, 1.2 + _ROW * len(rows))))
     for place, row in enumerate(rows):
         left.plot([row["null_low"], row["null_high"]], [place, place], color=GREY, linewidth=6)
@@ -57,12 +63,28 @@ def coupling_figure(rows: Sequence[Row]) -> Figure:
     right.set_xlabel("C of a question (1st to 99th percentile)")
     right.set_ylabel("density")
     right.legend(fontsize=7)
+    _name_colours(figure, rows)
     return figure
+
+
+def _colour(row: Row) -> str:
+    return ORANGE if row["control"] else BLUE if row["source"] == TOPOLOGY else _GREEN
+
+
+def _name_colours(figure: Figure, rows: Sequence[Row]) -> None:
+    names = {BLUE: "topology", _GREEN: "activations", ORANGE: "controls"}
+    present = {_colour(row) for row in rows}
+    lines = [
+        Line2D([], [], color=colour, marker="o", ms=5, label=name)
+        for colour, name in names.items()
+        if colour in present
+    ]
+    figure.legend(handles=lines, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
 
 
 def _draw(axes: Axes, rows: Sequence[Row], value: str, low: str, high: str) -> None:
     for place, row in enumerate(rows):
-        colour = ORANGE if row["control"] else BLUE if row["source"] == TOPOLOGY else _GREEN
+        colour = _colour(row)
         axes.plot([row[low], row[high]], [place, place], color=colour, linewidth=1.5)
         axes.plot(row[value], place, "o", color=colour, markersize=5)
     axes.grid(axis="x", color="0.9")

@@ -21,6 +21,7 @@ from experiments.hallucination.sources import TOPOLOGY, sources
 from experiments.intervals import warn_few, with_interval
 from experiments.statistics import paired_difference
 from probe.api import Results, UserError, show
+from probe.api.drawing import about
 
 logger = logging.getLogger(__name__)
 # Who always predicts the same is a control, too.
@@ -65,12 +66,12 @@ def report(config: HallucinationConfig, folder: Path) -> dict[str, Any]:
         line for what, rows in quantities.items() for line in _differences(what, rows, settings)
     ]
     rows, coupled = [result.row for result in probes], [coupling.row for coupling in couplings]
-    results = Results(folder)
+    results = Results(folder, config)
     results.table("probes", rows)
     results.table("coupling", [{k: v for k, v in r.items() if k != "indices"} for r in coupled])
     results.save({**facts, "probes": rows, "coupling": coupled})
-    results.figure("probes", probes_figure(rows, facts["majority_accuracy"]))
-    results.figure("coupling", coupling_figure(coupled))
+    results.figure("probes", probes_figure(about(config), rows, facts["majority_accuracy"]))
+    results.figure("coupling", coupling_figure(about(config), coupled))
     _log_tables(probes, couplings, facts)
     return facts | {"headline": {"AUC": {_label(row): row["auc"] for row in rows}}}
 

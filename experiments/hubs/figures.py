@@ -1,6 +1,7 @@
 """Figures of the study. They are returned, not saved."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -42,8 +43,12 @@ def frequency_curves(title: str, layers: Mapping[int, Mapping[str, Frequencies]]
 def _draw(axes: Axes, basis: str, frequencies: Frequencies) -> None:
     curves = frequencies.curves
     rank = np.arange(1, curves.shape[1] + 1)
-    colour, width = _BASES[basis], 2.0 if basis == OBSERVED else 1.2
-    axes.plot(rank, curves.mean(axis=0), color=colour, lw=width, marker=".", label=basis)
+    # The observed curve shows below those that lie on it.
+    style: dict[str, Any] = (
+        {"lw": 3.5} if basis == OBSERVED else {"lw": 1.2, "marker": ".", "ms": 3}
+    )
+    colour = _BASES[basis]
+    axes.plot(rank, curves.mean(axis=0), color=colour, label=basis, **style)
     if len(frequencies.draws) > 1:
         low, high = curves.min(axis=0), curves.max(axis=0)
         axes.fill_between(rank, low, high, color=colour, alpha=0.2, lw=0)

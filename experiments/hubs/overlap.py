@@ -83,7 +83,8 @@ def items_of_run(run: str, n_hubs: int | None) -> list[Item]:
         defined[list(topology.undefined)] = False
         average = Correlated(torch.from_numpy(np.array(topology.matrix)), defined)
         hubs = average.strongest(number_of_hubs(n, n_hubs))
-        label = f"{folder.name} {topology.name}".replace("_", " ")
+        place = topology.name.replace("_", " ")
+        label = f"{topology.model} on {topology.data} {place} ({folder.name[-8:]})"
         numbers = frozenset(defined.nonzero().flatten().tolist())
         space = Space.of(topology, manifest)
         run_items.append(Item(label, space, frozenset(hubs.tolist()), numbers))

@@ -33,7 +33,7 @@ def run(config: HubsConfig, folder: Path) -> dict[str, Any]:
     """
     settings, variants = config.study, check(config)
     null = Relabelling(settings.permutations, settings.seed)
-    results = Results(folder)
+    results = Results(folder, config)
     frequencies, first_token, neurons, all_items = Rows(), Rows(), Rows(), list[Item]()
     for number, (name, variant) in enumerate(variants.items()):
         reading = _read(name, variant, config)

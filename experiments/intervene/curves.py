@@ -41,7 +41,10 @@ def pruning_curve(rows: Sequence[Row], title: str) -> Figure:
         left.set_xlabel("share of neurons treated", fontsize=8)
         right.set_xlabel("share of squared norm moved", fontsize=8)
         _relative(right, selected[0])
-    axes[0].legend(fontsize=7, frameon=False)
+    # Beside the panels, where it hides no curve.
+    figure.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=7, frameon=False
+    )
     return figure
 
 
@@ -58,6 +61,9 @@ def _draw(axes: Axes, rows: Sequence[Row], across: str) -> None:
             continue
         below = [max(0.0, row.change - row.low) for row in points]
         above = [max(0.0, row.high - row.change) for row in points]
+        if measure == "accuracy":  # a share, whatever the interval of its change
+            below = [min(one, row.treated) for one, row in zip(below, points, strict=True)]
+            above = [min(one, 1 - row.treated) for one, row in zip(above, points, strict=True)]
         axes.errorbar(
             [getattr(row, across) for row in points], [row.treated for row in points],
             yerr=[below, above], label=SELECTIONS[name],

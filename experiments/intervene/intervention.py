@@ -76,7 +76,7 @@ def intervene(config: InterveneConfig, folder: Path) -> dict[str, Any]:
     effect_rows = rows(effects, settings.measure, settings.seed)
     scope = {"input": "for every text", "average": "once, on other texts"}[settings.scope]
     about = f"{model_name(config.model)} on {data_name(config.data)}: {layers}, chosen {scope}"
-    _write(effect_rows, folder, about)
+    _write(effect_rows, Results(folder, config), about)
     return {
         "layers": facts.layers,
         "neurons": facts.n_neurons,
@@ -88,11 +88,11 @@ def intervene(config: InterveneConfig, folder: Path) -> dict[str, Any]:
     }
 
 
-def _write(effect_rows: Sequence[Row], folder: Path, about: str) -> None:
+def _write(effect_rows: Sequence[Row], results: Results, about: str) -> None:
     for line in headline(effect_rows):
         logger.info("%s", line)
     warn_few(effect_rows[0].documents)
-    results, table = Results(folder), [asdict(row) for row in effect_rows]
+    table = [asdict(row) for row in effect_rows]
     results.table("effects", table)
     results.save(table, "effects")
     kinds = [{getattr(row, name): None for row in effect_rows} for name in ("treatment", "order")]

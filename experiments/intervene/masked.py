@@ -33,7 +33,7 @@ def masked(config: InterveneConfig, folder: Path) -> dict[str, Any]:
     table = [asdict(row) for row in rows]
     named = [{"name": f"mask {row['mask']}", **row} for row in table]
     log_effects(named)
-    results = Results(folder)
+    results = Results(folder, config)
     results.table("effects", table)
     results.save(table, "effects")
     about = f"{model_name(config.model)} on {data_name(config.data)}"

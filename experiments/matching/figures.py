@@ -12,9 +12,12 @@ from probe.api.drawing import BLUE, ORANGE, grid
 Row = Mapping[str, Any]
 
 
-def figure(matched: Sequence[Row], compared: Sequence[Row]) -> Figure:
+def figure(sources: Sequence[str], matched: Sequence[Row], compared: Sequence[Row]) -> Figure:
     """Draw GAUC with its intervals over documents, assigned r, and distances of spectra."""
-    title = f"Two models: GAUC over a test set of {matched[0]['texts']}, and average topologies"
+    names = "; ".join(
+        f"{n} model {name}" for n, name in zip(("first", "second"), sources, strict=True)
+    )
+    title = f"{names}: GAUC over a test set of {matched[0]['texts']}, and average topologies"
     drawing, axes = grid(title, 3, 3, (5.0, 3.2))
     _points(axes[0], matched, "gauc", "GAUC (test set)")
     for place, row in enumerate(matched):
@@ -28,6 +31,12 @@ def figure(matched: Sequence[Row], compared: Sequence[Row]) -> Figure:
     axes[1].set_xlim(right=1.02)
     with_spectra = [row for row in compared if row["spectra"] is not None]
     _points(axes[2], with_spectra, "spectra", "distance of spectra")
+    axes[2].plot([], [], "o", color=BLUE, label="the two models")
+    axes[2].plot([], [], "o", color=ORANGE, label="controls")
+    drawing.legend(
+        *axes[2].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8,
+        frameon=False,
+    )  # fmt: skip
     return drawing
 
 

@@ -13,6 +13,7 @@ from experiments.matching.settings import MatchingConfig, both, check
 from experiments.matching.texts import everything, load_texts, read
 from experiments.statistics import split_by_group
 from probe.api import Results, UserError, show
+from probe.api.drawing import about
 
 logger = logging.getLogger(__name__)
 Row = dict[str, Any]
@@ -53,11 +54,11 @@ def report(config: MatchingConfig, folder: Path) -> dict[str, Any]:
         "parts": dict(zip(("train", "stop", "test"), map(len, parts), strict=True)),
         "neurons": [one.n_neurons, other.n_neurons],
     }
-    results = Results(folder)
+    results = Results(folder, config)
     results.table("gauc", matched)
     results.table("fingerprints", compared)
     results.save({**facts, "gauc": matched, "fingerprints": compared})
-    results.figure("matching", figure(matched, compared))
+    results.figure("matching", figure((about(first), about(second)), matched, compared))
     _log_tables(matched, compared)
     return facts | {"headline": {row["pair"]: row["gauc"] for row in matched}}
 

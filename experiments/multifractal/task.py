@@ -46,7 +46,7 @@ def run(config: MultifractalConfig, folder: Path) -> dict[str, Any]:
     if scores:
         tasks(list(timed(models[0].checkpoints).values()), scores)  # before hours of work
     hows = [_how(each) for each in models]
-    results, courses, sensitivity = Results(folder), list[Course](), list[Row]()
+    results, courses, sensitivity = Results(folder, config), list[Course](), list[Row]()
     for number, (each, how) in enumerate(zip(models, hows, strict=True)):
         keeping = Keeping(folder / "measured" / str(number))
         courses.append(_measured(each, how, keeping, settings, results, courses))

@@ -69,7 +69,7 @@ def run(config: NetworksConfig, folder: Path) -> dict[str, Any]:
     )
     for words, other in others.items():
         recurring += _elsewhere(words, other, store, networks, device, folder)
-    results = Results(folder)
+    results = Results(folder, config)
     results.table("networks", rows)
     results.table("recurrence", recurring)
     _save(folder, networks, store, config)

@@ -46,7 +46,7 @@ def run(config: NeuronGraphsConfig, folder: Path) -> dict[str, Any]:
     work = Work.of(config, folder)
     control = spread(units, settings.control, settings.seed)
     parts = {GIVEN: (config, units), RANDOM: (random_weights(config, settings.seed), control)}
-    results, rows = Results(folder), list[Row]()
+    results, rows = Results(folder, config), list[Row]()
     for name, (own, chosen) in parts.items():
         logger.info("%s: %s", ABOUT[name], plural(len(chosen), "neuron"))
         with work.store(folder / STORES[name], own) as store:

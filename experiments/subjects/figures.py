@@ -70,6 +70,13 @@ def accuracy_bars(title: str, rows: Sequence[dict[str, Any]]) -> Figure:
     return figure
 
 
+def _swept(neuron: int, chosen: bool, controls: Sequence[int]) -> str:
+    """Name a neuron; the controls, all drawn in grey, are named together."""
+    if chosen:
+        return f"neuron {neuron}"
+    return f"controls {', '.join(map(str, controls))}" if neuron == controls[0] else "_"
+
+
 def sweep_curves(title: str, rows: Sequence[dict[str, Any]], unit: str) -> Figure:
     """Draw each effect against the value; chosen neurons in colour, controls in grey."""
     effects = {
@@ -80,6 +87,7 @@ def sweep_curves(title: str, rows: Sequence[dict[str, Any]], unit: str) -> Figur
     present = {name: label for name, label in effects.items() if name in rows[0]}
     figure, panels = grid(title, len(present), 3, (3.6, 2.8))
     for axes, (name, label) in zip(panels, present.items(), strict=True):
+        controls = list(dict.fromkeys(row["neuron"] for row in rows if row["kind"] != "chosen"))
         for neuron in dict.fromkeys(row["neuron"] for row in rows):
             curve = [row for row in rows if row["neuron"] == neuron]
             chosen = curve[0]["kind"] == "chosen"
@@ -87,7 +95,7 @@ def sweep_curves(title: str, rows: Sequence[dict[str, Any]], unit: str) -> Figur
             axes.plot(
                 value, [row[name] for row in curve], marker=".",
                 color=BLUE if chosen else GREY, zorder=3 if chosen else 2,
-                label=f"neuron {neuron}" if chosen else f"control {neuron}",
+                label=_swept(neuron, chosen, controls),
             )  # fmt: skip
             if chosen:
                 low, high = ([row[f"{name}_{end}"] for row in curve] for end in ("low", "high"))

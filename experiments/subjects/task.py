@@ -37,7 +37,7 @@ def run(config: SubjectsConfig, folder: Path) -> dict[str, Any]:
     names = sorted({text.subject for text in texts})
     source = f"{model_name(config.model)} ({config.init.kind}) on {data_name(config.data)}"
     source += f", {len(texts) // len(names)} texts per subject"
-    results = Results(folder)
+    results = Results(folder, config)
     # The sweep comes first, as it can still find a mistake in the settings.
     swept = _sweep(of_texts, settings, texts, results)
     rows, matrices = Rows(), Rows()

@@ -41,7 +41,7 @@ def run(config: TaskMappingConfig, folder: Path) -> dict[str, Any]:
         If a setting cannot work, or prompts are too few or too long.
     """
     check(config)
-    settings, results = config.study, Results(folder)
+    settings, results = config.study, Results(folder, config)
     experiment = prepare(config)
     tasks = experiment.tasks
     signals, units = experiment.read(experiment.config, folder)

@@ -14,6 +14,7 @@ from probe.compare.items import Item
 from probe.compare.pairwise import Comparison, Pair
 from probe.errors import UserError
 from probe.runs.manifest import MANIFEST
+from probe.runs.writing import save_figure
 from probe.system.logs import plural
 from probe.system.tables import aligned, write_csv
 
@@ -157,10 +158,10 @@ def _draw(comparison: Comparison, work: Path) -> None:
             comparison.matrix(lambda pair: pair.overlap.share if pair.overlap else None),
             sum(each.chance for each in hubs) / len(hubs) if hubs else float("nan"),
         )
-        figure.savefig(work / "comparison.png", format="png")
+        save_figure(figure, work / "comparison.png")
     if len(labels) <= _BESIDE:
         figure = side_by_side([item.topology for item in comparison.items], labels)
-        figure.savefig(work / "beside.png", format="png")
+        save_figure(figure, work / "beside.png")
 
 
 @contextmanager

@@ -61,6 +61,7 @@ def study(
     package = task.rpartition(".")[0]
     command = f"python -m {package}"
     unread = dict(idle) if isinstance(idle, Mapping) else dict.fromkeys(idle, "")
+    unread |= dict.fromkeys(("figures=", "figures.draw"), "a study draws all its figures")
     place = partial(_folder, name=name, idle=unread, renamed=not defaults)
 
     def run(config: Settings, overrides: list[str], group: str | None) -> Path:

@@ -24,7 +24,7 @@ from probe.topology import Topology
 from probe.topology.reliability import BINS
 
 
-def side_by_side(topologies: Sequence[Topology], labels: Sequence[str]) -> Figure:
+def side_by_side(topologies: Sequence[Topology], labels: Sequence[str], note: str = "") -> Figure:
     """Draw a few heat maps side by side, and below them the distribution of r over pairs.
 
     Each heat map is ordered by its own strengths: between different models or initialisations the
@@ -32,7 +32,8 @@ def side_by_side(topologies: Sequence[Topology], labels: Sequence[str]) -> Figur
     """
     width = max(3.2 * len(topologies) + 0.8, 6.4)
     figure = Figure(figsize=(width, 6.6), layout="constrained", dpi=150)
-    figure.suptitle(wrapped(title(*topologies), width), fontsize=9)
+    heading = "; ".join(filter(None, (title(*topologies), note)))
+    figure.suptitle(wrapped(heading, width), fontsize=9)
     places = figure.add_gridspec(2, len(topologies), height_ratios=(1.2, 1))
     above = [figure.add_subplot(places[0, column]) for column in range(len(topologies))]
     below = figure.add_subplot(places[1, :])

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import LogFormatter, NullLocator
 
+from probe.config import Config, data_name, model_name
 from probe.topology import Topology
 
 # Distinguishable for colour-blind readers: Okabe and Ito, without yellow, which fades on white.
@@ -38,6 +39,20 @@ def title(*topologies: Topology) -> str:
     average = _joined(", ", scheme, examples)
     place = _joined(" ", _joined(", ", what, site), f"({average})" if average else "")
     return _joined(": ", source, place)
+
+
+def about(config: Config) -> str:
+    """Return what a configuration reads, as titles have it: model, weights and data.
+
+    Examples
+    --------
+    >>> from probe.config import DataConfig, ModelConfig
+    >>> about(Config(model=ModelConfig("gpt2"), data=DataConfig("mmlu", name="mmlu")))
+    'gpt2 (pretrained) on mmlu'
+    """
+    subject = config.subject.name if config.subject is not None else ""
+    read = _joined(" ", data_name(config.data), "" if subject == "all" else subject)
+    return f"{model_name(config.model)} ({config.init.kind.value}) on {read}"
 
 
 def _words(topology: Topology) -> tuple[str, ...]:
@@ -106,6 +121,27 @@ class _Powers(LogFormatter):
         mantissa, exponent = f"{x:.0e}".split("e")
         power = "10" + str(int(exponent)).translate(_SUPERSCRIPTS)
         return power if mantissa == "1" else f"{mantissa}·{power}"
+
+
+def mark_beyond(axes: Axes, points: Sequence[tuple[float, float]], colour: str) -> None:
+    """Mark points beyond the limits of the axes with an arrow at the edge, and their value.
+
+    Call it when the limits are set. Points beyond the x axis are told by x, others by y.
+    """
+    (left, right), (low, high) = sorted(axes.get_xlim()), sorted(axes.get_ylim())
+    for x, y in points:
+        across = not left <= x <= right
+        if not across and low <= y <= high:
+            continue
+        place = float(np.clip(x, left, right)), float(np.clip(y, low, high))
+        far = bool(x > right if across else y > high)
+        arrow = ("<", ">") if across else ("v", "^")
+        axes.plot(*place, arrow[far], color=colour, ms=6, clip_on=False, zorder=4)
+        aside = (-7 if far else 7, 3) if across else (6, -7 if far else 4)
+        axes.annotate(
+            f"{x if across else y:.2g}", place, aside, textcoords="offset points", fontsize=7,
+            color=colour, ha="right" if across and far else "left",
+        )  # fmt: skip
 
 
 def mark_border(axes: Axes, place: float) -> None:

@@ -86,4 +86,4 @@ def show(folder: RunFolder) -> None:
             folder.add(png.with_suffix(f".{end}") for png in drawn.values() for end in ends)
             logger.info("%s: %s", plural(len(drawn), "more figure"), run / FOLDER)
     except OSError as error:
-        logger.warning("figures cannot be written (%s); the results are complete", error)
+        logger.warning("figures cannot be written (%s); the results are complete", error.strerror)

@@ -88,25 +88,39 @@ def matched_pairs(
     most : int
         Topologies to load; of more, those evenly spaced from the first to the last.
     """
+    pairs = _pairs(jobs, varied)
+    n = min(most // 2, len(pairs))
+    chosen = [pairs[place * (len(pairs) - 1) // max(1, n - 1)] for place in range(n)]
+    return [
+        (f"{init}, {name.replace('_', ' ')}\n{same}".strip(), load_topology(both[init], name))
+        for both, name, same in chosen
+        for init in ("pretrained", "random")
+    ]
+
+
+def _pairs(jobs: Sequence[Job], varied: Sequence[str]) -> list[tuple[dict[str, Path], str, str]]:
+    """Return matching runs by `init`, the topology's name, and what else tells it from others."""
     others = [key for key in varied if key != "init"]
-    runs: dict[str, dict[str, Path]] = {}
+    runs: dict[tuple[str, ...], dict[str, Path]] = {}
     for job in jobs:
         if job.run is not None:
-            same = " ".join(job.values.get(key, "") for key in others)
+            same = tuple(job.values.get(key, "") for key in others)
             runs.setdefault(same, {}).setdefault(job.values.get("init", ""), Path(job.run))
-    pairs = [
-        (both, name, same)
+    return [
+        (both, name, _told(others, same))
         for same, both in runs.items()
         if {"pretrained", "random"} <= both.keys()
         for name in read_numbers(both["pretrained"])
     ]
-    n = min(most // 2, len(pairs))
-    chosen = [pairs[place * (len(pairs) - 1) // max(1, n - 1)] for place in range(n)]
-    return [
-        (f"{init} {name}\n{same}".strip(), load_topology(both[init], name))
-        for both, name, same in chosen
-        for init in ("pretrained", "random")
-    ]
+
+
+def _told(keys: Sequence[str], values: Sequence[str]) -> str:
+    """Return the values that a topology's name does not tell."""
+    return ", ".join(
+        f"{key}={value}"
+        for key, value in zip(keys, values, strict=True)
+        if key.partition(".")[0] != "layers"
+    )
 
 
 def _rows(job: Job, varied: Sequence[str]) -> Iterator[Row]:
@@ -125,7 +139,9 @@ def _draw(sweep: Path, jobs: Sequence[Job], rows: list[Row], keys: list[str]) ->
     pairs = matched_pairs(jobs, keys)
     if pairs:
         labels, topologies = zip(*pairs, strict=True)
-        drawn["pretrained_random"] = side_by_side(topologies, labels)
+        shown, all_of_them = len(pairs) // 2, len(_pairs(jobs, keys))
+        note = f"{shown} of {all_of_them} pairs" if shown < all_of_them else ""
+        drawn["pretrained_random"] = side_by_side(topologies, labels, note)
     return {name: save_figure(figure, sweep / f"{name}.png") for name, figure in drawn.items()}
 
 

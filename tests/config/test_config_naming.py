@@ -42,8 +42,8 @@ WITHOUT_EFFECT = {
     *(
         key.name
         for key in keys(Config)
-        # Measures are redone from the matrices.
-        if key.name.startswith(("tracking.", "launch.", "measures."))
+        # Measures are redone from the matrices, and figures drawn.
+        if key.name.startswith(("tracking.", "launch.", "measures.", "figures."))
     ),
     "runtime.device",
     "runtime.checkpoint_minutes",

@@ -300,6 +300,7 @@ def test_what_is_joined_is_found_again_with_measures_and_figures(
     ]
     assert {file.name for file in (run / "figures").iterdir()} == {
         "cross_layers.png",
+        "heatmaps.png",
         *(f"cross_layer_{pair}_{kind}.png"
           for pair in ("0_1", "0_2", "1_2") for kind in ("heatmap", "histogram")),
     }  # fmt: skip

@@ -57,8 +57,8 @@ def maps(figure: Figure) -> list[Axes]:
 
 
 def panels(figure: Figure) -> dict[str, Axes]:
-    """Return the axes of a figure by their titles."""
-    return {axes.get_title(): axes for axes in figure.axes}
+    """Return the axes of a figure by the quantity that they show."""
+    return {axes.get_ylabel(): axes for axes in figure.axes}
 
 
 def curve(axes: Axes, label: str) -> tuple[list[float], list[float]]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
+from numpy.typing import NDArray
 
 from probe.measures import strengths
 from probe.plots import comparison, side_by_side
@@ -24,7 +25,8 @@ def pair() -> list[Topology]:
 
 def test_every_heat_map_has_its_own_order_and_the_same_limits() -> None:
     topologies = pair()
-    figure = side_by_side(topologies, ["trained", "untrained"])
+    figure = side_by_side(topologies, ["trained", "untrained"], "1 of 3 pairs")
+    seen: list[NDArray[np.float64]] = []
     for axes, topology, label in zip(
         figure.axes, topologies, ("trained", "untrained"), strict=False
     ):
@@ -34,16 +36,21 @@ def test_every_heat_map_has_its_own_order_and_the_same_limits() -> None:
         gone = [list(order).index(neuron) for neuron in topology.undefined]
         expected[gone], expected[:, gone] = np.nan, np.nan
         np.testing.assert_array_equal(pixels(axes), expected)
-        assert axes.images[0].get_clim() == (-1, 1)
+        seen.append(expected[np.isfinite(expected)])
+        assert axes.images[0].norm.vmin == -axes.images[0].norm.vmax
         r = [topology.matrix[i, j] for i in range(len(order)) for j in range(i)
              if not {i, j} & {*topology.undefined}]  # fmt: skip
         assert axes.get_title().split("\n")[:2] == [label, f"mean |r| {np.mean(np.abs(r)):.3f}"]
     assert figure.axes[0].get_title().endswith("(white noise 0.080)")
     assert figure.axes[1].get_title().endswith("(white noise 0.080, shifted 0.071)")
-    assert (
-        figure.get_suptitle() == "gpt2 on mmlu psychology: layer 12, residual (mean, 40 examples)"
+    end = np.percentile(np.abs(np.concatenate(seen)), 99)
+    assert [axes.images[0].norm.vmax for axes in maps(figure)] == pytest.approx([end, end])
+    assert figure.get_suptitle().replace("\n", " ") == (
+        "gpt2 on mmlu psychology: layer 12, residual (mean, 40 examples); 1 of 3 pairs"
     )
-    assert "correlation r (dimensionless)" in [axes.get_ylabel() for axes in figure.axes]
+    assert "correlation r (dimensionless)\ncolours end at percentile 99 of |r| as drawn" in [
+        axes.get_ylabel() for axes in figure.axes
+    ]
 
 
 def test_histograms_are_shares_of_the_pairs() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from probe.measures import measure
-from probe.plots import figures, heatmap, matrix, run_figures, side_by_side
+from probe.plots import figures, heatmap, pixels, run_figures, side_by_side
 from probe.topology import Topology
 from tests.plots.drawn import known, make
 from tests.topologies import topology_of
@@ -50,14 +50,22 @@ def test_layers_of_one_matrix_have_borders_and_names() -> None:
 def test_rows_that_are_drawn_some_at_a_time_are_means_of_blocks(
     rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(matrix, "MOST_NODES", 5)
-    monkeypatch.setattr(matrix, "_ROWS", rows)
-    axes = heatmap(full()).axes[0]
+    monkeypatch.setattr(pixels, "_ROWS", rows)
+    drawn = pixels.shown(full(), np.arange(12), 4)
     expected = full().matrix.astype(np.float64)
     np.fill_diagonal(expected, np.nan)
     expected = np.nanmean(expected.reshape(4, 3, 4, 3), axis=(1, 3))
-    np.testing.assert_allclose(axes.images[0].get_array(), expected, atol=1e-6)
-    assert "means of blocks of 3 by 3" in axes.get_xlabel()
+    np.testing.assert_allclose(drawn, expected, atol=1e-6)
+
+
+def test_undefined_rows_and_columns_of_a_pair_are_left_out_of_the_means() -> None:
+    drawn = pixels.shown(crossed(undefined=(1, 8 + 4, 8 + 5)), np.arange(8), 4)
+    expected = MATRIX.astype(np.float64)
+    expected[1], expected[:, 4:6] = np.nan, np.nan
+    blocks = expected.reshape(4, 2, 4, 2)
+    count = np.isfinite(blocks).sum(axis=(1, 3))
+    means = np.nansum(blocks, axis=(1, 3)) / np.where(count, count, np.nan)
+    np.testing.assert_allclose(drawn, means, atol=1e-6)
 
 
 def test_a_pair_has_no_figure_of_strengths_or_eigenvalues() -> None:
@@ -74,7 +82,7 @@ def test_all_pairs_are_drawn_layer_by_layer() -> None:
     ]
     measured = [(topology, measure(topology)) for topology in topologies]
     drawn = run_figures(measured)
-    assert set(drawn) == {"cross_layers"}
+    assert list(drawn) == ["heatmaps", "cross_layers"]
     axes, bar = drawn["cross_layers"].axes
     found = np.ma.filled(axes.images[0].get_array(), np.nan)
     mean = np.abs(MATRIX).mean()
@@ -82,7 +90,7 @@ def test_all_pairs_are_drawn_layer_by_layer() -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     assert [label.get_text() for label in axes.get_yticklabels()] == ["0", "2", "5"]
     assert "white noise 0.080" in bar.get_ylabel()
-    assert run_figures(measured[:2]) == {}, "parts of one pair are one pair"
+    assert set(run_figures(measured[:2])) == {"heatmaps"}, "parts of one pair are one pair"
 
 
 def test_they_stand_beside_each_other() -> None:

@@ -7,7 +7,7 @@ from math import erf, sqrt
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle, StepPatch
+from matplotlib.patches import StepPatch
 from numpy.typing import NDArray
 
 from probe.config import MeasuresConfig
@@ -59,7 +59,10 @@ def test_the_strength_of_white_noise_is_that_of_all_others_together() -> None:
 
 
 def bars(axes: Axes) -> NDArray[np.float64]:
-    return np.array([bar.get_height() for bar in axes.patches if isinstance(bar, Rectangle)])
+    (steps,) = (each for each in axes.patches if each.get_label() == "observed")
+    assert isinstance(steps, StepPatch)
+    assert np.array_equal(steps.get_data().edges, BINS)
+    return np.asarray(steps.get_data().values)
 
 
 def test_the_histogram_counts_every_pair_of_defined_neurons_once() -> None:
@@ -83,7 +86,8 @@ def test_the_null_is_scaled_to_as_many_pairs() -> None:
     counts[[99, 100, 130]] = 30, 20, 10
     topology = make(reliability=known(null=null(counts)))
     axes = histogram(topology, measured(topology)).axes[0]
-    (steps,) = (patch for patch in axes.patches if isinstance(patch, StepPatch))
+    (steps,) = (patch for patch in axes.patches if patch.get_label() != "observed")
+    assert isinstance(steps, StepPatch)
     heights, edges, _ = steps.get_data()
     np.testing.assert_allclose(heights[[99, 100, 130]], [22.5, 15, 7.5])
     assert heights.sum() == pytest.approx(45) == bars(axes).sum()

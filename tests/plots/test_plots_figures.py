@@ -1,19 +1,26 @@
 """Figures say what they show, and are neither shown nor saved."""
 
+from collections import Counter
 from dataclasses import replace
 from io import BytesIO
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from probe.config import MeasuresConfig
+from probe.config import Figures, MeasuresConfig
 from probe.measures import measure
-from probe.plots import figures, run_figures, title
+from probe.plots import figures, heatmap, run_figures, title, wanted
+from probe.plots.style import framed, log_scale, mark_beyond
+from probe.runs.writing import save_figure
 from probe.topology import Topology
-from tests.plots.drawn import at_layer, known, make, undefine
+from tests.plots.drawn import at_layer, known, make, pixels, undefine
+from tests.topologies import random_correlations, topology_of
 
 pytestmark = pytest.mark.filterwarnings("error")
 FEW = MeasuresConfig(rewired=0)
@@ -58,10 +65,122 @@ def test_a_title_of_several_leaves_out_where_they_differ() -> None:
 def test_a_long_title_breaks_where_its_second_half_begins() -> None:
     topology = make(model="a-model-of-a-long-name", subject="high_school_macroeconomics")
     first, second = (
-        figures(topology, measure(topology, FEW))["heatmap"].axes[0].get_title().split("\n")
+        figures(topology, measure(topology, FEW))["strength"].axes[0].get_title().split("\n")
     )
     assert first.endswith("on mmlu high_school_macroeconomics:")
     assert second == "layer 12, residual (mean, 40 examples)"
+
+
+@pytest.mark.parametrize(("matrices", "of_each"), [(1, True), (8, True), (9, False)])
+def test_auto_draws_every_matrix_up_to_eight_and_sums_up_beyond(
+    matrices: int, of_each: bool
+) -> None:
+    one = measure(at_layer(0), FEW)
+    measured = [(at_layer(layer), one) for layer in range(matrices)]
+    kinds = ["heatmap", "strength", "histogram", "spectrum"]
+    across = ["heatmaps", "measures_by_layer", "hub_overlap"]
+    each: dict[str | None, list[str]] = {f"layer_{layer}": kinds for layer in range(matrices)}
+    everything = each | ({None: across} if matrices > 1 else {})
+    assert wanted(Figures.all, measured) == everything
+    summary = {None: across if matrices > 1 else ["heatmaps"]}
+    assert wanted(Figures.summary, measured) == summary
+    assert wanted(Figures.auto, measured) == (everything if of_each else summary)
+    assert wanted(Figures.none, measured) == {}
+
+
+def test_the_contact_sheet_has_every_heat_map_in_its_own_colours() -> None:
+    measured = [(each, measure(each, FEW)) for each in map(at_layer, range(9))]
+    weak = replace(measured[2][0], matrix=measured[2][0].matrix / 100)
+    measured[2] = weak, measured[2][1]
+    figure = run_figures(measured, ["heatmaps"])["heatmaps"]
+    sheets = [axes for axes in figure.axes if axes.images]
+    assert len(sheets) == 9
+    for axes, (topology, found) in zip(sheets, measured, strict=True):
+        alone = heatmap(topology, found).axes[0]
+        np.testing.assert_array_equal(pixels(axes), pixels(alone))
+        end = np.nanpercentile(np.abs(pixels(alone)), 99)
+        assert axes.images[0].get_clim() == pytest.approx((-end, end))
+        assert axes.get_title() == f"layer {topology.layer}  ±{end:.2g}"
+    boxes = [axes.get_position() for axes in figure.axes]
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+    (heading,) = figure.texts
+    assert (
+        heading.get_text() == "gpt2 (pretrained) on mmlu psychology: residual (mean, 40 examples)"
+    )
+
+
+@pytest.mark.usefixtures("drawn_figures")
+def test_every_figure_is_laid_out_at_most_once_and_drawn_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = Counter[str]()
+
+    def counted(kind: type, name: str) -> None:
+        whole = getattr(kind, name)
+
+        def count(*args: Any, **named: Any) -> Any:
+            counts[name] += 1
+            return whole(*args, **named)
+
+        monkeypatch.setattr(kind, name, count)
+
+    counted(Figure, "draw")
+    counted(ConstrainedLayoutEngine, "execute")
+    measured = [(each, measure(each, FEW)) for each in (at_layer(0), at_layer(1))]
+    drawn = figures(*measured[0]) | run_figures(measured)
+    for name, figure in drawn.items():
+        counts.clear()
+        save_figure(figure, tmp_path / f"{name}.png")
+        placed = {"execute": 1} if name in ("measures_by_layer", "hub_overlap") else {}
+        assert dict(counts) == {"draw": 1} | placed, name
+
+
+@pytest.mark.usefixtures("drawn_figures")
+@pytest.mark.parametrize("layers", [2, 9])
+def test_nothing_is_cut_off(tmp_path: Path, layers: int) -> None:
+    """Where axes are placed without a layout, their labels must have room."""
+    big = topology_of(random_correlations(300, 0), model="a-model-of-a-long-name", data="mmlu")
+    found = measure(big, FEW)
+    every = [(replace(big, name=f"layer_{k}", layers=(k,)), found) for k in range(layers)]
+    drawn = figures(*every[0]) | run_figures(every, ["heatmaps"])
+    for name, figure in drawn.items():
+        save_figure(figure, tmp_path / "one.png")
+        box = figure.get_tightbbox()
+        width, height = figure.get_size_inches()
+        assert min(box.x0, box.y0, width - box.x1, height - box.y1) > 0, name
+
+
+@pytest.mark.usefixtures("drawn_figures")
+def test_figures_come_as_vectors_beside_png(tmp_path: Path) -> None:
+    for ending, start in (("pdf", b"%PDF"), ("svg", b"<?xml")):
+        figure = figures(make(), measure(make(), FEW))["strength"]
+        file = save_figure(figure, tmp_path / "one.png", "png", ending)
+        assert file.read_bytes().startswith(b"\x89PNG")
+        assert (tmp_path / f"one.{ending}").read_bytes().startswith(start)
+
+
+def test_points_beyond_the_axes_are_marked_with_their_values() -> None:
+    figure = Figure()
+    axes = figure.subplots()
+    axes.set(xlim=(-0.5, 1), ylim=(0, 3))
+    mark_beyond(axes, [(0.2, 1), (-7.25, 2), (0.5, 9)], "black")
+    marks = [(*line.get_xydata()[0], line.get_marker()) for line in axes.lines]
+    assert marks == [(-0.5, 2, "<"), (0.5, 3, "^")]
+    assert [text.get_text() for text in axes.texts] == ["-7.2", "9"]
+    assert (axes.get_xlim(), axes.get_ylim()) == ((-0.5, 1), (0, 3))
+
+
+def test_logarithmic_axes_are_numbered_without_formulas() -> None:
+    figure, axes = framed("a title", (3, 2))
+    for low, high, seen in (
+        (0.002, 5e5, {"0.01", "1", "100", "10⁴"}), (20, 60, {"20", "30", "40"}),
+    ):  # fmt: skip
+        axes.set_ylim(low, high)
+        log_scale(axes, "y")
+        figure.draw_without_rendering()
+        labels = {label.get_text() for label in axes.get_yticklabels(which="both")}
+        assert seen <= labels
+        assert not any("$" in label for label in labels)
 
 
 def test_the_topology_is_not_changed_by_drawing_it() -> None:

@@ -19,9 +19,9 @@ PANELS = {
     "Gini of strength": "strength_gini",
     "effective dimension": "participation_ratio",
     "share of leading eigenvalue": "leading_share",
-    "clustering": "clustering",
+    "clustering coefficient": "clustering",
     "modularity": "modularity",
-    "small world": "small_world",
+    "small-world ratio": "small_world",
 }
 Measured = list[tuple[Topology, Measures]]
 
@@ -54,7 +54,6 @@ def test_every_measure_is_drawn_against_the_layer() -> None:
         assert layers == [0, 3, 7], label
         assert heights == pytest.approx([numbers[layer][key] for layer in layers]), label
         assert drawn[label].get_xlabel() == "layer"
-        assert drawn[label].get_ylabel() in ("dimensionless", "dimensions")
         assert not drawn[label].collections, "there is no band without halves or parts"
     assert np.asarray(drawn["split-half r"].lines[0].get_ydata()).tolist() == [0.9] * 3
 
@@ -71,12 +70,12 @@ def test_chance_stands_beside_the_measures_that_have_one() -> None:
     rewired = [found.graphs[0].modularity_null for _, found in pairs]
     assert curve(drawn["modularity"], "rewired") == ([0, 1], pytest.approx(rewired))
     assert texts(drawn["mean |r|"]).split("\n")[:2] == ["white noise", "circular shift"]
-    assert drawn["clustering"].get_legend() is None
+    assert drawn["clustering coefficient"].get_legend() is None
 
 
 def test_without_reliability_and_rewired_graphs_their_panels_and_lines_are_left_out() -> None:
     drawn = by_layer(measured(at_layer(0), at_layer(1), rewired=0))
-    assert set(drawn) == set(PANELS) - {"small world"}
+    assert set(drawn) == set(PANELS) - {"small-world ratio"}
     assert all(len(axes.lines) == 1 for axes in drawn.values())
 
 
@@ -85,7 +84,7 @@ def test_the_band_is_the_range_over_the_halves_that_have_the_number() -> None:
     drawn = by_layer(measured(*(at_layer(i, reliability=known(halves=halves)) for i in range(2))))
     assert band(drawn["mean |r|"]) == {0: (0.3, 0.5), 1: (0.3, 0.5)}
     assert not drawn["Gini of strength"].collections, "one number is no range"
-    assert not drawn["clustering"].collections
+    assert not drawn["clustering coefficient"].collections
 
 
 def test_parts_are_a_mean_line_and_their_range() -> None:
@@ -108,15 +107,45 @@ def test_parts_are_a_mean_line_and_their_range() -> None:
 def test_the_title_says_what_the_bands_are() -> None:
     def said(halves: list[dict[str, float]], parts: int) -> str:
         each = [at_layer(i, parts=parts, reliability=known(halves=halves)) for i in range(2)]
-        return str(run_figures(measured(*each))["measures_by_layer"].get_suptitle())
+        said = run_figures(measured(*each))["measures_by_layer"].get_suptitle()
+        return str(said).replace("\n", " ")
 
     beginning = "gpt2 (pretrained) on mmlu psychology: residual (mean, 40 examples)"
+    end = "; the model's last layer is read behind its final norm"
     number = {"mean_abs_r": 0.1}
-    assert said([], 1) == beginning
-    assert said([number], 1) == f"{beginning}; bands: range over halves of the documents"
-    assert said([], 2) == f"{beginning}; bands: range over parts"
+    assert said([], 1) == beginning + end
+    assert said([number], 1) == f"{beginning}; bands: range over halves of the documents{end}"
+    assert said([], 2) == f"{beginning}; bands: range over parts{end}"
     both = "; bands: range over parts and halves of the documents"
-    assert said([number], 2).replace("\n", " ") == beginning + both
+    assert said([number], 2) == beginning + both + end
+
+
+def test_a_reliability_is_read_from_zero_to_one() -> None:
+    axes = by_layer(measured(*(at_layer(i, reliability=known()) for i in (0, 1))))["split-half r"]
+    assert axes.get_ylim() == (0, 1.03)
+
+
+def test_other_topologies_of_the_same_layers_have_lines_of_their_own() -> None:
+    pairs = measured(*(at_layer(layer) for layer in (0, 1)), rewired=0)
+    pairs += [
+        (replace(topology, name=f"{topology.name}_without_sinks"), found)
+        for topology, found in measured(
+            at_layer(4, layers=(0,), name="layer_0"), at_layer(5, layers=(1,), name="layer_1")
+        )
+    ]
+    figure = run_figures(pairs)["measures_by_layer"]
+    axes = panels(figure)["mean |r|"]
+    for label, shown in (("all tokens", pairs[:2]), ("without sinks", pairs[2:])):
+        layers, heights = curve(axes, label)
+        assert layers == [0, 1]
+        assert heights == [found.mean_abs_r for _, found in shown]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "all tokens",
+        "without sinks",
+    ]
+    (image,) = run_figures(pairs)["hub_overlap"].axes[0].images
+    (alone,) = run_figures(pairs[:2])["hub_overlap"].axes[0].images
+    np.testing.assert_array_equal(image.get_array(), alone.get_array())
 
 
 def test_graph_measures_have_a_panel_for_each_density() -> None:
@@ -145,12 +174,11 @@ def test_ticks_are_at_whole_layers(layers: int) -> None:
 
 def test_one_layer_and_means_over_layers_have_no_figure_of_the_run() -> None:
     mean = at_layer(0, layers=(0, 1), name="all_layers")
-    assert run_figures(measured(at_layer(3))) == {}
-    assert run_figures(measured(mean)) == {}
-    assert run_figures(measured(mean, at_layer(3))) == {}
-    assert run_figures(measured(at_layer(3, parts=2), at_layer(3, part=2, parts=2))) == {}
+    parts = at_layer(3, parts=2), at_layer(3, part=2, parts=2)
+    for few in ([at_layer(3)], [mean], [mean, at_layer(3)], parts):
+        assert set(run_figures(measured(*few))) == {"heatmaps"}
     drawn = run_figures(measured(mean, at_layer(3), at_layer(4)))
-    assert set(drawn) == {"measures_by_layer", "hub_overlap"}
+    assert list(drawn) == ["heatmaps", "measures_by_layer", "hub_overlap"]
     assert panels(drawn["measures_by_layer"])["mean |r|"].lines[0].get_xdata().tolist() == [3, 4]
 
 
@@ -204,7 +232,7 @@ def test_chance_is_what_random_hubs_have_in_common() -> None:
 
 def test_neurons_of_mlps_are_not_compared_between_layers() -> None:
     pairs = measured(at_layer(0, site="mlp"), at_layer(1, site="mlp"), rewired=0)
-    assert set(run_figures(pairs)) == {"measures_by_layer"}
+    assert set(run_figures(pairs)) == {"heatmaps", "measures_by_layer"}
 
 
 def test_many_layers_are_named_sparsely_and_without_numbers_in_the_cells() -> None:

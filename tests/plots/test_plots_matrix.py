@@ -1,6 +1,7 @@
 """The heat map shows the matrix, its neurons by community and strength, from -1 to 1."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ from matplotlib.colors import to_hex
 from probe.config import MeasuresConfig
 from probe.measures import Measures, measure, strengths
 from probe.plots import heatmap, matrix
+from probe.plots.matrix import neuron_order
+from probe.plots.pixels import SIDE, mean_note, shown
 from probe.plots.style import COLOURS, GREY
 from tests.plots.drawn import make, pixels, undefine
-from tests.topologies import topology_of
+from tests.topologies import random_correlations, topology_of
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -29,12 +32,33 @@ def strip(axes: Axes) -> list[tuple[float, float, str]]:
     return [(bar.get_y(), bar.get_height(), to_hex(bar.get_facecolor())) for bar in side.patches]
 
 
-def test_the_heat_map_has_a_colour_bar_from_minus_one_to_one() -> None:
-    figure = heatmap(make())
+def test_colours_end_at_a_percentile_and_arrows_say_that_values_lie_beyond() -> None:
+    topology = topology_of(random_correlations(40, 3))
+    off = topology.matrix[~np.eye(40, dtype=bool)]
+    end = np.percentile(np.abs(off.astype(np.float64)), 99)
+    figure = heatmap(topology)
     (image,) = figure.axes[0].images
-    assert image.get_clim() == (-1, 1)
-    assert (image.colorbar.vmin, image.colorbar.vmax) == (-1, 1)
-    assert image.colorbar.ax in figure.axes
+    assert image.get_clim() == pytest.approx((-end, end))
+    bar = image.colorbar
+    assert (bar.vmin, bar.vmax) == pytest.approx((-end, end))
+    assert (
+        bar.extend
+        == {(True, True): "both", (False, True): "max", (True, False): "min"}[
+            bool(off.min() < -end), bool(off.max() > end)
+        ]
+    )
+    assert bar.ax in figure.axes
+    assert bar.ax.get_ylabel() == (
+        "correlation r (dimensionless)\ncolours end at percentile 99 of |r| as drawn"
+    )
+
+
+@pytest.mark.parametrize("r", [0.0, 0.5, -0.5])
+def test_colours_that_reach_the_largest_value_have_no_arrow(r: float) -> None:
+    matrix_ = np.full((4, 4), r) + (1 - r) * np.eye(4)
+    (image,) = heatmap(topology_of(matrix_)).axes[0].images
+    assert image.get_clim() == ((-abs(r), abs(r)) if r else (-1, 1))
+    assert image.colorbar.extend == "neither"
     assert image.colorbar.ax.get_ylabel() == "correlation r (dimensionless)"
 
 
@@ -74,7 +98,7 @@ def test_neurons_stand_by_community_and_by_strength_within() -> None:
 
 def test_undefined_neurons_stand_behind_defined_ones_without_any_correlation() -> None:
     topology = undefine(topology_of(np.eye(3)), 0)
-    assert matrix.neuron_order(topology, [-1, 0, 0]).tolist() == [1, 2, 0]
+    assert neuron_order(topology, [-1, 0, 0]).tolist() == [1, 2, 0]
 
 
 def test_communities_are_bounded_coloured_and_numbered() -> None:
@@ -118,31 +142,42 @@ def test_more_communities_than_colours_begin_anew() -> None:
     assert colours == [colour.lower() for colour in (*COLOURS, COLOURS[0])]
 
 
-def test_a_large_heat_map_shows_means_of_blocks_and_says_so(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(matrix, "MOST_NODES", 4)
-    topology = make()
-    order = np.argsort(-strengths(topology))
-    sorted_matrix = topology.matrix.astype(np.float64)[order][:, order]
-    np.fill_diagonal(sorted_matrix, np.nan)
-    starts = [0, 3, 6, 9]
-    expected = np.full((4, 4), np.nan)
-    for row, i in enumerate(starts):
-        for column, j in enumerate(starts):
-            block = sorted_matrix[i : i + 3, j : j + 3]
-            if not np.isnan(block).all():
-                expected[row, column] = np.nanmean(block)
+@pytest.mark.parametrize(("n", "side"), [(10, 4), (10, 7), (10, 10), (10, 16), (7, 20)])
+def test_pixels_of_a_larger_matrix_are_means_weighted_by_area(n: int, side: int) -> None:
+    """Against means of n × n equal squares per pixel, and side × side per entry."""
+    topology = undefine(make(n), 2)
+    order = neuron_order(topology)
+    entries = topology.matrix.astype(np.float64)[order][:, order]
+    np.fill_diagonal(entries, np.nan)
+    gone = list(order).index(2)
+    entries[gone], entries[:, gone] = np.nan, np.nan
+    fine = np.kron(entries, np.ones((side, side))).reshape(side, n, side, n)
+    count = np.isfinite(fine).sum(axis=(1, 3))
+    expected = np.nansum(fine, axis=(1, 3)) / np.where(count, count, np.nan)
+    np.testing.assert_allclose(shown(topology, order, side), expected, atol=1e-6)
+
+
+def test_a_heat_map_of_more_neurons_than_pixels_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrix, "SIDE", 40)
+    monkeypatch.setattr(matrix, "mean_note", partial(mean_note, side=40))
+    topology = topology_of(random_correlations(100, 0))
     axes = heatmap(topology).axes[0]
-    np.testing.assert_allclose(pixels(axes), expected, atol=1e-6)
-    assert np.isnan(pixels(axes)[3, 3]), "a block of diagonal only is blank"
-    assert "means of blocks of 3 by 3" in axes.get_xlabel()
-    assert axes.get_xlim() == (0, 10), "the axis counts neurons, not blocks"
-    assert "blocks of 3 by 3" in heatmap(topology, measured([0] * 10)).axes[0].get_xlabel()
+    assert pixels(axes).shape == (40, 40)
+    assert axes.get_xlabel().endswith("(a pixel is a mean over 2.5 × 2.5)")
+    assert axes.get_xlim() == (0, 100), "the axis counts neurons, not pixels"
+    end = np.nanpercentile(np.abs(pixels(axes)), 99)
+    assert axes.images[0].get_clim() == pytest.approx((-end, end))
 
 
-def test_a_heat_map_that_fits_is_not_averaged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(matrix, "MOST_NODES", 10)
+def test_a_small_heat_map_is_the_matrix_itself() -> None:
     axes = heatmap(make()).axes[0]
     assert pixels(axes).shape == (10, 10)
-    assert "means" not in axes.get_xlabel()
+    assert "mean" not in axes.get_xlabel()
+
+
+def test_every_pixel_of_a_heat_map_is_one_of_the_figure() -> None:
+    figure = heatmap(topology_of(random_correlations(300, 0)))
+    box = figure.axes[0].get_window_extent()
+    assert pixels(figure.axes[0]).shape == (SIDE, SIDE)
+    np.testing.assert_allclose([box.width, box.height], SIDE, atol=1e-6)
+    np.testing.assert_allclose([box.x0, box.y0], np.round([box.x0, box.y0]), atol=1e-6)

@@ -154,13 +154,13 @@ def test_numbers_that_some_rows_lack_are_left_out_of_their_lines() -> None:
         row(0.4, 1, init="b"),
     ]
     drawn = panels(sweep(rows, ["layers", "init"]))
-    assert curve(drawn["small world"], "a") == ([0], [2.0])
-    assert curve(drawn["small world"], "b") == ([], [])
+    assert curve(drawn["small-world ratio"], "a") == ([0], [2.0])
+    assert curve(drawn["small-world ratio"], "b") == ([], [])
     assert len(curve(drawn["mean |r|"], "b")[0]) == 2
     points = [each | {"layer": None} for each in rows]
     drawn = panels(sweep(points, ["topology", "init"]))
-    assert curve(drawn["small world"], "a")[1] == [2.0]
-    assert curve(drawn["small world"], "b") == ([], [])
+    assert curve(drawn["small-world ratio"], "a")[1] == [2.0]
+    assert curve(drawn["small-world ratio"], "b") == ([], [])
 
 
 def test_densities_have_panels_of_their_own() -> None:

@@ -180,4 +180,39 @@ def test_of_many_pairs_of_layers_some_are_shown(caplog: pytest.LogCaptureFixture
     assert caplog.messages[0].split() == ["topology", "neurons", "mean", "|r|"]
     assert caplog.messages[40].startswith("cross_layer_0_40 ")
     assert caplog.messages[41] == "and 2 more pairs of layers in measures.json"
-    assert len(warnings_of(caplog)) == 40
+    assert warnings_of(caplog) == [
+        "neurons never varied in 42 of 42 matrices, 1 (cross_layer_0_1: 2); their rows are 0"
+    ]
+
+
+def test_what_concerns_many_matrices_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    def with_halves(layer: int, split_half: float | None) -> tuple[Topology, Measures]:
+        topology, found = make(f"layer_{layer}", layer)
+        topology = replace(topology, reliability=known(split_half=split_half), undefined=())
+        return topology, replace(found, skipped={"path_length": f"{layer} edges"} if layer else {})
+
+    low = [0.46, 0.23, 0.31, 0.449, 0.9]
+    pairs = [with_halves(layer, r) for layer, r in enumerate([*low, None])]
+    log_table(pairs)
+    assert warnings_of(caplog) == [
+        "split-half r is below 0.5 in 4 of 5 matrices, 0.23 to 0.46 (layer_0 to layer_3, 4 in "
+        "all): much of them is noise; use more or longer examples"
+    ]
+    assert caplog.messages[-1] == (
+        "layer_1 to layer_5, 5 in all: path_length left out: 1 edges and the like"
+    )
+    caplog.clear()
+    log_table([(replace(topology, undefined=(1, 5)), m) for topology, m in pairs])
+    assert warnings_of(caplog)[0] == (
+        "neurons never varied in 6 of 6 matrices, 2 (layer_0: 1, 5); their rows are 0"
+    )
+    caplog.clear()
+    parts = [
+        make(f"all_layers_part{part}", part, known(layer_agreement={"0": part / 10, "1": 0.35}))
+        for part in (2, 3)
+    ]
+    log_table(parts)
+    assert caplog.messages[-1] == (
+        "all_layers_part2, all_layers_part3: the correlations of single layers agree with this "
+        "mean at r = 0.20 (layer 0) to 0.35 (layer 1), on a sample of neurons"
+    )

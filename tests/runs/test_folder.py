@@ -1,5 +1,6 @@
 """A run's folder belongs to one process, is filled whole or not at all, and says what it holds."""
 
+import errno
 import hashlib
 import json
 import logging
@@ -22,6 +23,9 @@ from probe.config import (
     AverageConfig,
     Config,
     DensityRule,
+    FigureFormat,
+    Figures,
+    FiguresConfig,
     LayersConfig,
     Mode,
     Selection,
@@ -33,9 +37,10 @@ from probe.errors import UserError
 from probe.extraction.accumulator import Accumulator
 from probe.measures import measure
 from probe.models.load import ASSETS
-from probe.runs import provenance, results
+from probe.runs import figure_files, provenance, results
 from probe.runs.folder import RunFolder
 from probe.runs.manifest import MANIFEST
+from probe.verify.run import verify
 
 OVERRIDES = ["model=tiny", "layers=middle"]
 ALL = LayersConfig(Selection.all)
@@ -82,8 +87,17 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def draw_nothing(patch: pytest.MonkeyPatch) -> None:
     empty = Figure(figsize=(0.1, 0.1))
-    patch.setattr(results, "figures", lambda *_: dict.fromkeys(KINDS, empty))
-    patch.setattr(results, "run_figures", lambda _: {OF_THE_RUN: empty})
+    patch.setattr(figure_files, "wanted", kinds_of)
+    patch.setattr(figure_files, "figures", lambda *_: dict.fromkeys(KINDS, empty))
+    patch.setattr(figure_files, "run_figures", lambda *_: {OF_THE_RUN: empty})
+
+
+def kinds_of(draw: Figures, measured: Any) -> dict[str | None, list[str]]:
+    each = {topology.name: list(KINDS) for topology, _ in measured}
+    found: dict[Figures, dict[str | None, list[str]]] = {
+        Figures.none: {}, Figures.summary: {None: [OF_THE_RUN]},
+    }  # fmt: skip
+    return found.get(draw, {**each, None: [OF_THE_RUN]})
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
@@ -242,6 +256,55 @@ def test_the_files_are_exactly_those_that_were_asked_for(
 
 
 # Done before.
+
+
+@pytest.mark.usefixtures("quick")
+def test_figures_that_a_finished_run_lacks_are_drawn_by_the_same_command(
+    job: Config, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = pipeline.run(replace(job, figures=FiguresConfig(Figures.none)))
+    assert not (run / "figures").exists()
+    monkeypatch.setattr(pipeline, "extract_topologies", fail)
+    monkeypatch.setattr(results, "measure", fail)
+    caplog.set_level(logging.INFO, logger="probe")
+    before = snapshot(run)
+    expected = {f"figures/{OF_THE_RUN}.png"}
+    for draw, form in (
+        (Figures.summary, FigureFormat.png), (Figures.auto, FigureFormat.png),
+        (Figures.all, FigureFormat.png), (Figures.all, FigureFormat.svg),
+        (Figures.none, FigureFormat.svg),
+    ):  # fmt: skip
+        caplog.clear()
+        assert pipeline.run(replace(job, figures=FiguresConfig(draw, form))) == run
+        if draw is Figures.auto:
+            expected |= {f"figures/layer_3_{kind}.png" for kind in KINDS}
+        if form is FigureFormat.svg:
+            expected |= {str(Path(name).with_suffix(".svg")) for name in expected}
+        now = snapshot(run)
+        assert now.keys() - before.keys() == expected, "none are taken away"
+        assert {name: now[name] for name in before if name != MANIFEST} == {
+            name: content for name, content in before.items() if name != MANIFEST
+        }
+        drawn = [line for line in caplog.messages if "more figure" in line]
+        assert len(drawn) == (draw is not Figures.none and (draw, form) != (Figures.all, "png"))
+        assert not verify(run).faults
+    assert set(manifest_of(run)["files"]) == set(snapshot(run)) - {MANIFEST, "probe.log"}
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_finished_run_that_cannot_be_written_is_shown_without_more_figures(
+    job: Config, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = pipeline.run(replace(job, figures=FiguresConfig(Figures.none)))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(figure_files, "save_figure", refuse)
+    assert pipeline.run(job) == run
+    assert caplog.messages[-1] == (
+        "figures cannot be written (Permission denied); the results are complete"
+    )
 
 
 def test_a_finished_run_is_found_again(
@@ -442,7 +505,7 @@ def test_overwrite_does_it_again(job: Config, tmp_path: Path) -> None:
 def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Let a run fail, early or when its matrices are written; `undo()` mends it."""
     if request.param == "drawing":
-        monkeypatch.setattr(results, "figures", fail)
+        monkeypatch.setattr(figure_files, "figures", fail)
     else:
         monkeypatch.setattr(Accumulator, "consume", fail)
     return monkeypatch
@@ -487,6 +550,7 @@ def test_finished_results_outlive_an_overwrite_that_fails(
     with pytest.raises(RuntimeError):
         pipeline.run(replace(job, overwrite=True, tracking=other), ["overwrite=true"])
     assert snapshot(done) == before
+    draw_nothing(broken)
     broken.setattr(pipeline, "extract_topologies", fail)
     assert pipeline.run(job) == done, "it is still a finished run"
 

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from probe.__main__ import main
 from probe.config import Config, TrackingConfig
 from probe.errors import UserError
-from probe.runs import results
+from probe.runs import figure_files
 from probe.runs.measures_files import read_numbers
 from probe.sweep import conclusion, summary
 from probe.sweep.jobs import Job, failed, make_folder, read_jobs, record_job, varied, write_jobs
@@ -204,11 +204,12 @@ def test_a_sweep_is_summed_up(
         (*(job.values[key] for key in keys), job.run, job.values["layers.index"]) for job in jobs
     ]
     assert drawn["sweep"] == (sweep_rows(jobs, keys), keys)
-    topologies, labels = drawn["side_by_side"]
+    topologies, labels, note = drawn["side_by_side"]
+    assert note == ""
     assert [(t.init, t.layer) for t in topologies] == [
         ("pretrained", 0), ("random", 0), ("pretrained", 3), ("random", 3),
     ]  # fmt: skip
-    assert labels[1] == "random layer_0\n0"
+    assert labels[1] == "random, layer 0"
     config, folder, record = drawn["track"]
     assert (config, folder) == (QUIET, sweep)
     assert record == SweepRecord(
@@ -281,8 +282,8 @@ def test_matched_pairs_are_spread_from_the_first_to_the_last(tmp_path: Path) -> 
     jobs = [Job([f"init={init}", "layers=each"], run=str(run)) for init, run in pairs.items()]
     found = matched_pairs(jobs, ["init"])
     assert [(label, t.init, t.layer) for label, t in found] == [
-        ("pretrained layer_0", "pretrained", 0), ("random layer_0", "random", 0),
-        ("pretrained layer_5", "pretrained", 5), ("random layer_5", "random", 5),
+        ("pretrained, layer 0", "pretrained", 0), ("random, layer 0", "random", 0),
+        ("pretrained, layer 5", "pretrained", 5), ("random, layer 5", "random", 5),
     ]  # fmt: skip
     assert [t.layer for _, t in matched_pairs(jobs, ["init"], most=6)] == [0, 0, 2, 2, 5, 5]
 
@@ -313,7 +314,7 @@ def _restored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]
     """Work in an empty folder, draw no figure of a run, and put back what entering changes."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.setattr(results, "figures", lambda *_: {})
+    monkeypatch.setattr(figure_files, "wanted", lambda *_: {})
     root, handler = logging.getLogger(), signal.getsignal(signal.SIGTERM)
     handlers, level = list(root.handlers), root.level
     yield

@@ -172,7 +172,7 @@ def test_the_headline_is_logged(
 def test_figures_of_the_papers_protocol_say_that_they_are_optimistic(folder: Path) -> None:
     found = results(folder)
     for protocol in ("paper", "validation"):
-        drawn = figures(found["scores"], found["gains"], protocol)
+        drawn = figures("tiny on words", found["scores"], found["gains"], protocol)
         said = ["optimistic" in figure.get_supxlabel() for figure in drawn.values()]
         assert said == [protocol == "paper"] * 10
 

@@ -286,7 +286,7 @@ def test_a_constant_answer_is_that_of_most_training_answers() -> None:
 
 
 def test_a_source_is_in_the_same_row_of_every_panel(done: tuple[Path, dict[str, Any]]) -> None:
-    figure = probes_figure(done[1]["probes"], 0.5)
+    figure = probes_figure("tiny on words", done[1]["probes"], 0.5)
     assert len({axes.get_ylim() for axes in figure.axes}) == 1
 
 
