@@ -15,4 +15,4 @@ from probe.measures.entries import THRESHOLDS, basic, cross_basic, edges, gini, 
 from probe.measures.graph import Graph
 from probe.measures.graph_measures import GraphMeasures
 from probe.measures.spectrum import Spectrum
-from probe.measures.summary import Measures, measure
+from probe.measures.summary import DEFINITION, REDEFINED, Measures, measure

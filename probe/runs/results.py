@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 
 from probe.errors import UserError
-from probe.measures import Measures
+from probe.measures import DEFINITION, Measures
 from probe.runs.console_table import log_table
 from probe.runs.each_matrix import measure_each, workers_for
 from probe.runs.facts import Facts
@@ -12,7 +12,7 @@ from probe.runs.figure_files import FOLDER, endings, write_figures
 from probe.runs.folder import RunFolder
 from probe.runs.load import load_topologies
 from probe.runs.manifest import read_manifest
-from probe.runs.measures_files import MEASURES, read_measures, write_measures
+from probe.runs.measures_files import KEY, MEASURES, read_measures, write_measures
 from probe.system.logs import plural
 from probe.topology import Topology
 from probe.tracking import Record, track
@@ -42,7 +42,8 @@ def write(
         measured = measure_each(workers, work, topologies, folder.config)
         write_measures(work, measured, facts)
         images = write_figures(work, measured, figures, workers)
-    folder.close({**facts.record(), "topologies": [topology.record() for topology in topologies]})
+    records = [topology.record() for topology in topologies]
+    folder.close({**facts.record(), KEY: DEFINITION, "topologies": records})
     matrices = [folder.path / file.relative_to(folder.work) for file in matrices]
     images = {kind: folder.path / file.relative_to(folder.work) for kind, file in images.items()}
     name = str(folder.path.relative_to(folder.config.output))
