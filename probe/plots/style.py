@@ -8,6 +8,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.text import Annotation
 from matplotlib.ticker import LogFormatter, NullLocator
 
 from probe.config import Config, data_name, model_name
@@ -137,10 +138,12 @@ def mark_beyond(axes: Axes, points: Sequence[tuple[float, float]], colour: str) 
         far = bool(x > right if across else y > high)
         arrow = ("<", ">") if across else ("v", "^")
         axes.plot(*place, arrow[far], color=colour, ms=6, clip_on=False, zorder=4)
-        aside = (-7 if far else 7, 3) if across else (6, -7 if far else 4)
+        earlier = sum(isinstance(text, Annotation) and text.xy == place for text in axes.texts)
+        inwards = -1 if far else 1
+        aside = (7 * inwards, 8 * earlier) if across else (6, inwards * (3 + 8 * earlier))
         axes.annotate(
             f"{x if across else y:.2g}", place, aside, textcoords="offset points", fontsize=7,
-            color=colour, ha="right" if across and far else "left",
+            color=colour, ha="right" if across and far else "left", va="center",
         )  # fmt: skip
 
 

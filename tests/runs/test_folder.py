@@ -37,7 +37,7 @@ from probe.errors import UserError
 from probe.extraction.accumulator import Accumulator
 from probe.measures import measure
 from probe.models.load import ASSETS
-from probe.runs import figure_files, provenance, results
+from probe.runs import each_matrix, figure_files, provenance
 from probe.runs.folder import RunFolder
 from probe.runs.manifest import MANIFEST
 from probe.verify.run import verify
@@ -89,7 +89,7 @@ def draw_nothing(patch: pytest.MonkeyPatch) -> None:
     empty = Figure(figsize=(0.1, 0.1))
     patch.setattr(figure_files, "wanted", kinds_of)
     patch.setattr(figure_files, "figures", lambda *_: dict.fromkeys(KINDS, empty))
-    patch.setattr(figure_files, "run_figures", lambda *_: {OF_THE_RUN: empty})
+    patch.setattr(figure_files, "run_figures", lambda _, kinds: dict.fromkeys(kinds, empty))
 
 
 def kinds_of(draw: Figures, measured: Any) -> dict[str | None, list[str]]:
@@ -265,7 +265,7 @@ def test_figures_that_a_finished_run_lacks_are_drawn_by_the_same_command(
     run = pipeline.run(replace(job, figures=FiguresConfig(Figures.none)))
     assert not (run / "figures").exists()
     monkeypatch.setattr(pipeline, "extract_topologies", fail)
-    monkeypatch.setattr(results, "measure", fail)
+    monkeypatch.setattr(each_matrix, "measure", fail)
     caplog.set_level(logging.INFO, logger="probe")
     before = snapshot(run)
     expected = {f"figures/{OF_THE_RUN}.png"}
@@ -404,7 +404,7 @@ def test_measures_that_fail_leave_the_old_ones(
 ) -> None:
     run = RunFolder(again).path
     before = snapshot(run)
-    monkeypatch.setattr(results, "measure", fail)
+    monkeypatch.setattr(each_matrix, "measure", fail)
     with pytest.raises(RuntimeError, match="went away"):
         pipeline.run(replace(again, measures=replace(again.measures, density=0.3)))
     assert snapshot(run) == before
