@@ -31,7 +31,8 @@ def heatmap(topology: Topology, measures: Measures | None = None) -> Figure:
     drawn = shown(topology, order, SIDE)
     side = SIDE / DPI
     figure, axes = framed(title(topology), (side, side), right=_STRIP + _BAR + _NUMBERS)
-    image = draw_matrix(axes, drawn, topology.n_neurons, limit(drawn))
+    end = limit(drawn)
+    image = draw_matrix(axes, drawn, topology.n_neurons, end)
     across = down = "neuron, by rank of strength"
     below = ""
     if topology.kind == "cross":
@@ -44,15 +45,13 @@ def heatmap(topology: Topology, measures: Measures | None = None) -> Figure:
         below = "\n" + _quality(measures) + ("; grey: smaller ones" if grey else "")
         across = down = "neuron, by community and strength"
     axes.set(xlabel=across + mean_note(topology.n_neurons) + below, ylabel=down)
-    _add_bar(figure, axes, image, drawn)
+    _add_bar(figure, axes, image, beyond(end, drawn))
     return figure
 
 
-def _add_bar(figure: Figure, axes: Axes, image: AxesImage, drawn: NDArray[np.float32]) -> None:
+def _add_bar(figure: Figure, axes: Axes, image: AxesImage, outside: str) -> None:
     place, width = axes.get_position(), figure.get_figwidth()
     bar = figure.add_axes((place.x1 + _STRIP / width, place.y0, _BAR / width, place.height))
-    end = image.norm.vmax or 1.0
-    outside = beyond(end, drawn)
     colours = figure.colorbar(image, cax=bar, extend=outside, ticks=MaxNLocator(6), format="{x:g}")
     colours.set_label(colours_label(outside), fontsize=9)
 

@@ -151,7 +151,8 @@ MEASURES = {
 }
 
 FIGURES = {
-    "heatmap": "The matrix: a row and a column for each neuron, correlations from -1 to 1.",
+    "heatmap": "The matrix: a row and a column for each neuron. Darkest: the strongest 1 % of |r|.",
+    "heatmaps": "All matrices, each in colours up to its own limit, which is written above it.",
     "strength": "Strengths of all neurons in descending order; the hubs are at the left end.",
     "histogram": "Distribution of the correlations over pairs of neurons.",
     "spectrum": "Eigenvalues of the matrix in descending order.",

@@ -70,7 +70,9 @@ def save_figure(figure: "Figure", file: Path, *others: str) -> Path:
         figure.set_layout_engine(None)  # with one, matplotlib draws a figure twice
     for name in dict.fromkeys(["png", *others]):
         # To compress runs of equal bytes only gives files as small, in a quarter of the time.
-        options = {"pil_kwargs": {"compress_type": zlib.Z_RLE}} if name == "png" else {}
+        options: dict[str, Any] = {}
+        if name == "png":
+            options["pil_kwargs"] = {"compress_type": zlib.Z_RLE}
         with atomic_write(file.with_suffix(f".{name}")) as unfinished, warnings.catch_warnings():
             # Names may be in any script; a missing glyph in a title needs no warning.
             warnings.filterwarnings("ignore", "Glyph .* missing from")

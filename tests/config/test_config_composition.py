@@ -20,6 +20,8 @@ from probe.config import (
     DataConfig,
     DensityRule,
     DType,
+    FigureFormat,
+    Figures,
     InitKind,
     Matmul,
     Mode,
@@ -49,7 +51,8 @@ from tests.config.compositions import (
 
 SCHEMA = {key.name: key for key in keys(Config)}
 ENUMERATIONS = (
-    Cut, DensityRule, DType, InitKind, Matmul, Mode, Scheme, Selection, Side, Site, Weight,
+    Cut, DensityRule, DType, FigureFormat, Figures, InitKind, Matmul, Mode, Scheme, Selection, Side,
+    Site, Weight,
 )  # fmt: skip
 ROOT = yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8"))
 each_option = pytest.mark.parametrize("file", OPTIONS, ids=option_name)

@@ -33,7 +33,7 @@ from probe.config import (
     to_plain,
 )
 from probe.measures import Measures, measure, strengths
-from probe.runs import results
+from probe.runs import figure_files
 from probe.runs.load import load_topologies
 from probe.topology import Topology
 from probe.topology.reliability import Null, Reliability
@@ -103,7 +103,9 @@ def each(tmp_path_factory: pytest.TempPathFactory) -> Each:
     with pytest.MonkeyPatch.context() as patch:
         draw_dots(patch)
         dot = Figure(figsize=(0.1, 0.1))
-        patch.setattr(results, "run_figures", lambda _: {"measures_by_layer": dot})
+        each = figure_files.wanted
+        patch.setattr(figure_files, "wanted", lambda *of: each(*of) | {None: ["measures_by_layer"]})
+        patch.setattr(figure_files, "run_figures", lambda _, kinds: dict.fromkeys(kinds, dot))
         run = pipeline.run(config, [], GROUP)
     measured = [(topology, measure(topology, config.measures)) for topology in load_topologies(run)]
     return Each(config, run, measured, read_offline_run(run))
