@@ -5,6 +5,7 @@ python -m benchmarks methods                            # against a bare forward
 python -m benchmarks methods --only "mean, all" "published" --rounds 3
 python -m benchmarks methods --shape 7b --dtype bfloat16 --matmul bf16x3 --device cuda
 python -m benchmarks growth ranks start                 # memory and disk, ranks, start-up
+python -m benchmarks measures                           # against the program of an earlier commit
 python -m benchmarks factors                            # training on factors and on matrices
 python -m benchmarks ica                                # networks, against scikit-learn's FastICA
 python -m benchmarks glm                                # general linear models, against nilearn
@@ -24,6 +25,7 @@ from benchmarks import (
     glm,
     growth,
     ica,
+    measures,
     methods,
     multifractal,
     neuron_graphs,
@@ -34,6 +36,7 @@ from benchmarks.shapes import SHAPES
 
 PARTS = {
     "methods": methods.run, "growth": growth.run, "ranks": ranks.run, "start": start.run,
+    "measures": measures.run,
     "factors": factors.run, "ica": ica.run, "glm": glm.run,
     "neuron_graphs": neuron_graphs.run,
     "multifractal": multifractal.run,

@@ -120,7 +120,8 @@ _GRAPH = {
     ),
     "modularity_null": Entry(
         "modularity, null",
-        "Modularity of rewired graphs, which preserve every neuron's degree.", True,
+        "Modularity of rewired graphs: random ones with every neuron's degree and the same weights.",
+        True,
     ),
     "small_world": Entry(
         "small world",
