@@ -10,7 +10,7 @@ from probe.measures import Measures
 from probe.plots.contact import contact_sheet
 from probe.plots.contrast import comparison, side_by_side
 from probe.plots.distributions import histogram, spectrum, strength_distribution
-from probe.plots.layers import cross_layers, hub_overlap, measures_by_layer
+from probe.plots.layers import by_kind, cross_layers, hub_overlap, measures_by_layer
 from probe.plots.matrix import heatmap
 from probe.plots.style import title
 from probe.plots.sweeps import sweep
@@ -75,5 +75,7 @@ def _across(measured: Measured) -> Mapping[str, _Draw]:
     if len({topology.layer for topology, _ in layers}) > 1:
         kinds["measures_by_layer"] = partial(measures_by_layer, layers)
         if layers[0][0].site != "mlp":
-            kinds["hub_overlap"] = partial(hub_overlap, layers)
+            for kind, pairs in by_kind(layers).items():
+                name = "_".join(["hub_overlap", *kind.split()])
+                kinds[name] = partial(hub_overlap, pairs)
     return kinds

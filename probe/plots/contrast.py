@@ -45,6 +45,7 @@ def side_by_side(topologies: Sequence[Topology], labels: Sequence[str], note: st
         name = wrapped(label, 2.8)
         axes.set_title(f"{name}\n{_mean(topology)}", fontsize=8)
         axes.set_xlabel(f"neuron, by rank of strength\n{note}".strip(), fontsize=8)
+        axes.set_ylabel("" if place else "neuron, by rank of strength", fontsize=8)
         r = edges(topology)
         share = histogram_of(r) / max(1, r.size)
         below.stairs(share, BINS, color=COLOURS[place % len(COLOURS)], lw=1.3, label=name)

@@ -49,7 +49,7 @@ def measures_by_layer(measured: Measured) -> Figure:
     of a measure that depends on noise. Where a layer has several kinds of topologies, such as those
     without sinks, each kind has a line.
     """
-    kinds = _kinds(measured)
+    kinds = by_kind(measured)
     parts = any(topology.parts > 1 for topology, _ in measured)
     halves = any(topology.reliability and topology.reliability.halves for topology, _ in measured)
     bands = " and ".join(["parts"] * parts + ["halves of the documents"] * halves)
@@ -77,7 +77,7 @@ def measures_by_layer(measured: Measured) -> Figure:
     return figure
 
 
-def _kinds(measured: Measured) -> dict[str, Measured]:
+def by_kind(measured: Measured) -> dict[str, Measured]:
     """Group topologies by what their names say beside layer and part: nothing first."""
     kinds = defaultdict(list)
     for topology, measures in measured:
@@ -115,7 +115,6 @@ def hub_overlap(measured: Measured) -> Figure:
 
     Two random sets of h of n neurons share h²/n neurons on average: h/n of the hubs.
     """
-    measured = next(iter(_kinds(measured).values()))
     hubs = {
         (topology.layers[0], topology.part): {neuron for neuron, _ in measures.hubs}
         for topology, measures in measured

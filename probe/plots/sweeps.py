@@ -28,7 +28,7 @@ DASHES, MARKERS = ("-", "--", "-."), ("o", "s", "^")  # dotted lines are chance 
 LEGEND_ROWS, LETTERS = 24, 14
 
 
-def sweep(rows: Sequence[Row], varied: Sequence[str]) -> Figure:
+def sweep(rows: Sequence[Row], varied: Sequence[str], source: str = "") -> Figure:
     """Draw the main measures of a sweep's topologies, a panel each, against their chance levels.
 
     If every topology is of a single layer and layers vary, there is a curve by layer for each
@@ -42,10 +42,13 @@ def sweep(rows: Sequence[Row], varied: Sequence[str]) -> Figure:
         for a mean over layers) and measures.
     varied : sequence of str
         Keys that the sweep varies.
+    source : str
+        Model and data, for the title.
     """
     layers = {row.get("layer") for row in rows}
     panels = panels_of(rows)
-    heading = "Sweep" + (f" over {', '.join(varied)}" if varied else "")
+    heading = f"{source}: sweep" if source else "Sweep"
+    heading += f" over {', '.join(varied)}" if varied else ""
     heading += f": {len(rows)} topolog{'y' if len(rows) == 1 else 'ies'}"
     figure, every = grid(heading, len(panels), COLUMNS, SIZE)
     if len(layers) > 1 and not layers & {None, ""}:

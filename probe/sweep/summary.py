@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,7 @@ def _rows(job: Job, varied: Sequence[str]) -> Iterator[Row]:
 
 
 def _draw(sweep: Path, jobs: Sequence[Job], rows: list[Row], keys: list[str]) -> dict[str, Path]:
-    drawn = {"summary": draw_sweep(rows, keys)}
+    drawn = {"summary": draw_sweep(rows, keys, _source(jobs))}
     pairs = matched_pairs(jobs, keys)
     if pairs:
         labels, topologies = zip(*pairs, strict=True)
@@ -143,6 +144,23 @@ def _draw(sweep: Path, jobs: Sequence[Job], rows: list[Row], keys: list[str]) ->
         note = f"{shown} of {all_of_them} pairs" if shown < all_of_them else ""
         drawn["pretrained_random"] = side_by_side(topologies, labels, note)
     return {name: save_figure(figure, sweep / f"{name}.png") for name, figure in drawn.items()}
+
+
+def _source(jobs: Sequence[Job]) -> str:
+    """Return the models and data of a sweep, or how many there are of them."""
+    found: dict[str, dict[str, None]] = {"models": {}, "data sets": {}}
+    for job in jobs:
+        with suppress(UserError):
+            if job.run is not None:
+                first = read_manifest(job.run, "topologies")["topologies"][0]
+                subject = "" if first["subject"] in (None, "all") else f" {first['subject']}"
+                found["models"][first["model"]] = None
+                found["data sets"][first["data"] + subject] = None
+    named = [
+        next(iter(names)) if len(names) == 1 else f"{len(names)} {what}"
+        for what, names in found.items()
+    ]
+    return " on ".join(named)
 
 
 def _show(rows: Sequence[Row], keys: Sequence[str]) -> None:

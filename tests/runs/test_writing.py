@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
+from probe.config import FigureFormat, FiguresConfig, StudyConfig
 from probe.api import Results, show
 
 
@@ -45,3 +46,12 @@ def test_a_table_is_logged_in_columns(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     show(["layer", "r"], [["1", "0.25"], ["12", "0.5"]])
     assert caplog.messages == ["layer     r", "1      0.25", "12      0.5"]
+
+
+def test_a_study_writes_figures_in_the_format_that_is_asked_for(tmp_path: Path) -> None:
+    config = StudyConfig(figures=FiguresConfig(format=FigureFormat.pdf))
+    Results(tmp_path, config).figure("curve_0.1", Figure())
+    assert sorted(file.name for file in (tmp_path / "figures").iterdir()) == [
+        "curve_0.1.pdf",
+        "curve_0.1.png",
+    ]

@@ -203,7 +203,7 @@ def test_a_sweep_is_summed_up(
     assert [tuple(row[key] for key in [*keys, "run", "layer"]) for row in rows] == [
         (*(job.values[key] for key in keys), job.run, job.values["layers.index"]) for job in jobs
     ]
-    assert drawn["sweep"] == (sweep_rows(jobs, keys), keys)
+    assert drawn["sweep"] == (sweep_rows(jobs, keys), keys, "tiny on words")
     topologies, labels, note = drawn["side_by_side"]
     assert note == ""
     assert [(t.init, t.layer) for t in topologies] == [
