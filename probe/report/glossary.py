@@ -120,8 +120,7 @@ _GRAPH = {
     ),
     "modularity_null": Entry(
         "modularity, null",
-        "Modularity of rewired graphs: random ones with every neuron's degree and the same weights.",
-        True,
+        "Modularity of rewired graphs: random ones of the same degrees and weights.", True,
     ),
     "small_world": Entry(
         "small world",
