@@ -7,6 +7,7 @@ python -m benchmarks methods --shape 7b --dtype bfloat16 --matmul bf16x3 --devic
 python -m benchmarks growth ranks start sweep           # memory and disk, ranks, start-up, sweeps
 python -m benchmarks growth --only-texts --texts 400 800 --simulated 1000000    # its small form
 python -m benchmarks gpu                                # two minutes of a CUDA device
+python -m benchmarks measures                           # against the program of an earlier commit
 python -m benchmarks factors                            # training on factors and on matrices
 python -m benchmarks ica                                # networks, against scikit-learn's FastICA
 python -m benchmarks glm                                # general linear models, against nilearn
@@ -27,8 +28,8 @@ import torch
 from benchmarks.shapes import SHAPES
 
 PARTS = (
-    "methods", "growth", "ranks", "start", "sweep", "factors", "ica", "glm", "neuron_graphs",
-    "multifractal", "sinks", "gpu",
+    "methods", "growth", "ranks", "start", "sweep", "measures", "factors", "ica", "glm",
+    "neuron_graphs", "multifractal", "sinks", "gpu",
 )  # fmt: skip
 
 

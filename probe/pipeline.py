@@ -24,12 +24,14 @@ from probe.extraction.generation import continue_examples
 from probe.extraction.hub_texts import describe_hubs
 from probe.extraction.norm_report import tell_first, tell_outliers, with_words
 from probe.extraction.perplexity import perplexities
+from probe.measures import DEFINITION
 from probe.models import model_fingerprint, template_fingerprint
 from probe.runs.facts import Facts
 from probe.runs.folder import CHECKPOINTS, RunFolder
 from probe.runs.hubs_file import described_before
 from probe.runs.load import load_topologies
 from probe.runs.manifest import read_manifest
+from probe.runs.measures_files import measures_definition
 from probe.runs.results import show, write
 from probe.topology import Topology
 
@@ -95,11 +97,13 @@ def _tell_other_tokens(folder: RunFolder, tokens: str) -> None:
 def _reuse(folder: RunFolder, overrides: Sequence[str], group: str | None) -> None:
     """Show a finished run and draw what figures it lacks; redo its measures if theirs changed."""
     manifest = read_manifest(folder.path, "config")
-    if manifest["config"].get("measures") == to_plain(folder.config)["measures"]:
+    older = measures_definition(manifest) < DEFINITION
+    if not older and manifest["config"].get("measures") == to_plain(folder.config)["measures"]:
         logger.info("%s is already finished; overwrite=true runs it again", folder.path)
         show(folder)
         return
-    logger.info("%s is already finished; its measures and figures are redone", folder.path)
+    why = ", as communities and rewired graphs are defined otherwise now" if older else ""
+    logger.info("%s is already finished; its measures and figures are redone%s", folder.path, why)
     hubs = described_before(folder.path)
     with folder.claimed(overrides):
         facts = replace(Facts.from_manifest(manifest), hubs=hubs)

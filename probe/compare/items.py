@@ -3,14 +3,14 @@
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from probe.compare.spaces import Space
 from probe.errors import UserError
 from probe.runs.load import load_topologies
 from probe.runs.manifest import read_manifest
-from probe.runs.measures_files import read_measures, read_numbers
+from probe.runs.measures_files import defined_alike, read_measures, read_numbers
 from probe.topology import Topology
 
 
@@ -72,11 +72,13 @@ def load_items(runs: Sequence[str | os.PathLike[str]]) -> list[Item]:
             f"{runs[0]} has only one topology, and a comparison needs two; give another run"
         )
     labels = _labels(_names(folders), [[topology.name for topology in each] for each in loaded])
-    return [
+    items = [
         item
         for run, topologies, names in zip(folders, loaded, labels, strict=True)
         for item in _items(run, topologies, names)
     ]
+    alike = defined_alike([item.run for item in items], [item.numbers for item in items])
+    return [replace(item, numbers=numbers) for item, numbers in zip(items, alike, strict=True)]
 
 
 def _items(run: Path, topologies: Sequence[Topology], labels: Sequence[str]) -> Iterator[Item]:

@@ -16,4 +16,4 @@ from probe.measures.graph import Graph
 from probe.measures.graph_measures import GraphMeasures
 from probe.measures.hubs import HUB_SHARE, hubs_of, partners
 from probe.measures.spectrum import Spectrum
-from probe.measures.summary import Measures, measure
+from probe.measures.summary import DEFINITION, REDEFINED, Measures, measure

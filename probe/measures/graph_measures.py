@@ -18,8 +18,8 @@ from probe.topology import sparsify
 class GraphMeasures:
     """Measures of the graph at one density; weights are |r|.
 
-    Rewired graphs are random graphs with the same degrees; a measure of them is the mean over
-    `measures.rewired` graphs. None marks what is undefined or was not computed.
+    Rewired graphs are random graphs with the same degrees and weights; a measure of them is the
+    mean over `measures.rewired` graphs. None marks what is undefined or was not computed.
 
     Attributes
     ----------

@@ -15,6 +15,12 @@ from probe.measures.spectrum import MOST, Spectrum
 from probe.topology import Topology
 from probe.topology.reliability import Reliability, debiased_r2
 
+# By which definition communities and rewired graphs are measured. 1, of runs that do not say: the
+# better of two partitions by networkx's Louvain method, without refinement; edges swapped.
+DEFINITION = 2
+# What another definition changes.
+REDEFINED = ("communities", "modularity", "modularity_null", "small_world", "rich_club")
+
 
 @dataclass(frozen=True)
 class Measures:

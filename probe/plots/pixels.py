@@ -55,7 +55,7 @@ def shown(topology: Topology, order: NDArray[np.int64], side: int) -> NDArray[np
 
 def _shares(n: int, side: int) -> csr_array:
     """Return the length that pixel i shares with neuron j on one axis, in neurons."""
-    edges = np.unique(np.concatenate([np.arange(side + 1) * (n / side), np.arange(n + 1.0)]))
+    edges = np.unique(np.concatenate([np.arange(side + 1) * n / side, np.arange(n + 1.0)]))
     middle, length = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
     pixel = np.minimum((middle * (side / n)).astype(np.int64), side - 1)
     return csr_array((length, (pixel, middle.astype(np.int64))), shape=(side, n))

@@ -131,7 +131,7 @@ _GRAPH = {
     ),
     "modularity_null": Entry(
         "modularity, null",
-        "Modularity of rewired graphs, which preserve every neuron's degree.", True,
+        "Modularity of rewired graphs: random ones of the same degrees and weights.", True,
     ),
     "small_world": Entry(
         "small world",

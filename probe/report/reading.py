@@ -4,6 +4,7 @@ import csv
 import shlex
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from probe.errors import UserError
 from probe.report.records import Csv, Job, Number, Run, Study, Sweep, TopologySummary
 from probe.runs.hubs_file import read_hubs
 from probe.runs.manifest import MANIFEST, read_manifest
-from probe.runs.measures_files import read_measures, read_numbers
+from probe.runs.measures_files import defined_alike, read_measures, read_numbers
 from probe.sweep.jobs import SUMMARY, read_summary
 from probe.sweep.jobs import Job as SweepJob
 from probe.topology.reliability import Reliability
@@ -104,7 +105,7 @@ def _topology(
 
 def _read_sweep(folder: Path) -> Sweep:
     recorded, varied = read_summary(folder)
-    jobs = [_job(number, job) for number, job in enumerate(recorded, start=1)]
+    jobs = _alike([_job(number, job) for number, job in enumerate(recorded, start=1)])
     figures = sorted(folder.glob("*.png"), key=_natural)
     studies = any(job.state == "finished" and job.run is None for job in jobs)
     headline = _csv(folder / "summary.csv") if studies else None
@@ -121,6 +122,19 @@ def _job(number: int, job: SweepJob) -> Job:
             if error is None:
                 state, error = "missing", str(problem)
     return Job(number, job.overrides, job.values, state, run, error)
+
+
+def _alike(jobs: list[Job]) -> list[Job]:
+    """Leave out measures of runs that an earlier version defined otherwise than the others."""
+    found = [(job.run.path, one.numbers) for job in jobs if job.run for one in job.run.topologies]
+    numbers = iter(defined_alike([path for path, _ in found], [row for _, row in found]))
+    return [
+        replace(job, run=replace(job.run, topologies=[
+            replace(one, numbers=next(numbers)) for one in job.run.topologies
+        ]))
+        if job.run else job
+        for job in jobs
+    ]  # fmt: skip
 
 
 def _sweep_command(folder: Path) -> str | None:

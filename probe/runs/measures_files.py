@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from probe.errors import UserError
 from probe.runs.facts import Facts
+from probe.runs.manifest import read_manifest
 from probe.system.files import atomic_write
 from probe.system.tables import write_csv
 from probe.topology import Topology
@@ -22,6 +24,9 @@ MEASURES, TABLE, TOKENS = "measures.json", "measures_by_layer.csv", "outlier_tok
 _NO_NORMS: dict[str, float | None] = dict.fromkeys(
     ("first_token_norm", "largest_norm", "tokens_above")
 )
+logger = logging.getLogger(__name__)
+Number = TypeVar("Number", float, float | None)
+KEY = "measures_definition"  # in the manifest
 _PLACE = ("topology", "layer", "part")
 
 
@@ -113,6 +118,45 @@ def read_numbers(run: Path) -> dict[str, dict[str, float]]:
         raise _missing(run, TABLE) from None
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise _corrupt(run / TABLE, error) from None
+
+
+def defined_alike(
+    runs: Sequence[Path], numbers: Sequence[dict[str, Number]]
+) -> list[dict[str, Number]]:
+    """Leave out measures that runs of an earlier version define otherwise than the others.
+
+    Parameters
+    ----------
+    runs : sequence of Path
+        The folder that each of the numbers is from.
+    numbers : sequence of dict
+        Measures by name, of one topology each.
+    """
+    definitions = {run: measures_definition(read_manifest(run)) for run in dict.fromkeys(runs)}
+    older = [run for run, one in definitions.items() if one < max(definitions.values())]
+    if not older:
+        return list(numbers)
+    logger.warning(
+        "communities and rewired graphs of %s are by an earlier definition and left out; the same "
+        "command as then measures its matrices again", ", ".join(map(str, older)),
+    )  # fmt: skip
+    return [
+        {name: value for name, value in row.items() if not _redefined(name)}
+        if run in older
+        else row
+        for run, row in zip(runs, numbers, strict=True)
+    ]
+
+
+def measures_definition(manifest: Mapping[str, Any]) -> int:
+    """Return by which definition a run's measures are; earlier versions did not write it down."""
+    return int(manifest.get(KEY, 1))
+
+
+def _redefined(name: str) -> bool:
+    from probe.measures import REDEFINED
+
+    return name.partition("_at_")[0] in REDEFINED
 
 
 def _missing(run: Path, name: str) -> UserError:

@@ -14,7 +14,7 @@ from probe.cli import overlay
 from probe.config import Config, from_plain, leaves, run_folder
 from probe.errors import UserError
 from probe.runs.manifest import read_manifest
-from probe.runs.measures_files import MEASURES
+from probe.runs.measures_files import KEY, MEASURES
 from probe.topology import load_matrix
 
 logger = logging.getLogger(__name__)
@@ -222,7 +222,7 @@ def _log_agreement(run: Path, repetition: Path, largest: Mapping[str, float]) ->
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """List the differences between two manifests that a result may depend on, one per line."""
-    parts = ("probe", "git", "ranks", "device", "threads", "fingerprints", "versions", "host")
+    parts = ("probe", "git", "ranks", "device", "threads", "fingerprints", KEY, "versions", "host")
 
     def flat(manifest: Mapping[str, Any]) -> dict[str, Any]:
         config = {k: v for k, v in manifest["config"].items() if k not in _WITHOUT_MEANING}

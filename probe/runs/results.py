@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 
 from probe.errors import UserError
-from probe.measures import Measures
+from probe.measures import DEFINITION, Measures
 from probe.runs.console_table import log_table
 from probe.runs.each_matrix import measure_each, workers_for
 from probe.runs.facts import Facts
@@ -14,6 +14,7 @@ from probe.runs.hubs_file import log_hubs, read_hubs, write_hubs
 from probe.runs.load import load_topologies
 from probe.runs.manifest import read_manifest
 from probe.runs.measures_files import (
+    KEY,
     MEASURES,
     outlier_tokens,
     read_measures,
@@ -49,7 +50,8 @@ def write(
         write_measures(work, measured, facts)
         hubs = write_hubs(work, measured, facts.hubs or {})
         images = write_figures(work, measured, figures, workers)
-    folder.close({**facts.record(), "topologies": [topology.record() for topology in topologies]})
+    records = [topology.record() for topology in topologies]
+    folder.close({**facts.record(), KEY: DEFINITION, "topologies": records})
     matrices = [folder.path / file.relative_to(folder.work) for file in matrices]
     images = {kind: folder.path / file.relative_to(folder.work) for kind, file in images.items()}
     name = str(folder.path.relative_to(folder.config.output))

@@ -39,7 +39,7 @@ from probe.measures import measure
 from probe.models.load import ASSETS
 from probe.runs import each_matrix, figure_files, provenance
 from probe.runs.folder import RunFolder
-from probe.runs.manifest import MANIFEST
+from probe.runs.manifest import MANIFEST, write_manifest
 from probe.verify.run import verify
 
 OVERRIDES = ["model=tiny", "layers=middle"]
@@ -411,6 +411,33 @@ def test_measures_that_fail_leave_the_old_ones(
     with pytest.raises(RuntimeError, match="went away"):
         pipeline.run(replace(again, measures=replace(again.measures, density=0.3)))
     assert snapshot(run) == before
+
+
+@pytest.mark.usefixtures("quick")
+def test_measures_of_an_earlier_definition_are_redone_by_the_same_command(
+    again: Config, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = RunFolder(again).path
+    manifest = manifest_of(run)
+    assert manifest.pop("measures_definition") == 2
+    measures = run / "measures.json"
+    now = measures.read_text()
+    older = json.loads(now)
+    for topology in older.values():
+        topology["graphs"][0]["modularity"] = -0.5
+    measures.write_text(json.dumps(older))
+    manifest["files"]["measures.json"] = hashlib.sha256(measures.read_bytes()).hexdigest()
+    write_manifest(run, {name: value for name, value in manifest.items() if name != "sha256"})
+    assert not verify(run).faults, "an older definition is no fault"
+    monkeypatch.setattr(pipeline, "extract_topologies", fail)
+    caplog.set_level(logging.INFO, logger="probe")
+    pipeline.run(again)
+    assert "redone, as communities and rewired graphs are defined otherwise now" in caplog.text
+    assert measures.read_text() == now
+    assert manifest_of(run)["measures_definition"] == 2
+    caplog.clear()
+    pipeline.run(again)
+    assert "redone" not in caplog.text
 
 
 @pytest.mark.usefixtures("quick")

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from probe.errors import UserError
-from probe.runs.measures_files import read_numbers
+from probe.runs.manifest import write_manifest
+from probe.runs.measures_files import defined_alike, read_numbers
 from probe.system.tables import aligned, write_csv
 from tests.run_folders import save_run
 from tests.topologies import random_correlations, topology_of
@@ -40,3 +41,17 @@ def test_the_numbers_of_a_run_are_read_by_topology(tmp_path: Path) -> None:
 def test_a_run_without_its_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"lacks .*measures_by_layer\.csv; do the run again"):
         read_numbers(tmp_path)
+
+
+def test_what_runs_define_otherwise_is_left_out_of_the_older(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    numbers = {"mean_r": 0.5, "modularity_at_0.05": 0.2, "rich_club": 1.5, "clustering": 0.25}
+    old, new = tmp_path / "old", tmp_path / "new"
+    for run, content in ((old, {}), (new, {"measures_definition": 2})):
+        write_manifest(run, content)
+    assert defined_alike([old, old], [numbers, numbers]) == [numbers, numbers]
+    assert not caplog.messages, "all are alike"
+    found = defined_alike([new, old], [numbers, numbers])
+    assert found == [numbers, {"mean_r": 0.5, "clustering": 0.25}]
+    assert f"rewired graphs of {old} are by an earlier definition and left out" in caplog.text

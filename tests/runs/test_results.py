@@ -3,7 +3,7 @@
 import csv
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from probe.config import Config, DataConfig, MeasuresConfig, ModelConfig, TrackingConfig
+from probe.config import Config, DataConfig, Figures, MeasuresConfig, ModelConfig, TrackingConfig
 from probe.measures import Measures, measure
-from probe.runs import results
+from probe.runs import each_matrix, figure_files, results
 from probe.runs.facts import Facts
 from probe.runs.folder import RunFolder
 from probe.runs.results import show, write
@@ -61,10 +61,15 @@ def folder(tmp_path: Path) -> Iterator[RunFolder]:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(
-        results, "figures", lambda *_: {kind: Figure(figsize=(0.2, 0.2)) for kind in ("a", "b")}
-    )
-    monkeypatch.setattr(results, "run_figures", lambda _: {"all": Figure(figsize=(0.2, 0.2))})
+    def wanted(_: Figures, measured: Any) -> dict[str | None, list[str]]:
+        return {None: ["all"], **{topology.name: ["a", "b"] for topology, _ in measured}}
+
+    def drawn(_: object, kinds: Iterable[str]) -> dict[str, Figure]:
+        return {kind: Figure(figsize=(0.2, 0.2)) for kind in kinds}
+
+    monkeypatch.setattr(figure_files, "wanted", wanted)
+    monkeypatch.setattr(figure_files, "figures", lambda *_: drawn(None, ("a", "b")))
+    monkeypatch.setattr(figure_files, "run_figures", drawn)
     caplog.set_level(logging.INFO, logger="probe")
 
 
@@ -185,7 +190,9 @@ def test_figures_of_the_run_are_drawn_of_all_its_measures(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[list[tuple[Topology, Measures]]] = []
-    monkeypatch.setattr(results, "run_figures", lambda measured: seen.append(measured) or {})
+    monkeypatch.setattr(
+        figure_files, "run_figures", lambda measured, _: seen.append(list(measured)) or {}
+    )
     write(folder, LAYERS, FACTS, None)
     assert seen == [[(topology, measure(topology, SETTINGS)) for topology in LAYERS]]
 
@@ -196,8 +203,8 @@ def test_a_finished_run_is_shown_as_it_was_measured(
     write(folder, LAYERS, FACTS, None)
     told = [line for line in caplog.messages if line.startswith(("topology", "layer_"))]
     caplog.clear()
-    monkeypatch.setattr(results, "measure", None)  # nothing is measured again
-    show(folder.path)
+    monkeypatch.setattr(each_matrix, "measure", None)  # nothing is measured again
+    show(folder)
     assert caplog.messages == told
     assert f"{measure(LAYERS[0], SETTINGS).graphs[0].modularity:.2f}" in told[1]
 
