@@ -11,7 +11,7 @@ from probe.config.plain import leaves, to_plain
 from probe.config.reads import unread_mistakes
 from probe.config.run_name import JOINT, layer_numbers, name_mistakes
 from probe.config.schema import Config, DataConfig
-from probe.config.value_checks import process_mistakes, text_mistakes
+from probe.config.value_checks import is_model, process_mistakes, text_mistakes
 from probe.errors import UserError
 from probe.system.secrets import REFUSAL, hide
 
@@ -46,8 +46,11 @@ def _model_mistakes(config: Config) -> Iterator[str]:
     model = config.model
     if not config.places_model:
         yield "the model has neither path nor id; give model.path=DIR or model.id=ORG/NAME"
-    elif model.path is not None and not (Path(model.path) / "config.json").is_file():
-        yield f"model.path={model.path} is not a model folder: it has no config.json"
+    elif model.path is not None and not is_model(Path(model.path)):
+        yield (
+            f"model.path={model.path} is not a model folder: it has no config.json; give one that "
+            "has, an adapter's, or a GGUF file"
+        )
     if model.device_map is None:
         return
     processes, device = config.launch.num_processes, config.runtime.device

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from unicodedata import category
 
 from probe.config.plain import leaves
@@ -37,6 +37,19 @@ def text_mistakes(config: Config) -> Iterator[str]:
                 f"{name} is too long: it has {len(os.fsencode(value))} bytes, and a path can have "
                 f"{_PATH - 1}, a name in it {_NAME}"
             )
+
+
+def is_model(path: Path) -> bool:
+    """Whether a path is a model: a folder with its configuration or an adapter's, or a GGUF file.
+
+    Examples
+    --------
+    >>> is_model(Path("no/such/folder"))
+    False
+    """
+    if path.suffix.lower() == ".gguf":
+        return path.is_file()
+    return any((path / name).is_file() for name in ("config.json", "adapter_config.json"))
 
 
 def process_mistakes(config: Config) -> Iterator[str]:

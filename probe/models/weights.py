@@ -11,7 +11,8 @@ from transformers.utils.hub import cached_file, get_checkpoint_shard_files
 
 from probe.config import InitConfig, InitKind, ModelConfig
 from probe.errors import UserError
-from probe.models.load import Place, load_trunk
+from probe.models.load import load_trunk
+from probe.models.place import Place
 
 _SAFE, _PICKLED = "model.safetensors", "pytorch_model.bin"
 
