@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -21,9 +22,12 @@ from probe.config import InitConfig, InitKind, ModelConfig
 from probe.errors import UserError
 from probe.models.blocks import text_part
 from probe.models.checkpoint import report_unused
-from probe.models.place import Place
+from probe.models.place import Place, weight_files
+from probe.models.quantised import hold_to_dtype, method
 from probe.models.spread import settle, spread_options
 from probe.models.tokens import as_in_its_file
+from probe.system.device_memory import format_bytes
+logger = logging.getLogger(__name__)
 
 
 def load_config(model: ModelConfig) -> Any:
@@ -37,10 +41,13 @@ def load_tokenizer(model: ModelConfig, texts: Sequence[str] = ()) -> Any:
     Its ids are those of tokenizer.json, which some of the `texts` to be read can show.
     """
     place = Place.of(model)
-    if place.adapter is not None and place.words == place.adapter.where:
-        place = replace(place, where=place.words, options=place.adapter.options)
-    tokenizer = place.open(AutoTokenizer)
-    if place.gguf is None:
+    if place.gguf is not None:
+        with TemporaryDirectory() as empty:  # a tokenizer beside the file is not the file's
+            tokenizer = replace(place, where=empty).open(AutoTokenizer)
+    else:
+        if place.adapter is not None and place.words == place.adapter.where:
+            place = replace(place, where=place.words, options=place.adapter.options)
+        tokenizer = place.open(AutoTokenizer)
         with place.as_user_error():
             tokenizer = as_in_its_file(tokenizer, place.where, place.options, texts)
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
@@ -80,7 +87,7 @@ def load_trunk(model: ModelConfig, init: InitConfig, device: torch.device) -> nn
             trunk = place.make(config, dtype=place.dtype)
         device = device if model.device_map is None else torch.device("cpu")
     else:
-        trunk = _pretrained(place, spread_options(model, device))
+        trunk = _pretrained(place, model, device)
     return text_part(settle(trunk, device))
 
 
@@ -94,7 +101,10 @@ def load_language_model(model: ModelConfig, device: torch.device) -> nn.Module:
     """
     place = Place.of(model)
     config = place.config()  # first, as it says best what is wrong with the Hub
-    options = {"dtype": place.dtype, "output_loading_info": True, **spread_options(model, device)}
+    options = {
+        "dtype": place.dtype, "output_loading_info": True,
+        **spread_options(model, device, whole=method(config) is not None),
+    }  # fmt: skip
     whole, report = place.open_weights(_with_head(config), **options)
     if report["missing_keys"]:
         raise UserError(
@@ -102,7 +112,7 @@ def load_language_model(model: ModelConfig, device: torch.device) -> nn.Module:
             f"({min(report['missing_keys'])} is missing), which perplexities and continuations "
             "need; use a causal language model, or leave out data.perplexity and data.generate"
         )
-    return settle(_adapted(place, whole), device)
+    return settle(_finished(place, config, whole), device)
 
 
 def _with_head(config: Any) -> Any:
@@ -118,7 +128,11 @@ def fetch_language_model(model: ModelConfig) -> None:
 
 
 def weights_bytes(model: ModelConfig) -> int:
-    """Return the bytes of a trunk's weights, from its configuration alone."""
+    """Return the bytes of a trunk's weights: of its configuration, or of its quantised files."""
+    place = Place.of(model)
+    if method(place.config()) is not None:
+        with place.as_user_error():
+            return sum(file.stat().st_size for file in weight_files(place))
     return sum(weight.nbytes for weight in outline(model).parameters())
 
 
@@ -130,12 +144,13 @@ def outline(model: ModelConfig) -> nn.Module:
         return text_part(place.make(config, dtype=place.dtype))
 
 
-def _pretrained(place: Place, spread: dict[str, Any]) -> Any:
+def _pretrained(place: Place, model: ModelConfig, device: torch.device) -> Any:
     """Load the trunk's weights with its adapter, and refuse an incomplete checkpoint."""
     config = place.config()  # first, as above
     options = {
         "config": config, "dtype": place.dtype, "output_loading_info": True,
-        "ignore_mismatched_sizes": True, **spread,
+        "ignore_mismatched_sizes": True,
+        **spread_options(model, device, whole=method(config) is not None),
     }  # fmt: skip
     trunk, report = place.open_weights(AutoModel, **options)
     if set(trunk.state_dict()) <= set(report["missing_keys"]):
@@ -157,10 +172,22 @@ def _pretrained(place: Place, spread: dict[str, Any]) -> Any:
             f"(the first is {missing[0]}); use a complete checkpoint or init=random"
         )
     report_unused(place.name, trunk, report["unexpected_keys"])
-    return _adapted(place, trunk)
+    return _finished(place, config, trunk)
 
 
-def _adapted(place: Place, model: Any) -> Any:
+def _finished(place: Place, config: Any, model: Any) -> Any:
+    """Return a loaded model in the precision asked for, with its adapter, and say what it is."""
+    how = method(config)  # dequantised, the model's own has lost it
+    if place.gguf is not None:
+        logger.info(
+            "model=%s: %s of GGUF are dequantised to %s in %s",
+            place.name, format_bytes(place.gguf.stat().st_size),
+            format_bytes(sum(weight.nbytes for weight in model.parameters())),
+            str(place.dtype).removeprefix("torch."),
+        )  # fmt: skip
+    elif how is not None:
+        hold_to_dtype(place.name, model, how, place.dtype)
+        logger.info("model=%s: the weights are quantised (%s)", place.name, how)
     if place.adapter is not None:
         place.adapter.merge(model)
     return model

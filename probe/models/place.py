@@ -1,5 +1,6 @@
 """Where a model's files are, and how transformers opens them."""
 
+import importlib.util
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,9 @@ from huggingface_hub import errors
 from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModel
+from transformers.utils import SAFE_WEIGHTS_NAME, WEIGHTS_NAME
 from transformers.utils import logging as transformers_logging
+from transformers.utils.hub import cached_file, get_checkpoint_shard_files
 
 from probe.config import BUNDLED, ModelConfig, model_name
 from probe.errors import UserError
@@ -71,7 +74,8 @@ class Place:
         Raises
         ------
         UserError
-            If a bundled model or a GGUF file does not exist, or an adapter has no base.
+            If a bundled model or a GGUF file does not exist, gguf is not installed, or an adapter
+            does not name its base.
         """
         where = model.path or str(model.id)
         if model.path is None and where.startswith(BUNDLED):
@@ -86,6 +90,11 @@ class Place:
             file = Path(where).resolve()
             if not file.is_file():
                 raise UserError(f"model.path={where} does not exist; give a GGUF file or a folder")
+            if importlib.util.find_spec("gguf") is None:
+                raise UserError(
+                    f"model.path={where} is a GGUF file, and gguf is not installed; pip install "
+                    "-c constraints.txt '.[gguf]' brings it"
+                )
             options["gguf_file"] = str(file)
             return cls(name, str(file.parent), options, dtype, model.pickle)
         adapter = Adapter.of(name, where, options)
@@ -141,3 +150,19 @@ class Place:
             # trunk's; it is looked for where it is not, and merged by `Adapter`.
             more["adapter_kwargs"] = {"subfolder": "no adapter"}
         return self.open(kind, use_safetensors=safe, **more)
+
+
+def weight_files(place: Place) -> list[Path]:
+    """Return the files of the weights, which are downloaded if need be."""
+    at = {"revision": place.options.get("revision")}
+    for name in (SAFE_WEIGHTS_NAME, WEIGHTS_NAME) if place.pickle else (SAFE_WEIGHTS_NAME,):
+        for listed in (name, f"{name}.index.json"):
+            file = cached_file(
+                place.where, listed, **at, _raise_exceptions_for_missing_entries=False
+            )
+            if file is None:
+                continue
+            if listed == name:
+                return [Path(file)]
+            return [Path(one) for one in get_checkpoint_shard_files(place.where, file, **at)[0]]
+    raise OSError(f"there is no file named {SAFE_WEIGHTS_NAME}")
