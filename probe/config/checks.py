@@ -47,10 +47,7 @@ def _model_mistakes(config: Config) -> Iterator[str]:
     if not config.places_model:
         yield "the model has neither path nor id; give model.path=DIR or model.id=ORG/NAME"
     elif model.path is not None and not is_model(Path(model.path)):
-        yield (
-            f"model.path={model.path} is not a model folder: it has no config.json; give one that "
-            "has, an adapter's, or a GGUF file"
-        )
+        yield f"model.path={model.path} is not a model folder: it has no config.json"
     if model.device_map is None:
         return
     processes, device = config.launch.num_processes, config.runtime.device

@@ -126,6 +126,20 @@ class Adapter:
                 "and peft is not installed; pip install -c constraints.txt '.[adapters]' brings "
                 f"it, or remove {_SETTINGS}"
             ) from error
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what is missing is told by `_merge`
+                self._merge(peft, model)
+        except (ValueError, RuntimeError, TypeError, LookupError, AttributeError) as error:
+            if isinstance(error, UserError):
+                raise
+            raise self._refused(str(error).strip().splitlines()[0].rstrip(".")) from error
+        logger.info(
+            "model=%s: the %s adapter of %s is merged into the weights",
+            self.model, self.kind, self.where,
+        )  # fmt: skip
+
+    def _merge(self, peft: Any, model: Any) -> None:
         settings = peft.PeftConfig.from_pretrained(str(self.weights.parent))
         if settings.is_prompt_learning:
             raise UserError(
@@ -139,24 +153,15 @@ class Adapter:
         elif model is trunk:
             whole = _Whole(trunk)
         settings.task_type, settings.inference_mode = None, True
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # what is missing is told below
-                tuned = peft.PeftModel(whole, settings)
-                expected = peft.get_peft_model_state_dict(tuned, save_embedding_layers=False)
-                missing = {name: torch.zeros_like(expected[name]) for name in expected.keys() - state.keys()}
-                found = peft.set_peft_model_state_dict(tuned, state | missing)
-                unused = [name for name in found.unexpected_keys if name.startswith(inside)]
-                self._refuse_parts(missing, unused)
-                tuned.merge_and_unload(safe_merge=True)
-        except (ValueError, RuntimeError, TypeError, LookupError, AttributeError) as error:
-            if isinstance(error, UserError):
-                raise
-            raise self._refused(str(error).strip().splitlines()[0].rstrip(".")) from error
-        logger.info(
-            "model=%s: the %s adapter of %s is merged into the weights",
-            self.model, self.kind, self.where,
-        )  # fmt: skip
+        tuned = peft.PeftModel(whole, settings)
+        expected = peft.get_peft_model_state_dict(tuned, save_embedding_layers=False)
+        missing = {
+            name: torch.zeros_like(weight) for name, weight in expected.items() if name not in state
+        }
+        found = peft.set_peft_model_state_dict(tuned, state | missing)
+        unused = [name for name in found.unexpected_keys if name.startswith(inside)]
+        self._refuse_parts(missing, unused)
+        tuned.merge_and_unload(safe_merge=True)
 
     def _refuse_parts(self, missing: Collection[str], unused: Collection[str]) -> None:
         """Refuse weights that belong to none of the model's; LoRA may have none for a module."""

@@ -127,10 +127,10 @@ def fetch_language_model(model: ModelConfig) -> None:
     fetch_model(model, InitConfig(), _with_head(load_config(model)))
 
 
-def weights_bytes(model: ModelConfig) -> int:
+def weights_bytes(model: ModelConfig, init: InitConfig) -> int:
     """Return the bytes of a trunk's weights: of its configuration, or of its quantised files."""
     place = Place.of(model)
-    if method(place.config()) is not None:
+    if init.kind is InitKind.pretrained and method(place.config()) is not None:
         with place.as_user_error():
             return sum(file.stat().st_size for file in weight_files(place))
     return sum(weight.nbytes for weight in outline(model).parameters())

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ ASSETS = Path(__file__).resolve().parent.parent / "assets"
 # What transformers, and a model's own code, raise for invalid files.
 _BROKEN: tuple[type[Exception], ...] = (
     OSError, ValueError, LookupError, ImportError, TypeError, AttributeError, ArithmeticError,
-    AssertionError, RuntimeError, SafetensorError,
+    AssertionError, RuntimeError, SafetensorError, struct.error,
     getattr(errors, "StrictDataclassError", OSError),  # older versions check no configuration
 )  # fmt: skip
 # A progress bar for reading a model from the disk is of no use, and downloads have their own; the

@@ -37,8 +37,14 @@ def hold_to_dtype(name: str, model: nn.Module, how: str, dtype: torch.dtype) -> 
     Raises
     ------
     UserError
-        If none of its weights has it.
+        If none of its weights has it, or transformers has passed the quantisation over.
     """
+    left = method(getattr(model, "config", None))  # None where weights were dequantised
+    if left is not None and getattr(model, "hf_quantizer", None) is None:
+        raise UserError(
+            f"model={name}: the checkpoint is quantised ({how}), which this transformers does not "
+            "read; use the model as it was before, or another form of it"
+        )
     found = {weight.dtype for weight in model.parameters() if _is_plain(weight)}
     if found and dtype not in found:
         has = str(min(found, key=str)).removeprefix("torch.")
