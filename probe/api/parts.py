@@ -22,12 +22,15 @@ from probe.extraction.circular_shift import draw_shifts, shift
 from probe.extraction.loop import Loop
 from probe.extraction.out_of_memory import out_of_memory
 from probe.extraction.perplexity import perplexities
+from probe.extraction.with_head import settled
 from probe.measures.summary import HUB_SHARE
 from probe.models import (
+    LengthLimit,
     Weights,
     fetch_language_model,
     fetch_model,
     find_blocks,
+    length_limit,
     load_config,
     load_language_model,
     load_tokenizer,

@@ -143,7 +143,8 @@ def _random(config: Config) -> list[str]:
 
 def model_name(model: ModelConfig) -> str:
     """Short name of the model; by default from its id or folder."""
-    return model.name or Path(model.path or model.id or "model").resolve().name.removesuffix(".gguf")
+    name = Path(model.path or model.id or "model").resolve().name
+    return model.name or name.removesuffix(".gguf")
 
 
 def data_name(data: DataConfig) -> str:

@@ -27,6 +27,7 @@ from probe.models.quantised import hold_to_dtype, method
 from probe.models.spread import settle, spread_options
 from probe.models.tokens import as_in_its_file
 from probe.system.device_memory import format_bytes
+
 logger = logging.getLogger(__name__)
 
 

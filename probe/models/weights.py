@@ -15,7 +15,6 @@ from probe.models.place import Place, weight_files
 from probe.models.quantised import method
 
 
-
 class Weights:
     """Weights of a checkpoint by their names.
 

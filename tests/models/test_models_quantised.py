@@ -67,7 +67,7 @@ def test_eight_bit_floats_are_dequantised_on_a_cpu(tmp_path: Path, dtype: DType)
 @pytest.mark.parametrize("how", ["gptq", "awq", "bitsandbytes", "compressed-tensors", "magic"])
 def test_what_cannot_be_read_here_is_refused_in_a_line(tmp_path: Path, how: str) -> None:
     folder = declare(save_tiny("llama", tmp_path / "q"), quant_method=how, bits=4)
-    with pytest.raises(UserError, match="^model=q: ") as raised:
+    with pytest.raises(UserError, match=r"^model=q: ") as raised:
         load_trunk(ModelConfig(path=str(folder)), PRETRAINED, CPU)
     assert "\n" not in str(raised.value)
 
@@ -78,7 +78,8 @@ def test_another_precision_than_the_checkpoints_is_refused() -> None:
     hold_to_dtype("m", model, "bnb", torch.float32)
     assert model[0].weight.dtype is torch.int8
     with pytest.raises(
-        UserError, match=r"quantised \(bnb\), and what is not is in float32; give model\.dtype=float32"
+        UserError,
+        match=r"\(bnb\), and what is not is in float32; give model\.dtype=float32",
     ):
         hold_to_dtype("m", model, "bnb", torch.bfloat16)
 
