@@ -112,28 +112,40 @@ def write_texts(
     Raises
     ------
     UserError
-        If a prompt is beyond the model's context, the tokenizer puts special tokens behind it, or
-        the model has no language-model head.
+        If every prompt is beyond the model's context, the tokenizer puts special tokens behind it,
+        or the model has no language-model head.
     """
     prompts = [documents[number] for number in numbers]
     before = _tokens(config, prompts)
-    skipped = config.data.skip_first
+    skipped, most = config.data.skip_first, _most(config)
+    fit = [len(one) <= most for one in before]
+    if not any(fit):
+        raise UserError(
+            f"every prompt is beyond the model's context: the shortest has {min(map(len, before))} "
+            f"tokens, and {most} are read; use a model with a longer context"
+        )
     if config.study.generate:
-        written = {one.name: one for one in _continued(config, prompts)}
+        short = [one for one, fits in zip(prompts, fit, strict=True) if fits]
+        written = {one.name: one for one in _continued(config, short)}
         kept = [place for place, one in enumerate(prompts) if one.name in written]
         texts = [written[prompts[place].name] for place in kept]
         ids = [np.array(one.ids[slice(*one.spans[GENERATED])], dtype=np.int64) for one in texts]
     else:
-        kept = [place for place, one in enumerate(before) if len(one) > skipped]
+        kept = [place for place, one in enumerate(before) if fit[place] and len(one) > skipped]
         texts = [prompts[place] for place in kept]
         ids = [np.array(before[place][skipped:], dtype=np.int64) for place in kept]
-    if len(kept) < len(prompts):
+    if long := fit.count(False):
+        logger.warning(
+            "%d of %s are left out of their scans: they have more than %d tokens, the most that "
+            "the model reads before what it writes", long, plural(len(prompts), "prompt"), most,
+        )  # fmt: skip
+    if len(kept) + long < len(prompts):
         why = "the model ends there" if config.study.generate else "they have no token"
         if config.model.chat:
             why += ", or the chat template makes them too long"
         logger.warning(
             "%d of %s are left out of their scans: %s",
-            len(prompts) - len(kept), plural(len(prompts), "prompt"), why,
+            len(prompts) - len(kept) - long, plural(len(prompts), "prompt"), why,
         )  # fmt: skip
     return Texts(texts, numbers[kept], ids, np.array([len(before[place]) for place in kept]))
 
@@ -191,7 +203,7 @@ def _copy(store: SeriesStore, into: NDArray[np.float32]) -> None:
 
 
 def _tokens(config: TaskMappingConfig, prompts: Sequence[Document]) -> list[list[int]]:
-    """Return the token ids of prompts, the special ones before them, too; none may be too long."""
+    """Return the token ids of prompts, the special ones before them, too."""
     tokenizer = load_tokenizer(config.model)
     encoded = tokenizer(
         [one.text for one in prompts], add_special_tokens=config.data.special_tokens,
@@ -204,16 +216,13 @@ def _tokens(config: TaskMappingConfig, prompts: Sequence[Document]) -> list[list
             f"{tokenizer.convert_ids_to_tokens(ids[0][-1])} behind every prompt, which is no token "
             "of it; give data.special_tokens=false"
         )
-    more = config.study.tokens if config.study.generate else 0
-    most = context_length(config.model, tokenizer) - more
-    longest = int(np.argmax([len(one) for one in ids]))
-    if len(ids[longest]) > most:
-        behind = f" and {more} behind it" if more else ""
-        raise UserError(
-            f"prompt {prompts[longest].name} has {len(ids[longest])} tokens{behind}, more than the "
-            f"model's context; give prompts of at most {most} tokens"
-        )
     return ids
+
+
+def _most(config: TaskMappingConfig) -> int:
+    """Return the most tokens of a prompt, behind which there must be room for what is written."""
+    more = config.study.tokens if config.study.generate else 0
+    return context_length(config.model, load_tokenizer(config.model)) - more
 
 
 def _special(config: TaskMappingConfig) -> int:

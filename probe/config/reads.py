@@ -4,8 +4,9 @@ A key is read unless it stands here. Keys that say where texts come from are rea
 sets that name them in `SOURCES`, so that a new data set refuses what it does not read.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -49,11 +50,38 @@ class Need:
         Whether a configuration meets it.
     give : str
         What to give instead.
+    shown : str, optional
+        What stands in its place (default: the value of `of`).
     """
 
     of: str
     met: Callable[[Config], bool]
     give: str
+    shown: str | None = None
+
+    @classmethod
+    def declared(cls, text: str) -> "Need":
+        """Read what a key's declaration says, see `key`.
+
+        Examples
+        --------
+        >>> need = Need.declared("data.generate or site!=mlp")
+        >>> [need.met(config) for config in (Config(), Config(site=Site.mlp))], need.give
+        ([True, False], 'data.generate= or another site')
+        """
+        parts = [_CONDITION.fullmatch(part) for part in text.split(" or ")]
+        names = [(one["key"], one["not"], one["word"]) for one in parts if one is not None]
+        assert len(names) == len(parts), text
+
+        def met(config: Config) -> bool:
+            return any(
+                (word in _words(_value(config, name))) != bool(other)
+                if word is not None
+                else bool(_value(config, name))
+                for name, other, word in names
+            )
+
+        return cls(names[0][0], met, " or ".join(_wish(*one) for one in names))
 
 
 def _one_of(key: str, *values: Any, give: str = "") -> Need:
@@ -91,6 +119,12 @@ NEEDS: Mapping[str, Need] = {
     "average.weight": _absent("average.example"),
     "average.halves": _absent("average.example"),
     "init.seed": _one_of("init.kind", InitKind.random),
+    **{
+        f"tracking.{name}": Need(
+            "tracking", lambda config: config.tracking.enabled, "it without tracking=none", "none"
+        )
+        for name in ("mode", "project", "entity", "tags", "upload")
+    },
     "null.seed": Need("null.shifts", lambda config: config.null.shifts > 0, "null.shifts=1"),
 }
 # Unread, they are no part of a run's name: in a sweep it is enough that one job reads them.
@@ -98,6 +132,26 @@ SWEPT = ("layers.index", "init.seed", "null.seed")
 
 
 _USUAL = Config()
+# A key that has any value, or a word that it must have, or must not.
+_CONDITION = re.compile(r"(?P<key>[\w.]+)(?:(?P<not>!)?=(?P<word>\w+))?")
+
+
+def _words(value: Any) -> list[str]:
+    return [_word(one) for one in (value if isinstance(value, list) else [value])]
+
+
+def _word(value: Any) -> str:
+    """Return a value as it is typed."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
+
+
+def _wish(name: str, other: str | None, word: str | None) -> str:
+    shown = _GROUPS.get(name, name)
+    if other:
+        return f"another {shown}"
+    return f"{shown}={'' if word is None else word}"
 
 
 @dataclass(frozen=True)
@@ -114,38 +168,41 @@ class Unread:
         The key that decides.
     hint : str
         With what it has no effect, and what to give.
+    usual : object
+        Its value if nobody sets it.
     """
 
     name: str
     value: Any
     of: str
     hint: str
+    usual: Any = None
 
     @property
     def off(self) -> bool:
         """Whether the value asks for nothing: it is empty, false, or what it is anyway."""
-        return self.value is None or self.value is False or self.value == _value(_USUAL, self.name)
+        return self.value is None or self.value is False or self.value == self.usual
 
     def __str__(self) -> str:
         """Say what is wrong in one sentence."""
-        shown = str(self.value).lower() if isinstance(self.value, bool) else self.value
-        return f"{self.name}={shown} has no effect {self.hint}, or leave it out"
+        return f"{self.name}={_shown(self.value)} has no effect {self.hint}, or leave it out"
 
 
 def unread(config: Config) -> Iterator[Unread]:
     """Yield the keys that a configuration does not read."""
+    usual = type(config)()
     for name in sorted(_ORIGIN):
         value = _value(config, name)
         if name not in SOURCES.get(config.data.source, _ORIGIN):
-            yield Unread(name, value, "data.source", _of_source(name, config.data))
-    for name, need in NEEDS.items():
+            hint = _of_source(name, config.data)
+            yield Unread(name, value, "data.source", hint, _value(_USUAL, name))
+    for name, need in {**NEEDS, **dict(_declared(config))}.items():
         decides = _value(config, need.of)
         names_documents = name == "data.id" and config.data.source == "hub"
         if not need.met(config) and not names_documents:
             of = _GROUPS.get(need.of, need.of)
-            shown = str(decides).lower() if isinstance(decides, bool) else decides
-            hint = f"with {of}={shown}; give {need.give}"
-            yield Unread(name, _value(config, name), need.of, hint)
+            hint = f"with {of}={need.shown or _shown(decides)}; give {need.give}"
+            yield Unread(name, _value(config, name), need.of, hint, _value(usual, name))
     yield from _of_files(config.data)
 
 
@@ -154,8 +211,7 @@ def unread_mistakes(config: Config) -> Iterator[str]:
     for one in unread(config):
         of_the_reader = one.of == "data.source" or one.name in ("data.window", "data.streaming")
         if of_the_reader and one.name.startswith("data.") and not one.off:
-            usual = _value(_USUAL, one.name)
-            value = "null" if usual is None else str(usual).lower()
+            value = "null" if one.usual is None else str(one.usual).lower()
             yield f"{one}".replace("leave it out", f"set {one.name}={value}")
 
 
@@ -187,6 +243,23 @@ def typed_mistakes(
             yield one
 
 
+def _declared(config: Config) -> Iterator[tuple[str, Need]]:
+    """Yield the needs that a study declares, of its own keys and of others."""
+    study = getattr(config, "study", None)
+    texts = dict(config.needs)
+    for one in fields(study) if is_dataclass(study) else ():
+        if one.metadata.get("needs"):
+            texts[f"study.{one.name}"] = one.metadata["needs"]
+    for name, text in texts.items():
+        yield name, Need.declared(text)
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, list):
+        return f"[{','.join(_words(value))}]"
+    return str(value).lower() if isinstance(value, bool) else value
+
+
 def _value(config: Config, name: str) -> Any:
     if name.startswith("subject.") and config.subject is None:
         return None
@@ -207,14 +280,19 @@ def _of_files(data: DataConfig) -> Iterator[Unread]:
     if data.path is None:
         return
     if data.streaming and "data.streaming" in SOURCES.get(data.source, ()):
-        yield Unread("data.streaming", True, "data.path", "with data.path; give one of the two")
+        yield _of_a_file("data.streaming", data, "with data.path; give one of the two")
     if data.path.lower().endswith(_PLAIN):
         hint = f"on {data.path}, which has no columns; give another file"
-        yield Unread("data.column", data.column, "data.path", hint)
+        yield _of_a_file("data.column", data, hint)
     if not _has_splits(Path(data.path), data.source):
         hint = f"on {data.path}, which is read whole; give a folder with splits"
-        yield Unread("data.split", data.split, "data.path", hint)
-        yield Unread("data.config", data.config, "data.path", hint)
+        yield _of_a_file("data.split", data, hint)
+        yield _of_a_file("data.config", data, hint)
+
+
+def _of_a_file(name: str, data: DataConfig, hint: str) -> Unread:
+    value = getattr(data, name.removeprefix("data."))
+    return Unread(name, value, "data.path", hint, _value(_USUAL, name))
 
 
 def _has_splits(path: Path, source: str) -> bool:

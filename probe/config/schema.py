@@ -1,6 +1,6 @@
 """The dataclasses of every configuration: types, defaults, one sentence per key."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -34,6 +34,7 @@ def key(
     was: str | None = None,
     younger: bool = False,
     path: bool = False,
+    needs: str | None = None,
 ) -> Any:
     """Declare a configuration key.
 
@@ -53,6 +54,9 @@ def key(
         Whether earlier runs lack it: at its default it is no part of a name.
     path : bool
         Whether it is a path, or a list of paths, in which `~` is the home folder.
+    needs : str, optional
+        Of a study's key, without what it is not read: another key that has a value, or a word that
+        one has or has not, or several of these, e.g. `study.on or study.sweep!=none`.
     """
     declared = {
         "doc": sentence,
@@ -61,6 +65,7 @@ def key(
         "was": was,
         "younger": younger,
         "path": path,
+        "needs": needs,
     }
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=declared)
@@ -294,6 +299,8 @@ class Config:
 
     # Whether `layers=all` is the mean of all layers, which some checks are about.
     averages: ClassVar[bool] = True
+    # Keys that a study reads only under a condition, see `needs` of `key`.
+    needs: ClassVar[Mapping[str, str]] = {}
 
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)

@@ -200,6 +200,11 @@ def _texts(
                     "use model.chat=false"
                 ) from None
             yield document, text, False  # the template contains its special tokens
+        elif config.model.chat:
+            raise UserError(
+                "model.chat=true wraps questions in the model's chat template, and "
+                f"{document.name} is none; leave it out, or give data of questions, e.g. data=mmlu"
+            )
         elif data.cut is Cut.paragraphs:
             for piece in merge_paragraphs(document.text, data.max_words):
                 yield document, piece, data.special_tokens

@@ -30,7 +30,7 @@ from experiments.subjects.sweep import Change, Speaker
 from experiments.subjects.task import CONSTANT, _accuracy, run
 from probe import api
 from probe.api import UserError, compose
-from probe.models.load import ASSETS
+from probe.models.place import ASSETS
 
 composed = cache(compose)
 WORDS = ("data=sample", "data.split=questions", "layers=[1,5]", "tracking=none")

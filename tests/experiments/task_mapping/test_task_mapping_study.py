@@ -19,7 +19,7 @@ from experiments.task_mapping.settings import TaskMappingConfig
 from experiments.task_mapping.task import run
 from probe.api.interventions import Masks
 from probe.cli import compose_job
-from probe.models.load import ASSETS
+from probe.models.place import ASSETS
 
 FEATURES = ["trained", "untrained", "token counts", "without token class"]
 WORDS = (

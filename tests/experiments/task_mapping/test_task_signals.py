@@ -19,7 +19,7 @@ from experiments.task_mapping.signals import Signals, stacked
 from experiments.task_mapping.stimuli import Scan
 from probe.api import Document, tokenize
 from probe.cli import compose_job
-from probe.models.load import ASSETS
+from probe.models.place import ASSETS
 from tests.experiments.task_mapping.planted_scans import blocks
 
 RNG = np.random.default_rng(0)
