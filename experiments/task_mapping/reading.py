@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.task_mapping.prompts import Numbers
+from experiments.task_mapping.prompts import Numbers, Prompts
 from experiments.task_mapping.settings import TaskMappingConfig
 from experiments.task_mapping.signals import Signals
 from probe.api import (
@@ -95,6 +95,32 @@ def continuations(config: TaskMappingConfig) -> TaskMappingConfig:
     return overlay(config, words)
 
 
+def within_context(config: TaskMappingConfig, prompts: Prompts) -> Prompts:
+    """Leave out prompts that the model cannot read, with room for what it writes, and count them.
+
+    Raises
+    ------
+    UserError
+        If none is left.
+    """
+    more = config.study.tokens if config.study.generate else 0
+    most = context_length(config.model, load_tokenizer(config.model)) - more
+    lengths = np.array([len(ids) for ids in _tokens(config, prompts.documents)])
+    long = int((lengths > most).sum())
+    behind = f" with {plural(more, 'token')} behind it" if more else ""
+    if long == len(lengths):
+        raise UserError(
+            f"every prompt{behind} is beyond the model's context: the shortest has {lengths.min()} "
+            f"tokens, and {most} are read; use a model with a longer context"
+        )
+    if long:
+        logger.warning(
+            "%d of %s are left out: a prompt%s is beyond the model's context, %d tokens",
+            long, plural(len(lengths), "prompt"), behind, most + more,
+        )  # fmt: skip
+    return prompts.some(np.flatnonzero(lengths <= most))
+
+
 def write_texts(
     config: TaskMappingConfig, documents: Sequence[Document], numbers: Numbers
 ) -> Texts:
@@ -112,40 +138,28 @@ def write_texts(
     Raises
     ------
     UserError
-        If every prompt is beyond the model's context, the tokenizer puts special tokens behind it,
-        or the model has no language-model head.
+        If the tokenizer puts special tokens behind a prompt, or the model has no language-model
+        head.
     """
     prompts = [documents[number] for number in numbers]
     before = _tokens(config, prompts)
-    skipped, most = config.data.skip_first, _most(config)
-    fit = [len(one) <= most for one in before]
-    if not any(fit):
-        raise UserError(
-            f"every prompt is beyond the model's context: the shortest has {min(map(len, before))} "
-            f"tokens, and {most} are read; use a model with a longer context"
-        )
+    skipped = config.data.skip_first
     if config.study.generate:
-        short = [one for one, fits in zip(prompts, fit, strict=True) if fits]
-        written = {one.name: one for one in _continued(config, short)}
+        written = {one.name: one for one in _continued(config, prompts)}
         kept = [place for place, one in enumerate(prompts) if one.name in written]
         texts = [written[prompts[place].name] for place in kept]
         ids = [np.array(one.ids[slice(*one.spans[GENERATED])], dtype=np.int64) for one in texts]
     else:
-        kept = [place for place, one in enumerate(before) if fit[place] and len(one) > skipped]
+        kept = [place for place, one in enumerate(before) if len(one) > skipped]
         texts = [prompts[place] for place in kept]
         ids = [np.array(before[place][skipped:], dtype=np.int64) for place in kept]
-    if long := fit.count(False):
-        logger.warning(
-            "%d of %s are left out of their scans: they have more than %d tokens, the most that "
-            "the model reads before what it writes", long, plural(len(prompts), "prompt"), most,
-        )  # fmt: skip
-    if len(kept) + long < len(prompts):
+    if len(kept) < len(prompts):
         why = "the model ends there" if config.study.generate else "they have no token"
         if config.model.chat:
             why += ", or the chat template makes them too long"
         logger.warning(
             "%d of %s are left out of their scans: %s",
-            len(prompts) - len(kept) - long, plural(len(prompts), "prompt"), why,
+            len(prompts) - len(kept), plural(len(prompts), "prompt"), why,
         )  # fmt: skip
     return Texts(texts, numbers[kept], ids, np.array([len(before[place]) for place in kept]))
 
@@ -217,12 +231,6 @@ def _tokens(config: TaskMappingConfig, prompts: Sequence[Document]) -> list[list
             "of it; give data.special_tokens=false"
         )
     return ids
-
-
-def _most(config: TaskMappingConfig) -> int:
-    """Return the most tokens of a prompt, behind which there must be room for what is written."""
-    more = config.study.tokens if config.study.generate else 0
-    return context_length(config.model, load_tokenizer(config.model)) - more
 
 
 def _special(config: TaskMappingConfig) -> int:
