@@ -4,14 +4,12 @@ A key is read unless it stands here. Keys that say where texts come from are rea
 sets that name them in `SOURCES`, so that a new data set refuses what it does not read.
 """
 
-import re
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
-from operator import attrgetter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from probe.config.choices import Cut, InitKind, Selection, Site
+from probe.config.needs import GROUPS, NEEDS, declared, shown_as, value_of
 from probe.config.schema import Config, DataConfig
 
 _HUB = frozenset({"data.id", "data.revision", "data.config", "data.streaming"})
@@ -34,124 +32,11 @@ SOURCES: Mapping[str, frozenset[str]] = {
 _ORIGIN = frozenset().union(*SOURCES.values())
 # Endings of files without columns.
 _PLAIN = (".txt", ".txt.gz")
-# What a key is told in place of "data=…", which names the reader.
-_GROUPS = {"data.source": "data", "init.kind": "init", "layers.selection": "layers"}
-
-
-@dataclass(frozen=True)
-class Need:
-    """What a key needs to be read.
-
-    Attributes
-    ----------
-    of : str
-        The key that decides.
-    met : callable
-        Whether a configuration meets it.
-    give : str
-        What to give instead.
-    shown : str, optional
-        What stands in its place (default: the value of `of`).
-    """
-
-    of: str
-    met: Callable[[Config], bool]
-    give: str
-    shown: str | None = None
-
-    @classmethod
-    def declared(cls, text: str) -> "Need":
-        """Read what a key's declaration says, see `key`.
-
-        Examples
-        --------
-        >>> need = Need.declared("data.generate or site!=mlp")
-        >>> [need.met(config) for config in (Config(), Config(site=Site.mlp))], need.give
-        ([True, False], 'data.generate= or another site')
-        """
-        parts = [_CONDITION.fullmatch(part) for part in text.split(" or ")]
-        names = [(one["key"], one["not"], one["word"]) for one in parts if one is not None]
-        assert len(names) == len(parts), text
-
-        def met(config: Config) -> bool:
-            return any(
-                (word in _words(_value(config, name))) != bool(other)
-                if word is not None
-                else bool(_value(config, name))
-                for name, other, word in names
-            )
-
-        return cls(names[0][0], met, " or ".join(_wish(*one) for one in names))
-
-
-def _one_of(key: str, *values: Any, give: str = "") -> Need:
-    name = _GROUPS.get(key, key)
-    give = give or " or ".join(f"{name}={value}" for value in values)
-    return Need(key, lambda config: _value(config, key) in values, give)
-
-
-def _absent(key: str) -> Need:
-    return Need(key, lambda config: _value(config, key) is None, f"it without {key}")
-
-
-NEEDS: Mapping[str, Need] = {
-    "model.id": _absent("model.path"),
-    "model.revision": _absent("model.path"),
-    "model.mlp": _one_of("site", Site.mlp_output),
-    "model.mlp_output": _one_of("site", Site.mlp),
-    "model.attention": _one_of("site", Site.attention),
-    "data.id": _absent("data.path"),
-    "data.revision": _absent("data.path"),
-    "data.max_words": _one_of("data.cut", Cut.paragraphs),
-    "data.window": _one_of("data.cut", Cut.tokens),
-    "data.seed": Need(
-        "data.shuffle",
-        lambda config: config.data.shuffle or config.data.temperature > 0,
-        "data.shuffle=true",
-    ),
-    "layers.index": _one_of(
-        "layers.selection",
-        Selection.single,
-        Selection.cross,
-        Selection.full,
-        give="layers=3 or layers=[3,7]",
-    ),
-    "average.weight": _absent("average.example"),
-    "average.halves": _absent("average.example"),
-    "init.seed": _one_of("init.kind", InitKind.random),
-    **{
-        f"tracking.{name}": Need(
-            "tracking", lambda config: config.tracking.enabled, "it without tracking=none", "none"
-        )
-        for name in ("mode", "project", "entity", "tags", "upload")
-    },
-    "null.seed": Need("null.shifts", lambda config: config.null.shifts > 0, "null.shifts=1"),
-}
 # Unread, they are no part of a run's name: in a sweep it is enough that one job reads them.
 SWEPT = ("layers.index", "init.seed", "null.seed")
 
 
 _USUAL = Config()
-# A key that has any value, or a word that it must have, or must not.
-_CONDITION = re.compile(r"(?P<key>[\w.]+)(?:(?P<not>!)?=(?P<word>\w+))?")
-
-
-def _words(value: Any) -> list[str]:
-    return [_word(one) for one in (value if isinstance(value, list) else [value])]
-
-
-def _word(value: Any) -> str:
-    """Return a value as it is typed."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return str(value)
-
-
-def _wish(name: str, other: str | None, word: str | None) -> str:
-    shown = _GROUPS.get(name, name)
-    if other:
-        return f"another {shown}"
-    return f"{shown}={'' if word is None else word}"
 
 
 @dataclass(frozen=True)
@@ -185,24 +70,24 @@ class Unread:
 
     def __str__(self) -> str:
         """Say what is wrong in one sentence."""
-        return f"{self.name}={_shown(self.value)} has no effect {self.hint}, or leave it out"
+        return f"{self.name}={shown_as(self.value)} has no effect {self.hint}, or leave it out"
 
 
 def unread(config: Config) -> Iterator[Unread]:
     """Yield the keys that a configuration does not read."""
     usual = type(config)()
     for name in sorted(_ORIGIN):
-        value = _value(config, name)
+        value = value_of(config, name)
         if name not in SOURCES.get(config.data.source, _ORIGIN):
             hint = _of_source(name, config.data)
-            yield Unread(name, value, "data.source", hint, _value(_USUAL, name))
-    for name, need in {**NEEDS, **dict(_declared(config))}.items():
-        decides = _value(config, need.of)
+            yield Unread(name, value, "data.source", hint, value_of(_USUAL, name))
+    for name, need in {**NEEDS, **dict(declared(config))}.items():
+        decides = value_of(config, need.of)
         names_documents = name == "data.id" and config.data.source == "hub"
         if not need.met(config) and not names_documents:
-            of = _GROUPS.get(need.of, need.of)
-            hint = f"with {of}={need.shown or _shown(decides)}; give {need.give}"
-            yield Unread(name, _value(config, name), need.of, hint, _value(usual, name))
+            of = GROUPS.get(need.of, need.of)
+            hint = f"with {of}={need.shown or shown_as(decides)}; give {need.give}"
+            yield Unread(name, value_of(config, name), need.of, hint, value_of(usual, name))
     yield from _of_files(config.data)
 
 
@@ -238,32 +123,9 @@ def typed_mistakes(
     in_files = frozenset().union(*files)
     for one in unread(config):
         in_file = one.name in in_files and one.of not in typed
-        earlier = one.name in repeated and not {one.of, _GROUPS.get(one.of)} & {*typed}
+        earlier = one.name in repeated and not {one.of, GROUPS.get(one.of)} & {*typed}
         if (one.name in typed or in_file or earlier) and not one.off:
             yield one
-
-
-def _declared(config: Config) -> Iterator[tuple[str, Need]]:
-    """Yield the needs that a study declares, of its own keys and of others."""
-    study = getattr(config, "study", None)
-    texts = dict(config.needs)
-    for one in fields(study) if is_dataclass(study) else ():
-        if one.metadata.get("needs"):
-            texts[f"study.{one.name}"] = one.metadata["needs"]
-    for name, text in texts.items():
-        yield name, Need.declared(text)
-
-
-def _shown(value: Any) -> Any:
-    if isinstance(value, list):
-        return f"[{','.join(_words(value))}]"
-    return str(value).lower() if isinstance(value, bool) else value
-
-
-def _value(config: Config, name: str) -> Any:
-    if name.startswith("subject.") and config.subject is None:
-        return None
-    return attrgetter(name)(config)
 
 
 def _of_source(name: str, data: DataConfig) -> str:
@@ -292,7 +154,7 @@ def _of_files(data: DataConfig) -> Iterator[Unread]:
 
 def _of_a_file(name: str, data: DataConfig, hint: str) -> Unread:
     value = getattr(data, name.removeprefix("data."))
-    return Unread(name, value, "data.path", hint, _value(_USUAL, name))
+    return Unread(name, value, "data.path", hint, value_of(_USUAL, name))
 
 
 def _has_splits(path: Path, source: str) -> bool:

@@ -12,7 +12,8 @@ from typing import Any
 from unicodedata import category
 
 from probe.config.choices import InitKind, Matmul, Scheme, Selection, Site, Weight
-from probe.config.schema import AverageConfig, Config, DataConfig, ModelConfig
+from probe.config.model import ModelConfig
+from probe.config.schema import AverageConfig, Config, DataConfig
 
 # Begins the id of a model that comes with the program.
 BUNDLED = "bundled/"

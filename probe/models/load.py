@@ -106,26 +106,34 @@ def load_language_model(model: ModelConfig, device: torch.device) -> nn.Module:
         "dtype": place.dtype, "output_loading_info": True,
         **spread_options(model, device, whole=method(config) is not None),
     }  # fmt: skip
-    whole, report = place.open_weights(_with_head(config), **options)
+    whole, report = place.open_weights(_with_head(place.name, config), **options)
     if report["missing_keys"]:
-        raise UserError(
-            f"model={place.name}: the checkpoint has no language-model head "
-            f"({min(report['missing_keys'])} is missing), which perplexities and continuations "
-            "need; use a causal language model, or leave out data.perplexity and data.generate"
-        )
+        raise _headless(place.name, f"{min(report['missing_keys'])} is missing")
     return settle(_finished(place, config, whole), device)
 
 
-def _with_head(config: Any) -> Any:
+def _with_head(name: str, config: Any) -> Any:
     """Return the class that loads a model with its head: most that see as well have their own."""
     kind = type(config)
-    sees = kind in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING and kind not in MODEL_FOR_CAUSAL_LM_MAPPING
-    return AutoModelForImageTextToText if sees else AutoModelForCausalLM
+    if kind in MODEL_FOR_CAUSAL_LM_MAPPING or hasattr(config, "auto_map"):
+        return AutoModelForCausalLM
+    if kind in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        return AutoModelForImageTextToText
+    raise _headless(name, f"transformers has none for {config.model_type}")
+
+
+def _headless(name: str, why: str) -> UserError:
+    return UserError(
+        f"model={name}: the checkpoint has no language-model head ({why}), which perplexities and "
+        "continuations need; use a causal language model, or leave out data.perplexity and "
+        "data.generate"
+    )
 
 
 def fetch_language_model(model: ModelConfig) -> None:
     """Download everything that `load_language_model` needs, see `fetch_model`."""
-    fetch_model(model, InitConfig(), _with_head(load_config(model)))
+    place = Place.of(model)
+    fetch_model(model, InitConfig(), _with_head(place.name, place.config()))
 
 
 def weights_bytes(model: ModelConfig, init: InitConfig) -> int:

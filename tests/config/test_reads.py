@@ -16,7 +16,7 @@ from experiments.subjects.settings import SubjectsConfig
 from experiments.task_mapping.settings import TaskMappingConfig
 from probe.cli import compose_job, compose_jobs, overlay, read_arguments
 from probe.config import SOURCES, Config, DataConfig, StudyConfig, SubjectConfig
-from probe.config.reads import NEEDS, Need
+from probe.config.needs import NEEDS, Need
 from probe.config.subjects import subject_options
 from probe.data import SOURCES as READERS
 from probe.data import load_documents

@@ -13,16 +13,60 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 # Softmax attention is written out for these.
-LLAMA = (
-    "llama mistral mixtral qwen2 qwen3 qwen2_moe qwen3_moe gemma gemma2 gemma3_text phi phi3 phimoe "
-    "olmo olmo2 olmo3 olmoe cohere cohere2 granite granitemoe stablelm starcoder2 persimmon "
-    "nemotron glm glm4 glm4_moe smollm3 ernie4_5 exaone4 arcee helium seed_oss hunyuan_v1_dense "
-    "ministral eurobert"
-).split()
-OTHERS = (
-    "gpt2 gpt_neo gpt_neox gptj gpt_bigcode opt bloom mpt xglm biogpt openai-gpt falcon".split()
-)
-ENCODERS = "bert roberta xlm-roberta camembert electra megatron-bert ernie".split()
+LLAMA = [
+    "llama",
+    "mistral",
+    "mixtral",
+    "qwen2",
+    "qwen3",
+    "qwen2_moe",
+    "qwen3_moe",
+    "gemma",
+    "gemma2",
+    "gemma3_text",
+    "phi",
+    "phi3",
+    "phimoe",
+    "olmo",
+    "olmo2",
+    "olmo3",
+    "olmoe",
+    "cohere",
+    "cohere2",
+    "granite",
+    "granitemoe",
+    "stablelm",
+    "starcoder2",
+    "persimmon",
+    "nemotron",
+    "glm",
+    "glm4",
+    "glm4_moe",
+    "smollm3",
+    "ernie4_5",
+    "exaone4",
+    "arcee",
+    "helium",
+    "seed_oss",
+    "hunyuan_v1_dense",
+    "ministral",
+    "eurobert",
+]
+OTHERS = [
+    "gpt2",
+    "gpt_neo",
+    "gpt_neox",
+    "gptj",
+    "gpt_bigcode",
+    "opt",
+    "bloom",
+    "mpt",
+    "xglm",
+    "biogpt",
+    "openai-gpt",
+    "falcon",
+]
+ENCODERS = ["bert", "roberta", "xlm-roberta", "camembert", "electra", "megatron-bert", "ernie"]
 WRITTEN = frozenset({*LLAMA, *OTHERS, *ENCODERS})
 _TWO_SIDED = {*ENCODERS, "eurobert"}
 _WITHOUT_ROTARY = {

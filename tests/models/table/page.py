@@ -25,9 +25,9 @@ What is read of text architectures of transformers, built small with random weig
 correlations of every text are within 2e-6 of those of transformers in float64, one text at a time,
 whichever side is padded. The residual is compared with transformers' own hidden states; MLP neurons
 with what their formula makes of the MLP's input and the weights; attention outputs with softmax
-attention written out from its input and the weights for {written} of them, for others with what the
-output weights make of the heads' outputs. *rounded*: the activations are within 1e-5 (‖Δx‖/‖x‖), but some neurons
-vary so little that their r is not. *batches*: what the checks that
+attention written out from its input and the weights, for {written} of them, else with what the
+output weights make of the heads' outputs. *rounded*: the activations are within 1e-5 (‖Δx‖/‖x‖),
+but some neurons vary so little that their r is not. *batches*: what the checks that
 [every run](models_and_data.md#models) does let a batch hold.
 
 Written by `python -m tests.models.table.page` with transformers {version}: {right} of {all}
