@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 from transformers import AutoModelForCausalLM
 
+from experiments.neuron_graphs.packing import batches
 from experiments.subjects.settings import Sweep
 from experiments.subjects.sweep import Change, Speaker
 from probe import api
@@ -20,7 +21,7 @@ from probe.extraction.perplexity import perplexities
 from probe.interventions.measure import Chosen, Measurement
 from probe.interventions.outcomes import OUTCOMES
 from probe.interventions.work import Work
-from probe.models import load_language_model
+from probe.models import LengthLimit, load_language_model
 from tests.tiny_models import save_tiny
 
 CPU = torch.device("cpu")
@@ -80,6 +81,15 @@ def losses(model: Path) -> list[float]:
             logits = fresh(model)(input_ids=tokens).logits[0]
         found.append(float(functional.cross_entropy(logits[:-1], tokens[0, 1:])))
     return found
+
+
+def test_rows_of_many_units_cross_no_length_either() -> None:
+    rows = [(1,) * n for n in (5, 4, 3, 2)]
+    whole = list(batches(rows, 9, 99))
+    apart = list(batches(rows, 9, 99, LengthLimit(3, equal_beyond=False)))
+    single = list(batches(rows, 9, 99, LengthLimit(3, equal_beyond=True)))
+    lengths = [[[len(row) for row in batch] for batch in one] for one in (whole, apart, single)]
+    assert lengths == [[[5, 4, 3, 2]], [[5, 4], [3, 2]], [[5], [4], [3, 2]]]
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
