@@ -1,6 +1,7 @@
 """Checks of single values: strings, paths, processes."""
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path, PurePath
@@ -13,6 +14,8 @@ from probe.config.schema import Config
 _NAME, _PATH = 255, 4096
 # No machine has more GPUs, and every process needs its own memory.
 _PROCESSES = 64
+# Names of torch's kinds of devices that run a model, and the number of one of them.
+_DEVICE = re.compile(r"auto|cpu|(cuda|mps|xpu|hpu|npu|mlu|musa)(:\d+)?")
 _PATHS = ("model.path", "data.path", "output")
 # A column's name and a template may be any text; an empty template has its own message.
 _ANY_TEXT = ("data.column", "data.template")
@@ -53,7 +56,10 @@ def is_model(path: Path) -> bool:
 
 
 def process_mistakes(config: Config) -> Iterator[str]:
-    """Refuse more processes than a machine can run."""
+    """Refuse more processes than a machine can run, and devices that no machine has."""
+    device = config.runtime.device
+    if not _DEVICE.fullmatch(device):
+        yield f"runtime.device={device} is not a device; use auto, cpu or cuda"
     processes = config.launch.num_processes
     most = max(_PROCESSES, 4 * (os.cpu_count() or 1))
     if processes is not None and processes > most:

@@ -65,6 +65,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"model.device_map": "auto", "runtime.device": "cuda:1"},
         r"runtime\.device=cuda:1 is one device, and .*; give one of the two",
     ),
+    ({"runtime.device": "gpu"}, r"runtime\.device=gpu is not a device; use auto, cpu or cuda"),
     ({"model.path": str(ASSETS)}, r"model\.path=.*assets is not a model folder: .*config\.json"),
     (
         {"data.source": "text"},
