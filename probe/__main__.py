@@ -1,21 +1,24 @@
 """`python -m probe`: extract the neural topology of a language model."""
 
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from probe.config import Config
-from probe.entry.program import Program, enter
-from probe.system.importing import importing
+if TYPE_CHECKING:
+    from probe.config import Config
 
 
-def extract(config: Config, overrides: list[str], group: str | None) -> Path:
+def extract(config: "Config", overrides: list[str], group: str | None) -> Path:
     """Run the pipeline, imported here so that --help need not import torch."""
+    from probe.system.importing import importing
+
     with importing("probe.pipeline"):
         from probe.pipeline import run
 
     return run(config, overrides, group)
 
 
-def summarise(sweep: Path, config: Config) -> None:
+def summarise(sweep: Path, config: "Config") -> None:
     """Summarise a sweep; imported here because it imports matplotlib."""
     from probe.sweep.summary import summarise
 
@@ -24,6 +27,11 @@ def summarise(sweep: Path, config: Config) -> None:
 
 def main() -> None:
     """Run from the command line."""
+    try:
+        from probe.entry.program import Program, enter
+    except KeyboardInterrupt:  # of one who saw a mistake at once
+        sys.stderr.write("probe: interrupted before it began\n")
+        sys.exit(130)
     enter(Program(extract, after=summarise))
 
 

@@ -28,7 +28,10 @@ class Hubs:
     shifts: int = key(1, "Circular shifts of the series, a null model (0: none).", least=0)
     inits: int = key(3, "Random initialisations, a null model (0: none).", least=0)
     permutations: int = key(
-        1000, "Relabellings of the neurons, the null model of overlaps.", least=1
+        1000,
+        "Relabellings of the neurons, the null model of overlaps.",
+        least=1,
+        needs="study.over or study.runs",
     )
     repetitions: int = key(1000, "Bootstrap draws of documents for intervals.", least=1)
     ruling: float = key(

@@ -62,7 +62,13 @@ class Intervene:
         younger=True,
     )
     amount: float | None = key(None, "What is added (add), or the factor (scale).", younger=True)
-    seeds: int = key(3, "Draws of random neurons and of noise.", least=1)
+    seeds: int = key(
+        3,
+        "Draws of random neurons and of noise.",
+        least=1,
+        needs="study.masks or study.select=random or study.select=random_norm "
+        "or study.treatment=noise",
+    )
     seed: int = key(0, "Seed of the halves of the texts, the draws and the intervals.", least=0)
 
 

@@ -1,7 +1,9 @@
 """Settings of the study and their checks."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from experiments.multifractal.scores import score_files
 from probe.api import StudyConfig, UserError, key
@@ -17,6 +19,8 @@ IDLE = {
     "site": "the network has the neurons of all sites",
     "model.chat": _WEIGHTS,
     "model.padding_side": _WEIGHTS,
+    "model.checks": _WEIGHTS,
+    "model.stream": _WEIGHTS,
     "model.device_map": "",
     "model.blocks": "layouts.py says where weights are",
     "model.mlp": "layouts.py says where weights are",
@@ -51,7 +55,9 @@ class Multifractal:
     reach: str = key(
         "direct", "Distances along direct edges, at most so many (a number), or all paths."
     )
-    threshold: float = key(150.0, "Largest distance 1/|w| that counts.", above=1)
+    threshold: float = key(
+        150.0, "Largest distance 1/|w| that counts.", above=1, needs="study.relative=null"
+    )
     relative: float | None = key(
         None, "Instead: in units of 1/σ of the first checkpoint's weights, e.g. 3.", above=0
     )
@@ -79,6 +85,9 @@ class Multifractal:
 @dataclass
 class MultifractalConfig(StudyConfig):
     """The program's configuration with the settings of this study."""
+
+    # Trained weights keep the precision of their files.
+    needs: ClassVar[Mapping[str, str]] = {"model.dtype": "init.kind=random or study.origin=random"}
 
     study: Multifractal = field(default_factory=Multifractal)
 

@@ -55,17 +55,34 @@ class Networks:
     permutations: int = key(100, "Draws of every null model.", least=1)
     also: list[str] = key([], 'Other texts to look for the networks in, e.g. ["data=mbpp"].')
     effects: list[str] = key([], "What is done with networks in the model.", choices=EFFECTS)
-    networks: list[int] = key([], "Networks of effect lesion, from 0 (default: all).", least=0)
-    treatment: str = key("zero", "What lesion and keep do to neurons.", choices=("zero", "mean"))
-    add: list[float] = key([], "Amounts that effect amplify adds.")
-    scale: list[float] = key([1.5], "Factors by which effect amplify scales.")
+    networks: list[int] = key(
+        [],
+        "Networks of effect lesion, from 0 (default: all).",
+        least=0,
+        needs="study.effects=lesion",
+    )
+    treatment: str = key(
+        "zero",
+        "What lesion and keep do to neurons.",
+        choices=("zero", "mean"),
+        needs="study.effects=lesion or study.effects=keep",
+    )
+    add: list[float] = key([], "Amounts that effect amplify adds.", needs="study.effects=amplify")
+    scale: list[float] = key(
+        [1.5], "Factors by which effect amplify scales.", needs="study.effects=amplify"
+    )
     measure: list[str] = key(
-        ["perplexity", "kl"], "Effects on; accuracy and margin of questions.", choices=MEASURES
+        ["perplexity", "kl"],
+        "Effects on; accuracy and margin of questions.",
+        choices=MEASURES,
+        needs="study.effects",
     )
     on: str | None = key(
-        None, "Texts to measure effects on, as words (default: the other half), e.g. data=mmlu."
+        None,
+        "Texts to measure effects on, as words (default: the other half), e.g. data=mmlu.",
+        needs="study.effects",
     )
-    draws: int = key(5, "Draws of random neurons.", least=1)
+    draws: int = key(5, "Draws of random neurons.", least=1, needs="study.effects")
     repetitions: int = key(1000, "Bootstrap draws of documents for intervals.", least=1)
     protocol: str = key(
         "controlled", "paper: as published, see README.", choices=("controlled", "paper")

@@ -14,7 +14,14 @@ from experiments.neuron_graphs.settings import NeuronGraphsConfig
 from experiments.neuron_graphs.substitutes import Neighbours, OwnPredictions, SubstituteProvider
 from experiments.neuron_graphs.tokens import Tokens
 from probe.api import UserError
-from probe.api.parts import load_language_model, load_trunk, spread, this_rank
+from probe.api.parts import (
+    length_limit,
+    load_config,
+    load_language_model,
+    load_trunk,
+    spread,
+    this_rank,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +65,8 @@ class Models:
             trunk = self._trunk(config, device)
         _refuse_encoders(trunk, device)
         rows = Rows(trunk, config, device, pad=0)
-        packer = Packer(rows, study.rows, study.row_tokens)
+        limit = length_limit(load_config(config.model).get_text_config())
+        packer = Packer(rows, study.rows, study.row_tokens, limit)
         return Answerer(packer, self._provider(config, language, trunk, device))
 
     def _provider(

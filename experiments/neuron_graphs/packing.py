@@ -1,15 +1,20 @@
 """Packing: rows of many units become few full batches, equal ones are read once."""
 
+from __future__ import annotations
+
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.neuron_graphs.asks import Activations, Ids
 from experiments.neuron_graphs.unit import Unit
+
+if TYPE_CHECKING:
+    from probe.api.parts import LengthLimit
 
 Asked = tuple[Unit, Activations]
 
@@ -69,10 +74,14 @@ class Packer:
         Reads a batch.
     rows, tokens : int
         Most rows of a batch, and most tokens, padding included.
+    limit : LengthLimit, optional
+        A length that no batch may cross.
     """
 
-    def __init__(self, read: Read, rows: int, tokens: int) -> None:
-        self._read, self._rows, self._tokens = read, rows, tokens
+    def __init__(
+        self, read: Read, rows: int, tokens: int, limit: LengthLimit | None = None
+    ) -> None:
+        self._read, self._rows, self._tokens, self._limit = read, rows, tokens, limit
         self.tally = Tally()
 
     def __call__(self, asked: Sequence[Asked]) -> list[NDArray[np.float32]]:
@@ -83,7 +92,7 @@ class Packer:
         for number, (unit, ask) in enumerate(asked):
             layers[unit.layer][ask.ids].append(number)
         for layer, numbers in layers.items():
-            for rows in batches(list(numbers), self._rows, self._tokens):
+            for rows in batches(list(numbers), self._rows, self._tokens, self._limit):
                 self._answer(layer, rows, numbers, asked, found)
         return [found[number] for number in range(len(asked))]
 
@@ -125,17 +134,23 @@ class Packer:
 Row = TypeVar("Row", bound=Sequence[int])
 
 
-def batches(rows: Sequence[Row], most: int, tokens: int) -> Iterator[list[Row]]:
+def batches(
+    rows: Sequence[Row], most: int, tokens: int, limit: LengthLimit | None = None
+) -> Iterator[list[Row]]:
     """Yield rows by length, the longest first, in batches within a budget.
 
     Examples
     --------
     >>> list(batches([(1,), (1, 2, 3), (4, 5, 6), (7, 8)], most=9, tokens=6))
     [[(1, 2, 3), (4, 5, 6)], [(7, 8), (1,)]]
+
+    With a `limit` no batch crosses the length at which the model reads in another way.
     """
     batch: list[Row] = []
     for row in sorted(rows, key=lambda row: (-len(row), row)):
-        if batch and (len(batch) == most or (len(batch) + 1) * len(batch[0]) > tokens):
+        full = len(batch) == most or (bool(batch) and (len(batch) + 1) * len(batch[0]) > tokens)
+        crosses = limit is not None and batch and not limit.together(len(batch[0]), len(row))
+        if batch and (full or crosses):
             yield batch
             batch = []
         batch.append(row)

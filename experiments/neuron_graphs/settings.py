@@ -48,9 +48,13 @@ class NeuronGraphs:
         choices=SUBSTITUTES,
     )
     masked_model: str = key(
-        "distilbert-base-uncased", "Folder or repository of the masked language model."
+        "distilbert-base-uncased",
+        "Folder or repository of the masked language model.",
+        needs="study.substitutes=masked",
     )
-    proposals: int = key(5, "Substitutes of every important token.", least=1)
+    proposals: int = key(
+        5, "Substitutes of every important token.", least=1, needs="study.substitutes!=none"
+    )
     mask: str | None = key(
         None, "Token that replaces others, as text (default: the mask, padding or unknown token)."
     )

@@ -12,7 +12,7 @@ from experiments.neuron_graphs.asks import Ids, Substitutes
 from experiments.neuron_graphs.packing import batches
 from experiments.neuron_graphs.reading import pad_right
 from probe.api import Config
-from probe.api.parts import model_inputs
+from probe.api.parts import Reader, length_limit, model_inputs
 
 # Less likely substitutes are not tried, as in the paper's code.
 LEAST = 1e-5
@@ -90,6 +90,9 @@ class OwnPredictions:
         self._model, self._config, self._device = model, config, device
         self._rows, self._tokens = rows, tokens
         self._allowed = torch.from_numpy(allowed).to(device)
+        trunk: Any = model.base_model
+        self._limit = length_limit(trunk.config.get_text_config())
+        self._rest = Reader(trunk, config.model, [0], config.site).rest
 
     @torch.inference_mode()
     def __call__(self, asks: Sequence[Substitutes], count: Count) -> list[list[list[int]]]:
@@ -98,10 +101,11 @@ class OwnPredictions:
         of: dict[Ids, list[int]] = {}
         for number, ask in enumerate(asks):
             of.setdefault(ask.ids[: max(ask.positions)], []).append(number)
-        for rows in batches([ids for ids in of if ids], self._rows, self._tokens):
+        for rows in batches([ids for ids in of if ids], self._rows, self._tokens, self._limit):
             tensors = pad_right(rows, 0, self._device)
             trunk: Any = self._model.base_model
             inputs = model_inputs(trunk, self._config.model, tensors)
+            self._rest()
             hidden = trunk(**inputs).last_hidden_state
             places = [
                 (row, number, place, position)

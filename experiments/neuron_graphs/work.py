@@ -24,6 +24,8 @@ from probe.api import UserError, fingerprints, model_name, plural
 from probe.api.parts import (
     Request,
     form_batches,
+    length_limit,
+    load_config,
     planned,
 )
 
@@ -87,7 +89,8 @@ class Work:
                 "graphs are made from some documents and tested on others, and there is 1 "
                 "document; give more with data.limit, or cut them less"
             )
-        batches = form_batches(examples.chosen, config.runtime.token_budget)
+        limit = length_limit(load_config(config.model).get_text_config())
+        batches = form_batches(examples.chosen, config.runtime.token_budget, limit=limit)
         order = np.random.default_rng(settings.seed).permutation(len(documents))
         return cls(
             folder, Models(config, tokens), tokens, rules, replace(request, batches=batches),

@@ -52,16 +52,23 @@ class Subjects:
     seed: int = key(0, "Seed of halves, splits, permutations, draws and control neurons.", least=0)
     sweep: Sweep = key(Sweep.add, "Add values to a neuron of the middle layer, or set it to them.")
     neurons: list[int] = key(
-        [], "Neurons to sweep (default: the one of largest strength).", least=0
+        [],
+        "Neurons to sweep (default: the one of largest strength).",
+        least=0,
+        needs="study.sweep!=none",
     )
-    controls: int = key(4, "Random control neurons to sweep.", least=0)
+    controls: int = key(4, "Random control neurons to sweep.", least=0, needs="study.sweep!=none")
     values: list[float] = key(
-        [-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0], "Values of the sweep (default: from -2 to 2)."
+        [-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0],
+        "Values of the sweep (default: from -2 to 2).",
+        needs="study.sweep!=none",
     )
     unit: Unit = key(
-        Unit.sd, "Unit of the values: the neuron's standard deviation (sd), or raw activation."
+        Unit.sd,
+        "Unit of the values: the neuron's standard deviation (sd), or raw activation.",
+        needs="study.sweep!=none",
     )
-    sweep_examples: int = key(100, "Texts in the sweep.", least=1)
+    sweep_examples: int = key(100, "Texts in the sweep.", least=1, needs="study.sweep!=none")
 
 
 @dataclass

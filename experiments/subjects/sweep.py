@@ -1,7 +1,7 @@
 """Sweep of one neuron of a block, and its effect on the next token."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -13,7 +13,7 @@ from tqdm import tqdm
 from experiments.statistics import bootstrap
 from experiments.subjects.reading import Text
 from experiments.subjects.settings import Subjects, Sweep, Unit
-from probe.api import Config, Site, UserError
+from probe.api import Config, Side, Site, UserError
 
 # Logits per batch, about 0.25 GB.
 _LOGITS = 1 << 26
@@ -57,6 +57,8 @@ class Speaker:
         Its model.
     layer : int
         The block whose output is changed.
+    prompts : sequence of ndarray
+        Token ids of every prompt.
 
     Raises
     ------
@@ -64,37 +66,59 @@ class Speaker:
         If the model cannot be loaded, or has no language-model head.
     """
 
-    def __init__(self, config: Config, layer: int) -> None:
+    def __init__(self, config: Config, layer: int, prompts: Sequence[NDArray[np.int64]]) -> None:
         from probe.api.interventions import Sites
-        from probe.api.parts import load_language_model, load_tokenizer, this_rank
+        from probe.api.parts import (
+            Example,
+            Ranks,
+            Request,
+            form_batches,
+            length_limit,
+            load_language_model,
+            load_tokenizer,
+            settled,
+            this_rank,
+        )
 
-        self.config = config
         self.device = this_rank(config.runtime.device).device
         self.model = cast(Any, load_language_model(config.model, self.device))
         self.tokenizer = load_tokenizer(config.model)
-        self.layer = layer
-        self.sites = Sites(self.model, config.model, Site.residual_raw, [layer])
+        self.layer, self.prompts = layer, prompts
+        text = self.model.config.get_text_config()
+        budget = min(config.runtime.token_budget, max(1, _LOGITS // text.vocab_size))
+        # The last token of every prompt is read where padding is behind it.
+        self.config = replace(
+            config,
+            model=replace(config.model, padding_side=Side.right),
+            runtime=replace(config.runtime, token_budget=budget),
+        )
+        examples = [Example(str(number), ids.tolist()) for number, ids in enumerate(prompts)]
+        batches = form_batches(examples, budget, limit=length_limit(text))
+        names = [example.document for example in examples]
+        request = Request(self.config, [], batches, names, "sweep", [])
+        alone = Ranks(0, 1, self.device)
+        self.request, self._rest = settled(request, alone, self.model)
+        self.sites = Sites(self.model, self.config.model, Site.residual_raw, [layer])
 
     @torch.inference_mode()
-    def next_tokens(self, prompts: Sequence[NDArray[np.int64]], change: Change | None) -> Tensor:
+    def next_tokens(self, change: Change | None) -> Tensor:
         """Return the logits after each prompt, float32 on the host, (n_prompts, n_tokens)."""
-        from probe.api import Side
-        from probe.api.parts import Example, form_batches, model_inputs
+        from probe.api.parts import model_inputs
 
+        model = self.config.model
         vocabulary = self.model.config.get_text_config().vocab_size
-        budget = min(self.config.runtime.token_budget, max(1, _LOGITS // vocabulary))
-        examples = [Example(str(number), ids.tolist()) for number, ids in enumerate(prompts)]
-        logits = torch.empty(len(prompts), vocabulary)
+        logits = torch.empty(len(self.prompts), vocabulary)
         with self.sites.edited({} if change is None else {self.layer: change}):
-            for batch in form_batches(examples, budget):
-                tensors = batch.tensors(0, Side.right, 0).to(self.device)
-                output = self.model(**model_inputs(self.model, self.config.model, tensors)).logits
+            for batch in self.request.batches:
+                self._rest()
+                tensors = batch.tensors(0, model.padding_side, 0).to(self.device)
+                output = self.model(**model_inputs(self.model, model, tensors)).logits
                 last = tensors.attended.sum(dim=1) - 1
                 rows = torch.arange(len(last), device=self.device)
                 logits[batch.members] = output[rows, last][:, :vocabulary].float().cpu()
         return logits
 
-    def deviations(self, prompts: Sequence[NDArray[np.int64]]) -> Tensor:
+    def deviations(self) -> Tensor:
         """Return the standard deviation of the block's neurons over all tokens, (n_neurons,)."""
         rows: list[Tensor] = []
 
@@ -103,7 +127,8 @@ class Speaker:
             return activations
 
         with torch.inference_mode(), self.sites.edited({self.layer: keep}):
-            for ids in prompts:
+            for ids in self.prompts:
+                self._rest()
                 self.model(torch.from_numpy(ids)[None].to(self.device))
         return torch.cat(rows).std(dim=0, correction=0)
 
@@ -128,22 +153,21 @@ def sweep_rows(
     UserError
         If a neuron does not exist, or the model has no language-model head.
     """
-    speaker = Speaker(config, layer)
-    prompts = [text.tokens for text in texts]
-    deviation = speaker.deviations(prompts)
+    speaker = Speaker(config, layer, [text.tokens for text in texts])
+    deviation = speaker.deviations()
     chosen = settings.neurons or [hub]
     if not all(0 <= neuron < len(deviation) for neuron in chosen):
         raise UserError(f"study.neurons={chosen} must be between 0 and {len(deviation) - 1}")
     others = np.setdiff1d(np.arange(len(deviation)), chosen)
     controls = np.random.default_rng(settings.seed).permutation(others)[: settings.controls]
     neurons = [*((n, "chosen") for n in chosen), *((n, "control") for n in controls.tolist())]
-    plain = speaker.next_tokens(prompts, None)
+    plain = speaker.next_tokens(None)
     rows = []
     for neuron, kind in tqdm(neurons, "sweep", disable=None, leave=False, delay=2):
         sd = float(deviation[neuron])
         for value in settings.values:
             by = value * sd if settings.unit is Unit.sd else value
-            swept = speaker.next_tokens(prompts, Change(neuron, by, settings.sweep))
+            swept = speaker.next_tokens(Change(neuron, by, settings.sweep))
             row = {"layer": layer, "neuron": neuron, "kind": kind, "sd": sd, "value": value}
             rows.append(row | _effect(plain, swept, texts, speaker, settings))
     return rows

@@ -19,6 +19,7 @@ from experiments.task_mapping.reading import (
     continuations,
     read_units,
     whole_prompts,
+    within_context,
     write_texts,
 )
 from experiments.task_mapping.settings import TaskMapping, TaskMappingConfig, at_sites
@@ -78,11 +79,11 @@ def prepare(config: TaskMappingConfig) -> Experiment:
     Raises
     ------
     UserError
-        If prompts are too few or too long, or a scan has too few for its regressors.
+        If prompts are too few, or a scan has too few for its regressors.
     """
     settings = config.study
     _refuse_small_scans(settings)
-    prompts = read_prompts(config)
+    prompts = within_context(config, read_prompts(config))
     of_tasks, null = plan_scans(prompts, settings)
     config = continuations(config) if settings.generate else whole_prompts(config)
     used = read_in([*of_tasks, *null])

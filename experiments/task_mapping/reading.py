@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.task_mapping.prompts import Numbers
+from experiments.task_mapping.prompts import Numbers, Prompts
 from experiments.task_mapping.settings import TaskMappingConfig
 from experiments.task_mapping.signals import Signals
 from probe.api import (
@@ -95,6 +95,32 @@ def continuations(config: TaskMappingConfig) -> TaskMappingConfig:
     return overlay(config, words)
 
 
+def within_context(config: TaskMappingConfig, prompts: Prompts) -> Prompts:
+    """Leave out prompts that the model cannot read, with room for what it writes, and count them.
+
+    Raises
+    ------
+    UserError
+        If none is left.
+    """
+    more = config.study.tokens if config.study.generate else 0
+    most = context_length(config.model, load_tokenizer(config.model)) - more
+    lengths = np.array([len(ids) for ids in _tokens(config, prompts.documents)])
+    long = int((lengths > most).sum())
+    behind = f" with {plural(more, 'token')} behind it" if more else ""
+    if long == len(lengths):
+        raise UserError(
+            f"every prompt{behind} is beyond the model's context: the shortest has {lengths.min()} "
+            f"tokens, and {most} are read; use a model with a longer context"
+        )
+    if long:
+        logger.warning(
+            "%d of %s are left out: a prompt%s is beyond the model's context, %d tokens",
+            long, plural(len(lengths), "prompt"), behind, most + more,
+        )  # fmt: skip
+    return prompts.some(np.flatnonzero(lengths <= most))
+
+
 def write_texts(
     config: TaskMappingConfig, documents: Sequence[Document], numbers: Numbers
 ) -> Texts:
@@ -112,8 +138,8 @@ def write_texts(
     Raises
     ------
     UserError
-        If a prompt is beyond the model's context, the tokenizer puts special tokens behind it, or
-        the model has no language-model head.
+        If the tokenizer puts special tokens behind a prompt, or the model has no language-model
+        head.
     """
     prompts = [documents[number] for number in numbers]
     before = _tokens(config, prompts)
@@ -191,7 +217,7 @@ def _copy(store: SeriesStore, into: NDArray[np.float32]) -> None:
 
 
 def _tokens(config: TaskMappingConfig, prompts: Sequence[Document]) -> list[list[int]]:
-    """Return the token ids of prompts, the special ones before them, too; none may be too long."""
+    """Return the token ids of prompts, the special ones before them, too."""
     tokenizer = load_tokenizer(config.model)
     encoded = tokenizer(
         [one.text for one in prompts], add_special_tokens=config.data.special_tokens,
@@ -203,15 +229,6 @@ def _tokens(config: TaskMappingConfig, prompts: Sequence[Document]) -> list[list
             f"the tokenizer of {model_name(config.model)} puts "
             f"{tokenizer.convert_ids_to_tokens(ids[0][-1])} behind every prompt, which is no token "
             "of it; give data.special_tokens=false"
-        )
-    more = config.study.tokens if config.study.generate else 0
-    most = context_length(config.model, tokenizer) - more
-    longest = int(np.argmax([len(one) for one in ids]))
-    if len(ids[longest]) > most:
-        behind = f" and {more} behind it" if more else ""
-        raise UserError(
-            f"prompt {prompts[longest].name} has {len(ids[longest])} tokens{behind}, more than the "
-            f"model's context; give prompts of at most {most} tokens"
         )
     return ids
 

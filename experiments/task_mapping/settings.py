@@ -15,7 +15,9 @@ class TaskMapping:
     tasks: list[str] = key(
         [], "Tasks: subjects, or values of study.task_column (default: all, in their order)."
     )
-    task_column: str | None = key(None, "Column with the task of every row (data=table).")
+    task_column: str | None = key(
+        None, "Column with the task of every row (data=table).", needs="data.source=table"
+    )
     prompt_column: str | None = key(
         None, "Column with the prompts, instead of data.template (data=table)."
     )
@@ -26,7 +28,9 @@ class TaskMapping:
         None, "Scans in which all blocks are off (default: as many as of tasks).", least=2
     )
     generate: bool = key(True, "Read what the model writes after a prompt, or the prompt itself.")
-    tokens: int = key(8, "Tokens that are generated after every prompt.", least=1)
+    tokens: int = key(
+        8, "Tokens that are generated after every prompt.", least=1, needs="study.generate=true"
+    )
     temperature: float = key(
         0.0, "Temperature at which they are drawn (0: the likeliest).", least=0
     )
@@ -50,7 +54,9 @@ class TaskMapping:
     permutations: int = key(1000, "Permutations of labels, a null model.", least=1)
     repetitions: int = key(1000, "Bootstrap draws of scans for intervals.", least=1)
     effects: list[str] = key([], "What is done with networks in the model.", choices=("lesion",))
-    draws: int = key(5, "Draws of random units, the controls of a lesion.", least=1)
+    draws: int = key(
+        5, "Draws of random units, the controls of a lesion.", least=1, needs="study.effects=lesion"
+    )
     seed: int = key(0, "Seed of prompts in scans, permutations, draws and random weights.", least=0)
 
 

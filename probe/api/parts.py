@@ -24,12 +24,15 @@ from probe.extraction.loop import Loop
 from probe.extraction.out_of_memory import out_of_memory
 from probe.extraction.perplexity import perplexities
 from probe.extraction.token_norms import over_median, token_norms, without_outliers
+from probe.extraction.with_head import settled
 from probe.measures import HUB_SHARE
 from probe.models import (
+    LengthLimit,
     Weights,
     fetch_language_model,
     fetch_model,
     find_blocks,
+    length_limit,
     load_config,
     load_language_model,
     load_tokenizer,

@@ -12,6 +12,7 @@ from hydra.core.config_store import ConfigNode, ConfigStore
 from omegaconf import OmegaConf
 
 from probe.cli.text_words import parsed, split
+from probe.config.value_checks import is_model
 from probe.errors import UserError
 
 _REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
@@ -75,8 +76,10 @@ def _register(group: str, name: str, content: dict[str, Any]) -> None:
 
 def _model(text: str) -> dict[str, Any] | None:
     path = os.path.expanduser(text)  # noqa: PTH111 - a Path would drop the leading ./
-    if (Path(path) / "config.json").is_file() or text.startswith(("/", "./", "../", "~")):
+    if is_model(Path(path)) or text.startswith(("/", "./", "../", "~")):
         return {"name": None, "path": path}
+    if text.lower().endswith(".gguf"):
+        raise UserError(f"model={text} does not exist; give a GGUF file on this machine")
     if _REPOSITORY.fullmatch(text):
         return {"name": None, "id": text}
     if "/" in text:

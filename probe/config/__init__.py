@@ -19,6 +19,8 @@ from probe.config.choices import (
     Site,
     Weight,
 )
+from probe.config.key import key
+from probe.config.model import ModelConfig
 from probe.config.plain import from_plain, leaves, to_plain
 from probe.config.reads import SOURCES, SWEPT, Unread, typed_mistakes, unread
 from probe.config.run_name import (
@@ -43,12 +45,10 @@ from probe.config.schema import (
     LaunchConfig,
     LayersConfig,
     MeasuresConfig,
-    ModelConfig,
     NullConfig,
     RuntimeConfig,
     StudyConfig,
     SubjectConfig,
     TrackingConfig,
-    key,
 )
 from probe.config.store import CONF, group_options, registered

@@ -11,7 +11,12 @@ from probe.config.plain import leaves, to_plain
 from probe.config.reads import unread_mistakes
 from probe.config.run_name import JOINT, layer_numbers, name_mistakes
 from probe.config.schema import GENERATED, Config, DataConfig
-from probe.config.value_checks import counting_mistakes, process_mistakes, text_mistakes
+from probe.config.value_checks import (
+    counting_mistakes,
+    is_model,
+    process_mistakes,
+    text_mistakes,
+)
 from probe.errors import UserError
 from probe.system.secrets import REFUSAL, hide
 
@@ -46,7 +51,7 @@ def _model_mistakes(config: Config) -> Iterator[str]:
     model = config.model
     if not config.places_model:
         yield "the model has neither path nor id; give model.path=DIR or model.id=ORG/NAME"
-    elif model.path is not None and not (Path(model.path) / "config.json").is_file():
+    elif model.path is not None and not is_model(Path(model.path)):
         yield f"model.path={model.path} is not a model folder: it has no config.json"
     if model.device_map is None:
         return

@@ -4,13 +4,12 @@ A key is read unless it stands here. Keys that say where texts come from are rea
 sets that name them in `SOURCES`, so that a new data set refuses what it does not read.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from probe.config.choices import Cut, InitKind, Selection, Sinks, Site
+from probe.config.needs import GROUPS, NEEDS, declared, shown_as, value_of
 from probe.config.schema import Config, DataConfig
 
 _HUB = frozenset({"data.id", "data.revision", "data.config", "data.streaming"})
@@ -33,67 +32,6 @@ SOURCES: Mapping[str, frozenset[str]] = {
 _ORIGIN = frozenset().union(*SOURCES.values())
 # Endings of files without columns.
 _PLAIN = (".txt", ".txt.gz")
-# What a key is told in place of "data=…", which names the reader.
-_GROUPS = {"data.source": "data", "init.kind": "init", "layers.selection": "layers"}
-
-
-@dataclass(frozen=True)
-class Need:
-    """What a key needs to be read.
-
-    Attributes
-    ----------
-    of : str
-        The key that decides.
-    met : callable
-        Whether a configuration meets it.
-    give : str
-        What to give instead.
-    """
-
-    of: str
-    met: Callable[[Config], bool]
-    give: str
-
-
-def _one_of(key: str, *values: Any, give: str = "") -> Need:
-    name = _GROUPS.get(key, key)
-    give = give or " or ".join(f"{name}={value}" for value in values)
-    return Need(key, lambda config: _value(config, key) in values, give)
-
-
-def _absent(key: str) -> Need:
-    return Need(key, lambda config: _value(config, key) is None, f"it without {key}")
-
-
-NEEDS: Mapping[str, Need] = {
-    "model.id": _absent("model.path"),
-    "model.revision": _absent("model.path"),
-    "model.mlp": _one_of("site", Site.mlp_output),
-    "model.mlp_output": _one_of("site", Site.mlp),
-    "model.attention": _one_of("site", Site.attention),
-    "data.id": _absent("data.path"),
-    "data.revision": _absent("data.path"),
-    "data.max_words": _one_of("data.cut", Cut.paragraphs),
-    "data.window": _one_of("data.cut", Cut.tokens),
-    "data.seed": Need(
-        "data.shuffle",
-        lambda config: config.data.shuffle or config.data.temperature > 0,
-        "data.shuffle=true",
-    ),
-    "data.drop_norm": _one_of("data.sinks", Sinks.auto, Sinks.drop, Sinks.both),
-    "layers.index": _one_of(
-        "layers.selection",
-        Selection.single,
-        Selection.cross,
-        Selection.full,
-        give="layers=3 or layers=[3,7]",
-    ),
-    "average.weight": _absent("average.example"),
-    "average.halves": _absent("average.example"),
-    "init.seed": _one_of("init.kind", InitKind.random),
-    "null.seed": Need("null.shifts", lambda config: config.null.shifts > 0, "null.shifts=1"),
-}
 # Unread, they are no part of a run's name: in a sweep it is enough that one job reads them.
 SWEPT = ("layers.index", "init.seed", "null.seed")
 
@@ -115,42 +53,45 @@ class Unread:
         The key that decides.
     hint : str
         With what it has no effect, and what to give.
+    usual : object
+        Its value if nobody sets it.
     """
 
     name: str
     value: Any
     of: str
     hint: str
+    usual: Any = None
 
     @property
     def off(self) -> bool:
         """Whether the value asks for nothing: it is empty, false, or what it is anyway."""
-        return self.value is None or self.value is False or self.value == _value(_USUAL, self.name)
+        return self.value is None or self.value is False or self.value == self.usual
 
     def __str__(self) -> str:
         """Say what is wrong in one sentence."""
-        shown = str(self.value).lower() if isinstance(self.value, bool) else self.value
-        return f"{self.name}={shown} has no effect {self.hint}, or leave it out"
+        return f"{self.name}={shown_as(self.value)} has no effect {self.hint}, or leave it out"
 
 
 def unread(config: Config) -> Iterator[Unread]:
     """Yield the keys that a configuration does not read."""
+    usual = type(config)()
     for name in sorted(_ORIGIN):
-        value = _value(config, name)
+        value = value_of(config, name)
         if name not in SOURCES.get(config.data.source, _ORIGIN):
-            yield Unread(name, value, "data.source", _of_source(name, config.data))
-    for name, need in NEEDS.items():
-        decides = _value(config, need.of)
+            hint = _of_source(name, config.data)
+            yield Unread(name, value, "data.source", hint, value_of(_USUAL, name))
+    for name, need in {**NEEDS, **dict(declared(config))}.items():
+        decides = value_of(config, need.of)
         names_documents = name == "data.id" and config.data.source == "hub"
         if not need.met(config) and not names_documents:
-            of = _GROUPS.get(need.of, need.of)
-            shown = str(decides).lower() if isinstance(decides, bool) else decides
-            hint = f"with {of}={shown}; give {need.give}"
-            yield Unread(name, _value(config, name), need.of, hint)
+            of = GROUPS.get(need.of, need.of)
+            hint = f"with {of}={need.shown or shown_as(decides)}; give {need.give}"
+            yield Unread(name, value_of(config, name), need.of, hint, value_of(usual, name))
     if not config.averages:
         for name in ("data.sinks", "data.drop_norm"):
             hint = "where nothing is averaged over tokens; give it to python -m probe"
-            yield Unread(name, _value(config, name), "data.sinks", hint)
+            yield Unread(name, value_of(config, name), "data.sinks", hint, value_of(usual, name))
     yield from _of_files(config.data)
 
 
@@ -159,8 +100,7 @@ def unread_mistakes(config: Config) -> Iterator[str]:
     for one in unread(config):
         of_the_reader = one.of == "data.source" or one.name in ("data.window", "data.streaming")
         if of_the_reader and one.name.startswith("data.") and not one.off:
-            usual = _value(_USUAL, one.name)
-            value = "null" if usual is None else str(usual).lower()
+            value = "null" if one.usual is None else str(one.usual).lower()
             yield f"{one}".replace("leave it out", f"set {one.name}={value}")
 
 
@@ -187,15 +127,9 @@ def typed_mistakes(
     in_files = frozenset().union(*files)
     for one in unread(config):
         in_file = one.name in in_files and one.of not in typed
-        earlier = one.name in repeated and not {one.of, _GROUPS.get(one.of)} & {*typed}
+        earlier = one.name in repeated and not {one.of, GROUPS.get(one.of)} & {*typed}
         if (one.name in typed or in_file or earlier) and not one.off:
             yield one
-
-
-def _value(config: Config, name: str) -> Any:
-    if name.startswith("subject.") and config.subject is None:
-        return None
-    return attrgetter(name)(config)
 
 
 def _of_source(name: str, data: DataConfig) -> str:
@@ -212,14 +146,19 @@ def _of_files(data: DataConfig) -> Iterator[Unread]:
     if data.path is None:
         return
     if data.streaming and "data.streaming" in SOURCES.get(data.source, ()):
-        yield Unread("data.streaming", True, "data.path", "with data.path; give one of the two")
+        yield _of_a_file("data.streaming", data, "with data.path; give one of the two")
     if data.path.lower().endswith(_PLAIN):
         hint = f"on {data.path}, which has no columns; give another file"
-        yield Unread("data.column", data.column, "data.path", hint)
+        yield _of_a_file("data.column", data, hint)
     if not _has_splits(Path(data.path), data.source):
         hint = f"on {data.path}, which is read whole; give a folder with splits"
-        yield Unread("data.split", data.split, "data.path", hint)
-        yield Unread("data.config", data.config, "data.path", hint)
+        yield _of_a_file("data.split", data, hint)
+        yield _of_a_file("data.config", data, hint)
+
+
+def _of_a_file(name: str, data: DataConfig, hint: str) -> Unread:
+    value = getattr(data, name.removeprefix("data."))
+    return Unread(name, value, "data.path", hint, value_of(_USUAL, name))
 
 
 def _has_splits(path: Path, source: str) -> bool:

@@ -12,7 +12,8 @@ from typing import Any
 from unicodedata import category
 
 from probe.config.choices import Coefficient, InitKind, Matmul, Scheme, Selection, Site, Weight
-from probe.config.schema import AverageConfig, Config, DataConfig, ModelConfig
+from probe.config.model import ModelConfig
+from probe.config.schema import AverageConfig, Config, DataConfig
 
 # Begins the id of a model that comes with the program.
 BUNDLED = "bundled/"
@@ -147,7 +148,8 @@ def _random(config: Config) -> list[str]:
 
 def model_name(model: ModelConfig) -> str:
     """Short name of the model; by default from its id or folder."""
-    return model.name or Path(model.path or model.id or "model").resolve().name
+    name = Path(model.path or model.id or "model").resolve().name
+    return model.name or name.removesuffix(".gguf")
 
 
 def data_name(data: DataConfig) -> str:

@@ -1,17 +1,15 @@
 """The dataclasses of every configuration: types, defaults, one sentence per key."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from omegaconf import MISSING
 
-from probe.config.bounds import Bounds
 from probe.config.choices import (
     Coefficient,
     Cut,
     DensityRule,
-    DType,
     FigureFormat,
     Figures,
     InitKind,
@@ -19,98 +17,17 @@ from probe.config.choices import (
     Mode,
     Scheme,
     Selection,
-    Side,
     Sinks,
     Site,
     Weight,
 )
+from probe.config.key import key
+from probe.config.model import ModelConfig
 
 # Parts of a text whose tokens may be the only ones that count.
 PROMPT, GENERATED, ANSWER = "prompt", "generated", "answer"
 ROLES = ("system", "user", "assistant")
 PARTS = (GENERATED, PROMPT, "question", ANSWER, *ROLES)
-
-
-def key(
-    default: Any,
-    sentence: str,
-    *,
-    least: float | None = None,
-    most: float | None = None,
-    above: float | None = None,
-    below: float | None = None,
-    choices: Sequence[str] = (),
-    was: str | None = None,
-    younger: bool = False,
-    path: bool = False,
-) -> Any:
-    """Declare a configuration key.
-
-    Parameters
-    ----------
-    default : object
-        Its default.
-    sentence : str
-        What it means, for the help page.
-    least, most, above, below : float, optional
-        Bounds of a number, or of each number of a list.
-    choices : sequence of str
-        The words that it can be, or that a list can name.
-    was : str, optional
-        Its former name, which is told to those who type it, and stands in the names of folders.
-    younger : bool
-        Whether earlier runs lack it: at its default it is no part of a name.
-    path : bool
-        Whether it is a path, or a list of paths, in which `~` is the home folder.
-    """
-    declared = {
-        "doc": sentence,
-        "bounds": Bounds(least, most, above, below),
-        "choices": tuple(choices),
-        "was": was,
-        "younger": younger,
-        "path": path,
-    }
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata=declared)
-    return field(default=default, metadata=declared)
-
-
-@dataclass
-class ModelConfig:
-    """A Hugging Face model."""
-
-    name: str | None = key(None, "Short name in paths and tables (default: from the id or folder).")
-    id: str | None = key(None, "Repository on the Hugging Face Hub, ORG/NAME.")
-    path: str | None = key(None, "Local folder of the model, used instead of the Hub.", path=True)
-    revision: str | None = key(None, "Branch, tag or commit on the Hub, e.g. step1000 for Pythia.")
-    dtype: DType = key(DType.float32, "Precision of weights and activations.")
-    device_map: str | None = key(None, "auto spreads one model over all GPUs and the host.")
-    padding_side: Side = key(Side.right, "Side on which short examples are padded.")
-    blocks: str | None = key(None, "Dotted path to the decoder blocks, if they are not found.")
-    mlp: str | None = key(
-        None, "Path within a block to the MLP, whose output site=mlp_output reads.", younger=True
-    )
-    mlp_output: str | None = key(
-        None, "Path within a block to the MLP's output projection, whose input site=mlp reads."
-    )
-    attention: str | None = key(
-        None, "Path within a block to the attention module (site=attention)."
-    )
-    stream: int | None = key(
-        None,
-        "Which residual stream is read, from 0, of a model that has several.",
-        least=0,
-        younger=True,
-    )
-    checks: bool = key(
-        True,
-        "Check on the first texts that hooks and padded batches read what the model computes.",
-        younger=True,
-    )
-    chat: bool = key(False, "Wrap questions in the model's chat template (instruct models).")
-    trust_remote_code: bool = key(False, "Run Python code that comes with the model.")
-    pickle: bool = key(False, "Also read pickled weights (.bin), tensors only.")
 
 
 @dataclass
@@ -346,6 +263,8 @@ class Config:
 
     # Whether `layers=all` is the mean of all layers, which some checks are about.
     averages: ClassVar[bool] = True
+    # Keys that a study reads only under a condition, see `needs` of `key`.
+    needs: ClassVar[Mapping[str, str]] = {}
 
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)

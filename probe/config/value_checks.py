@@ -1,9 +1,10 @@
 """Checks of single values: strings, paths, processes, which tokens count."""
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from unicodedata import category
 
 from probe.config.bounds import LARGEST
@@ -15,6 +16,8 @@ from probe.config.schema import GENERATED, PROMPT, ROLES, Config
 _NAME, _PATH = 255, 4096
 # No machine has more GPUs, and every process needs its own memory.
 _PROCESSES = 64
+# Names of torch's kinds of devices that run a model, and the number of one of them.
+_DEVICE = re.compile(r"auto|cpu|(cuda|mps|xpu|hpu|npu|mlu|musa)(:\d+)?")
 _PATHS = ("model.path", "data.path", "output")
 # A column's name and a template may be any text; an empty template has its own message.
 _ANY_TEXT = ("data.column", "data.template")
@@ -41,8 +44,24 @@ def text_mistakes(config: Config) -> Iterator[str]:
             )
 
 
+def is_model(path: Path) -> bool:
+    """Whether a path is a model: a folder with its configuration or an adapter's, or a GGUF file.
+
+    Examples
+    --------
+    >>> is_model(Path("no/such/folder"))
+    False
+    """
+    if path.suffix.lower() == ".gguf":
+        return path.is_file()
+    return any((path / name).is_file() for name in ("config.json", "adapter_config.json"))
+
+
 def process_mistakes(config: Config) -> Iterator[str]:
-    """Refuse more processes than a machine can run."""
+    """Refuse more processes than a machine can run, and devices that no machine has."""
+    device = config.runtime.device
+    if not _DEVICE.fullmatch(device):
+        yield f"runtime.device={device} is not a device; use auto, cpu or cuda"
     processes = config.launch.num_processes
     most = max(_PROCESSES, 4 * (os.cpu_count() or 1))
     if processes is not None and processes > most:

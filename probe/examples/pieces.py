@@ -100,6 +100,7 @@ def _texts(
             "the chat template of %s writes the date or time into every text (%s): the same texts "
             "give other tokens later", model_name(config.model), _CLOCK,
         )  # fmt: skip
+    wrapped = False
     for document in documents:
         if document.ids:
             yield document, document.text, None
@@ -116,7 +117,13 @@ def _texts(
                     f"{', '.join(role for role, _ in document.turns)} ({error}); "
                     "use model.chat=false"
                 ) from None
+            wrapped = True
             yield document, text, False  # the template contains its special tokens
+        elif config.model.chat and not wrapped:
+            raise UserError(
+                "model.chat=true wraps questions in the model's chat template, and "
+                f"{document.name} is none; leave it out, or give data of questions, e.g. data=mmlu"
+            )
         elif data.cut is Cut.paragraphs:
             for piece in merge_paragraphs(document.text, data.max_words):
                 yield document, piece, data.special_tokens

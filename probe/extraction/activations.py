@@ -102,8 +102,7 @@ class Reader:
             If a layer is not computed, or computed twice, or its activations are not of the shape
             (n_examples, n_tokens, n_neurons).
         """
-        if self.restless:
-            self.state.restore()
+        self.rest()
         with ExitStack() as hooks:
             read: set[int] = set()
             for hook in self._hooks(consume, batch.tokens.shape, read, ends=not whole):
@@ -120,6 +119,11 @@ class Reader:
             state = getattr(output, "last_hidden_state", None)
             consume(last, series(state, batch.tokens.shape, None, name))
         return output
+
+    def rest(self) -> None:
+        """Bring a restless model back to its state, before a pass of a batch."""
+        if self.restless:
+            self.state.restore()
 
     def _hooks(
         self, consume: Consumer, shape: torch.Size, read: set[int], *, ends: bool

@@ -2,8 +2,9 @@
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,23 @@ from transformers import GenerationConfig, LogitsProcessorList
 from probe.config import Config, DataConfig, Side, model_name
 from probe.distributed import Ranks
 from probe.errors import UserError
-from probe.examples.batches import Batch, Tensors, form_batches
+from probe.examples.batches import Batch, Tensors, Together, form_batches, regrouped
 from probe.examples.example import Example
 from probe.examples.request import Request
+from probe.extraction.checks.texts import first_texts
 from probe.extraction.with_head import Rows, fill, kept, on_all_ranks, token_budget
-from probe.models import fetch_language_model, load_language_model, load_tokenizer
+from probe.models import (
+    LengthLimit,
+    fetch_language_model,
+    length_limit,
+    load_config,
+    load_language_model,
+    load_tokenizer,
+)
 
 logger = logging.getLogger(__name__)
+# Tokens behind two prompts that are compared with those behind each alone.
+_STEPS = 3
 
 
 def continue_examples(examples: Sequence[Example], config: Config) -> list[list[int]]:
@@ -53,7 +64,8 @@ def continue_examples(examples: Sequence[Example], config: Config) -> list[list[
     def find(checkpoints: Path, model: str) -> NDArray[np.int64]:
         logger.info("generating %d tokens behind %d examples", data.generate, len(examples))
         left = replace(config, model=replace(config.model, padding_side=Side.left))
-        batches = _with_room(examples, token_budget(config), data.generate)
+        limit = length_limit(load_config(config.model).get_text_config())
+        batches = _with_room(examples, token_budget(config), data.generate, limit)
         work = "probe.extraction.generation:write"
         how_to = DataConfig("text", **how)
         written = on_all_ranks(work, left, how_to, examples, batches, checkpoints, model)
@@ -64,12 +76,19 @@ def continue_examples(examples: Sequence[Example], config: Config) -> list[list[
     return [[number - 1 for number in row if number] for row in rows.tolist()]
 
 
-def _with_room(examples: Sequence[Example], budget: int, more: int) -> list[Batch]:
-    """Form batches that stay within the budget when every example has become longer."""
+def _with_room(
+    examples: Sequence[Example], budget: int, more: int, limit: LengthLimit | None
+) -> list[Batch]:
+    """Form batches that stay within the budget when every example has become longer.
+
+    Where one reaches the model's `limit` meanwhile, only prompts of equal length reach it together.
+    """
     long = [replace(example, ids=range(len(example.ids) + more)) for example in examples]
+    batches = form_batches(long, budget)
+    if limit is not None and any(len(one.ids) > limit.tokens for one in long):
+        batches = regrouped(batches, budget, Together.equal)
     return [
-        replace(batch, ids=[examples[member].ids for member in batch.members])
-        for batch in form_batches(long, budget)
+        replace(batch, ids=[examples[member].ids for member in batch.members]) for batch in batches
     ]
 
 
@@ -104,7 +123,46 @@ def write(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
             length = next((place for place, token in enumerate(ids) if token in ends), len(ids))
             written.values[member, :length] = row[:length].cpu() + 1
 
-    return fill(written, request, ranks, model, read)
+    return fill(written, request, ranks, model, read, partial(_together, model))
+
+
+def _together(model: Any, request: Request, rest: Callable[[], None]) -> Together:
+    """Return in which batches prompts are continued as each is alone, from two prompts' beginnings.
+
+    Models prepare the steps behind a prompt in their own ways: RWKV takes a batch of prompts and
+    continues only the first of them.
+    """
+    pair = first_texts(request)
+    if pair is None or all(len(batch.ids) == 1 for batch in request.batches):
+        return Together.like
+    device = model.get_input_embeddings().weight.device
+    long, short = pair.ids
+
+    def logits(*ids: Sequence[int]) -> tuple[list[int], Tensor]:
+        """Return the last text's next tokens, and the logits of which each is the largest."""
+        rest()
+        tensors = Batch([*range(len(ids))], [*ids]).tensors(0, Side.left, 0).to(device)
+        found = model.generate(
+            input_ids=tensors.tokens, attention_mask=tensors.attended.long(),
+            max_new_tokens=_STEPS, output_logits=True, return_dict_in_generate=True,
+        )  # fmt: skip
+        steps = torch.stack([step[-1].float() for step in found.logits])
+        return steps.argmax(dim=1).tolist(), steps
+
+    words, alone = logits(short)
+
+    def alike(*ids: Sequence[int]) -> bool:
+        found, steps = logits(*ids)
+        # Behind a token that is another one nothing can be compared.
+        same = next((n + 1 for n, word in enumerate(words) if found[n : n + 1] != [word]), _STEPS)
+        one, other = steps[:same], alone[:same]
+        n = min(len(one), len(other))
+        change = (one[:n] - other[:n]).norm(dim=1) / other[:n].norm(dim=1)
+        return bool((change <= torch.finfo(model.dtype).eps ** 0.5).all())
+
+    if alike(long, short):
+        return Together.like
+    return Together.equal if alike(long[: len(short)], short) else Together.single
 
 
 class Choose:

@@ -96,7 +96,7 @@ def refuse_weights(request: Request, devices: Sequence[torch.device]) -> None:
         If they do.
     """
     model, total = request.config.model, _total(devices)
-    weights = weights_bytes(model)
+    weights = weights_bytes(model, request.config.init)
     if total is not None and weights > total:
         spread = model.device_map is None and devices[0].type != "cpu"
         raise UserError(

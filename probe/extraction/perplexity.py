@@ -7,26 +7,19 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from probe.config import Config, DataConfig, ModelConfig, Site
+from probe.config import Config, DataConfig
 from probe.distributed import Ranks
 from probe.errors import UserError
 from probe.examples.batches import Batch, Tensors, form_batches
 from probe.examples.example import Example
 from probe.examples.request import Request
-from probe.extraction.activations import Reader, model_inputs
-from probe.extraction.checks import refuse_two_sided, settle
+from probe.extraction.activations import model_inputs
+from probe.extraction.checks import refuse_two_sided
 from probe.extraction.with_head import Rows, fill, kept, on_all_ranks, token_budget
-from probe.models import (
-    count_layers,
-    fetch_language_model,
-    find_blocks,
-    length_limit,
-    load_config,
-    load_language_model,
-)
+from probe.models import fetch_language_model, length_limit, load_config, load_language_model
 
 logger = logging.getLogger(__name__)
 # Tokens of the text on which the model is checked.
@@ -81,16 +74,12 @@ def score(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     request = Request.from_bytes(payload)
     model = load_language_model(request.config.model, ranks.device)
     losses = Rows(request.n_examples)
-    reader = _trunk_reader(model, request.config.model)
     resumes = request.checkpoints is not None and bool(request.checkpoints.files)
     if ranks.main and request.config.model.checks and not resumes:
         first = list(request.batches[0].ids[0][:_CHECKED])
         refuse_two_sided(model, request.config.model, first)
-    request, _ = settle(request, ranks, reader)
 
     def read(batch: Batch, tensors: Tensors) -> None:
-        if reader.restless:
-            reader.state.restore()
         with torch.inference_mode():
             logits = model(**model_inputs(model, request.config.model, tensors)).logits
         for row, member in enumerate(batch.members):
@@ -101,10 +90,3 @@ def score(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
             ).cpu()
 
     return fill(losses, request, ranks, model, read)
-
-
-def _trunk_reader(model: nn.Module, config: ModelConfig) -> Reader:
-    """Return a reader of the last layer, which the head reads."""
-    trunk: nn.Module = model.base_model  # type: ignore[assignment]
-    last = count_layers(trunk, find_blocks(trunk, config)) - 1
-    return Reader(trunk, config, [last], Site.residual)

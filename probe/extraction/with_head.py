@@ -15,15 +15,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from probe.config import Config, DataConfig, InitConfig, ModelConfig, RuntimeConfig
+from probe.config import Config, DataConfig, InitConfig, ModelConfig, RuntimeConfig, Site
 from probe.distributed import Ranks, run_ranks
-from probe.examples.batches import Batch
+from probe.examples.batches import Batch, Tensors, Together, regrouped
 from probe.examples.example import Example
 from probe.examples.request import Request
 from probe.examples.share import share
+from probe.extraction.activations import Reader
 from probe.extraction.checkpoints import Keeper, find
+from probe.extraction.checks import settle
 from probe.extraction.out_of_memory import Read, in_halves
-from probe.models import load_config, model_fingerprint
+from probe.models import count_layers, find_blocks, load_config, model_fingerprint
 from probe.system.files import atomic_write
 from probe.system.locks import one_process
 
@@ -148,13 +150,63 @@ class Rows:
         self.counts += state["counts"]
 
 
+def settled(request: Request, ranks: Ranks, model: nn.Module) -> tuple[Request, Callable[[], None]]:
+    """Return a request in the batches that the checks allow, for whatever reads with the head.
+
+    Parameters
+    ----------
+    request : Request
+        Texts in batches.
+    ranks : Ranks
+        This process among the ranks, all of which ask.
+    model : nn.Module
+        A language model with its head.
+
+    Returns
+    -------
+    request : Request
+        In these batches.
+    rest : callable
+        To be called before every pass: reading a batch may change how a model reads the next.
+
+    Raises
+    ------
+    UserError
+        See `probe.extraction.checks`.
+    """
+    trunk: nn.Module = model.base_model  # type: ignore[assignment]
+    own = request.config.model
+    last = count_layers(trunk, find_blocks(trunk, own)) - 1  # which the head reads
+    reader = Reader(trunk, own, [last], Site.residual)
+    request, _ = settle(request, ranks, reader)
+    return request, reader.rest
+
+
 def fill(
-    rows: Rows, request: Request, ranks: Ranks, model: nn.Module, read: Read
+    rows: Rows,
+    request: Request,
+    ranks: Ranks,
+    model: nn.Module,
+    read: Read,
+    narrow: Callable[[Request, Callable[[], None]], Together] | None = None,
 ) -> dict[str, Tensor]:
-    """Read this rank's batches, each of which fills its rows; return all rows on rank 0."""
+    """Read this rank's batches, each of which fills its rows; return all rows on rank 0.
+
+    `narrow`, if given, is asked what the batches may hold beyond what the checks allow.
+    """
+    request, rest = settled(request, ranks, model)
+    if narrow is not None:
+        together = Together(ranks.decide(f"{request.run}-narrow", lambda: narrow(request, rest)))
+        budget = request.config.runtime.token_budget
+        request = replace(request, batches=regrouped(request.batches, budget, together))
+
+    def rested(batch: Batch, tensors: Tensors) -> None:
+        rest()
+        read(batch, tensors)
+
     with Keeper(request, ranks, rows) as keeper:
         for batch, tensors in share(request, ranks, model):
-            parts = sum(1 for _ in in_halves(batch, tensors, read))
+            parts = sum(1 for _ in in_halves(batch, tensors, rested))
             if not keeper.note(batch, parts):
                 break
         keeper.wait()

@@ -14,6 +14,7 @@ from probe.examples.batches import Batch, Tensors
 from probe.examples.share import share
 from probe.extraction.activations import model_inputs
 from probe.extraction.out_of_memory import in_halves
+from probe.extraction.with_head import settled
 from probe.interventions.hooks import Edit, Sites
 from probe.interventions.outcomes import OUTCOMES, outcome
 from probe.interventions.treatments import Treatment, norm_shares
@@ -61,6 +62,7 @@ class Measurement:
         self.work, self.conditions, self.model, self.record = work, conditions, model, record
         config = work.request.config
         self.sites = Sites(model, config.model, config.site, work.request.layers)
+        self._rest: Callable[[], None] = lambda: None
         n_texts = work.request.n_examples
         self.untouched = torch.zeros(n_texts, len(OUTCOMES), dtype=torch.float64)
         self.treated = torch.zeros(
@@ -78,7 +80,8 @@ class Measurement:
             norm, means over the layers.
         """
         passes = 1 + len(self.conditions)
-        for batch, tensors in share(self.work.request, ranks, self.model, passes):
+        request, self._rest = settled(self.work.request, ranks, self.model)
+        for batch, tensors in share(request, ranks, self.model, passes):
             for _ in in_halves(batch, tensors, partial(self._read, choose, ranks.main)):
                 continue
         outcomes = {"untouched": self.untouched, "treated": self.treated}
@@ -143,6 +146,7 @@ class Measurement:
     def _predict(self, tensors: Tensors, edits: Mapping[int, Edit]) -> list[Tensor]:
         """Return each text's log probabilities of the next token, (n_tokens, n_vocabulary)."""
         inputs = model_inputs(self.model, self.work.request.config.model, tensors)
+        self._rest()
         with self.sites.edited(edits):
             logits = self.model(**inputs).logits
         return [

@@ -1,6 +1,7 @@
 """Models: the trunk without its LM head, its blocks, its tokenizer."""
 
 from probe.models.blocks import block_lists, count_layers, find_blocks, text_config
+from probe.models.fingerprint import model_fingerprint, template_fingerprint
 from probe.models.kept import keep_trunk, recall_trunk, weights_in_memory
 from probe.models.limits import LengthLimit, begins_behind_padding, length_limit
 from probe.models.load import (
@@ -10,9 +11,7 @@ from probe.models.load import (
     load_language_model,
     load_tokenizer,
     load_trunk,
-    model_fingerprint,
     outline,
-    template_fingerprint,
     weights_bytes,
 )
 from probe.models.sites import HookPoint, find_hook_point

@@ -1,6 +1,5 @@
-"""What a checkpoint holds beside the weights that are read: said, or refused."""
+"""The files of a checkpoint, and what it holds beside the weights that are read."""
 
-import json
 import logging
 import re
 from collections.abc import Iterable
@@ -13,10 +12,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from torch import nn
 from transformers.utils import cached_file
 
-from probe.errors import UserError
-
 logger = logging.getLogger(__name__)
-_ADAPTER = "adapter_config.json"
 # Computed, not learned: older checkpoints have them.
 _COMPUTED = re.compile(
     r"(inv_freq|(attn|attention)\.(bias|masked_bias)|position_ids|token_type_ids)$"
@@ -40,30 +36,6 @@ def _on_the_hub(where: str, name: str, revision: str | None) -> str | None:
         where, name, revision=revision, _raise_exceptions_for_missing_entries=False
     )
     return found
-
-
-def refuse_adapter(name: str, where: str, options: dict[str, Any]) -> None:
-    """Refuse an adapter, alone or beside a model's weights, which would be passed over in silence.
-
-    Raises
-    ------
-    UserError
-        If there is one.
-    """
-    file = file_of(where, _ADAPTER, options)
-    if file is None:
-        return
-    try:
-        settings = json.loads(Path(file).read_text(encoding="utf-8"))
-    except ValueError:
-        settings = {}
-    kind = settings.get("peft_type", "unknown")
-    base = settings.get("base_model_name_or_path", "its base model")
-    raise UserError(
-        f"model={name}: {where} has an adapter ({_ADAPTER}, {kind}) for {base}, which is not "
-        "applied; merge it (peft: merge_and_unload, then save_pretrained) and give that folder, or "
-        f"remove {_ADAPTER}"
-    )
 
 
 def unused(trunk: nn.Module, unexpected: Iterable[str]) -> list[str]:

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from probe.config import InitConfig, ModelConfig
-from probe.models.load import TRUNK, model_fingerprint
+from probe.models.fingerprint import model_fingerprint
+from probe.models.load import TRUNK
 from probe.models.state import ModelState
 from probe.system.device_memory import format_bytes, release_cached
 from probe.system.kept import forget, keep, keeps, recall

@@ -15,10 +15,15 @@ from probe.system.logs import plural
 logger = logging.getLogger(__name__)
 
 
-def spread_options(model: ModelConfig, device: torch.device) -> dict[str, Any]:
-    """Return the options of `from_pretrained` for devices, none if there is one device."""
+def spread_options(
+    model: ModelConfig, device: torch.device, *, whole: bool = False
+) -> dict[str, Any]:
+    """Return the options of `from_pretrained` for devices, none if there is one device.
+
+    With `whole` the model is put there as it is read, as quantised weights cannot be moved.
+    """
     if model.device_map is None:
-        return {}
+        return {"device_map": {"": str(device)}} if whole else {}
     # The CPU was requested on a machine with GPUs.
     cpu_only = device.type == "cpu" and torch.accelerator.is_available()
     return {"device_map": {"": "cpu"} if cpu_only else model.device_map}
@@ -28,7 +33,8 @@ def settle(module: nn.Module, device: torch.device) -> nn.Module:
     """Return a model ready to run, on its device or spread over several."""
     device_map: Mapping[str, Any] | None = getattr(module, "hf_device_map", None)
     if device_map is None:
-        module = module.to(device)
+        if getattr(module, "hf_quantizer", None) is None:  # those are there, and may not move
+            module = module.to(device)
     else:
         refuse_disk(device_map)
         names = (f"cuda:{d}" if isinstance(d, int) else str(d) for d in device_map.values())

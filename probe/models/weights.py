@@ -7,13 +7,12 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 from transformers.modeling_utils import load_state_dict
-from transformers.utils.hub import cached_file, get_checkpoint_shard_files
 
 from probe.config import InitConfig, InitKind, ModelConfig
 from probe.errors import UserError
-from probe.models.load import Place, load_trunk
-
-_SAFE, _PICKLED = "model.safetensors", "pytorch_model.bin"
+from probe.models.load import load_trunk
+from probe.models.place import Place, weight_files
+from probe.models.quantised import method
 
 
 class Weights:
@@ -70,12 +69,18 @@ def open_weights(model: ModelConfig, init: InitConfig) -> Weights:
         If the files cannot be loaded.
     """
     place = Place.of(model)
-    if init.kind is InitKind.random:
+    if init.kind is InitKind.random or place.gguf is not None or place.adapter is not None:
         trunk = load_trunk(model, init, torch.device("cpu")).state_dict()
         return Weights(place.name, {name: partial(trunk.__getitem__, name) for name in trunk})
+    how = method(place.config())
+    if how is not None:
+        raise UserError(
+            f"model={place.name}: the checkpoint is quantised ({how}), and its weights are packed; "
+            "use the model as it was before"
+        )
     readers: dict[str, Callable[[], torch.Tensor]] = {}
     with place.as_user_error():
-        for file in _files(place):
+        for file in weight_files(place):
             if file.suffix == ".safetensors":
                 with safe_open(file, framework="pt") as stream:
                     names = stream.keys()
@@ -91,19 +96,3 @@ def _stored(file: Path, name: str) -> torch.Tensor:
     with safe_open(file, framework="pt") as stream:
         weight: torch.Tensor = stream.get_tensor(name)
         return weight
-
-
-def _files(place: Place) -> list[Path]:
-    """Return the files of the weights, which are downloaded if need be."""
-    at = {"revision": place.options.get("revision")}
-    for name in (_SAFE, _PICKLED) if place.pickle else (_SAFE,):
-        for listed in (name, f"{name}.index.json"):
-            file = cached_file(
-                place.where, listed, **at, _raise_exceptions_for_missing_entries=False
-            )
-            if file is None:
-                continue
-            if listed == name:
-                return [Path(file)]
-            return [Path(one) for one in get_checkpoint_shard_files(place.where, file, **at)[0]]
-    raise OSError(f"there is no file named {_SAFE}")

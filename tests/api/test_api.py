@@ -17,7 +17,7 @@ from probe.api import ExampleActivations
 from probe.api.given import words_of
 from probe.cli import compose_job
 from probe.config import Config, Selection
-from probe.models.load import ASSETS
+from probe.models.place import ASSETS
 from tests.config.compositions import TEXT
 from tests.run_folders import draw_dots
 

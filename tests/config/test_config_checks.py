@@ -67,6 +67,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"model.device_map": "auto", "runtime.device": "cuda:1"},
         r"runtime\.device=cuda:1 is one device, and .*; give one of the two",
     ),
+    ({"runtime.device": "gpu"}, r"runtime\.device=gpu is not a device; use auto, cpu or cuda"),
     ({"model.path": str(ASSETS)}, r"model\.path=.*assets is not a model folder: .*config\.json"),
     (
         {"data.source": "text"},
@@ -190,7 +191,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
             ("data.id", "org/name", "org/name", "hub, mbpp, .* or wikitext", "null"),
             ("data.column", "body", "body", "hub, mbpp, .*, text or wikitext", "text"),
             ("data.template", "{title}", r"\{title\}", "table", "null"),
-            ("data.choices", ["a", "b"], r"\['a', 'b'\]", "table", "null"),
+            ("data.choices", ["a", "b"], r"\[a,b\]", "table", "null"),
             ("data.streaming", True, "true", "hub, mbpp, .* or wikitext", "false"),
         )
     ),

@@ -7,9 +7,16 @@ from typing import Any
 
 import pytest
 
+from experiments.hubs.settings import HubsConfig
+from experiments.intervene.settings import InterveneConfig
+from experiments.multifractal.settings import MultifractalConfig
+from experiments.networks.settings import NetworksConfig
+from experiments.neuron_graphs.settings import NeuronGraphsConfig
+from experiments.subjects.settings import SubjectsConfig
+from experiments.task_mapping.settings import TaskMappingConfig
 from probe.cli import compose_job, compose_jobs, overlay, read_arguments
 from probe.config import SOURCES, Config, DataConfig, StudyConfig, SubjectConfig
-from probe.config.reads import NEEDS
+from probe.config.needs import NEEDS, Need
 from probe.config.subjects import subject_options
 from probe.data import SOURCES as READERS
 from probe.data import load_documents
@@ -95,11 +102,11 @@ IN_VAIN = [
     ),
     ("data=tasks subject=law", "this data set has no subjects; leave subject= out"),
     ("data=text data.path={text} subject=law", "this data set has no subjects; leave subject= "),
-    ("data=mmlu subject.sample=[law]", "subject.sample=['law'] has no effect with data=mmlu"),
+    ("data=mmlu subject.sample=[law]", "subject.sample=[law] has no effect with data=mmlu"),
     ("data.window=64", "data.window=64 has no effect with data.cut=whole; give data.cut=tokens"),
     ("data.cut=tokens data.max_words=9", "data.max_words=9 has no effect with data.cut=tokens; "),
     ("data.seed=3", "data.seed=3 has no effect with data.shuffle=false; give data.shuffle=true"),
-    ("layers=each layers.index=[1,2]", "layers.index=[1, 2] has no effect with layers=each; give"),
+    ("layers=each layers.index=[1,2]", "layers.index=[1,2] has no effect with layers=each; give"),
     ("layers=middle layers.index=0", "layers.index=0 has no effect with layers=middle; give lay"),
     ("layers.index=3", "layers.index=3 has no effect with layers=all; give layers=3 or layers=["),
     ("average=single average.weight=token", "average.weight=token has no effect with average.ex"),
@@ -110,6 +117,8 @@ IN_VAIN = [
     ("model.path={tiny} model.revision=abc", "model.revision=abc has no effect with model.path="),
     ("model=tiny model.path={tiny}", "model=tiny has no effect with model.path; give model={tiny}"),
     ("model.mlp=mlp", "model.mlp=mlp has no effect with site=residual; give site=mlp_output"),
+    ("tracking=none tracking.project=p", "tracking.project=p has no effect with tracking=none; "),
+    ("tracking=none tracking.tags=[a,b]", "tracking.tags=[a,b] has no effect with tracking=none"),
     ("-m layers=each,middle layers.index=3", "layers.index=3 has no effect with layers=each; "),
     ("-m data=sample,mmlu data.column=a", "data.column=a has no effect with data=sample; "),
 ]
@@ -117,6 +126,8 @@ READ_INDEED = [
     "data=text data.path={text} data.column=a",
     "data=hub data.id=org/name data.revision=abc data.config=x data.split=train data.column=a",
     "data=mmlu data.path={tiny} data.split=dev",
+    "tracking.project=p tracking.mode=offline",
+    "tracking=none tracking.project=probe",
     "data.window=null data.column=text data.path=null",
     "data=wikitext data.cut=paragraphs data.window=null data.max_words=9",
     "layers=cross layers.index=[1,2]",
@@ -238,3 +249,44 @@ def test_a_study_refuses_what_it_does_not_read(
         with pytest.raises(SystemExit):
             study("mine", StudyConfig, "experiments.hubs.task:run")
         assert f"probe: {word} {said}" in capsys.readouterr().err
+
+
+OF_STUDIES = [
+    (TaskMappingConfig, "study.draws=9", "study.draws=9 has no effect with study.effects=[]; give"),
+    (TaskMappingConfig, "study.generate=false study.tokens=4", "study.tokens=4 has no effect with"),
+    (TaskMappingConfig, "study.effects=[lesion] study.draws=9", ""),
+    (NetworksConfig, "study.effects=[lesion] study.scale=[2]", "study.scale=[2.0] has no effect"),
+    (NetworksConfig, "study.effects=[keep] study.treatment=mean study.draws=2", ""),
+    (SubjectsConfig, "study.sweep=none study.unit=raw", "study.unit=raw has no effect with study."),
+    (SubjectsConfig, "study.sweep=set study.unit=raw", ""),
+    (MultifractalConfig, "model.dtype=bfloat16", "model.dtype=bfloat16 has no effect with init=pr"),
+    (MultifractalConfig, "model.dtype=bfloat16 study.origin=random", ""),
+    (MultifractalConfig, "model.dtype=float32", ""),
+    (MultifractalConfig, "study.relative=3 study.threshold=9", "study.threshold=9.0 has no effect"),
+    (NeuronGraphsConfig, "study.masked_model=a/b", "study.masked_model=a/b has no effect with stu"),
+    (InterveneConfig, "study.select=[degree] study.seeds=9", "study.seeds=9 has no effect with st"),
+    (InterveneConfig, "study.seeds=9", ""),
+]
+
+
+@pytest.mark.parametrize(
+    ("schema", "words", "said"), OF_STUDIES, ids=[words for _, words, _ in OF_STUDIES]
+)
+def test_a_key_of_a_study_says_what_it_needs(
+    schema: type[StudyConfig], words: str, said: str
+) -> None:
+    def composed() -> None:
+        compose_jobs(read_arguments(words.split(), schema), schema)
+
+    if said:
+        refused(composed, said)
+    else:
+        composed()
+
+
+def test_what_a_key_needs_names_keys_that_there_are() -> None:
+    for schema in {one for one, _, _ in OF_STUDIES} | {HubsConfig}:
+        config: Any = schema()
+        texts = [one.metadata.get("needs") for one in fields(type(config.study))]
+        for text in [*filter(None, texts), *schema.needs.values()]:
+            assert isinstance(Need.declared(text).met(config), bool)

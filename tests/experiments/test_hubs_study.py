@@ -41,7 +41,7 @@ from probe import api
 from probe.api import UserError, compose
 from probe.compare.hubs import Relabelling
 from probe.config import ModelConfig
-from probe.models.load import ASSETS
+from probe.models.place import ASSETS
 
 composed = cache(compose)
 WORDS = (

@@ -30,7 +30,7 @@ from experiments.subjects.sweep import Change, Speaker
 from experiments.subjects.task import CONSTANT, _accuracy, run
 from probe import api
 from probe.api import UserError, compose
-from probe.models.load import ASSETS
+from probe.models.place import ASSETS
 
 composed = cache(compose)
 WORDS = ("data=sample", "data.split=questions", "layers=[1,5]", "tracking=none")
@@ -184,9 +184,10 @@ def test_a_change_reaches_the_next_token(texts: list[Text]) -> None:
     config = composed(*WORDS)
     model = AutoModelForCausalLM.from_pretrained(ASSETS / "tiny", dtype=torch.float32)
     layer = model.config.num_hidden_layers - 1
-    speaker, prompts = Speaker(config, layer), [text.tokens for text in texts[:3]]
-    found = speaker.next_tokens(prompts, Change(7, 1.5, Sweep.add))
-    fixed = speaker.next_tokens(prompts, Change(7, 1.5, Sweep.set))
+    prompts = [text.tokens for text in texts[:3]]
+    speaker = Speaker(config, layer, prompts)
+    found = speaker.next_tokens(Change(7, 1.5, Sweep.add))
+    fixed = speaker.next_tokens(Change(7, 1.5, Sweep.set))
     before: list[Tensor] = []
     model.model.norm.register_forward_pre_hook(lambda _, inputs: before.append(inputs[0]))
     for number, ids in enumerate(prompts):

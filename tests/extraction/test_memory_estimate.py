@@ -60,8 +60,9 @@ def test_sums_are_counted_without_being_made(scheme: str) -> None:
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_weights_are_counted_without_loading_them(architecture: str, tmp_path: Path) -> None:
     model = ModelConfig(path=str(save_tiny(architecture, tmp_path)), dtype=DType.bfloat16)
-    trunk = load_trunk(model, Config(data=DataConfig(source="text")).init, CPU)
-    assert weights_bytes(model) == sum(weight.nbytes for weight in trunk.parameters())
+    init = Config(data=DataConfig(source="text")).init
+    trunk = load_trunk(model, init, CPU)
+    assert weights_bytes(model, init) == sum(weight.nbytes for weight in trunk.parameters())
 
 
 MEASURE = """

@@ -275,36 +275,6 @@ def test_weights_that_are_not_used_are_named(
     assert "(the first is model.layers.1." in line
 
 
-def test_an_adapter_is_refused_alone_and_beside_weights(own: Path) -> None:
-    settings = {"peft_type": "LORA", "base_model_name_or_path": "Org/Base"}
-    (own / "adapter_config.json").write_text(json.dumps(settings))
-    model = ModelConfig(path=str(own))
-    told = (
-        r"has an adapter \(adapter_config\.json, LORA\) for Org/Base, which is not applied; merge"
-    )
-    with pytest.raises(UserError, match=told):
-        load_trunk(model, PRETRAINED, CPU)
-    (own / "config.json").unlink()
-    with pytest.raises(UserError, match=told):
-        load_config(model)
-
-
-def test_a_gguf_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        UserError, match=r"m\.gguf is a GGUF file, which is not read; give a folder"
-    ):
-        load_config(ModelConfig(path=str(tmp_path / "m.gguf")))
-
-
-def test_a_quantised_checkpoint_names_the_package_that_it_needs(tmp_path: Path) -> None:
-    folder = save_tiny("llama", tmp_path)
-    config = json.loads((folder / "config.json").read_text())
-    config["quantization_config"] = {"quant_method": "gptq", "bits": 4}
-    (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match="needs a package that is not installed: "):
-        load_trunk(ModelConfig(path=str(folder)), InitConfig(), torch.device("cpu"))
-
-
 def test_a_chat_template_of_its_own_is_fingerprinted_where_it_is_read(tmp_path: Path) -> None:
     folder = save_tiny("llama", tmp_path)
     plain, chat = (ModelConfig(path=str(folder), chat=chat) for chat in (False, True))

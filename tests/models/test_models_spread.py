@@ -62,7 +62,9 @@ def parted(monkeypatch: pytest.MonkeyPatch) -> None:
         "embed_tokens": "disk", "layers.0": "cpu", "layers.1": "disk", "layers.2": "cpu",
         "norm": "cpu", "rotary_emb": "cpu",
     }  # fmt: skip
-    monkeypatch.setattr("probe.models.load.spread_options", lambda *_: {"device_map": dict(places)})
+    monkeypatch.setattr(
+        "probe.models.load.spread_options", lambda *_, **__: {"device_map": dict(places)}
+    )
 
 
 def test_a_model_in_parts_gives_the_same_matrices(

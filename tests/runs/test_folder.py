@@ -36,7 +36,7 @@ from probe.config import (
 from probe.errors import UserError
 from probe.extraction.accumulator import Accumulator
 from probe.measures import measure
-from probe.models.load import ASSETS
+from probe.models.place import ASSETS
 from probe.runs import each_matrix, figure_files, provenance
 from probe.runs.folder import RunFolder
 from probe.runs.manifest import MANIFEST, write_manifest

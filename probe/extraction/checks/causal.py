@@ -7,7 +7,7 @@ from probe.config import ModelConfig, model_name
 from probe.errors import UserError
 from probe.extraction.checks.padding import MOST_UNITS
 from probe.extraction.checks.routing import has_experts
-from probe.models import text_config
+from probe.models import ModelState, text_config
 
 
 @torch.inference_mode()
@@ -41,7 +41,9 @@ def refuse_two_sided(model: nn.Module, config: ModelConfig, ids: list[int]) -> N
         logits: Tensor = model(input_ids=tokens).logits[0, :-1].float()
         return logits.log_softmax(dim=-1)
 
+    state = ModelState(model)
     before, after = log_likelihoods(ids[-1]), log_likelihoods(other)
+    state.restore(hooks=True)
     change = (after - before).norm(dim=-1) / before.norm(dim=-1)
     noisy = has_experts(model) or getattr(model.config, "quantization_config", None) is not None
     different = change > noisy * MOST_UNITS * torch.finfo(next(model.parameters()).dtype).eps

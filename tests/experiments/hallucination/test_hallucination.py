@@ -34,7 +34,7 @@ from experiments.hallucination.sources import Source
 from experiments.statistics import split_by_group
 from probe.api import UserError
 from probe.cli import Frame, compose_job
-from probe.models.load import ASSETS
+from probe.models.place import ASSETS
 
 FRAME = Frame(defaults=["layers=middle"])
 QUESTIONS = 14

@@ -31,7 +31,7 @@ from experiments.matching.settings import Matching, MatchingConfig, both, check
 from experiments.matching.texts import Side, load_texts, read
 from probe.api import Factor, UserError, compose
 from probe.cli import Frame, compose_job
-from probe.models.load import ASSETS
+from probe.models.place import ASSETS
 from tests.tiny_models import save_tiny
 
 NEURONS, TOKENS = 10, 40

@@ -20,7 +20,7 @@ from probe import api
 from probe.api import UserError
 from probe.api.interventions import Masks
 from probe.cli import compose_job
-from probe.models.load import ASSETS
+from probe.models.place import ASSETS
 
 WORDS = (
     "data.limit=8", "data.shuffle=true", "data.cut=tokens", "data.window=48", "layers=[1,4]",

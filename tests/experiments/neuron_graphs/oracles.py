@@ -13,7 +13,7 @@ from experiments.neuron_graphs.fit import Fitted, Rules, fit
 from experiments.neuron_graphs.presets import PRESETS
 from experiments.neuron_graphs.texts import Text
 from experiments.neuron_graphs.unit import Unit
-from probe.models.load import ASSETS
+from probe.models.place import ASSETS
 
 MASK, THE, A, BIG, RED, CAT, DOG = range(7)
 N_TOKENS = 40

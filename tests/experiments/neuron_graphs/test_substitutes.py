@@ -13,7 +13,7 @@ from experiments.neuron_graphs.masked_model import MaskedModel
 from experiments.neuron_graphs.substitutes import LEAST, Neighbours, OwnPredictions
 from probe import api
 from probe.api import UserError
-from probe.models.load import ASSETS
+from probe.models.place import ASSETS
 from tests.tiny_models import save_tiny
 
 CPU = torch.device("cpu")

@@ -11,6 +11,7 @@ from transformers import AutoTokenizer
 
 from experiments.task_mapping.experiment import prepare
 from experiments.task_mapping.prompts import PAPER, read_prompts
+from experiments.task_mapping.reading import within_context
 from experiments.task_mapping.settings import TaskMappingConfig, at_sites, check
 from probe.api import UserError
 from probe.cli import compose_job
@@ -191,9 +192,19 @@ def prompts_of(each: int, **more: Any) -> dict[str, list[str]]:
     return rows | more
 
 
-def test_a_prompt_beyond_the_context_costs_one_line(tmp_path: Path) -> None:
-    path = write_table(tmp_path, **prompts_of(6, a=[f"{n} " + "word " * 1200 for n in range(6)]))
-    message = r"^prompt prompts\.csv/\d has \d+ tokens and 3 behind it, more than the model's con"
+def test_prompts_beyond_the_context_are_left_out_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    long = [f"{n} " + "word " * 1200 for n in range(6)]
+    path = write_table(tmp_path, **prompts_of(20, a=[*long[:1], *prompts_of(19)["a"]]))
+    given = configured(TABLE, path, *COLUMNS)
+    with caplog.at_level(logging.WARNING):
+        left = within_context(given, read_prompts(given))
+    assert [len(left.of(name)) for name in "abcd"] == [19, 20, 20, 20]
+    told = "1 of 80 prompts are left out: a prompt with 8 tokens behind it is beyond the model's"
+    assert told in caplog.text
+    path = write_table(tmp_path, **{name: [f"{name}{one}" for one in long] for name in "ab"})
+    message = r"^every prompt with 3 tokens behind it is beyond the model's context: the shortest"
     with pytest.raises(UserError, match=message):
         prepare(configured(TABLE, path, *COLUMNS, *SCAN, f"output={tmp_path}"))
 
@@ -218,7 +229,7 @@ def test_special_tokens_behind_prompts_cost_one_line(tmp_path: Path) -> None:
     )
     tokenizer.save_pretrained(folder)
     path = write_table(tmp_path, **prompts_of(6))
-    words = (TABLE, path, *COLUMNS, *SCAN, "study.generate=false", f"output={tmp_path}")
+    words = (TABLE, path, *COLUMNS, *SCAN[:3], "study.generate=false", f"output={tmp_path}")
     words = (*words, "model=local", f"model.path={folder}")
     with pytest.raises(
         UserError, match=r"^the tokenizer of .* behind every prompt, which is no to"

@@ -19,13 +19,13 @@ from experiments.task_mapping.settings import TaskMappingConfig
 from experiments.task_mapping.task import run
 from probe.api.interventions import Masks
 from probe.cli import compose_job
-from probe.models.load import ASSETS
+from probe.models.place import ASSETS
 
 FEATURES = ["trained", "untrained", "token counts", "without token class"]
 WORDS = (
     "data=tasks", "study.tasks=[pathology,random_strings]", "study.scans=2", "study.blocks=5",
     "study.prompts=4", "study.tokens=4", "study.null_scans=3", "study.permutations=19",
-    "study.repetitions=50", "study.draws=1", "layers=[1,4]", "runtime.device=cpu", "tracking=none",
+    "study.repetitions=50", "layers=[1,4]", "runtime.device=cpu", "tracking=none",
 )  # fmt: skip
 
 
@@ -43,7 +43,9 @@ def read_rows(file: Path) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def config() -> TaskMappingConfig:
-    return configured("study.effects=[lesion]", "study.sites=[residual,mlp_output]")
+    return configured(
+        "study.effects=[lesion]", "study.draws=1", "study.sites=[residual,mlp_output]"
+    )
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from experiments.task_mapping.signals import Signals, stacked
 from experiments.task_mapping.stimuli import Scan
 from probe.api import Document, tokenize
 from probe.cli import compose_job
-from probe.models.load import ASSETS
+from probe.models.place import ASSETS
 from tests.experiments.task_mapping.planted_scans import blocks
 
 RNG = np.random.default_rng(0)
@@ -29,8 +29,9 @@ CPU = torch.device("cpu")
 
 
 def configured(folder: Path, *words: str) -> TaskMappingConfig:
+    written = [] if "study.generate=false" in words else ["study.tokens=4"]
     config = compose_job(
-        ["data=tasks", "runtime.device=cpu", f"output={folder}", "study.tokens=4", *words],
+        ["data=tasks", "runtime.device=cpu", f"output={folder}", *written, *words],
         TaskMappingConfig,
     )
     assert isinstance(config, TaskMappingConfig)
@@ -110,7 +111,7 @@ def log_probabilities(ids: list[int]) -> np.ndarray[Any, Any]:
 
 @pytest.mark.parametrize("generate", [True, False])
 def test_regressors_of_tokens(generate: bool, tmp_path: Path) -> None:
-    config = configured(tmp_path, f"study.generate={generate}")
+    config = configured(tmp_path, f"study.generate={str(generate).lower()}")
     config = continuations(config) if generate else whole_prompts(config)
     texts: Texts = write_texts(config, PROMPTS, np.arange(2))
     observed = observe(config, texts, ["position", "length", "log_probability", "token_class"])

@@ -1,8 +1,9 @@
 """MLP neurons and attention outputs in float64, from a layer's inputs and weights.
 
-What goes into an MLP, and the heads' outputs, are noted in a float64 model; what becomes of them
-is written out here: the activation of the gate times the rest, or of the one projection, and the
-product with the attention's output weights.
+What goes into an MLP or an attention is noted in a float64 model; what becomes of it is written out
+here: the activation of the gate times the rest, or of the one projection, and softmax attention
+(`attention.py`). Where that is not written out, of the heads' outputs the product with the
+attention's output weights.
 """
 
 import copy
@@ -15,12 +16,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers.activations import ACT2FN
 
 from probe.config import ModelConfig, Site
 from probe.errors import UserError
 from probe.models import find_blocks
+from tests.models.table.attention import WRITTEN, attention_of, heads, project
 
 Formula = Callable[[Tensor], Tensor]
 # By layer: (n_tokens, n_neurons).
@@ -51,12 +52,6 @@ _FIXED = {
     "flaubert": "gelu",
     "lfm2": "silu",
 }
-
-
-def project(module: Any, x: Tensor) -> Tensor:
-    """Multiply by a projection's weights; GPT-2's are stored the other way."""
-    weight = module.weight.T if type(module).__name__ == "Conv1D" else module.weight
-    return functional.linear(x, weight, getattr(module, "bias", None))
 
 
 def activation(config: Any) -> Formula:
@@ -117,6 +112,14 @@ def attention_output(block: nn.Module) -> tuple[nn.Module, Formula]:
     raise UserError("no formula is written down for its attention")
 
 
+def attention_from_weights(block: nn.Module, config: Any, layer: int) -> tuple[nn.Module, Formula]:
+    """Return the attention, and all that it makes of its input, see `WRITTEN`."""
+    attention = attention_of(block)
+    assert attention is not None, config.model_type
+    _, output = attention_output(block)
+    return attention, lambda x: output(heads(attention, config, layer, x[0])[None])
+
+
 def by_hand(trunk: Any, model: ModelConfig, site: Site, texts: list[list[int]]) -> list[Series]:
     """Return the neurons of every layer that has them, by text, (n_tokens, n_neurons) each."""
     return [_by_hand(copy.deepcopy(trunk), model, site, ids) for ids in texts]
@@ -125,16 +128,19 @@ def by_hand(trunk: Any, model: ModelConfig, site: Site, texts: list[list[int]]) 
 def _by_hand(trunk: Any, model: ModelConfig, site: Site, ids: list[int]) -> Series:
     config, inputs, formulas = trunk.config.get_text_config(), dict[int, Tensor](), {}
 
-    def note(layer: int, _: nn.Module, given: tuple[Tensor, ...]) -> None:
-        inputs.setdefault(layer, given[0].clone())
+    def note(layer: int, _: nn.Module, given: tuple[Tensor, ...], named: dict[str, Any]) -> None:
+        first = given[0] if given else named["hidden_states"]
+        inputs.setdefault(layer, first.clone())
 
     for layer, block in enumerate(find_blocks(trunk, model)):
         with suppress(UserError):
             if site is Site.mlp:
                 place, formulas[layer] = mlp_neurons(block, config)
+            elif config.model_type in WRITTEN:
+                place, formulas[layer] = attention_from_weights(block, config, layer)
             else:
                 place, formulas[layer] = attention_output(block)
-            place.register_forward_pre_hook(partial(note, layer))
+            place.register_forward_pre_hook(partial(note, layer), with_kwargs=True)
     with in_float64():
         trunk(input_ids=torch.tensor([ids]))
         found = {layer: formulas[layer](x) for layer, x in inputs.items()}

@@ -9,7 +9,9 @@ from pathlib import Path
 from tqdm import tqdm
 from transformers import __version__
 
+from probe.config import Site
 from tests.models.table.architectures import ARCHITECTURES, GIVEN
+from tests.models.table.attention import WRITTEN
 from tests.models.table.measure import SITES, Row, measure
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "models.md"
@@ -22,9 +24,10 @@ _HEAD = """\
 What is read of text architectures of transformers, built small with random weights. *right*: the
 correlations of every text are within 2e-6 of those of transformers in float64, one text at a time,
 whichever side is padded. The residual is compared with transformers' own hidden states; MLP neurons
-and attention outputs with what their formula makes of the input of their last step and the weights,
-where one is written down. *rounded*: the activations are within 1e-5 (‖Δx‖/‖x‖), but some neurons
-vary so little that their r is not. *batches*: what the checks that
+with what their formula makes of the MLP's input and the weights; attention outputs with softmax
+attention written out from its input and the weights, for {written} of them, else with what the
+output weights make of the heads' outputs. *rounded*: the activations are within 1e-5 (‖Δx‖/‖x‖),
+but some neurons vary so little that their r is not. *batches*: what the checks that
 [every run](models_and_data.md#models) does let a batch hold.
 
 Written by `python -m tests.models.table.page` with transformers {version}: {right} of {all}
@@ -43,6 +46,7 @@ def page(rows: Sequence[Row]) -> str:
         right=counts["residual"],
         all=len(rows),
         mlp=counts["mlp"],
+        written=sum(row.is_right(Site.attention) for row in rows if row.architecture in WRITTEN),
         attention=counts["attention"],
         refused=sum(isinstance(row.found["residual"], str) for row in rows),
     )

@@ -6,6 +6,7 @@ import pytest
 
 from probe.config import Site
 from tests.models.table.architectures import ARCHITECTURES, REFUSED
+from tests.models.table.attention import WRITTEN
 from tests.models.table.measure import SITES, measure
 from tests.models.table.page import MOST, PAGE
 
@@ -46,3 +47,6 @@ def test_enough_are_read() -> None:
     assert sum(row[0] for row in right) >= len(rows) - 8 >= 60
     assert sum(row[1] for row in right) >= 40
     assert sum(row[2] for row in right) >= 40
+    from_weights = [row[0].removeprefix("| ") in WRITTEN for row in rows]
+    assert sum(one[2] for one, own in zip(right, from_weights, strict=True) if own) >= 40
+    assert len(WRITTEN) == sum(from_weights)
