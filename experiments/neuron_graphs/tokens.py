@@ -64,6 +64,12 @@ class Tokens:
             () if first is None else (first,), _mask(tokenizer, mask, model),
         )  # fmt: skip
 
+    @property
+    def ends(self) -> frozenset[int]:
+        """Tokens that end a sentence to the paper's code: those with a period, ! or a newline."""
+        texts = enumerate(self.vocabulary.labels)
+        return frozenset(token for token, text in texts if set(text) & set(".!\n"))
+
     def substitutable(self, letters: bool) -> NDArray[np.bool_]:
         """Return which tokens can replace others, shape (n_vocabulary,).
 

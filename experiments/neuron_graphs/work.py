@@ -78,6 +78,7 @@ class Work:
         rules = Rules(
             preset, tokens.mask, tokens.vocabulary.classes, settings.context,
             0 if settings.substitutes == "none" else settings.proposals, settings.wildcard_pivot,
+            tokens.ends,
         )  # fmt: skip
         request, examples = planned(config)
         numbers: dict[str, int] = {}
