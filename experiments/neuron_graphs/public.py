@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from experiments.neuron_graphs.database import create
-from experiments.neuron_graphs.normalise import normalised
-from experiments.neuron_graphs.records import Header, Vocabulary
+from experiments.neuron_graphs.normalise import Vocabulary, normalised
+from experiments.neuron_graphs.records import Header
 from experiments.neuron_graphs.roles import ACTIVATING, CONTEXT
 from experiments.neuron_graphs.store import Store
 from experiments.neuron_graphs.unit import Unit

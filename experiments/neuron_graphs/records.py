@@ -161,19 +161,3 @@ class Header:
     preset: str
     normalise: str
     fire: float
-
-
-@dataclass(frozen=True, eq=False)
-class Vocabulary:
-    """The tokens of a model.
-
-    Attributes
-    ----------
-    labels : tuple of str
-        The text of every token as a node of a graph, by id; normalised for those in `classes`.
-    classes : ndarray of int32, shape (n_tokens,)
-        The id that stands for each id in graphs: itself, or the lowest with the same label.
-    """
-
-    labels: tuple[str, ...]
-    classes: NDArray[np.int32]

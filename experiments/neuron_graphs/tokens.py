@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.neuron_graphs.asks import Ids
-from experiments.neuron_graphs.normalise import vocabulary
-from experiments.neuron_graphs.records import Vocabulary
+from experiments.neuron_graphs.normalise import Vocabulary
 from probe.api import ModelConfig, UserError, model_name
 from probe.api.parts import load_config, load_tokenizer
 
@@ -60,14 +59,14 @@ class Tokens:
         begins = tokenizer.bos_token_id
         first = tokenizer.eos_token_id if begins is None else begins
         return cls(
-            tokenizer, vocabulary(_texts(tokenizer, number), rule), special, begins,
+            tokenizer, Vocabulary.of(_texts(tokenizer, number), rule), special, begins,
             () if first is None else (first,), _mask(tokenizer, mask, model),
         )  # fmt: skip
 
     @property
     def ends(self) -> frozenset[int]:
         """Tokens that end a sentence to the paper's code: those with a period, ! or a newline."""
-        texts = enumerate(self.vocabulary.labels)
+        texts = enumerate(self.vocabulary.texts)
         return frozenset(token for token, text in texts if set(text) & set(".!\n"))
 
     def substitutable(self, letters: bool) -> NDArray[np.bool_]:
@@ -78,7 +77,7 @@ class Tokens:
         letters : bool
             Whether they must contain a letter.
         """
-        texts = self.vocabulary.labels
+        texts = self.vocabulary.texts
         fits = [not letters or any(map(str.isalpha, text)) for text in texts]
         return np.array(fits, dtype=np.bool_) & ~self.special
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from experiments.neuron_graphs.graph import WILDCARD, NeuronGraph
 from experiments.neuron_graphs.graph import Path as Tokens
+from experiments.neuron_graphs.normalise import Vocabulary
 from experiments.neuron_graphs.records import (
     Cost,
     Header,
@@ -13,7 +14,6 @@ from experiments.neuron_graphs.records import (
     Record,
     ScannedText,
     Scores,
-    Vocabulary,
 )
 from experiments.neuron_graphs.store import Store
 from experiments.neuron_graphs.unit import Unit
