@@ -23,17 +23,18 @@ from benchmarks.report import Report, save
 from benchmarks.timing import describe
 from experiments.neuron_graphs.building import Builder
 from experiments.neuron_graphs.choosing import choose, spread
+from experiments.neuron_graphs.dealing import TOGETHER
 from experiments.neuron_graphs.held_out import split
 from experiments.neuron_graphs.lockstep import Lockstep
 from experiments.neuron_graphs.model import Models
 from experiments.neuron_graphs.predict import Predictor
 from experiments.neuron_graphs.presets import PRESETS
 from experiments.neuron_graphs.records import Cost
-from experiments.neuron_graphs.scanning import Scan, scan
+from experiments.neuron_graphs.scanning import Scan
 from experiments.neuron_graphs.settings import NeuronGraphs, NeuronGraphsConfig
 from experiments.neuron_graphs.unit import Unit
 from experiments.neuron_graphs.validate import validate
-from experiments.neuron_graphs.work import TOGETHER, Work
+from experiments.neuron_graphs.work import Work
 from probe.api import Config, Side, compose, model_name
 from probe.api.parts import format_bytes, load_language_model, this_rank
 
@@ -110,8 +111,7 @@ def configured(options: argparse.Namespace, weights: str | None) -> NeuronGraphs
 
 def scanned(work: Work, units: Sequence[Unit], name: str) -> Scan:
     """Read all texts."""
-    number, file = work.models.config.study.texts, work.folder / f"{name}.safetensors"
-    return scan(work.request, list(units), number, work.sampled, work.tokens.begins, file)
+    return work.scan(work.models.config, name, list(units))
 
 
 def in_lockstep(work: Work, units: Sequence[Unit], found: Scan, preset: str) -> Made:
@@ -250,8 +250,7 @@ def timed(call: Callable[[], Result]) -> tuple[Result, float]:
 
 
 def _builder(work: Work, found: Scan, preset: str) -> Builder:
-    rules = replace(work.rules, preset=PRESETS[preset])
-    return Builder(found, rules, work.tokens.begins, work.tokens.prefix, work.documents, seed=0)
+    return replace(work.builder(found), rules=replace(work.rules, preset=PRESETS[preset]))
 
 
 def _mean(values: Iterable[float]) -> float:
