@@ -27,8 +27,9 @@ from probe.api import Config, plural
 from probe.api.parts import Ranks, Request, fetch_language_model, fetch_model, run_ranks
 
 logger = logging.getLogger(__name__)
-# Units whose graphs are made at a time, which bounds memory, and records written at a time.
-TOGETHER, WRITTEN = 256, 64
+# Units whose graphs are made at a time: it bounds memory and what an interruption loses, and in
+# every round they have rows for some full batches. Records written at a time.
+TOGETHER, WRITTEN = 64, 16
 FAILED = "failed: "
 
 
