@@ -69,6 +69,17 @@ class Tokens:
         texts = enumerate(self.vocabulary.texts)
         return frozenset(token for token, text in texts if set(text) & set(".!\n"))
 
+    def tell_mask(self) -> None:
+        """Log what masks others where the vocabulary has no token for that."""
+        if self.tokenizer.mask_token_id is None:
+            name, words = next(
+                one for one in _MASKS if getattr(self.tokenizer, f"{one[0]}_token_id") is not None
+            )
+            logger.info(
+                "the vocabulary has no mask token; %r, its %s token, masks others "
+                "(study.mask= gives another)", getattr(self.tokenizer, f"{name}_token"), words,
+            )  # fmt: skip
+
     def substitutable(self, letters: bool) -> NDArray[np.bool_]:
         """Return which tokens can replace others, shape (n_vocabulary,).
 
@@ -101,14 +112,9 @@ def _mask(tokenizer: Any, given: str | None, model: ModelConfig) -> int:
                 'e.g. study.mask=" _"'
             )
         return int(ids[0])
-    for name, words in _MASKS:
+    for name, _ in _MASKS:
         found = getattr(tokenizer, f"{name}_token_id")
         if found is not None:
-            if name != "mask":
-                logger.info(
-                    "the vocabulary has no mask token; %r, its %s token, masks others "
-                    "(study.mask= gives another)", getattr(tokenizer, f"{name}_token"), words,
-                )  # fmt: skip
             return int(found)
     raise UserError(
         f"{model_name(model)} has no token to mask others with; give one with study.mask="

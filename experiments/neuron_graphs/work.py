@@ -68,7 +68,10 @@ class Work:
                 "document; give more with data.limit, or cut them less"
             )
         batches = form_batches(examples.chosen, config.runtime.token_budget)
-        return cls.over(replace(request, batches=batches), config, folder)
+        made = cls.over(replace(request, batches=batches), config, folder)
+        if config.study.mask is None:
+            made.tokens.tell_mask()
+        return made
 
     @classmethod
     def over(cls, request: Request, config: NeuronGraphsConfig, folder: Path) -> "Work":

@@ -324,6 +324,7 @@ def test_a_vocabulary_without_a_mask_token_says_what_masks(
 
     with caplog.at_level(logging.INFO):
         tokens = Tokens.of(configured().model, None, "none")
+        tokens.tell_mask()
     assert "has no mask token; '<|endoftext|>', its padding token, masks others" in caplog.text
     assert tokens.mask == 0
     assert tokens.special.tolist() == [True] + [False] * 2047
