@@ -196,8 +196,8 @@ def report(config: Config, made: dict[str, Made], scanning: float) -> Report:
             f"The last line is of the bundled model, in batches of 1024 rows: {many.passes} passes "
             f"for {many.units} neurons. The scan, which gives all of them their texts, took "
             f"{scanning:.3g} s, and is in none of the lines.",
-            f"Memory in use at most, the file of the scan aside, while each {TOGETHER} of these "
-            f"neurons were made: {', '.join(map(format_bytes, many.memory))}.",
+            f"Memory at most, the file of the scan aside, while each quarter of these neurons was "
+            f"made, {TOGETHER} at a time: {', '.join(map(format_bytes, quarters(many.memory)))}.",
             f"Foretold for all {QWEN[1] * QWEN[2]} neurons of Qwen2.5-0.5B on a GPU with "
             f"{GPU:.0e} operations a second: {scan_gpu / 60:.1f} minutes for a scan of {SCANNED} "
             f"tokens and {graphs_gpu / 60:.0f} for the graphs, if a neuron takes the tokens and "
@@ -238,6 +238,17 @@ def in_use() -> int:
         return 0
     _, resident, shared, *_ = map(int, _PAGES.read_text().split())
     return (resident - shared) * resource.getpagesize()
+
+
+def quarters(values: Sequence[int]) -> list[int]:
+    """Return the largest of each quarter of some values.
+
+    Examples
+    --------
+    >>> quarters([5, 1, 2, 3, 7])
+    [5, 2, 3, 7]
+    """
+    return [int(part.max()) for part in np.array_split(np.array(values), 4) if len(part)]
 
 
 def timed(call: Callable[[], Result]) -> tuple[Result, float]:
