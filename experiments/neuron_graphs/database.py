@@ -12,7 +12,7 @@ from experiments.neuron_graphs.visible import word
 from probe.api import UserError
 
 STORE = "graphs.sqlite"
-VERSION = 1
+VERSION = 2
 # "NGph": the file says what it is, as SQLite has it.
 _APPLICATION = 0x4E477068
 _TABLES = Path(__file__).with_name("tables.sql")

@@ -67,7 +67,9 @@ def read(file: Path) -> Store:
     tokens = {token: number for number, token in enumerate(sorted({row[0] for row in rows}))}
     numbers = {unit: number for number, unit in enumerate(sorted({row[2] for row in rows}), 1)}
     vocabulary = Vocabulary(tuple(tokens), np.arange(len(tokens), dtype=np.int32))
-    header = Header(file.stem, "unknown", "unknown", "mlp", "paper_code", "title_strip", 0.5)
+    header = Header(
+        file.stem, "unknown", "unknown", "mlp", "paper_code", "title_strip", 0.5, "unknown"
+    )
     connection = create(header, vocabulary)
     with connection:
         connection.executemany(

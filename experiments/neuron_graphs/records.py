@@ -152,6 +152,8 @@ class Header:
         Where neurons are read, and how graphs are made.
     fire : float
         Share of the largest activation from which a unit fires.
+    mask : str
+        Text of the token that replaces others.
     """
 
     model: str
@@ -161,3 +163,4 @@ class Header:
     preset: str
     normalise: str
     fire: float
+    mask: str

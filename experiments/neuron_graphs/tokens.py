@@ -13,7 +13,8 @@ from probe.api import ModelConfig, UserError, model_name
 from probe.api.parts import load_config, load_tokenizer
 
 logger = logging.getLogger(__name__)
-_MASKS = (("mask", "mask"), ("pad", "padding"), ("unk", "unknown"), ("eos", "end-of-text"))
+# What masks where there is no mask token: a token that says little, or one of these.
+_BLANK, _SPECIAL = " _", ("pad", "unk", "eos")
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +65,11 @@ class Tokens:
         )  # fmt: skip
 
     @property
+    def mask_text(self) -> str:
+        """The text of the token that replaces others."""
+        return str(self.tokenizer.decode([self.mask]))
+
+    @property
     def ends(self) -> frozenset[int]:
         """Tokens that end a sentence to the paper's code: those with a period, ! or a newline."""
         texts = enumerate(self.vocabulary.texts)
@@ -72,13 +78,10 @@ class Tokens:
     def tell_mask(self) -> None:
         """Log what masks others where the vocabulary has no token for that."""
         if self.tokenizer.mask_token_id is None:
-            name, words = next(
-                one for one in _MASKS if getattr(self.tokenizer, f"{one[0]}_token_id") is not None
-            )
             logger.info(
-                "the vocabulary has no mask token; %r, its %s token, masks others "
-                "(study.mask= gives another)", getattr(self.tokenizer, f"{name}_token"), words,
-            )  # fmt: skip
+                "the vocabulary has no mask token; %r masks others (study.mask= gives another)",
+                self.mask_text,
+            )
 
     def substitutable(self, letters: bool) -> NDArray[np.bool_]:
         """Return which tokens can replace others, shape (n_vocabulary,).
@@ -112,7 +115,13 @@ def _mask(tokenizer: Any, given: str | None, model: ModelConfig) -> int:
                 'e.g. study.mask=" _"'
             )
         return int(ids[0])
-    for name, _ in _MASKS:
+    if tokenizer.mask_token_id is not None:
+        return int(tokenizer.mask_token_id)
+    # A special token is worse: it cuts off what is before it, so that all of that looks important.
+    blank = tokenizer(_BLANK, add_special_tokens=False)["input_ids"]
+    if len(blank) == 1 and blank[0] != tokenizer.unk_token_id:
+        return int(blank[0])
+    for name in _SPECIAL:
         found = getattr(tokenizer, f"{name}_token_id")
         if found is not None:
             return int(found)

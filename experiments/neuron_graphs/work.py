@@ -108,7 +108,7 @@ class Work:
         of, settings = fingerprints(config), config.study
         header = Header(
             model_name(config.model), of["model"], of["data"], config.site.value,
-            settings.preset, settings.rule, FIRE,
+            settings.preset, settings.rule, FIRE, self.tokens.mask_text,
         )  # fmt: skip
         return Store.create(file, header, self.tokens.vocabulary)
 

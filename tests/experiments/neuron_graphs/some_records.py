@@ -26,7 +26,7 @@ HOSTILE = (
 FIRST = 7  # of the hostile tokens
 WORDS = ("<mask>", " the", " a", " big", " red", " cat", " dog", *HOSTILE)
 VOCABULARY = Vocabulary(WORDS, np.arange(len(WORDS), dtype=np.int32))
-HEADER = Header("tiny", "sha256 ab", "sha256 cd", "mlp", "consistent", "none", 0.5)
+HEADER = Header("tiny", "sha256 ab", "sha256 cd", "mlp", "consistent", "none", 0.5, "<mask>")
 # Every hostile token fires behind "the", and is context of "dog".
 HARM = NeuronGraph.of_paths({
     **{(token, THE): 1.0 for token in range(FIRST, len(WORDS))},

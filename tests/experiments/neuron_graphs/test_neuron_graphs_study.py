@@ -22,6 +22,7 @@ from experiments.neuron_graphs.records import Record
 from experiments.neuron_graphs.settings import NeuronGraphs, NeuronGraphsConfig, check
 from experiments.neuron_graphs.store import Store
 from experiments.neuron_graphs.task import run
+from experiments.neuron_graphs.tokens import Tokens
 from experiments.neuron_graphs.unit import Unit
 from probe import api
 from probe.api import UserError
@@ -318,18 +319,21 @@ def test_other_mistakes_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_vocabulary_without_a_mask_token_says_what_masks(
-    caplog: pytest.LogCaptureFixture, tmp_path: Path
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from experiments.neuron_graphs.tokens import Tokens
+    from experiments.neuron_graphs import tokens as module
 
+    model = configured().model
     with caplog.at_level(logging.INFO):
-        tokens = Tokens.of(configured().model, None, "none")
+        tokens = Tokens.of(model, None, "none")
         tokens.tell_mask()
-    assert "has no mask token; '<|endoftext|>', its padding token, masks others" in caplog.text
-    assert tokens.mask == 0
+    assert "has no mask token; ' _' masks others (study.mask= gives another)" in caplog.text
+    assert tokens.mask_text == " _"
     assert tokens.special.tolist() == [True] + [False] * 2047
-    given = Tokens.of(configured().model, " the", "none")
-    assert given.vocabulary.labels[given.mask] == " the"
+    given = Tokens.of(model, " the", "none")
+    assert given.mask_text == given.vocabulary.labels[given.mask] == " the"
+    monkeypatch.setattr(module, "_BLANK", "no single token")
+    assert Tokens.of(model, None, "none").mask_text == "<|endoftext|>", "padding"
 
 
 def test_a_model_that_reads_both_ways_is_refused(tmp_path: Path) -> None:
