@@ -1,16 +1,17 @@
 """Neuron graphs: the published procedure, one prompt at a time, and ours, many neurons at once.
 
 Both take the same texts of the same neurons of the same model; reading all texts, which gives
-these, is timed apart. Then passes are counted for a thousand neurons, and what that takes is
-compared with what the few foretell.
+these, is timed apart. Then passes and memory are counted for a thousand neurons, which foretell
+what all of a larger model take on a GPU.
 """
 
 import argparse
 import logging
+import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,19 +23,20 @@ from benchmarks.report import Report, save
 from benchmarks.timing import describe
 from experiments.neuron_graphs.building import Builder
 from experiments.neuron_graphs.choosing import choose, spread
+from experiments.neuron_graphs.dealing import TOGETHER
 from experiments.neuron_graphs.held_out import split
 from experiments.neuron_graphs.lockstep import Lockstep
 from experiments.neuron_graphs.model import Models
 from experiments.neuron_graphs.predict import Predictor
 from experiments.neuron_graphs.presets import PRESETS
-from experiments.neuron_graphs.records import Record
-from experiments.neuron_graphs.scanning import Scan, scan
+from experiments.neuron_graphs.records import Cost
+from experiments.neuron_graphs.scanning import Scan
 from experiments.neuron_graphs.settings import NeuronGraphs, NeuronGraphsConfig
 from experiments.neuron_graphs.unit import Unit
 from experiments.neuron_graphs.validate import validate
-from experiments.neuron_graphs.work import TOGETHER, Work
+from experiments.neuron_graphs.work import Work
 from probe.api import Config, Side, compose, model_name
-from probe.api.parts import load_language_model, this_rank
+from probe.api.parts import format_bytes, load_language_model, this_rank
 
 logger = logging.getLogger("benchmarks")
 Result = TypeVar("Result")
@@ -45,6 +47,7 @@ MANY = 1000
 # third of an H100's peak), and seconds that a block of a pass takes however few its rows are.
 QWEN, SCANNED = (357_898_112, 24, 4864), 2_000_000
 GPU, LAUNCH = 2e13, 1e-4
+_PAGES = Path("/proc/self/statm")
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +62,9 @@ class Made:
         Neurons, passes of the model, their rows and tokens, equal rows counted once a neuron.
     f1 : float
         Mean F1 on held-out texts.
+    memory : list of int
+        Bytes in use at most while each so many neurons as are under way at a time were made, the
+        file of the scan aside.
     """
 
     seconds: float
@@ -67,6 +73,7 @@ class Made:
     rows: int
     tokens: int
     f1: float
+    memory: list[int] = field(default_factory=list)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -104,8 +111,7 @@ def configured(options: argparse.Namespace, weights: str | None) -> NeuronGraphs
 
 def scanned(work: Work, units: Sequence[Unit], name: str) -> Scan:
     """Read all texts."""
-    number, file = work.models.config.study.texts, work.folder / f"{name}.safetensors"
-    return scan(work.request, list(units), number, work.sampled, work.tokens.begins, file)
+    return work.scan(work.models.config, name, list(units))
 
 
 def in_lockstep(work: Work, units: Sequence[Unit], found: Scan, preset: str) -> Made:
@@ -115,20 +121,25 @@ def in_lockstep(work: Work, units: Sequence[Unit], found: Scan, preset: str) -> 
     answerer = Models(config, work.tokens).answerer(config)
     builder = _builder(work, found, preset)
 
-    def make() -> list[Record]:
-        records = []
+    memory = [0] * -(-len(units) // TOGETHER)
+    scores, costs = list[float](), list[Cost]()
+
+    def look(_: int) -> None:
+        part = len(costs) // TOGETHER
+        memory[part] = max(memory[part], in_use())
+
+    def make() -> None:
         for unit, result in Lockstep(builder.build, answerer, TOGETHER).run(units):
             if isinstance(result, Exception):
                 raise result
-            records.append(replace(result, cost=answerer.cost(unit)))
-        return records
+            scores.append(result.scores.graph.f1)
+            costs.append(answerer.cost(unit))
 
-    records, seconds = timed(make)
-    costs = [record.cost for record in records]
+    answerer.tally.watch = look
+    _, seconds = timed(make)
     return Made(
-        seconds, len(units), round(sum(cost.calls for cost in costs)),
-        sum(cost.rows for cost in costs), sum(cost.tokens for cost in costs),
-        _mean(record.scores.graph.f1 for record in records),
+        seconds, len(units), answerer.tally.batches, sum(cost.rows for cost in costs),
+        sum(cost.tokens for cost in costs), _mean(scores), memory,
     )  # fmt: skip
 
 
@@ -182,8 +193,11 @@ def report(config: Config, made: dict[str, Made], scanning: float) -> Report:
                  "rows a neuron", "tokens a neuron", "F1"],
         rows=rows,
         notes=[
-            f"The last line is of the bundled model, in batches of 1024 rows. The scan, which "
-            f"gives all of them their texts, took {scanning:.3g} s, and is in none of the lines.",
+            f"The last line is of the bundled model, in batches of 1024 rows: {many.passes} passes "
+            f"for {many.units} neurons. The scan, which gives all of them their texts, took "
+            f"{scanning:.3g} s, and is in none of the lines.",
+            f"Memory at most, the file of the scan aside, while each quarter of these neurons was "
+            f"made, {TOGETHER} at a time: {', '.join(map(format_bytes, quarters(many.memory)))}.",
             f"Foretold for all {QWEN[1] * QWEN[2]} neurons of Qwen2.5-0.5B on a GPU with "
             f"{GPU:.0e} operations a second: {scan_gpu / 60:.1f} minutes for a scan of {SCANNED} "
             f"tokens and {graphs_gpu / 60:.0f} for the graphs, if a neuron takes the tokens and "
@@ -218,6 +232,25 @@ def cost(weights: int, layers: int, tokens: float, passes: float) -> float:
     return 2 * weights * tokens / GPU + passes * layers * LAUNCH
 
 
+def in_use() -> int:
+    """Return the bytes of this process, files that are read through memory aside (Linux alone)."""
+    if not _PAGES.is_file():
+        return 0
+    _, resident, shared, *_ = map(int, _PAGES.read_text().split())
+    return (resident - shared) * resource.getpagesize()
+
+
+def quarters(values: Sequence[int]) -> list[int]:
+    """Return the largest of each quarter of some values.
+
+    Examples
+    --------
+    >>> quarters([5, 1, 2, 3, 7])
+    [5, 2, 3, 7]
+    """
+    return [int(part.max()) for part in np.array_split(np.array(values), 4) if len(part)]
+
+
 def timed(call: Callable[[], Result]) -> tuple[Result, float]:
     """Return a result, and the wall time that it took in seconds."""
     started = time.perf_counter()
@@ -228,8 +261,7 @@ def timed(call: Callable[[], Result]) -> tuple[Result, float]:
 
 
 def _builder(work: Work, found: Scan, preset: str) -> Builder:
-    rules = replace(work.rules, preset=PRESETS[preset])
-    return Builder(found, rules, work.tokens.begins, work.tokens.prefix, work.documents, seed=0)
+    return replace(work.builder(found), rules=replace(work.rules, preset=PRESETS[preset]))
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -22,12 +22,13 @@ from experiments.neuron_graphs.paths import line
 from experiments.neuron_graphs.presets import FIRE
 from experiments.neuron_graphs.reading import pad_right
 from experiments.neuron_graphs.saliency import importance
+from experiments.neuron_graphs.texts import rest_of_sentence
 from experiments.neuron_graphs.unit import Unit
 from probe.api import Config
 from probe.api.parts import find_blocks
 from probe.models import find_hook_point
 
-GRID, AT_ONCE, BEHIND = (5, 10, 15, 20, 25, 30), 4, 5
+GRID, AT_ONCE = (5, 10, 15, 20, 25, 30), 4
 Matrix = NDArray[np.float64]
 
 
@@ -42,7 +43,7 @@ class Published:
     config : Config
         Model and site.
     rules : Rules
-        Thresholds, mask and number of substitutes.
+        Thresholds, mask, number of substitutes, and where sentences end.
     begins : tuple of int
         What is put before every prompt.
     allowed : Tensor of bool, shape (n_vocabulary,)
@@ -80,7 +81,8 @@ class Published:
         start, short = self._pruned(ids, pivot, float(full[pivot]))
         if short <= 0:
             return
-        prompt, at = ids[start : pivot + 1 + BEHIND], pivot - start
+        behind = rest_of_sentence(ids, pivot, self.rules.preset.behind, self.rules.ends)
+        prompt, at = ids[start : pivot + 1 + behind], pivot - start
         to_share = float(full[pivot]) / short / largest
         own, weight = self._saliency(prompt)
         self._run([prompt])

@@ -63,13 +63,13 @@ def augment(
     tuple of (list of Variant, int)
         What is kept, and how many were tried.
     """
-    n_tokens = len(pruned.activations)
-    end = pruned.start + n_tokens
-    tokens = text.tokens[pruned.start : end]
+    n_tokens, at = len(pruned.activations), pruned.pivot
+    pivot = pruned.start + at
+    tokens = text.tokens[pruned.start : pruned.start + n_tokens]
     left = max(0, pruned.start + min(places) - _LEFT)
     before = text.before(left)
     shift = len(before) + pruned.start - left
-    ids = before + text.tokens[left : end + _RIGHT]
+    ids = before + text.tokens[left : pivot + 1 + _RIGHT]
     asked = Substitutes(ids, tuple(place + shift for place in places), number)
     [proposals] = yield [asked]
     row_start = text.before(pruned.start)
@@ -88,6 +88,6 @@ def augment(
     variants = [
         Variant(row, answer, place)
         for (place, row), answer in zip(tried, (yield from activations(rows)), strict=True)
-        if preset.keep_all or answer[-1] / pruned.activations[-1] >= FIRE
+        if preset.keep_all or answer[at] / pruned.activations[at] >= FIRE
     ]
     return variants, len(tried)

@@ -171,7 +171,7 @@ class UnitContent:
         shares = text.activations / (self.record.largest or 1.0)
         tokens = tuple(
             Token(
-                readable(self.vocabulary.labels[text.tokens[place]], int(text.tokens[place])),
+                readable(self.vocabulary.texts[text.tokens[place]], int(text.tokens[place])),
                 float(shares[place]), float(predicted[place]),
                 int(np.clip(np.floor(shares[place] * LEVELS + 0.5), 0, LEVELS)),
                 bool(shares[place] >= self.header.fire),

@@ -6,12 +6,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from experiments.neuron_graphs.records import Header, Vocabulary
+from experiments.neuron_graphs.normalise import Vocabulary
+from experiments.neuron_graphs.records import Header
 from experiments.neuron_graphs.visible import word
 from probe.api import UserError
 
 STORE = "graphs.sqlite"
-VERSION = 1
+VERSION = 2
 # "NGph": the file says what it is, as SQLite has it.
 _APPLICATION = 0x4E477068
 _TABLES = Path(__file__).with_name("tables.sql")
@@ -40,10 +41,10 @@ def create(
     header: Header, vocabulary: Vocabulary, file: str | Path = ":memory:"
 ) -> sqlite3.Connection:
     """Make an empty store."""
-    labels = [label.encode("utf-8", "backslashreplace").decode() for label in vocabulary.labels]
+    texts = [text.encode("utf-8", "backslashreplace").decode() for text in vocabulary.texts]
     tokens = (
-        (number, int(same), label, word(label))
-        for number, (same, label) in enumerate(zip(vocabulary.classes, labels, strict=True))
+        (number, int(same), text, word(text))
+        for number, (same, text) in enumerate(zip(vocabulary.classes, texts, strict=True))
     )
     with damage(Path(file)):
         connection = sqlite3.connect(file)

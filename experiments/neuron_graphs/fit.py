@@ -14,7 +14,7 @@ from experiments.neuron_graphs.paths import line
 from experiments.neuron_graphs.presets import FIRE, Preset
 from experiments.neuron_graphs.prune import Pruned, prune
 from experiments.neuron_graphs.saliency import saliency
-from experiments.neuron_graphs.texts import Text
+from experiments.neuron_graphs.texts import Text, rest_of_sentence
 
 Matrix = NDArray[np.float64]
 
@@ -37,6 +37,8 @@ class Rules:
         Substitutes of every important token; 0 for none.
     wildcard_pivot : bool
         Whether the activating token can be a wildcard.
+    ends : frozenset of int
+        Tokens that end a sentence.
     """
 
     preset: Preset
@@ -45,6 +47,7 @@ class Rules:
     context: int = 30
     substitutes: int = 5
     wildcard_pivot: bool = False
+    ends: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,11 +97,14 @@ def _of_text(
     pivot = int(text.activations.argmax()) if len(text.tokens) else 0
     if not len(text.tokens) or text.activations[pivot] < FIRE * largest:
         return [], True, 0, 0
-    pruned = yield from prune(text, pivot, preset, rules.context)
-    short = pruned.activations[-1]
+    behind = rest_of_sentence(text.tokens, pivot, preset.behind, rules.ends)
+    pruned = yield from prune(text, pivot, preset, rules.context, behind)
+    at = pruned.pivot
+    short = pruned.activations[at]
     if short <= 0:
         return [], False, 0, 0
-    tokens, before = text.tokens[pruned.start : pivot + 1], text.before(pruned.start)
+    tokens = text.tokens[pruned.start : pivot + 1 + behind]
+    before = text.before(pruned.start)
     # What a shortened text lost does not count against it, or against its variants.
     to_share = text.activations[pivot] / short / largest
     asked: list[Algorithm[Any]] = [
@@ -106,7 +112,6 @@ def _of_text(
         _anchored(text, pruned, tokens, rules),
     ]
     own, starts = yield from together(asked)
-    at = len(tokens) - 1
     threshold = preset.importance
 
     def lines(tokens: Ids, values: Matrix, weight: Matrix, inherited: Matrix | None) -> list[Line]:
@@ -123,7 +128,7 @@ def _of_text(
 
     found = lines(tokens, pruned.activations, own, None)
     # Rows of a text that could not be shortened are long, and its variants say little more.
-    if not rules.substitutes or not pruned.ok:
+    if not rules.substitutes or not (pruned.ok or preset.grid):
         return found, pruned.ok, 0, 0
     places = [k for k in range(at) if own[k, at] >= preset.substituted]
     places += [at] if preset.pivot_too else []
@@ -140,8 +145,8 @@ def _of_text(
 
 
 def _saliency(before: Ids, tokens: Ids, original: Matrix, rules: Rules) -> Algorithm[Matrix]:
-    last = len(tokens) - 1
-    return saliency(before, tokens, original, last, rules.mask, rules.context, rules.wildcard_pivot)
+    last, context = len(tokens) - 1, rules.context + rules.preset.behind
+    return saliency(before, tokens, original, last, rules.mask, context, rules.wildcard_pivot)
 
 
 def _anchored(text: Text, pruned: Pruned, tokens: Ids, rules: Rules) -> Algorithm[Collection[int]]:

@@ -19,6 +19,26 @@ from probe.api import UserError
 _MORE = 4
 
 
+def load(name: str) -> tuple[Any, Any]:
+    """Return the tokenizer and the masked language model of a folder or repository.
+
+    Raises
+    ------
+    UserError
+        If it cannot be loaded.
+    """
+    try:
+        return (
+            AutoTokenizer.from_pretrained(name),
+            AutoModelForMaskedLM.from_pretrained(name, use_safetensors=True),
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"study.masked_model={name} cannot be loaded as a masked language model "
+            f"({str(error).splitlines()[0]}); give another, or study.substitutes=model"
+        ) from None
+
+
 class MaskedModel:
     """Words that a masked language model expects, as far as each is one token of the model.
 
@@ -55,14 +75,7 @@ class MaskedModel:
     ) -> None:
         self._tokenizer, self._allowed, self._device = tokenizer, allowed, device
         self._rows = rows
-        try:
-            self._own = AutoTokenizer.from_pretrained(name)
-            model = AutoModelForMaskedLM.from_pretrained(name, use_safetensors=True)
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(
-                f"study.masked_model={name} cannot be loaded as a masked language model "
-                f"({str(error).splitlines()[0]}); give another, or study.substitutes=model"
-            ) from None
+        self._own, model = load(name)
         if self._own.mask_token_id is None:
             raise UserError(
                 f"study.masked_model={name} has no mask token in its vocabulary; give a masked "

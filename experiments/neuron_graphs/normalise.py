@@ -1,10 +1,11 @@
 """Which tokens are the same in a graph."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-
-from experiments.neuron_graphs.records import Vocabulary
+from numpy.typing import NDArray
 
 
 def normalised(text: str, rule: str) -> str:
@@ -31,15 +32,39 @@ def normalised(text: str, rule: str) -> str:
     return plain.strip() if any(letter.isalpha() for letter in plain) else plain
 
 
-def vocabulary(texts: Sequence[str], rule: str) -> Vocabulary:
-    """Return labels and classes of all tokens; those with equal labels are one class.
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """The tokens of a model.
 
-    With rule `none` every token is its own: distinct ones can have one text, as bytes that are no
-    character do.
+    Attributes
+    ----------
+    texts : tuple of str
+        The text of every token, by id.
+    classes : ndarray of int32, shape (n_tokens,)
+        The id that stands for each id in graphs: itself, or the lowest with the same label.
+    rule : {"none", "title_strip", "casefold_strip"}
+        Which are the same.
     """
-    labels = tuple(normalised(text, rule) for text in texts)
-    if rule == "none":
-        return Vocabulary(labels, np.arange(len(labels), dtype=np.int32))
-    first: dict[str, int] = {}
-    classes = [first.setdefault(label, number) for number, label in enumerate(labels)]
-    return Vocabulary(labels, np.array(classes, np.int32))
+
+    texts: tuple[str, ...]
+    classes: NDArray[np.int32]
+    rule: str = "none"
+
+    @classmethod
+    def of(cls, texts: Sequence[str], rule: str) -> "Vocabulary":
+        """Put tokens with equal labels into one class.
+
+        With rule `none` every token is its own: distinct ones can have one text, as bytes that
+        are no character do.
+        """
+        if rule == "none":
+            return cls(tuple(texts), np.arange(len(texts), dtype=np.int32))
+        first: dict[str, int] = {}
+        labels = (normalised(text, rule) for text in texts)
+        classes = [first.setdefault(label, number) for number, label in enumerate(labels)]
+        return cls(tuple(texts), np.array(classes, np.int32), rule)
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """The text of every token as a node of a graph, by id."""
+        return tuple(normalised(text, self.rule) for text in self.texts)

@@ -18,7 +18,10 @@ class Preset:
     substituted : float
         A token is substituted if its importance reaches this.
     grid : bool
-        Whether contexts of 5, 10, … 30 tokens are tried, and not of 1, 2, … tokens.
+        Whether contexts of 5, 10, … 30 tokens are tried, and not of 1, 2, … tokens; and whether a
+        text for which none suffices has substitutes all the same.
+    behind : int
+        Tokens behind the pivot that a shortened text keeps, up to the end of its sentence.
     every_position : bool
         Whether every token of a shortened text that fires gives a path, or the pivot alone.
     pivot_too : bool
@@ -42,6 +45,7 @@ class Preset:
     importance: float
     substituted: float
     grid: bool
+    behind: int
     every_position: bool
     pivot_too: bool
     keep_all: bool
@@ -56,18 +60,18 @@ class Preset:
 PRESETS = {
     # Foote et al. 2023 with one threshold: what a unit needs to fire is what a path needs.
     "consistent": Preset(
-        importance=1 - FIRE, substituted=1 - FIRE, grid=False, every_position=True,
-        pivot_too=True, keep_all=False, inherits=False, start=True, merge=False, greedy=False,
-        letters=False, normalise="none",
+        importance=1 - FIRE, substituted=1 - FIRE, grid=False, behind=0,
+        every_position=True, pivot_too=True, keep_all=False, inherits=False, start=True,
+        merge=False, greedy=False, letters=False, normalise="none",
     ),
     "paper_text": Preset(
-        importance=0.75, substituted=0.8, grid=False, every_position=False, pivot_too=False,
-        keep_all=False, inherits=False, start=False, merge=False, greedy=False, letters=True,
-        normalise="none",
+        importance=0.75, substituted=0.8, grid=False, behind=0, every_position=False,
+        pivot_too=False, keep_all=False, inherits=False, start=False, merge=False, greedy=False,
+        letters=True, normalise="none",
     ),
     "paper_code": Preset(
-        importance=0.75, substituted=0.8, grid=True, every_position=True, pivot_too=True,
-        keep_all=True, inherits=True, start=False, merge=True, greedy=True, letters=True,
-        normalise="title_strip",
+        importance=0.75, substituted=0.8, grid=True, behind=5, every_position=True,
+        pivot_too=True, keep_all=True, inherits=True, start=False, merge=True, greedy=True,
+        letters=True, normalise="title_strip",
     ),
 }  # fmt: skip

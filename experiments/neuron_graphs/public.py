@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from experiments.neuron_graphs.database import create
-from experiments.neuron_graphs.normalise import normalised
-from experiments.neuron_graphs.records import Header, Vocabulary
+from experiments.neuron_graphs.normalise import Vocabulary, normalised
+from experiments.neuron_graphs.records import Header
 from experiments.neuron_graphs.roles import ACTIVATING, CONTEXT
 from experiments.neuron_graphs.store import Store
 from experiments.neuron_graphs.unit import Unit
@@ -67,7 +67,9 @@ def read(file: Path) -> Store:
     tokens = {token: number for number, token in enumerate(sorted({row[0] for row in rows}))}
     numbers = {unit: number for number, unit in enumerate(sorted({row[2] for row in rows}), 1)}
     vocabulary = Vocabulary(tuple(tokens), np.arange(len(tokens), dtype=np.int32))
-    header = Header(file.stem, "unknown", "unknown", "mlp", "paper_code", "title_strip", 0.5)
+    header = Header(
+        file.stem, "unknown", "unknown", "mlp", "paper_code", "title_strip", 0.5, "unknown"
+    )
     connection = create(header, vocabulary)
     with connection:
         connection.executemany(

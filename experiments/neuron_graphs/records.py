@@ -152,6 +152,8 @@ class Header:
         Where neurons are read, and how graphs are made.
     fire : float
         Share of the largest activation from which a unit fires.
+    mask : str
+        Text of the token that replaces others.
     """
 
     model: str
@@ -161,19 +163,4 @@ class Header:
     preset: str
     normalise: str
     fire: float
-
-
-@dataclass(frozen=True, eq=False)
-class Vocabulary:
-    """The tokens of a model.
-
-    Attributes
-    ----------
-    labels : tuple of str
-        The text of every token as a node of a graph, by id; normalised for those in `classes`.
-    classes : ndarray of int32, shape (n_tokens,)
-        The id that stands for each id in graphs: itself, or the lowest with the same label.
-    """
-
-    labels: tuple[str, ...]
-    classes: NDArray[np.int32]
+    mask: str

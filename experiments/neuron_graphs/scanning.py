@@ -124,7 +124,6 @@ def scan(
     UserError
         If the model cannot be loaded, an activation is not finite, or there is too little memory.
     """
-    ids = _ids(request)
     request = replace(request, layers=sorted({unit.layer for unit in units}), matrices=[])
     order: dict[str, Any] = {
         "units": [[unit.layer, unit.neuron, unit.sign] for unit in units], "number": number,
@@ -132,15 +131,22 @@ def scan(
     }  # fmt: skip
     of = model_fingerprint(request.config.model, request.config.init)
     if not _is_of(file, of):
+        ids = _ids(request)
         length = max(map(len, ids.values()))
         _tell_memory(len(units), number, length, sum(len(ids[n]) for n in sampled))
         request = replace(request, checkpoints=find_checkpoints(file.with_suffix(""), request, of))
         payload = json.dumps(order).encode() + b"\0" + request.to_bytes()
         device = request.config.runtime.device
         name = "experiments.neuron_graphs.scanning:read"
-        found = run_ranks(name, payload, request.processes, device)
+        state = run_ranks(name, payload, request.processes, device)
         with atomic_write(file) as unfinished:
-            save_file(found, unfinished, {"of": of})
+            save_file(state, unfinished, {"of": of})
+    return found(request, units, sampled, file)
+
+
+def found(request: Request, units: list[Unit], sampled: Sequence[int], file: Path) -> Scan:
+    """Return what `scan` has written."""
+    ids = _ids(request)
     return Scan(file, units, ids, _sampled(sampled, ids))
 
 

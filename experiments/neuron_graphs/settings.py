@@ -56,7 +56,8 @@ class NeuronGraphs:
         5, "Substitutes of every important token.", least=1, needs="study.substitutes!=none"
     )
     mask: str | None = key(
-        None, "Token that replaces others, as text (default: the mask, padding or unknown token)."
+        None,
+        "Token that replaces others, as text (default: the mask token, else ' _', else padding).",
     )
     wildcard_pivot: bool = key(False, "Whether the activating token, too, can be any token.")
     control: int = key(60, "Neurons of the untrained model, at most as many as given.", least=1)

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.neuron_graphs.database import AGAIN, connect, create, damage, read_header
-from experiments.neuron_graphs.records import Header, Record, Vocabulary
+from experiments.neuron_graphs.normalise import Vocabulary
+from experiments.neuron_graphs.records import Header, Record
 from experiments.neuron_graphs.rows import (
     UNIT_COLUMNS,
     example_rows,
@@ -97,8 +98,9 @@ class Store:
         """The tokens of the model."""
         rows = self.rows("SELECT label, class FROM tokens ORDER BY id")
         return Vocabulary(
-            tuple(label for label, _ in rows), np.array([same for _, same in rows], np.int32)
-        )
+            tuple(text for text, _ in rows), np.array([same for _, same in rows], np.int32),
+            self.header.normalise,
+        )  # fmt: skip
 
     def has(self, unit: Unit) -> bool:
         """Say whether a unit is there, with a graph or the reason why it has none."""

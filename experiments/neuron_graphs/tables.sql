@@ -1,5 +1,5 @@
 CREATE TABLE header (name TEXT PRIMARY KEY, value TEXT NOT NULL);
--- Tokens of the model: as nodes of graphs, the id that stands for each, and what a search compares.
+-- Tokens of the model: the id that stands for each in graphs, its text, and what a search compares.
 CREATE TABLE tokens (id INTEGER PRIMARY KEY, class INTEGER NOT NULL, label TEXT NOT NULL, word TEXT NOT NULL);
 CREATE INDEX tokens_by_word ON tokens (word);
 CREATE TABLE texts (example INTEGER PRIMARY KEY, document INTEGER NOT NULL, tokens BLOB NOT NULL);

@@ -11,6 +11,7 @@ import numpy as np
 
 from experiments.controls import random_weights
 from experiments.neuron_graphs.choosing import spread
+from experiments.neuron_graphs.dealing import FAILED, fill
 from experiments.neuron_graphs.looking import finish
 from experiments.neuron_graphs.records import Record
 from experiments.neuron_graphs.settings import NeuronGraphsConfig, check
@@ -23,7 +24,7 @@ from experiments.neuron_graphs.summary import (
     score_row,
     summarise,
 )
-from experiments.neuron_graphs.work import FAILED, SCANS, Work
+from experiments.neuron_graphs.work import SCANS, Work
 from probe.api import Results, Side, UserError, plural
 
 logger = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ def run(config: NeuronGraphsConfig, folder: Path) -> dict[str, Any]:
     for name, (own, chosen) in parts.items():
         logger.info("%s: %s", ABOUT[name], plural(len(chosen), "neuron"))
         with work.store(folder / STORES[name], own) as store:
-            work.fill(store, name, own, chosen)
+            fill(work, store, name, own, chosen)
             # Without texts and graphs, so that memory does not grow with them.
             records = [replace(one, graph=None, texts=()) for one in store.records()]
         _tell(name, records)

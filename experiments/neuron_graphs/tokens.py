@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.neuron_graphs.asks import Ids
-from experiments.neuron_graphs.normalise import vocabulary
-from experiments.neuron_graphs.records import Vocabulary
+from experiments.neuron_graphs.normalise import Vocabulary
 from probe.api import ModelConfig, UserError, model_name
 from probe.api.parts import load_config, load_tokenizer
 
 logger = logging.getLogger(__name__)
-_MASKS = (("mask", "mask"), ("pad", "padding"), ("unk", "unknown"), ("eos", "end-of-text"))
+# What masks where there is no mask token: a token that says little, or one of these.
+_BLANK, _SPECIAL = " _", ("pad", "unk", "eos")
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +60,28 @@ class Tokens:
         begins = tokenizer.bos_token_id
         first = tokenizer.eos_token_id if begins is None else begins
         return cls(
-            tokenizer, vocabulary(_texts(tokenizer, number), rule), special, begins,
+            tokenizer, Vocabulary.of(_texts(tokenizer, number), rule), special, begins,
             () if first is None else (first,), _mask(tokenizer, mask, model),
         )  # fmt: skip
+
+    @property
+    def mask_text(self) -> str:
+        """The text of the token that replaces others."""
+        return str(self.tokenizer.decode([self.mask]))
+
+    @property
+    def ends(self) -> frozenset[int]:
+        """Tokens that end a sentence to the paper's code: those with a period, ! or a newline."""
+        texts = enumerate(self.vocabulary.texts)
+        return frozenset(token for token, text in texts if set(text) & set(".!\n"))
+
+    def tell_mask(self) -> None:
+        """Log what masks others where the vocabulary has no token for that."""
+        if self.tokenizer.mask_token_id is None:
+            logger.info(
+                "the vocabulary has no mask token; %r masks others (study.mask= gives another)",
+                self.mask_text,
+            )
 
     def substitutable(self, letters: bool) -> NDArray[np.bool_]:
         """Return which tokens can replace others, shape (n_vocabulary,).
@@ -72,7 +91,7 @@ class Tokens:
         letters : bool
             Whether they must contain a letter.
         """
-        texts = self.vocabulary.labels
+        texts = self.vocabulary.texts
         fits = [not letters or any(map(str.isalpha, text)) for text in texts]
         return np.array(fits, dtype=np.bool_) & ~self.special
 
@@ -96,14 +115,15 @@ def _mask(tokenizer: Any, given: str | None, model: ModelConfig) -> int:
                 'e.g. study.mask=" _"'
             )
         return int(ids[0])
-    for name, words in _MASKS:
+    if tokenizer.mask_token_id is not None:
+        return int(tokenizer.mask_token_id)
+    # A special token is worse: it cuts off what is before it, so that all of that looks important.
+    blank = tokenizer(_BLANK, add_special_tokens=False)["input_ids"]
+    if len(blank) == 1 and blank[0] != tokenizer.unk_token_id:
+        return int(blank[0])
+    for name in _SPECIAL:
         found = getattr(tokenizer, f"{name}_token_id")
         if found is not None:
-            if name != "mask":
-                logger.info(
-                    "the vocabulary has no mask token; %r, its %s token, masks others "
-                    "(study.mask= gives another)", getattr(tokenizer, f"{name}_token"), words,
-                )  # fmt: skip
             return int(found)
     raise UserError(
         f"{model_name(model)} has no token to mask others with; give one with study.mask="

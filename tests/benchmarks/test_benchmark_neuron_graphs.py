@@ -89,3 +89,5 @@ def test_both_ways_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     published, ours = found.raw["published"], found.raw["ours, paper_code"]
     assert published["passes"] > ours["passes"]
     assert published["tokens"] > ours["tokens"]
+    assert found.raw["ours, 3 neurons"]["memory"][0] > 50e6
+    assert "passes for 3 neurons" in found.notes[0]

@@ -6,6 +6,7 @@ import numpy as np
 
 from experiments.neuron_graphs.graph import WILDCARD, NeuronGraph
 from experiments.neuron_graphs.graph import Path as Tokens
+from experiments.neuron_graphs.normalise import Vocabulary
 from experiments.neuron_graphs.records import (
     Cost,
     Header,
@@ -13,7 +14,6 @@ from experiments.neuron_graphs.records import (
     Record,
     ScannedText,
     Scores,
-    Vocabulary,
 )
 from experiments.neuron_graphs.store import Store
 from experiments.neuron_graphs.unit import Unit
@@ -26,7 +26,7 @@ HOSTILE = (
 FIRST = 7  # of the hostile tokens
 WORDS = ("<mask>", " the", " a", " big", " red", " cat", " dog", *HOSTILE)
 VOCABULARY = Vocabulary(WORDS, np.arange(len(WORDS), dtype=np.int32))
-HEADER = Header("tiny", "sha256 ab", "sha256 cd", "mlp", "consistent", "none", 0.5)
+HEADER = Header("tiny", "sha256 ab", "sha256 cd", "mlp", "consistent", "none", 0.5, "<mask>")
 # Every hostile token fires behind "the", and is context of "dog".
 HARM = NeuronGraph.of_paths({
     **{(token, THE): 1.0 for token in range(FIRST, len(WORDS))},

@@ -167,6 +167,28 @@ def test_somewhere_before_is_found_at_every_distance_that_was_seen() -> None:
     assert set(graph.ends) == {(CAT, *[WILDCARD] * gap, A) for gap in range(4)}
 
 
+def test_the_papers_code_also_reads_the_rest_of_the_sentence() -> None:
+    """Whatever fires there has a path, too, with what it needs before it."""
+    after = when(
+        lambda ids, at: ids[at] == CAT or (ids[at] == DOG and CAT in ids[:at] and at > 0) * 0.9
+    )
+    ids, stop = (9, 8, 7, 10, CAT, 8, DOG, BIG, 7, DOG), frozenset({BIG})
+    rules = {"preset": PRESETS["paper_code"], "ends": stop}
+    paths = {(CAT,): 1.0, (DOG, WILDCARD, CAT): pytest.approx(0.9)}
+    assert fitted(after, [ids], **rules).graph.ends == paths, "the second dog is too far"
+    early = (9, 8, 7, 10, CAT, BIG, DOG)
+    assert fitted(after, [early], **rules).graph.ends == {(CAT,): 1.0}, "the sentence has ended"
+    assert fitted(after, [ids]).graph.ends == {(CAT,): 1.0}
+
+
+def test_the_papers_code_varies_a_text_that_cannot_be_shortened() -> None:
+    far = when(lambda ids, at: (ids[at] in (CAT, DOG)) * (1.0 if at >= 35 else 0.3))
+    ids = (*[9] * 40, CAT)
+    found = fitted(far, [ids], [DOG], preset=PRESETS["paper_code"])
+    assert (set(found.graph.ends), found.long) == ({(CAT,), (DOG,)}, 1)
+    assert fitted(far, [ids], [DOG]).proposed == 0
+
+
 def test_what_never_fires_has_an_empty_graph() -> None:
     never = when(lambda *_: 0.0)
     graph = fitted(never, [(9, THE, CAT)]).graph

@@ -157,8 +157,8 @@ def _array(name: str, position: int, value: float, sealed: bool = True) -> Calla
         (_overwrite, "graphs.sqlite is damaged (database disk image is malformed)"),
         (lambda file: file.write_bytes(b"no database" * 99), "is damaged (file is not a database)"),
         (
-            _sql("PRAGMA user_version = 2"),
-            "is a store of version 2, and this program reads",
+            _sql("PRAGMA user_version = 3"),
+            "is a store of version 3, and this program reads",
         ),
         (_sql("PRAGMA application_id = 3"), "is an SQLite file, but no store of neuron graphs"),
         (_sql("DROP TABLE metrics"), "graphs.sqlite cannot be used (no such table: metrics)"),

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from experiments.neuron_graphs import progress, work
+from experiments.neuron_graphs import dealing, progress
 from experiments.neuron_graphs.asks import Algorithm
 from experiments.neuron_graphs.building import Builder
 from experiments.neuron_graphs.choosing import choose, spread
@@ -21,9 +22,11 @@ from experiments.neuron_graphs.records import Record
 from experiments.neuron_graphs.settings import NeuronGraphs, NeuronGraphsConfig, check
 from experiments.neuron_graphs.store import Store
 from experiments.neuron_graphs.task import run
+from experiments.neuron_graphs.tokens import Tokens
 from experiments.neuron_graphs.unit import Unit
 from probe import api
 from probe.api import UserError
+from probe.api.parts import Ranks, run_ranks
 from probe.cli import compose_job
 from tests.experiments.neuron_graphs.oracles import write_texts
 from tests.run_folders import save_run
@@ -122,8 +125,8 @@ def test_an_interrupted_study_goes_on_and_failures_are_rows(
             raise KeyboardInterrupt
         return (yield from build(self, unit))
 
-    monkeypatch.setattr(work, "WRITTEN", 1)
-    monkeypatch.setattr(work, "TOGETHER", 1)
+    monkeypatch.setattr(dealing, "WRITTEN", 1)
+    monkeypatch.setattr(dealing, "TOGETHER", 1)
     monkeypatch.setattr(progress, "EVERY", 0.0)
     monkeypatch.setattr(Builder, "build", interrupts)
     with pytest.raises(KeyboardInterrupt):
@@ -141,6 +144,52 @@ def test_an_interrupted_study_goes_on_and_failures_are_rows(
     assert [row["reason"] for row in rows if row["neuron"] == "7"] == ["failed: a curious text"]
     others = [row for row in read_rows(folder / "scores.csv") if row["neuron"] != "7"]
     assert [row for row in rows if row["neuron"] != "7"] == others
+
+
+def test_what_several_ranks_have_made_is_put_together(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what was written before an interruption."""
+
+    def dealt(name: str, payload: bytes, *_: object) -> dict[str, Any]:
+        if not name.endswith("dealing:build"):
+            return run_ranks(name, payload, 1, "cpu")
+        for index in range(3):
+            dealing.build(payload, Ranks(index, 3, torch.device("cpu")))
+            if index == 1 and not interrupted:
+                interrupted.append(True)
+                raise KeyboardInterrupt
+        return {}
+
+    interrupted = list[bool]()
+    monkeypatch.setattr(dealing, "run_ranks", dealt)
+    monkeypatch.setattr(dealing.signal, "signal", lambda *_: None)
+    with pytest.raises(KeyboardInterrupt):
+        run(configured(), tmp_path)
+    assert {file.name for file in tmp_path.glob("*.sqlite")} == {
+        "graphs.sqlite", "graphs.rank0.sqlite", "graphs.rank1.sqlite"
+    }  # fmt: skip
+    run(configured(), tmp_path)
+    for name in ("scores.csv", "control.csv", "summary.csv", "pairs.csv"):
+        assert read_rows(tmp_path / name) == read_rows(folder / name), name
+    assert not list(tmp_path.glob("*.rank*"))
+    with (
+        Store.read(tmp_path / "graphs.sqlite") as store,
+        Store.read(folder / "graphs.sqlite") as other,
+    ):
+        for one, two in zip(store.records(), other.records(), strict=True):
+            assert (one.unit, one.largest) == (two.unit, two.largest)
+            assert one.graph is not None
+            assert two.graph is not None
+            assert one.graph.to_json() == two.graph.to_json()
+            for mine, theirs in zip(one.texts, two.texts, strict=True):
+                np.testing.assert_array_equal(mine.activations, theirs.activations)
+
+
+@pytest.mark.processes
+def test_two_processes_make_what_one_makes(folder: Path, tmp_path: Path) -> None:
+    run(configured("launch.num_processes=2"), tmp_path)
+    assert read_rows(tmp_path / "scores.csv") == read_rows(folder / "scores.csv")
 
 
 def test_a_study_of_failures_alone_is_refused(
@@ -270,17 +319,21 @@ def test_other_mistakes_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_vocabulary_without_a_mask_token_says_what_masks(
-    caplog: pytest.LogCaptureFixture, tmp_path: Path
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from experiments.neuron_graphs.tokens import Tokens
+    from experiments.neuron_graphs import tokens as module
 
+    model = configured().model
     with caplog.at_level(logging.INFO):
-        tokens = Tokens.of(configured().model, None, "none")
-    assert "has no mask token; '<|endoftext|>', its padding token, masks others" in caplog.text
-    assert tokens.mask == 0
+        tokens = Tokens.of(model, None, "none")
+        tokens.tell_mask()
+    assert "has no mask token; ' _' masks others (study.mask= gives another)" in caplog.text
+    assert tokens.mask_text == " _"
     assert tokens.special.tolist() == [True] + [False] * 2047
-    given = Tokens.of(configured().model, " the", "none")
-    assert given.vocabulary.labels[given.mask] == " the"
+    given = Tokens.of(model, " the", "none")
+    assert given.mask_text == given.vocabulary.labels[given.mask] == " the"
+    monkeypatch.setattr(module, "_BLANK", "no single token")
+    assert Tokens.of(model, None, "none").mask_text == "<|endoftext|>", "padding"
 
 
 def test_a_model_that_reads_both_ways_is_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import unicodedata
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +20,7 @@ from experiments.neuron_graphs.dot import to_dot
 from experiments.neuron_graphs.figures import costs, f1_by_layer
 from experiments.neuron_graphs.graph import START, WILDCARD, NeuronGraph
 from experiments.neuron_graphs.looking import finish
+from experiments.neuron_graphs.normalise import Vocabulary
 from experiments.neuron_graphs.pages import gallery, page_name, spread, write_page, write_pages
 from experiments.neuron_graphs.picture import HEIGHT, WIDTH, Picture, Style, draw
 from experiments.neuron_graphs.store import Store
@@ -32,6 +34,7 @@ from tests.experiments.neuron_graphs.some_records import (
     DOG,
     FIRST,
     HARM,
+    HEADER,
     HOSTILE,
     RED,
     THE,
@@ -357,6 +360,20 @@ def test_show_writes_the_graph_and_its_page(
         "Layer 0, neuron 3 (tiny, mlp)", "note: dead", f"page: {own}"
     ]  # fmt: skip
     assert own.is_file()
+
+
+def test_running_text_keeps_the_spaces_that_equal_tokens_lack(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header = replace(HEADER, normalise="title_strip")
+    with Store.create(
+        tmp_path / "graphs.sqlite", header, Vocabulary.of(WORDS, "title_strip")
+    ) as store:
+        store.add([record_of("0:12", {(CAT, THE): 1.0})])
+    assert show.main([str(tmp_path), "0:12"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[3].split() == ["1.00", "1", "the", "cat"]
+    assert " the⟨ cat⟩ a dog big" in "".join(lines)
 
 
 def test_a_control_has_pages_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -74,6 +74,34 @@ def test_the_papers_code_tries_every_fifth_length() -> None:
     assert (found.start, found.ok) == (41 - 30, False), "the longest is taken whatever it is"
 
 
+def test_contexts_double_until_one_is_enough() -> None:
+    """A long context costs rows of a few lengths, not all rows of the longest."""
+    for far in (5, 12, 60, 127):
+        asked: list[int] = []
+
+        def counts(ids: tuple[int, ...], far: int = far, asked: list[int] = asked) -> list[float]:
+            asked.append(len(ids))
+            return [float(ids[at] == CAT and at >= far) for at in range(len(ids))]
+
+        whole = Text((9,) * 199 + (CAT,), np.array([0.0] * 199 + [1.0]))
+        found = drive(prune(whole, 199, PRESETS["consistent"], 200), counts)
+        assert (found.start, found.ok) == (199 - far, True)
+        assert max(asked) < max(9, 2 * (far + 1))
+
+
+def test_the_papers_code_never_looks_farther_than_it_is_told() -> None:
+    far = when(lambda ids, at: ids[at] == CAT and at >= 40)
+    assert pruned(far, *[9] * 60, CAT, preset="paper_code", context=4).start == 61 - 4
+
+
+def test_what_is_behind_the_pivot_is_kept_and_changes_nothing() -> None:
+    louder = when(lambda ids, at: {CAT: 1.0, THE: 3.0}.get(ids[at], 0.0) * (at >= 6))
+    whole = Text((9,) * 12 + (CAT, 8, THE, 9), np.array([0.0] * 12 + [1.0, 0.0, 0.9, 0.0]))
+    found = drive(prune(whole, 12, PRESETS["paper_code"], 30, behind=2), louder)
+    assert (found.start, found.pivot, found.ok) == (13 - 10, 9, True)
+    assert found.activations.tolist() == [0] * 9 + [1, 0, 3]
+
+
 def test_what_stands_before_the_middle_of_a_text_is_not_pruned() -> None:
     oracle = when(lambda ids, at: ids[at] == CAT and ids[0] == 33)
     whole = Text((9, 8, CAT), np.array([0.0, 0.0, 1.0]), (33,), (33,))

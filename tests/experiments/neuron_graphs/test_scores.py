@@ -9,7 +9,7 @@ from sklearn.model_selection import train_test_split
 from experiments.neuron_graphs.baselines import NgramLookup, TokenLookup
 from experiments.neuron_graphs.held_out import split
 from experiments.neuron_graphs.metrics import explained, match
-from experiments.neuron_graphs.normalise import normalised, vocabulary
+from experiments.neuron_graphs.normalise import Vocabulary, normalised
 from experiments.neuron_graphs.records import Match, Record, ScannedText, Scores
 from experiments.neuron_graphs.summary import score_row, summarise
 from experiments.neuron_graphs.unit import Unit
@@ -94,10 +94,11 @@ def test_normalisation_is_the_published_one() -> None:
     for text, expected in TABLE.items():
         assert normalised(text, "title_strip") == expected
     assert normalised("USA", "casefold_strip") == "usa"
-    made = vocabulary(list(TABLE), "title_strip")
+    made = Vocabulary.of(list(TABLE), "title_strip")
     assert made.labels == tuple(TABLE.values())
+    assert made.texts == tuple(TABLE), "running text keeps its spaces"
     assert made.classes.tolist() == [0, 1, 2, 3, 4, 5, 0, 0]
-    same = vocabulary(["\ufffd", "\ufffd"], "none")
+    same = Vocabulary.of(["\ufffd", "\ufffd"], "none")
     assert same.classes.tolist() == [0, 1], "distinct tokens with one text stay distinct"
 
 
