@@ -160,7 +160,7 @@ def _extract(
     model: str | None,
     describe: bool = False,
 ) -> tuple[list[Topology], Facts]:
-    config = request.config
+    config, request = request.config, replace(request, describe=describe)
     if run is not None:
         model = model or model_fingerprint(config.model, config.init)
         request = replace(request, checkpoints=find(run / CHECKPOINTS, request, model))

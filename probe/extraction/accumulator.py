@@ -65,7 +65,7 @@ class Accumulator:
             for drops in (False, True)
             if (matrices := [m for m in request.matrices if not m.pairs and m.drops is drops])
         }
-        self.peaks = Peaks(request.matrices, widths, device)
+        self.peaks = Peaks(request.matrices if request.describe else [], widths, device)
         matmul: Matmul = config.runtime.matmul.value
         joined = max(widths.values())
         self.pairs = PairSums(request.matrices, joined, place, self._journal, matmul)
@@ -204,7 +204,11 @@ class Accumulator:
             },
             first_token_norm=None if first is None else torch.from_numpy(first / examples),
             norms=norms.record(examples),
-            peaks={matrix.name: self.peaks.of(matrix) for matrix in self.request.matrices},
+            peaks={
+                matrix.name: self.peaks.of(matrix)
+                for matrix in self.request.matrices
+                if self.request.describe
+            },
         )
 
     def _finish(self, matrix: MatrixSpec) -> ExtractedMatrix:
