@@ -59,7 +59,7 @@ REQUEST = Request(CONFIG, [3, 7], BATCHES, ["a/0", "né", "c\n", "", "e"], "17",
         replace(REQUEST, describe=False),
         replace(REQUEST, batches=[]),
     ],
-    ids=["full", "plain", "dropped", "empty"],
+    ids=["full", "plain", "dropped", "undescribed", "empty"],
 )
 def test_a_request_survives_being_packed(request_made: Request) -> None:
     again = Request.from_bytes(request_made.to_bytes())
