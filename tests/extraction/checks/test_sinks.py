@@ -115,8 +115,8 @@ def test_of_ranks_a_token_rules_no_more_than_any_other(
     z = [x - x.mean(axis=0) for x in ranks]
     z = [x / np.linalg.norm(x, axis=0) for x in z]
     strongest = [np.linalg.norm(x, axis=1).argmax() for x in first]
-    of_one = sum(np.outer(x[t], x[t]) for x, t in zip(z, strongest, strict=True))
-    mean = sum(x.T @ x for x in z)
+    of_one = np.sum([np.outer(x[t], x[t]) for x, t in zip(z, strongest, strict=True)], axis=0)
+    mean = np.sum([x.T @ x for x in z], axis=0)
     pairs = np.triu_indices(len(mean), 1)
     share = (of_one[pairs] * mean[pairs]).sum() / (mean[pairs] ** 2).sum()
     assert found["shares"] == {"layer_0": pytest.approx(share, abs=1e-4)}
