@@ -16,7 +16,10 @@ from hypothesis import settings
 from tests.warm import LIBRARIES, PIPE, PROGRAM, TimeoutExpired, Warm
 
 # With `--hypothesis-profile=long` tests/**/test_fuzz_*.py try fifty times as much, never the same.
-settings.register_profile("long", max_examples=5000)
+settings.register_profile("long", max_examples=5000, deadline=None)
+# A machine that is busy is no fault.
+settings.register_profile("usual", deadline=None)
+settings.load_profile("usual")
 # Processes that are forked from a warm one.
 _FORKED = {"libraries", "program", "warm_ranks"}
 

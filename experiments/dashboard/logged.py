@@ -9,7 +9,9 @@ from typing import Any
 from probe.api import Config, UserError, read_manifest
 
 # Columns of measures_by_layer.csv that are not measures.
-_NO_MEASURE = {"topology", "layer", "part", "first_token_norm"}
+_NO_MEASURE = {
+    "topology", "layer", "part", "first_token_norm", "largest_norm", "tokens_above",
+}  # fmt: skip
 _FIGURES, _PNG = "figures/", ".png"
 
 

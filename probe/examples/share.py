@@ -1,6 +1,9 @@
 """A rank's share of the batches, padded and on its device."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import astuple
+from functools import cache
+from typing import Any
 
 import torch
 from torch import nn
@@ -38,9 +41,16 @@ def deal(batches: Sequence[Batch], hands: int) -> list[list[Batch]]:
 
 def padding_token(model: ModelConfig, module: nn.Module) -> int:
     """Return the token with which the shorter texts of a batch are padded."""
-    pad: int | None = load_tokenizer(model).pad_token_id
+    pad = _of_tokenizer(astuple(model))
     # Padding is masked, but a token that only the tokenizer has would lack an embedding.
     return pad if pad is not None and pad < text_config(module).vocab_size else 0
+
+
+@cache
+def _of_tokenizer(model: tuple[Any, ...]) -> int | None:
+    """Ask once a process, as loading a tokenizer takes a while and asks the Hub."""
+    pad: int | None = load_tokenizer(ModelConfig(*model)).pad_token_id
+    return pad
 
 
 def share(

@@ -3,11 +3,11 @@
 import logging
 import re
 from collections.abc import Iterable
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError
 from torch import nn
 from transformers.utils import cached_file
@@ -20,21 +20,32 @@ _COMPUTED = re.compile(
 
 
 def file_of(where: str, name: str, options: dict[str, Any]) -> str | None:
-    """Return the path of a file of a model, in its folder or the cache; None if it has none."""
+    """Return the path of a file of a model, in its folder or the cache; None if it has none.
+
+    Raises
+    ------
+    OSError
+        If the Hub does not answer, and nothing of the model is in the cache.
+    """
     if Path(where).is_dir():
         file = Path(where) / name
         return str(file) if file.is_file() else None
-    with suppress(OSError, HfHubHTTPError):
-        return _on_the_hub(where, name, options.get("revision"))
-    return None
+    return _on_the_hub(where, name, options.get("revision"))
 
 
 @cache
 def _on_the_hub(where: str, name: str, revision: str | None) -> str | None:
-    """Ask for a file once a process, also if there is none."""
-    found: str | None = cached_file(
-        where, name, revision=revision, _raise_exceptions_for_missing_entries=False
-    )
+    """Ask for a file once a process, also if there is none, or a model in the cache is enough."""
+    try:
+        found: str | None = cached_file(
+            where, name, revision=revision, _raise_exceptions_for_missing_entries=False
+        )
+    except (OSError, HfHubHTTPError):
+        settings = ("config.json", "adapter_config.json")
+        kept = [try_to_load_from_cache(where, one, revision=revision) for one in settings]
+        if any(isinstance(file, str) for file in kept):
+            return None
+        raise
     return found
 
 

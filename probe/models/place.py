@@ -5,7 +5,7 @@ import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,10 +98,12 @@ class Place:
                 )
             options["gguf_file"] = str(file)
             return cls(name, str(file.parent), options, dtype, model.pickle)
-        adapter = Adapter.of(name, where, options)
-        if adapter is not None and file_of(where, "config.json", options) is None:
-            where, options = adapter.base, options | {"revision": adapter.base_revision}
-        return cls(name, where, options, dtype, model.pickle, adapter)
+        place = cls(name, where, options, dtype, model.pickle)
+        with place.as_user_error():
+            adapter = Adapter.of(name, where, options)
+            if adapter is not None and file_of(where, "config.json", options) is None:
+                where, options = adapter.base, options | {"revision": adapter.base_revision}
+        return replace(place, where=where, options=options, adapter=adapter)
 
     @property
     def gguf(self) -> Path | None:
@@ -138,6 +140,8 @@ class Place:
         """Turn whatever transformers raises for invalid files into a `UserError`."""
         try:
             yield
+        except UserError:
+            raise
         except _BROKEN as error:
             where = self.where if self.gguf is None else str(self.gguf)
             why = failure(where, self.options.get("revision"), error)

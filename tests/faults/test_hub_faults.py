@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
@@ -140,4 +141,4 @@ def test_a_hub_that_is_slow_is_waited_for(
     assert found["slow"][0] == "loaded"
     assert found["slow"][1] <= PATIENCE
     asked = [word for word in requests if word[:4] == "HEAD" and "/Org/slow/resolve" in word]
-    assert sum(word.endswith("/config.json") for word in asked) > 1
+    assert max(Counter(asked).values()) > 1

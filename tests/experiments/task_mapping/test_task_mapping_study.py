@@ -31,7 +31,9 @@ WORDS = (
 
 @cache
 def configured(*words: str) -> TaskMappingConfig:
-    config = compose_job([*WORDS, *words], TaskMappingConfig)
+    # Not read where nothing is written, and refused then.
+    usual = [word for word in WORDS if "study.generate=false" not in words or "tokens=" not in word]
+    config = compose_job([*usual, *words], TaskMappingConfig)
     assert isinstance(config, TaskMappingConfig)
     return config
 
