@@ -10,6 +10,7 @@ from transformers.modeling_utils import load_state_dict
 
 from probe.config import InitConfig, InitKind, ModelConfig
 from probe.errors import UserError
+from probe.models.kept import recall_trunk
 from probe.models.load import load_trunk
 from probe.models.place import Place, weight_files
 from probe.models.quantised import method
@@ -70,8 +71,10 @@ def open_weights(model: ModelConfig, init: InitConfig) -> Weights:
     """
     place = Place.of(model)
     if init.kind is InitKind.random or place.gguf is not None or place.adapter is not None:
-        trunk = load_trunk(model, init, torch.device("cpu")).state_dict()
-        return Weights(place.name, {name: partial(trunk.__getitem__, name) for name in trunk})
+        cpu = torch.device("cpu")
+        kept = recall_trunk(model, init, cpu)
+        held = (load_trunk(model, init, cpu) if kept is None else kept).state_dict()
+        return Weights(place.name, {name: partial(held.__getitem__, name) for name in held})
     how = method(place.config())
     if how is not None:
         raise UserError(
