@@ -143,10 +143,10 @@ def test_a_sweep_hashes_and_loads_a_file_once(
         trunk = keep_trunk(lambda: load_trunk(model, PRETRAINED, CPU), model, PRETRAINED, CPU)
         for _ in range(2):  # what hubs write to the vocabulary is read behind every job
             found = open_weights(model, PRETRAINED).find("embed_tokens.weight")
-            torch.testing.assert_close(
-                found, right["model.embed_tokens.weight"], rtol=0, atol=1e-6
-            )
+            torch.testing.assert_close(found, right["model.embed_tokens.weight"], rtol=0, atol=1e-6)
             assert recall_trunk(model, PRETRAINED, CPU) is trunk
+        with pytest.raises(UserError, match=r"without its head, .* and lm_head\.weight is not in"):
+            open_weights(model, PRETRAINED).find("lm_head.weight")
         assert len(hashed) == 1
         file.write_bytes(file.read_bytes() + b"\0")
         assert recall_trunk(model, PRETRAINED, CPU) is None
