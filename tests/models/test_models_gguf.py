@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import json
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
@@ -135,10 +136,16 @@ def test_a_gguf_file_is_dequantised_and_read_by_its_own_tokenizer(
 def test_a_sweep_hashes_and_loads_a_file_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file, digest, hashed = tmp_path / "m.gguf", hashlib.file_digest, []
+    file, digest = tmp_path / "m.gguf", hashlib.file_digest
+    hashed: list[Any] = []
+
+    def hash_file(stream: Any, kind: str) -> Any:
+        hashed.append(stream)
+        return digest(stream, kind)
+
     right = save_gguf(save_tiny("llama", tmp_path / "base", **SIZE), file)
     model = ModelConfig(path=str(file))
-    monkeypatch.setattr(hashlib, "file_digest", lambda *given: hashed.append(1) or digest(*given))
+    monkeypatch.setattr(hashlib, "file_digest", hash_file)
     with keeping():
         trunk = keep_trunk(lambda: load_trunk(model, PRETRAINED, CPU), model, PRETRAINED, CPU)
         for _ in range(2):  # what hubs write to the vocabulary is read behind every job

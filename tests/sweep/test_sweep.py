@@ -294,7 +294,7 @@ def test_a_topology_without_sinks_is_a_row_of_its_own_and_drawn_apart(
 ) -> None:
     told = list[list[str]]()
 
-    def draw(rows: list[dict[str, Any]], _: object) -> Figure:
+    def draw(rows: list[dict[str, Any]], *_: object) -> Figure:
         told.append([row["topology"] for row in rows])
         return Figure(figsize=(0.1, 0.1))
 
