@@ -22,6 +22,7 @@ from probe.config import Sinks
 from probe.examples.batches import Batch, Tensors
 from probe.examples.sinks import with_sinks
 from probe.extraction.accumulator import Accumulator
+from probe.extraction.batch_norms import BatchNorms
 
 FLOOR, BARE, NORMS, BOTH = (
     "floor: bare trunk forward", "without norms and share", "with norms and share",
@@ -38,11 +39,15 @@ class Bare(Accumulator):
             for one in sums.matrices.sums.values():
                 vars(one)["strongest"] = None
 
-    def _ratios(self, layer: int, activations: Tensor, keep: Tensor) -> Tensor:
+        self.norms = _NoNorms(self.request, self._journal)
+
+
+class _NoNorms(BatchNorms):
+    def ratios(self, layer: int, activations: Tensor, keep: Tensor) -> Tensor:
         return torch.zeros(keep.shape, device=keep.device)
 
-    def _count(self, batch: Batch, tensors: Tensors, tokens: Tensor, weight: Tensor) -> None:
-        self.counts += torch.tensor([len(tokens), int(tokens.sum()), 0])
+    def count(self, batch: Batch, tensors: Tensors, tokens: Tensor, weight: Tensor) -> None:
+        pass
 
 
 def run(options: argparse.Namespace) -> None:

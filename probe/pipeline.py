@@ -160,7 +160,7 @@ def _extract(
     model: str | None,
     describe: bool = False,
 ) -> tuple[list[Topology], Facts]:
-    config = request.config
+    config, request = request.config, replace(request, describe=describe)
     if run is not None:
         model = model or model_fingerprint(config.model, config.init)
         request = replace(request, checkpoints=find(run / CHECKPOINTS, request, model))
@@ -169,7 +169,7 @@ def _extract(
     device_name, threads = machine(device)
     extracted, earlier = Extracted.from_tensors(tensors), request.checkpoints
     assert extracted.sinks is not None
-    matrices = with_sinks(request.matrices, Sinks(extracted.sinks["decided"]))
+    decided = Sinks(extracted.sinks["decided"])
     norms = extracted.first_token_norm
     together = Together(extracted.checks["batches"]) if extracted.checks else Together.like
     batches = regrouped(request.batches, config.runtime.token_budget, together)
@@ -192,10 +192,10 @@ def _extract(
         fingerprints={"tokens": examples.fingerprint()},
     )
     if facts.first_token_norm is not None:
-        tell_first(request, facts.first_token_norm)
+        tell_first(request, facts.first_token_norm, decided)
     if facts.token_norms is not None:
         tell_outliers(facts.token_norms)
-    request = replace(request, matrices=matrices)
+    request = replace(request, matrices=with_sinks(request.matrices, decided))
     topologies = build_topologies(request, extracted, run)
     if describe:
         facts = replace(facts, hubs=describe_hubs(request, extracted, topologies))

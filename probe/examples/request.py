@@ -69,6 +69,8 @@ class Request:
         Matrices to compute.
     checkpoints : Checkpoints, optional
         Checkpoints, if sums are to be saved.
+    describe : bool
+        Whether to keep the tokens on which neurons are largest, by which hubs are described.
     """
 
     config: Config
@@ -78,6 +80,7 @@ class Request:
     run: str
     matrices: list[MatrixSpec]
     checkpoints: Checkpoints | None = None
+    describe: bool = True
 
     @property
     def processes(self) -> int | None:
@@ -118,6 +121,7 @@ class Request:
             "names": self.names,
             "run": self.run,
             "matrices": [asdict(matrix) for matrix in self.matrices],
+            "describe": self.describe,
             "checkpoints": None if self.checkpoints is None else asdict(self.checkpoints),
         }
         dropped = self.batches[0].dropped if self.batches else None

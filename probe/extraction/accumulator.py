@@ -11,19 +11,13 @@ from probe.correlation import BatchShape, Matmul, MostBytes, rank, rank_bytes
 from probe.examples.batches import Batch, Tensors
 from probe.examples.partition import MatrixSpec
 from probe.examples.request import Request
+from probe.extraction.batch_norms import BatchNorms
 from probe.extraction.circular_shift import shift_bytes
 from probe.extraction.extracted import Extracted, ExtractedMatrix
-from probe.extraction.kept_tokens import KeptTokens
 from probe.extraction.out_of_memory import Journal
 from probe.extraction.peaks import Peaks
 from probe.extraction.sums import LayerSums, PairSums, Place
-from probe.extraction.token_norms import (
-    TokenNorms,
-    over_median,
-    strongest,
-    token_norms,
-    without_outliers,
-)
+from probe.extraction.token_norms import strongest
 from probe.extraction.token_set import SHARED, Series, TokenSet, in_single, refuse_unequal
 
 
@@ -71,23 +65,15 @@ class Accumulator:
             for drops in (False, True)
             if (matrices := [m for m in request.matrices if not m.pairs and m.drops is drops])
         }
-        self.peaks = Peaks(request.matrices, widths, device)
+        self.peaks = Peaks(request.matrices if request.describe else [], widths, device)
         matmul: Matmul = config.runtime.matmul.value
         joined = max(widths.values())
         self.pairs = PairSums(request.matrices, joined, place, self._journal, matmul)
-        # As float32 numbers are compared with it.
-        self._above = float(torch.tensor(config.data.drop_norm, dtype=torch.float32))
-        self.norms = TokenNorms(request.layers, self._above)
-        cells = 1 + max((cell for m in request.matrices for cell in m.cells), default=0)
-        self.kept = KeptTokens(request.layers, cells, self._above) if True in self.sets else None
-        self._before_norm: Tensor | None = None
+        self.norms = BatchNorms(request, self._journal)
+        self.before_norm = self.norms.before_norm
         self._finite: dict[int, Tensor] = {}
         # Examples, tokens, batches that ran out of memory.
         self.counts = torch.zeros(3, dtype=torch.long)
-
-    def before_norm(self, activations: Tensor) -> None:
-        """Take the last layer's residual before the final norm, whose norms say more."""
-        self._before_norm = token_norms(activations)
 
     def consume(self, batch: Batch, tensors: Tensors, layer: int, activations: Tensor) -> None:
         """Add one layer's activations of a batch to the sums that do not have them yet.
@@ -109,11 +95,11 @@ class Accumulator:
         tokens = torch.tensor(batch.n_counted(config.data.skip_first))
         by_token = config.average.weight is Weight.token
         weight = tokens.double() if by_token else torch.ones(len(tokens), dtype=torch.float64)
-        ratios = self._ratios(layer, activations, keep)
+        ratios = self.norms.ratios(layer, activations, keep)
         series = Series(activations, keep, tokens, weight, strongest(ratios, keep))
         last = layer == self.request.layers[-1]
         for drops, sums in self.sets.items():
-            of_set = self._without_outliers(series, ratios) if drops else series
+            of_set = self.norms.without_outliers(series, ratios) if drops else series
             for finite in sums.update(layer, batch, self._ranks(of_set)):
                 self._finite[layer] = finite
             self._note_peaks(layer, batch, tensors, of_set, drops)
@@ -124,25 +110,9 @@ class Accumulator:
             self._note_peaks(layer, batch, tensors, series)
         if last:
             self._refuse_non_finite(batch)
-            self._count(batch, tensors, tokens, weight)
+            self.norms.count(batch, tensors, tokens, weight)
+            self.counts += torch.tensor([len(tokens), int(tokens.sum()), 0])
             self._journal.go_on()
-
-    def _ratios(self, layer: int, activations: Tensor, keep: Tensor) -> Tensor:
-        """Return the norms over their median, once for a batch: halves must drop the same."""
-        carry = self._journal.carry.setdefault(("norms", layer), {})
-        if not carry:
-            norms = self._before_norm if layer == self.request.layers[-1] else None
-            norms = token_norms(activations) if norms is None else norms.to(keep.device)
-            carry["ratios"] = over_median(norms, keep)
-        return carry["ratios"]
-
-    def _without_outliers(self, series: Series, ratios: Tensor) -> Series:
-        keep, left = without_outliers(ratios, series.keep, self._above)
-        # Only shifts, which cost as much as another run, wait for what is left on a GPU.
-        shifts = self.request.config.null.shifts
-        tokens = keep.sum(dim=1).clamp(min=2).cpu() if shifts else series.tokens
-        weight = series.weight.to(left.device) * left
-        return Series(series.activations, keep, tokens, weight, strongest(ratios, keep))
 
     def _ranks(self, series: Series) -> Series:
         """Rank each layer once for all its sums: shifting ranks is ranking what is shifted."""
@@ -161,24 +131,10 @@ class Accumulator:
             self.peaks.update(layer, batch, series.activations, keep, tensors.attended, drops)
             self._journal.note(step)
 
-    def _count(self, batch: Batch, tensors: Tensors, tokens: Tensor, weight: Tensor) -> None:
-        """Count a batch whose layers have all been added."""
-        carry, journal = self._journal.carry, self._journal
-        by_layer = [carry["norms", layer]["ratios"] for layer in self.request.layers]
-        ratios = torch.stack([one.to(self.device) for one in by_layer]).cpu().numpy()
-        if journal.todo("norms"):
-            self.norms.update(ratios, tensors.to(torch.device("cpu")))
-            journal.note("norms")
-        if self.kept is not None and journal.todo("kept"):
-            self.kept.update(ratios, tokens, weight, batch.cell)
-            journal.note("kept")
-        self._before_norm = None
-        self.counts += torch.tensor([len(tokens), int(tokens.sum()), 0])
-
     def halve(self, batch: Batch, rows: int) -> None:
         """Prepare for the batch to be repeated in two parts, the first of `rows` examples."""
         self._refuse_non_finite(batch)
-        self._before_norm = None
+        self.norms.forget()
         self._journal.halve(rows)
 
     def _refuse_non_finite(self, batch: Batch) -> None:
@@ -199,8 +155,6 @@ class Accumulator:
     def state(self) -> dict[str, Tensor]:
         """Return all sums and counts by name."""
         state = {"counts": self.counts} | self.norms.state() | self.peaks.state()
-        if self.kept is not None:
-            state |= self.kept.state()
         for sums in self._parts():
             state |= sums.state()
         return state
@@ -214,8 +168,7 @@ class Accumulator:
         """Return the most bytes that batches of a shape and cell take, see `Sums.most_bytes`."""
         widest = max(self._widths.values())
         shifts = self.request.config.null.shifts and self.sets
-        others = [MostBytes(batch=4 * batch.tokens * len(self.request.layers))]
-        others += [self.peaks.most_bytes(batch)]
+        others = [self.norms.most_bytes(batch), self.peaks.most_bytes(batch)]
         others += [shift_bytes(batch, widest)] if shifts else []
         others += [rank_bytes(batch, widest)] if self._ranked else []
         if any(sums.shares.sums for sums in self.sets.values()):
@@ -227,8 +180,6 @@ class Accumulator:
         self.counts += state["counts"]
         self.norms.merge(state)
         self.peaks.merge(state)
-        if self.kept is not None:
-            self.kept.merge(state)
         for sums in self._parts():
             sums.merge(state)
 
@@ -241,7 +192,8 @@ class Accumulator:
         assert examples == self.request.n_examples, (
             f"{examples} examples were summed, not {self.request.n_examples}"
         )
-        residual = self.request.config.site in RESIDUALS
+        norms = self.norms.norms
+        first = norms.first if self.request.config.site in RESIDUALS else None
         return Extracted(
             examples=examples,
             tokens=tokens,
@@ -250,16 +202,21 @@ class Accumulator:
                 matrix.name: self._finish_pairs(matrix) if matrix.pairs else self._finish(matrix)
                 for matrix in self.request.matrices
             },
-            first_token_norm=torch.from_numpy(self.norms.first / examples) if residual else None,
-            norms=self.norms.record(examples),
-            peaks={matrix.name: self.peaks.of(matrix) for matrix in self.request.matrices},
+            first_token_norm=None if first is None else torch.from_numpy(first / examples),
+            norms=norms.record(examples),
+            peaks={
+                matrix.name: self.peaks.of(matrix)
+                for matrix in self.request.matrices
+                if self.request.describe
+            },
         )
 
     def _finish(self, matrix: MatrixSpec) -> ExtractedMatrix:
         finished = self.sets[matrix.drops].finish(matrix)
-        if self.kept is None or not matrix.drops:
+        tallies = self.norms.kept
+        if tallies is None or not matrix.drops:
             return finished
-        kept = self.kept.of(matrix.layers, matrix.cells, matrix.scheme)
+        kept = tallies.of(matrix.layers, matrix.cells, matrix.scheme)
         return replace(finished, kept=kept.tensor())
 
     def _finish_pairs(self, matrix: MatrixSpec) -> ExtractedMatrix:

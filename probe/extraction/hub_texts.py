@@ -19,6 +19,8 @@ from probe.topology import Topology
 logger = logging.getLogger(__name__)
 # Tokens shown before and after that on which a hub is largest, and tokens that it writes to.
 _BEFORE, _AFTER, _WORDS = 8, 4, 6
+# Hubs whose effect on all of the vocabulary is in memory at a time.
+_AT_ONCE = 64
 Described = dict[str, dict[int, dict[str, Any]]]
 
 
@@ -148,8 +150,11 @@ def _words(
     for normed in (False, True):
         chosen = [place for place in places if (place[0] in behind) is normed]
         neurons = sorted({neuron for _, neuron in chosen})
-        columns = unembedding.columns(neurons, normed)[: len(texts.tokenizer)]
-        words = dict(zip(neurons, _ends(columns, texts), strict=True))
+        words: dict[int, dict[str, list[str]]] = {}
+        for start in range(0, len(neurons), _AT_ONCE):
+            some = neurons[start : start + _AT_ONCE]
+            columns = unembedding.columns(some, normed)[: len(texts.tokenizer)]
+            words |= zip(some, _ends(columns, texts), strict=True)
         found |= {place: words[place[1]] for place in chosen}
     return found
 

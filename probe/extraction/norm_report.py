@@ -3,9 +3,10 @@
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Any
 
-from probe.config import ModelConfig
+from probe.config import JOINT, Coefficient, ModelConfig, Sinks
 from probe.examples.request import Request
 from probe.extraction.token_norms import LARGE
 from probe.models import load_tokenizer
@@ -27,19 +28,27 @@ def with_words(norms: Mapping[str, Any], model: ModelConfig) -> dict[str, Any]:
     return {**norms, "layers": layers}
 
 
-def tell_first(request: Request, ratios: Sequence[float]) -> None:
-    """Say how large the first counted token is, and warn where it dominates."""
-    large = [layer for layer, ratio in zip(request.layers, ratios, strict=True) if ratio > LARGE]
-    if request.config.data.part is not None:  # the first token of the text is not among these
+def tell_first(request: Request, ratios: Sequence[float], decided: Sinks) -> None:
+    """Say how large the first token is, and warn where it dominates; outliers may be dropped."""
+    config = request.config
+    most = config.data.drop_norm if decided is Sinks.drop else inf
+    if config.average.correlation is Coefficient.spearman:
+        most = 0  # of ranks it is one among many
+    large = [
+        layer for layer, ratio in zip(request.layers, ratios, strict=True) if LARGE < ratio <= most
+    ]
+    if config.data.part is not None:  # the first token of the text is not among these
         return
-    skip = request.config.data.skip_first
+    skip = config.data.skip_first
+    joint = config.layers.selection in JOINT  # these refuse to drop
+    others = "" if joint or decided is Sinks.drop else ", data.sinks=drop every such token"
     span = " to ".join(f"{ratio:.2f}" for ratio in sorted({min(ratios), max(ratios)}))
     logger.info("the first token counted has %s times the median norm", span)
     if large:
         logger.warning(
             "the norm of the first token counted is up to %.0f times the median (layers %s), so it "
-            "dominates those correlations; data.skip_first=%d leaves it out, data.sinks=drop every "
-            "such token", max(ratios), ", ".join(map(str, large)), skip + 1,
+            "dominates those correlations; data.skip_first=%d leaves it out%s",
+            max(ratios), ", ".join(map(str, large)), skip + 1, others,
         )  # fmt: skip
 
 
@@ -54,9 +63,10 @@ def tell_outliers(norms: Mapping[str, Any]) -> None:
         positions.update(layer["positions"])
     counts = sorted({layer["tokens_above"] for layer in found})
     logger.info(
-        "in %d of %d layers (%d to %d) %s tokens have more than %g times the median norm, up to "
+        "in %d of %d layers (%s) %s tokens have more than %g times the median norm, up to "
         "%.0f times; most often %s, at position %s",
-        len(found), len(norms["layers"]), found[0]["layer"], found[-1]["layer"],
+        len(found), len(norms["layers"]),
+        " to ".join(dict.fromkeys(str(found[end]["layer"]) for end in (0, -1))),
         " to ".join(map(str, dict.fromkeys([counts[0], counts[-1]]))), norms["above"],
         max(layer["most"] for layer in found), _shares(tokens), _shares(positions),
     )  # fmt: skip

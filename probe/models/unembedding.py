@@ -11,6 +11,7 @@ from probe.config import InitConfig, ModelConfig
 from probe.errors import UserError
 from probe.models.blocks import find_blocks, text_config
 from probe.models.load import outline_with_head
+from probe.models.place import Place
 from probe.models.weights import Weights, open_weights
 
 # Names that checkpoints of GPT-NeoX have kept of their heads.
@@ -68,8 +69,16 @@ def open_unembedding(model: ModelConfig) -> Unembedding | None:
     Raises
     ------
     UserError
-        If it has no head, or the checkpoint lacks the weights or cannot be opened.
+        If it has no head, or the checkpoint lacks the weights or cannot be opened, or only as a
+        whole: that of an adapter or in a GGUF file would be in memory a second time.
     """
+    place = Place.of(model)
+    if place.gguf is not None or place.adapter is not None:
+        what = "a GGUF file" if place.gguf is not None else "an adapter"
+        raise UserError(
+            f"model={place.name} is {what}, whose weights would have to be loaded once more; give "
+            "the merged model as safetensors"
+        )
     whole = outline_with_head(model)
     head = getattr(whole.get_output_embeddings(), "weight", None)  # type: ignore[operator]
     norm = _final_norm(whole, model)

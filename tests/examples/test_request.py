@@ -56,9 +56,10 @@ REQUEST = Request(CONFIG, [3, 7], BATCHES, ["a/0", "né", "c\n", "", "e"], "17",
         REQUEST,
         Request(Config(data=DataConfig(source="sample")), [0], BATCHES[:1], ["a", "b"], "x", []),
         replace(REQUEST, batches=DROPPED),
+        replace(REQUEST, describe=False),
         replace(REQUEST, batches=[]),
     ],
-    ids=["full", "plain", "dropped", "empty"],
+    ids=["full", "plain", "dropped", "undescribed", "empty"],
 )
 def test_a_request_survives_being_packed(request_made: Request) -> None:
     again = Request.from_bytes(request_made.to_bytes())

@@ -12,18 +12,15 @@ import torch
 
 from probe import api, pipeline
 from probe.config import ModelConfig
+from probe.extraction import hub_texts
 from probe.models import load_language_model, load_tokenizer
-from probe.runs import results
 from probe.runs.hubs_file import read_hubs
 
 WORDS = ["data=sample", "data.limit=6", "data.cut=tokens", "data.window=40", "tracking=none",
          "measures.rewired=0", "runtime.device=cpu", "data.skip_first=1"]  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results, "figures", lambda *_: {})
-    monkeypatch.setattr(results, "run_figures", lambda _: {})
+pytestmark = pytest.mark.usefixtures("no_figures")
 
 
 def hubs_of(words: list[str], tmp_path: Path) -> dict[str, Any]:
@@ -84,8 +81,9 @@ def test_they_have_the_tokens_on_which_they_are_largest(
 
 @pytest.mark.parametrize(("layer", "site"), [(2, "residual"), (5, "residual"), (5, "residual_raw")])
 def test_they_write_to_the_vocabulary_that_their_rise_makes_likelier(
-    layer: int, site: str, tmp_path: Path
+    layer: int, site: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(hub_texts, "_AT_ONCE", 2)
     [hubs] = hubs_of([f"layers={layer}", f"site={site}"], tmp_path).values()
     model = ModelConfig(id="bundled/tiny")
     whole, tokenizer = load_language_model(model, torch.device("cpu")), load_tokenizer(model)

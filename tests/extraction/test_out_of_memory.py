@@ -24,8 +24,7 @@ from probe.examples.choose import Example
 from probe.examples.partition import partition
 from probe.examples.plan import plan_extraction
 from probe.examples.request import Request
-from probe.extraction import accumulator as totals
-from probe.extraction import token_norms, token_set
+from probe.extraction import batch_norms, token_norms, token_set
 from probe.extraction.accumulator import Accumulator
 from probe.extraction.out_of_memory import in_halves, out_of_memory
 from probe.extraction.perplexity import perplexities
@@ -190,7 +189,7 @@ PLACES: list[tuple[Any, str, Callable[..., Any]]] = [
     (by_example._Squares, "add", after),
     (steep.Steep, "arctanh", after),
     (coverage.Coverage, "_count", before),
-    (totals, "over_median", after),
+    (batch_norms, "over_median", after),
     (token_norms.TokenNorms, "update", before),
     (token_set, "shift", after),
     (torch, "stack", before),

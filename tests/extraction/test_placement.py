@@ -63,6 +63,7 @@ def test_sums_are_placed_by_their_layers_and_bytes(
     config.average.scheme = Scheme(scheme)
     request = Request(config, [0, 1, 2], [Batch([0], [[1] * 9])], ["a"], "test", [matrix])
     sums = Accumulator(request, 20, CPU, place)
-    state = {**sums.matrices.state(), **sums.pairs.state()}
+    parts = [*(tokens.matrices for tokens in sums.sets.values()), sums.pairs]
+    state = {name: tensor for part in parts for name, tensor in part.state().items()}
     assert {tensor.device for tensor in state.values() if tensor.ndim} == {META}
     assert (layers, n_bytes) in asked

@@ -1,5 +1,7 @@
 """Where norm outliers are dropped, the tokens that are left are ranked, and hubs have no others."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -48,6 +50,18 @@ def test_both_topologies_rank_the_tokens_that_they_count(scheme: Scheme) -> None
         ]
         expected = reference.topology(reference.ranked([rolled]), scheme.value)
         close(result.matrices[f"one{end}"].nulls[0], expected)
+
+
+def test_what_nobody_describes_is_not_kept() -> None:
+    texts = Sunken(LENGTHS)
+    asked = texts.wanted(Sinks.both, Scheme.mean, Weight.example, 70)
+    with_peaks, without = (
+        texts.sum_up(replace(asked, describe=describe), asked.batches) for describe in (True, False)
+    )
+    kept = {name for name in with_peaks.state() if "peaks" in name}
+    assert without.state().keys() == with_peaks.state().keys() - kept
+    assert len(kept) == 2 * len(LAYERS) * len({batch.cell for batch in asked.batches})
+    assert without.finish().peaks == {}
 
 
 def test_neurons_are_largest_on_tokens_that_count() -> None:

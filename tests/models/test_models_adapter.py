@@ -19,6 +19,7 @@ from probe.models import (
     load_tokenizer,
     load_trunk,
     model_fingerprint,
+    open_unembedding,
     open_weights,
 )
 from tests.tiny_models import LINES, save_tiny
@@ -104,6 +105,8 @@ def test_an_adapter_is_merged_and_adds_no_module(
 def test_single_weights_are_those_of_the_merged_model(base: Path, tmp_path: Path) -> None:
     folder = save_adapter(tmp_path / "adapter", base, pair())
     weights: Weights = open_weights(model(folder), PRETRAINED)
+    with pytest.raises(UserError, match="is an adapter, whose weights would have to be loaded"):
+        open_unembedding(model(folder))
     right = load_file(by_hand(base, tmp_path / "merged") / "model.safetensors")[f"{Q}.weight"]
     torch.testing.assert_close(weights.find(f"{Q.removeprefix('model.')}.weight"), right)
 

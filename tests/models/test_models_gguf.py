@@ -22,6 +22,7 @@ from probe.models import (
     load_tokenizer,
     load_trunk,
     model_fingerprint,
+    open_unembedding,
     open_weights,
     recall_trunk,
 )
@@ -114,6 +115,8 @@ def test_a_gguf_file_is_dequantised_and_read_by_its_own_tokenizer(
     dense = sum(weight.nbytes for weight in trunk.parameters())
     assert "kB of GGUF are dequantised to 0.1 MB in float32" in caplog.text
     assert dense == 4 * sum(weight.numel() for weight in trunk.parameters())
+    with pytest.raises(UserError, match="is a GGUF file, whose weights would have to be loaded"):
+        open_unembedding(model)
     whole = load_language_model(model, CPU)
     torch.testing.assert_close(
         whole.state_dict()["lm_head.weight"], right["lm_head.weight"], rtol=0, atol=1e-6

@@ -44,20 +44,6 @@ def band(axes: Axes) -> dict[float, tuple[float, float]]:
     return {x: (min(ys), max(ys)) for x, ys in found.items()}
 
 
-def test_layers_without_sinks_that_stand_beside_are_drawn_apart() -> None:
-    usual = [at_layer(layer, reliability=known()) for layer in (0, 3)]
-    beside = [replace(one, name=f"{one.name}_without_sinks", matrix=one.matrix**3) for one in usual]
-    drawn = run_figures(measured(*usual, *beside))
-    assert list(drawn) == [
-        "measures_by_layer", "hub_overlap", "measures_by_layer_without_sinks",
-        "hub_overlap_without_sinks",
-    ]  # fmt: skip
-    for suffix, topologies in (("", usual), ("_without_sinks", beside)):
-        heights = panels(drawn[f"measures_by_layer{suffix}"])["mean |r|"].lines[0].get_ydata()
-        expected = [found.mean_abs_r for _, found in measured(*topologies)]
-        assert np.asarray(heights).tolist() == pytest.approx(expected)
-
-
 def test_the_share_of_the_strongest_token_is_a_curve() -> None:
     shares = {0: 0.9, 3: 0.2}
     pairs = measured(

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from probe.config import Sinks
-from probe.correlation import MeanSums
+from probe.config import Coefficient, Sinks
+from probe.correlation import MeanSums, rank
 from probe.distributed import Ranks
 from probe.examples.batches import Batch, Tensors
 from probe.examples.request import Request
@@ -54,6 +54,11 @@ def settle_sinks(request: Request, ranks: Ranks, reader: Reader) -> tuple[Reques
     if before is not None:
         request = replace(request, checkpoints=replace(before, of=before.of | {SINKS: word}))
     sinks: dict[str, Any] = json.loads(word)
+    if sinks["decided"] == Sinks.both:
+        logger.info(
+            "the topologies without sinks take as much memory of sums, and as much time to "
+            "correlate, as those with them; the model reads the texts once"
+        )
     matrices = with_sinks(request.matrices, Sinks(sinks["decided"]))
     return replace(request, matrices=matrices), sinks
 
@@ -94,6 +99,7 @@ class _Shares:
         self._names: dict[tuple[int, ...], str] = {}
         for matrix in request.matrices:
             self._names.setdefault(tuple(matrix.layers), matrix.name)
+        self._ranked = request.config.average.correlation is Coefficient.spearman
         self._last = request.layers[-1]
         self._raw: Tensor | None = None
         self._sums: dict[tuple[int, ...], MeanSums] = {}
@@ -109,6 +115,7 @@ class _Shares:
         norms, keep = token_norms(x) if raw is None else raw.to(x.device), tensors.keep.to(x.device)
         largest = strongest(over_median(norms, keep), keep)
         x = x[..., neurons_of(x.shape[-1], SHARED).to(x.device)]
+        x = rank(x, keep) if self._ranked else x
         weight = torch.ones(len(x), dtype=torch.float64)
         for layers in self._names:
             if layer in layers:

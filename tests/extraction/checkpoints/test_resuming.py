@@ -14,12 +14,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probe.config import NullConfig, Scheme, Side
+from probe.config import Coefficient, NullConfig, Scheme, Side, Sinks
 from probe.distributed import Ranks
 from probe.errors import UserError
 from probe.examples.batches import Batch
 from probe.examples.request import Request
 from probe.examples.share import deal
+from probe.examples.sinks import with_sinks
 from probe.extraction.accumulator import Accumulator
 from probe.extraction.checkpoints import Keeper, find, keep
 from probe.extraction.checkpoints.file import check
@@ -114,6 +115,25 @@ def test_all_kinds_of_sums_go_on_with_any_number_of_ranks(
     same(last.end(), expected)
     assert expected["counts"][-1] == 1
     assert batches_in(folder) == list(range(len(request.batches)))
+
+
+@pytest.mark.parametrize("correlation", list(Coefficient))
+def test_topologies_without_sinks_go_on_too(correlation: Coefficient, tmp_path: Path) -> None:
+    texts, request = job(scheme=Scheme.fisher)
+    config = replace(
+        request.config,
+        data=replace(request.config.data, sinks=Sinks.both, drop_norm=1.3),
+        average=replace(request.config.average, correlation=correlation),
+    )
+    matrices = with_sinks(request.matrices, Sinks.both)
+    request = replace(request, config=config, matrices=matrices)
+    first = request.matrices[0].name
+    expected = Session(texts, request, tmp_path / "alone").end()
+    assert not torch.equal(expected[f"matrix/{first}"], expected[f"matrix/{first}_without_sinks"])
+    folder = tmp_path / "kept"
+    Session(texts, request, folder).go([2])
+    Session(texts, request, folder, 2).go([0, 2])
+    same(Session(texts, request, folder, 3).end(), expected)
 
 
 @pytest.mark.parametrize("tries", [5, pytest.param(20, marks=pytest.mark.campaign)])

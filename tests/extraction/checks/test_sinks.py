@@ -98,11 +98,47 @@ def test_above_one_half_there_are_both(
         assert (without.reliability.strongest_share or 1) < 0.5
         assert without.reliability.dropped == {str(layer): 9}
     assert "makes" in next(line for line in caplog.messages if "one token of each" in line)
+    assert "as much memory of sums, and as much time to correlate" in caplog.text
     tokens = manifest_of(run)["token_norms"]["layers"][0]
     assert tokens["positions"] == {"0": 9}
     assert [(text, count) for _, text, count, _ in tokens["tokens"]] == [(RULER, 9)]
     assert verify(run).faults == []
     assert len(api.load_topologies(run)) == 2 * LAYERS
+
+
+def test_of_ranks_a_token_rules_no_more_than_any_other(
+    words: Words, read: Callable[[str], list[list[np.ndarray]]], caplog: pytest.LogCaptureFixture
+) -> None:
+    run = api.run(*words("ruled", "average.correlation=spearman", "layers=0"))
+    found = manifest_of(run)["sinks"]
+    first = read("ruled")[0][: sinks._TEXTS]
+    ranks = reference.ranked([first])[0]
+    z = [x - x.mean(axis=0) for x in ranks]
+    z = [x / np.linalg.norm(x, axis=0) for x in z]
+    strongest = [np.linalg.norm(x, axis=1).argmax() for x in first]
+    of_one = np.sum([np.outer(x[t], x[t]) for x, t in zip(z, strongest, strict=True)], axis=0)
+    mean = np.sum([x.T @ x for x in z], axis=0)
+    pairs = np.triu_indices(len(mean), 1)
+    share = (of_one[pairs] * mean[pairs]).sum() / (mean[pairs] ** 2).sum()
+    assert found["shares"] == {"layer_0": pytest.approx(share, abs=1e-4)}
+    assert (share < 0.5, found["decided"]) == (True, "keep")
+    assert "dominates" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["layers=0"], "leaves it out, data.sinks=drop every such token"),
+        (["layers=0", "data.sinks=drop"], None),
+        (["layers=cross", "layers.index=[0,1]"], "leaves it out"),
+    ],
+)
+def test_what_can_be_done_about_a_first_token_is_told(
+    more: list[str], said: str | None, words: Words, caplog: pytest.LogCaptureFixture
+) -> None:
+    api.run(*words("ruled", *more, "overwrite=true"))
+    found = [line for line in caplog.messages if "dominates" in line]
+    assert [line[line.index("leaves it out") :] for line in found] == ([said] if said else [])
 
 
 def test_the_last_residual_is_judged_before_the_final_norm(words: Words) -> None:
