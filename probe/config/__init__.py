@@ -19,6 +19,7 @@ from probe.config.choices import (
     Site,
     Weight,
 )
+from probe.config.data import DataConfig, SubjectConfig
 from probe.config.key import key
 from probe.config.model import ModelConfig
 from probe.config.plain import from_plain, leaves, to_plain
@@ -39,7 +40,6 @@ from probe.config.run_name import (
 from probe.config.schema import (
     AverageConfig,
     Config,
-    DataConfig,
     FiguresConfig,
     InitConfig,
     LaunchConfig,
@@ -48,7 +48,6 @@ from probe.config.schema import (
     NullConfig,
     RuntimeConfig,
     StudyConfig,
-    SubjectConfig,
     TrackingConfig,
 )
 from probe.config.store import CONF, group_options, registered

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from probe.config.bounds import LARGEST, declared_mistakes
 from probe.config.choices import Coefficient, Scheme, Selection, Sinks, Site
+from probe.config.data import GENERATED, DataConfig
 from probe.config.plain import leaves, to_plain
 from probe.config.reads import unread_mistakes
 from probe.config.run_name import JOINT, layer_numbers, name_mistakes
-from probe.config.schema import GENERATED, Config, DataConfig
+from probe.config.schema import Config
 from probe.config.value_checks import (
     counting_mistakes,
     is_model,

@@ -6,11 +6,16 @@ from dataclasses import dataclass, fields, is_dataclass
 from operator import attrgetter
 from typing import Any
 
-from probe.config.choices import Cut, InitKind, Selection, Sinks, Site
+from probe.config.choices import Cut, Figures, InitKind, Selection, Sinks, Site
 from probe.config.schema import Config
 
 # What a key is told in place of "data=…", which names the reader.
-GROUPS = {"data.source": "data", "init.kind": "init", "layers.selection": "layers"}
+GROUPS = {
+    "data.source": "data",
+    "figures.draw": "figures",
+    "init.kind": "init",
+    "layers.selection": "layers",
+}
 # A key that has any value, or a word that it must have, or must not.
 _CONDITION = re.compile(r"(?P<key>[\w.]+)(?:(?P<not>!)?=(?P<word>\w+))?")
 
@@ -96,6 +101,9 @@ NEEDS: Mapping[str, Need] = {
     ),
     "average.weight": _absent("average.example"),
     "average.halves": _absent("average.example"),
+    "figures.format": _one_of(
+        "figures.draw", Figures.auto, Figures.all, Figures.summary, give="figures=all or summary"
+    ),
     "init.seed": _one_of("init.kind", InitKind.random),
     **{
         f"tracking.{name}": Need(

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from probe.config.data import DataConfig
 from probe.config.needs import GROUPS, NEEDS, declared, shown_as, value_of
-from probe.config.schema import Config, DataConfig
+from probe.config.run_name import BUNDLED
+from probe.config.schema import Config
 
 _HUB = frozenset({"data.id", "data.revision", "data.config", "data.streaming"})
 _FILES = frozenset({"data.path", "data.split"})
@@ -33,7 +35,7 @@ _ORIGIN = frozenset().union(*SOURCES.values())
 # Endings of files without columns.
 _PLAIN = (".txt", ".txt.gz")
 # Unread, they are no part of a run's name: in a sweep it is enough that one job reads them.
-SWEPT = ("layers.index", "init.seed", "null.seed")
+SWEPT = ("layers.index", "init.seed", "null.seed", "figures.format")
 
 
 _USUAL = Config()
@@ -92,6 +94,9 @@ def unread(config: Config) -> Iterator[Unread]:
         for name in ("data.sinks", "data.drop_norm"):
             hint = "where nothing is averaged over tokens; give it to python -m probe"
             yield Unread(name, value_of(config, name), "data.sinks", hint, value_of(usual, name))
+    if config.model.path is None and str(config.model.id).startswith(BUNDLED):
+        hint = f"on {config.model.id}, which comes with the program; give another model"
+        yield Unread("model.revision", config.model.revision, "model.id", hint)
     yield from _of_files(config.data)
 
 

@@ -12,8 +12,9 @@ from typing import Any
 from unicodedata import category
 
 from probe.config.choices import Coefficient, InitKind, Matmul, Scheme, Selection, Site, Weight
+from probe.config.data import DataConfig
 from probe.config.model import ModelConfig
-from probe.config.schema import AverageConfig, Config, DataConfig
+from probe.config.schema import AverageConfig, Config
 
 # Begins the id of a model that comes with the program.
 BUNDLED = "bundled/"

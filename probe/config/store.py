@@ -9,7 +9,8 @@ from typing import Any
 from hydra.core.config_store import ConfigNode, ConfigStore
 from omegaconf import OmegaConf
 
-from probe.config.schema import Config, SubjectConfig
+from probe.config.data import SubjectConfig
+from probe.config.schema import Config
 from probe.config.subjects import subject_options
 
 _PACKAGE = Path(__file__).resolve().parent.parent

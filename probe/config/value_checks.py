@@ -9,8 +9,9 @@ from unicodedata import category
 
 from probe.config.bounds import LARGEST
 from probe.config.choices import Cut
+from probe.config.data import GENERATED, PROMPT, ROLES
 from probe.config.plain import leaves
-from probe.config.schema import GENERATED, PROMPT, ROLES, Config
+from probe.config.schema import Config
 
 # Bytes of a file's name and of a path.
 _NAME, _PATH = 255, 4096

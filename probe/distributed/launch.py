@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 
 from probe.distributed.work import Result, fetch
 from probe.errors import RankError, UserError
+from probe.system.machine import cores
 
 # Seconds for the other ranks to report their errors after the first one ends.
 _GRACE = 0.3
@@ -111,11 +112,8 @@ def _not_interrupted() -> Iterator[None]:
 
 
 def _environment(rank: int, size: int, port: int) -> dict[str, str]:
-    threads = (
-        max(1, len(os.sched_getaffinity(0)) // size) if hasattr(os, "sched_getaffinity") else 1
-    )
     return {
-        "OMP_NUM_THREADS": str(threads),
+        "OMP_NUM_THREADS": str(max(1, cores() // size)),
         "GLOO_SOCKET_IFNAME": "lo0" if sys.platform == "darwin" else "lo",
         **os.environ,
         "HF_HUB_OFFLINE": "1",

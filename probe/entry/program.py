@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -28,6 +28,8 @@ from probe.system.secrets import hide
 
 logger = logging.getLogger(__name__)
 _INTERRUPTED, _TERMINATED = 130, 143
+# Called with the words of a job and what Hydra makes of them.
+_HydraJob: TypeAlias = Callable[[list[str], DictConfig], None]
 # Called with the configuration, its overrides, and the name of the sweep it belongs to.
 # If it returns a `Path`, that is the run's folder, which a sweep records.
 Task = Callable[[Any, list[str], str | None], object]
@@ -121,20 +123,21 @@ def _lead(program: Program) -> int:
     # Hydra reads sys.argv itself: it gets the overrides with layer numbers expanded.
     sys.argv[1:] = [*_flag_words(flags), *arguments.overrides]
 
-    def attempt(words: list[str], composed: DictConfig, group: str | None) -> Job:
-        return _attempt(program, arguments.as_typed(words), composed, group)
+    def run_jobs(job: _HydraJob) -> None:
+        _run_hydra(schema, lambda words, composed: job(arguments.as_typed(words), composed))
 
+    attempt = partial(_attempt, program)
     if flags.multirun and not flags.shell_completion:
-        hydra_jobs = partial(_run_hydra, schema)
-        return run_sweep(configs, arguments.overrides, hydra_jobs, attempt, program.after)
+        return run_sweep(configs, arguments.overrides, run_jobs, attempt, program.after)
     attempts: list[Job] = []
-    _run_hydra(schema, lambda words, composed: attempts.append(attempt(words, composed, None)))
+    run_jobs(lambda words, composed: attempts.append(attempt(words, composed, None)))
     return 1 if failed(attempts) else 0
 
 
 def _repeat(program: Program, run: Path, words: list[str]) -> int:
     """Do a finished run or study again in another folder, and compare the two."""
-    from probe.runs.rerun import compare_runs, compare_studies, rerun_config  # NumPy
+    from probe.runs.repeated import compare_runs, compare_studies  # NumPy
+    from probe.runs.rerun import rerun_config
 
     config = rerun_config(run, words, program.schema, program.command, program.folder)
     program.frame.refuse([word.partition("=")[0] for word in words])
@@ -144,7 +147,7 @@ def _repeat(program: Program, run: Path, words: list[str]) -> int:
     return 0 if job.run is not None and compare(run, Path(job.run)) else 1
 
 
-def _run_hydra(schema: type[Config], job: Callable[[list[str], DictConfig], None]) -> None:
+def _run_hydra(schema: type[Config], job: _HydraJob) -> None:
     """Make Hydra compose and call a job, once or for every combination of a sweep."""
 
     def call(composed: DictConfig) -> None:

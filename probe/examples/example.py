@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from probe.config import DataConfig
-from probe.config.schema import ANSWER, GENERATED, PROMPT
+from probe.config.data import ANSWER, GENERATED, PROMPT
 from probe.examples.counting import Dropped, n_counted
 from probe.examples.spans import Span
 

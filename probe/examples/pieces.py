@@ -9,7 +9,7 @@ from jinja2 import TemplateError
 from tqdm import tqdm
 
 from probe.config import Config, Cut, model_name
-from probe.config.schema import ROLES
+from probe.config.data import ROLES
 from probe.data import Document
 from probe.errors import UserError
 from probe.examples.cut import Cutter, merge_paragraphs

@@ -93,12 +93,24 @@ class TokenFile:
     """
 
     def __init__(self, file: Path | str) -> None:
-        self._handle = os.open(file, os.O_RDONLY)
+        self._file, self._handle = file, os.open(file, os.O_RDONLY)
         weakref.finalize(self, os.close, self._handle)
 
     def __getitem__(self, at: slice) -> NDArray[np.int32]:
-        """Return some of one text's ids."""
-        content = os.pread(self._handle, 4 * (at.stop - at.start), 4 * at.start)
+        """Return some of one text's ids.
+
+        Raises
+        ------
+        UserError
+            If the file ends before them.
+        """
+        size = 4 * (at.stop - at.start)
+        content = os.pread(self._handle, size, 4 * at.start)
+        if len(content) != size:  # or a text would be shorter, in silence
+            raise UserError(
+                f"{self._file} ends before the token ids that were written; leave the output "
+                "folder alone while a run lasts, and do the run again"
+            )
         return np.frombuffer(content, dtype=np.int32)
 
 

@@ -78,8 +78,10 @@ class Loop:
         if trunk is None:
             memory.refuse_weights(request, self.devices)
             trunk = keep_trunk(partial(_load, request, ranks), model, init, ranks.device)
-        elif self.free is not None:
-            self.free += weights_in_memory(trunk)
+        else:
+            logger.info("the model of the sweep's last job is still in memory")
+            if self.free is not None:
+                self.free += weights_in_memory(trunk)
         self.reader = Reader(trunk, model, request.layers, request.config.site)
         self.request, self.checks = settle(request, ranks, self.reader)
 

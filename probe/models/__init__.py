@@ -9,7 +9,6 @@ from probe.models.load import (
     fetch_model,
     load_config,
     load_language_model,
-    load_tokenizer,
     load_trunk,
     outline,
     weights_bytes,
@@ -17,5 +16,6 @@ from probe.models.load import (
 from probe.models.sites import HookPoint, find_hook_point
 from probe.models.spread import refuse_disk, settle
 from probe.models.state import ModelState
+from probe.models.tokens import load_tokenizer
 from probe.models.unembedding import Unembedding, open_unembedding
 from probe.models.weights import Weights, open_weights

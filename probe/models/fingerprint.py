@@ -1,6 +1,7 @@
 """What identifies a model's weights and its chat template, for results that are found again."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 from huggingface_hub import try_to_load_from_cache
@@ -18,19 +19,15 @@ def model_fingerprint(model: ModelConfig, init: InitConfig) -> str:
     into the weights is named, with its own hash.
     """
     place = Place.of(model)
-    found = _of_file(place) if place.gguf is not None else _of_files(place, init)
+    found = _of_files(place, init)
     if place.adapter is not None and init.kind is InitKind.pretrained:
         found = f"{found}, {place.adapter.fingerprint}"
     return found
 
 
-def _of_file(place: Place) -> str:
-    assert place.gguf is not None
-    with place.gguf.open("rb") as stream:
-        return f"sha256 {hashlib.file_digest(stream, 'sha256').hexdigest()}"
-
-
 def _of_files(place: Place, init: InitConfig) -> str:
+    if place.gguf is not None:
+        return _hashed("fingerprint of a GGUF file", [place.gguf], _hash)
     if not Path(place.where).is_dir():
         place.config()  # the cache names a snapshot's folder by its commit
         revision = place.options.get("revision")
@@ -44,18 +41,30 @@ def _of_files(place: Place, init: InitConfig) -> str:
     for file in files:
         if not file.is_file():
             raise UserError(f"model={place.name}: {file} is not a file; put the model's there")
-    kind, states = f"fingerprint of {init.kind.value} weights", [file.stat() for file in files]
+    return _hashed(f"fingerprint of {init.kind.value} weights", files, _hash_named)
+
+
+def _hashed(kind: str, files: list[Path], digest: Callable[[list[Path]], str]) -> str:
+    """Hash files, in a sweep only once as long as they are the same."""
+    states = [file.stat() for file in files]
     key = files, [(state.st_ino, state.st_size, state.st_mtime_ns) for state in states]
-    if (kept := recall(kind, key)) is not None:
-        return str(kept)
+    if (kept := recall(kind, key)) is None:
+        keep(kind, key, kept := f"sha256 {digest(files)}")
+    return str(kept)
+
+
+def _hash(files: list[Path]) -> str:
+    [file] = files
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _hash_named(files: list[Path]) -> str:
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.name.encode())
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    fingerprint = f"sha256 {digest.hexdigest()}"
-    keep(kind, key, fingerprint)
-    return fingerprint
+        digest.update(bytes.fromhex(_hash([file])))
+    return digest.hexdigest()
 
 
 def template_fingerprint(model: ModelConfig) -> str | None:

@@ -35,7 +35,6 @@ def recall_trunk(model: ModelConfig, init: InitConfig, device: torch.device) -> 
     if kept is not None and not kept[1].reweighted():
         trunk, state = kept
         state.restore(hooks=True)
-        logger.info("the model of the sweep's last job is still in memory")
         return trunk  # type: ignore[no-any-return]
     forget(TRUNK)
     del kept

@@ -1,10 +1,7 @@
-"""Load a model, with or without its head or trained weights, and its tokenizer; or fetch it."""
+"""Load a model, with or without its head or trained weights; or fetch it with its tokenizer."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import astuple, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -15,20 +12,18 @@ from transformers import (
     AutoModel,
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
-    AutoTokenizer,
 )
 
 from probe.config import InitConfig, InitKind, ModelConfig
 from probe.errors import UserError
 from probe.models.blocks import text_part
 from probe.models.checkpoint import report_unused
-from probe.models.fingerprint import model_fingerprint, template_fingerprint
 from probe.models.place import Place, weight_files
 from probe.models.quantised import hold_to_dtype, method
 from probe.models.spread import settle, spread_options
-from probe.models.tokens import as_in_its_file
+from probe.models.tokens import load_tokenizer
 from probe.system.device_memory import format_bytes
-from probe.system.kept import forget, keep, keeps, recall
+from probe.system.kept import forget
 
 logger = logging.getLogger(__name__)
 TRUNK = "trunk"  # see `probe.models.kept`; there is one model in memory at a time
@@ -37,42 +32,6 @@ TRUNK = "trunk"  # see `probe.models.kept`; there is one model in memory at a ti
 def load_config(model: ModelConfig) -> Any:
     """Load the model's own (Hugging Face) configuration."""
     return Place.of(model).config()
-
-
-def load_tokenizer(model: ModelConfig, texts: Sequence[str] = ()) -> Any:
-    """Load the tokenizer; without a padding token it pads with the end-of-sequence token.
-
-    Its ids are those of tokenizer.json, which some of the `texts` to be read can show.
-    """
-    kind = "tokenizer, compared" if texts else "tokenizer"
-    key = (astuple(model), *_files(model), *texts) if keeps() else None
-    if (kept := recall(kind, key)) is not None:
-        return kept
-    place = Place.of(model)
-    if place.gguf is not None:
-        with TemporaryDirectory() as empty:  # a tokenizer beside the file is not the file's
-            tokenizer = replace(place, where=empty).open(AutoTokenizer)
-    else:
-        if place.adapter is not None and place.words == place.adapter.where:
-            place = replace(place, where=place.words, options=place.adapter.options)
-        tokenizer = place.open(AutoTokenizer)
-        with place.as_user_error():
-            tokenizer = as_in_its_file(tokenizer, place.where, place.options, texts)
-    if len(tokenizer) <= len(tokenizer.all_special_tokens):
-        raise UserError(
-            f"model={place.name}: {place.where} has no tokenizer, only special tokens; add the "
-            "tokenizer's files to the model's"
-        )
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    keep(kind, key, tokenizer)
-    return tokenizer
-
-
-def _files(model: ModelConfig) -> tuple[str | None, ...]:
-    """Identify the files of a model beside its weights."""
-    random = InitConfig(kind=InitKind.random)
-    return model_fingerprint(model, random), template_fingerprint(model)
 
 
 def load_trunk(model: ModelConfig, init: InitConfig, device: torch.device) -> nn.Module:

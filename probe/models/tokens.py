@@ -1,13 +1,20 @@
-"""A tokenizer that does what its own file says."""
+"""Load a model's tokenizer, which does what its own file says."""
 
 import logging
 from collections.abc import Sequence
+from dataclasses import astuple, replace
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tokenizers import Tokenizer
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from probe.config import InitConfig, InitKind, ModelConfig
+from probe.errors import UserError
 from probe.models.checkpoint import file_of
+from probe.models.fingerprint import model_fingerprint, template_fingerprint
+from probe.models.place import Place
+from probe.system.kept import keep, keeps, recall
 
 logger = logging.getLogger(__name__)
 # What tokenizers split differently: numbers, contractions, spaces, lines, scripts, signs.
@@ -17,6 +24,42 @@ _SAMPLE = (
     "  two spaces\tand a tab\n\n\nthree lines \r\n end ",
     "Über Ærø, naïve café; Ελλάδα, Москва, 日本語の文, 한국어, हिन्दी, العربية 👩‍🚀 ½ ﬁ",
 )
+
+
+def load_tokenizer(model: ModelConfig, texts: Sequence[str] = ()) -> Any:
+    """Load the tokenizer; without a padding token it pads with the end-of-sequence token.
+
+    Its ids are those of tokenizer.json, which some of the `texts` to be read can show.
+    """
+    kind = "tokenizer, compared" if texts else "tokenizer"
+    key = (astuple(model), *_files(model), *texts) if keeps() else None
+    if (kept := recall(kind, key)) is not None:
+        return kept
+    place = Place.of(model)
+    if place.gguf is not None:
+        with TemporaryDirectory() as empty:  # a tokenizer beside the file is not the file's
+            tokenizer = replace(place, where=empty).open(AutoTokenizer)
+    else:
+        if place.adapter is not None and place.words == place.adapter.where:
+            place = replace(place, where=place.words, options=place.adapter.options)
+        tokenizer = place.open(AutoTokenizer)
+        with place.as_user_error():
+            tokenizer = as_in_its_file(tokenizer, place.where, place.options, texts)
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):
+        raise UserError(
+            f"model={place.name}: {place.where} has no tokenizer, only special tokens; add the "
+            "tokenizer's files to the model's"
+        )
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    keep(kind, key, tokenizer)
+    return tokenizer
+
+
+def _files(model: ModelConfig) -> tuple[str | None, ...]:
+    """Identify the files of a model beside its weights."""
+    random = InitConfig(kind=InitKind.random)
+    return model_fingerprint(model, random), template_fingerprint(model)
 
 
 def as_in_its_file(

@@ -10,6 +10,7 @@ from transformers.modeling_utils import load_state_dict
 
 from probe.config import InitConfig, InitKind, ModelConfig
 from probe.errors import UserError
+from probe.models.kept import recall_trunk
 from probe.models.load import load_trunk
 from probe.models.place import Place, weight_files
 from probe.models.quantised import method
@@ -26,11 +27,19 @@ class Weights:
         Name of the model, for messages.
     readers : mapping of str to callable
         Returns the weight of a name.
+    headless : bool
+        Whether they are those of a model that was loaded without its head.
     """
 
-    def __init__(self, model: str, readers: Mapping[str, Callable[[], torch.Tensor]]) -> None:
+    def __init__(
+        self,
+        model: str,
+        readers: Mapping[str, Callable[[], torch.Tensor]],
+        headless: bool = False,
+    ) -> None:
         self.model = model
         self._readers = readers
+        self._headless = headless
 
     def find(self, name: str) -> torch.Tensor:
         """Return the one weight of a name, or of one that ends with a dot and it.
@@ -44,6 +53,11 @@ class Weights:
             If there is none, or there are several.
         """
         found = [one for one in self._readers if f".{one}".endswith(f".{name}")]
+        if not found and self._headless:
+            raise UserError(
+                f"model={self.model}: it is loaded without its head, as a GGUF file or for its "
+                f"adapter, and {name} is not in the rest; save it with transformers in one folder"
+            )
         if len(found) != 1:
             what = f"has several weights {', '.join(found)}" if found else f"lacks {name}"
             raise UserError(
@@ -69,16 +83,20 @@ def open_weights(model: ModelConfig, init: InitConfig) -> Weights:
         If the files cannot be loaded.
     """
     place = Place.of(model)
+    readers: dict[str, Callable[[], torch.Tensor]]
     if init.kind is InitKind.random or place.gguf is not None or place.adapter is not None:
-        trunk = load_trunk(model, init, torch.device("cpu")).state_dict()
-        return Weights(place.name, {name: partial(trunk.__getitem__, name) for name in trunk})
+        cpu = torch.device("cpu")
+        kept = recall_trunk(model, init, cpu)
+        held = (load_trunk(model, init, cpu) if kept is None else kept).state_dict()
+        readers = {name: partial(held.__getitem__, name) for name in held}
+        return Weights(place.name, readers, headless=init.kind is not InitKind.random)
     how = method(place.config())
     if how is not None:
         raise UserError(
             f"model={place.name}: the checkpoint is quantised ({how}), and its weights are packed; "
             "use the model as it was before"
         )
-    readers: dict[str, Callable[[], torch.Tensor]] = {}
+    readers = {}
     with place.as_user_error():
         for file in weight_files(place):
             if file.suffix == ".safetensors":

@@ -89,7 +89,7 @@ def show(folder: RunFolder) -> None:
         ) from None
     log_table(measured)
     log_hubs(read_hubs(run))
-    present = read_manifest(run, "files")["files"]
+    present = [file for file in read_manifest(run, "files")["files"] if (run / file).is_file()]
     try:
         with workers_for(topologies, folder.config.figures) as workers:
             drawn = write_figures(run, measured, folder.config.figures, workers, present)

@@ -30,15 +30,8 @@ from probe.extraction.perplexity import perplexities
 from probe.models import model_fingerprint
 from probe.series.index import write_index
 from probe.series.shards import find_shards, remove_others
-from probe.series.store import (
-    FORM,
-    INDEX,
-    STORED,
-    SeriesStore,
-    folder_of_series,
-    hash_of,
-    open_series,
-)
+from probe.series.store import SeriesStore, open_series
+from probe.series.stored import FORM, INDEX, STORED, folder_of_series, hash_of
 from probe.system.files import report_full_disk
 from probe.system.locks import one_process
 from probe.system.logs import plural

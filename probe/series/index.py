@@ -13,7 +13,7 @@ from probe.examples.counting import mask
 from probe.examples.example import counted
 from probe.examples.request import Request
 from probe.series.shards import find_shards, widths_of
-from probe.series.store import INDEX, StoredExample
+from probe.series.stored import INDEX, StoredExample
 from probe.system.files import atomic_write
 
 

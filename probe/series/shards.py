@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from probe.series.store import TOKENS, layer_name
+from probe.series.stored import TOKENS, layer_name
 from probe.system.files import atomic_write
 
 # Bytes of series after which a shard is written; it can be one batch larger.

@@ -99,6 +99,8 @@ class Workers:
             line = worker.stdout.readline()
         except OSError:  # it has ended
             line = ""
+        if not line.endswith("\n"):  # or it ended, e.g. for lack of memory, while it answered
+            line = ""
         if line or next(self._ended) >= len(self._workers):
             self._idle.put(worker)  # even if it has ended, when no other is left to wait for
         if not line:

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from probe import pipeline
 from probe.cli import compose_job
 from probe.cli.keys import Key, keys
-from probe.config import Config, group_options, run_folder
+from probe.config import Config, Sinks, group_options, run_folder
 from probe.distributed import this_rank
 from probe.errors import UserError
 from probe.examples.request import Request
+from probe.examples.sinks import with_sinks
 from probe.extraction.accumulator import Accumulator
 from probe.runs.folder import RunFolder
 from tests.extraction.test_fuzz_sums import tries
@@ -121,6 +122,9 @@ def random_sums(_: str, payload: bytes, __: int | None, device: str) -> dict[str
     request = Request.from_bytes(payload)
     if request.config.null.shifts > MOST_NULLS:
         raise UserError("the sums take more memory than there is")
+    asked = request.config.data.sinks
+    decided = Sinks.keep if asked is Sinks.auto else asked
+    request = replace(request, matrices=with_sinks(request.matrices, decided))
     totals = Accumulator(request, N_NEURONS, this_rank(device).device)
     generator = torch.Generator().manual_seed(0)
     for batch in request.batches:
@@ -129,8 +133,7 @@ def random_sums(_: str, payload: bytes, __: int | None, device: str) -> dict[str
         for layer in request.layers:
             x = torch.randn(*tensors.keep.shape, N_NEURONS, generator=generator)
             totals.consume(batch, tensors, layer, x)
-    sinks = {"asked": "keep", "decided": "keep"}
-    return replace(totals.finish(), sinks=sinks).to_tensors()
+    return replace(totals.finish(), sinks={"asked": asked, "decided": decided}).to_tensors()
 
 
 def write_nothing(folder: RunFolder, *_: object) -> None:

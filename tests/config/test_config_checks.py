@@ -180,6 +180,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
             [0.0, float("nan")],
         )
     ),
+    (
+        {"data.perplexity": [0.01, 0.99]},
+        r"data\.perplexity=\[0\.01, 0\.99\] is below the first percentile; percentiles go from 0 "
+        r"to 100, so give data\.perplexity=\[1,99\]",
+    ),
     *(
         (
             {name: value},
@@ -423,7 +428,7 @@ def test_no_message_of_the_checks_is_left_untested() -> None:
         nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         found[file.name] = sum(isinstance(node, ast.Yield) for node in nodes)
     # The others' are here, in tests/entry/test_bad_input.py and test_reads.py.
-    assert found == {"checks.py": 36, "value_checks.py": 8, "run_name.py": 1, "reads.py": 9}
+    assert found == {"checks.py": 36, "value_checks.py": 8, "run_name.py": 1, "reads.py": 10}
 
 
 @pytest.mark.parametrize(("index", "numbers"), [(12, [12]), ([3, 7], [3, 7]), ([5], [5])])

@@ -117,6 +117,8 @@ IN_VAIN = [
     ("model.path={tiny} model.revision=abc", "model.revision=abc has no effect with model.path="),
     ("model=tiny model.path={tiny}", "model=tiny has no effect with model.path; give model={tiny}"),
     ("model.mlp=mlp", "model.mlp=mlp has no effect with site=residual; give site=mlp_output"),
+    ("model.revision=x", "model.revision=x has no effect on bundled/tiny, which comes with the pr"),
+    ("figures=none figures.format=pdf", "figures.format=pdf has no effect with figures=none"),
     ("tracking=none tracking.project=p", "tracking.project=p has no effect with tracking=none; "),
     ("tracking=none tracking.tags=[a,b]", "tracking.tags=[a,b] has no effect with tracking=none"),
     ("-m layers=each,middle layers.index=3", "layers.index=3 has no effect with layers=each; "),
@@ -138,6 +140,9 @@ READ_INDEED = [
     "site=mlp layers=each model.mlp_output=mlp.down_proj",
     "data.shuffle=true data.seed=3 null.shifts=1 null.seed=2",
     "experiment=partitioned_100 layers.index=6",
+    "figures=summary figures.format=pdf",
+    "model=gpt2 model.revision=main",
+    "-m figures=none,all figures.format=pdf",
 ]
 
 

@@ -89,3 +89,13 @@ def test_ranks_start_deaf_to_ctrl_c_which_their_driver_hears_again() -> None:
     assert signal.getsignal(signal.SIGINT) is before
     with ThreadPoolExecutor(1) as pool:  # where no handler can be set
         assert pool.submit(handler).result() is before
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(7, "3"), (1, "1")])
+def test_ranks_share_the_cores_that_a_container_has(
+    cores: int, threads: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = import_module("probe.distributed.launch")
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr(module, "cores", lambda: cores)
+    assert module._environment(0, 2, 1)["OMP_NUM_THREADS"] == threads

@@ -234,6 +234,16 @@ def test_a_sweep_runs_every_value_as_one_group_and_writes_there(task: Calls, run
     assert files_of_sweep("some/where") == {group}
 
 
+def test_a_sweep_says_of_every_job_what_was_typed(task: Calls, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a text")
+    ended = run("-m", f"data={tmp_path}/a.txt", "data.limit=2,3")
+    words = [f"data={tmp_path}/a.txt data.limit={limit}" for limit in (2, 3)]
+    assert ended.said[:2] == [
+        f"run {number} of the sweep: {word}" for number, word in enumerate(words, start=1)
+    ]
+    assert [" ".join(overrides) for _, overrides, _ in task] == words
+
+
 def test_a_sweep_goes_on_after_failures_and_names_them_at_the_end(task: Calls, run: Run) -> None:
     task.fails = lambda config: RuntimeError("boom") if config.site == "mlp" else None
     ended = run("-m", "layers=each,all", "site=residual,mlp")

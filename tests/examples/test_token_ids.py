@@ -1,6 +1,7 @@
 """Token ids are kept once, in memory or in a file, and every reader finds those that were added."""
 
 import gc
+import os
 import platform
 from pathlib import Path
 
@@ -103,6 +104,16 @@ def test_files_of_killed_processes_are_removed_and_those_in_use_are_not(tmp_path
     assert names[0] not in found
     assert {names[1], names[2]} <= set(found)
     assert len([name for name in found if name.endswith(".int32")]) == 4
+
+
+@pytest.mark.usefixtures("few")
+def test_a_file_that_was_cut_off_gives_no_shorter_text(tmp_path: Path) -> None:
+    store = TokenStore(str(tmp_path))
+    kept = [store.add(ids) for ids in TEXTS]
+    assert store.file is not None
+    os.truncate(store.file, 4)
+    with pytest.raises(UserError, match=r"\.int32 ends before the token ids .* do the run again"):
+        list(kept[-1])
 
 
 @pytest.mark.usefixtures("few")

@@ -1,8 +1,10 @@
 """GGUF files are dequantised to what their numbers say, and read by their own tokenizer."""
 
+import hashlib
 import importlib.util
 import json
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
@@ -14,6 +16,7 @@ from safetensors.torch import load_file
 from probe.config import DType, InitConfig, ModelConfig
 from probe.errors import UserError
 from probe.models import (
+    keep_trunk,
     load_config,
     load_language_model,
     load_tokenizer,
@@ -21,7 +24,9 @@ from probe.models import (
     model_fingerprint,
     open_unembedding,
     open_weights,
+    recall_trunk,
 )
+from probe.system.kept import keeping
 from tests.tiny_models import END, LINES, save_tiny
 
 CPU = torch.device("cpu")
@@ -129,6 +134,33 @@ def test_a_gguf_file_is_dequantised_and_read_by_its_own_tokenizer(
     assert model_fingerprint(model, PRETRAINED) == before
     file.write_bytes(file.read_bytes()[:-1] + b"\1")
     assert model_fingerprint(model, PRETRAINED) != before
+
+
+def test_a_sweep_hashes_and_loads_a_file_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, digest = tmp_path / "m.gguf", hashlib.file_digest
+    hashed: list[Any] = []
+
+    def hash_file(stream: Any, kind: str) -> Any:
+        hashed.append(stream)
+        return digest(stream, kind)
+
+    right = save_gguf(save_tiny("llama", tmp_path / "base", **SIZE), file)
+    model = ModelConfig(path=str(file))
+    monkeypatch.setattr(hashlib, "file_digest", hash_file)
+    with keeping():
+        trunk = keep_trunk(lambda: load_trunk(model, PRETRAINED, CPU), model, PRETRAINED, CPU)
+        for _ in range(2):  # what hubs write to the vocabulary is read behind every job
+            found = open_weights(model, PRETRAINED).find("embed_tokens.weight")
+            torch.testing.assert_close(found, right["model.embed_tokens.weight"], rtol=0, atol=1e-6)
+            assert recall_trunk(model, PRETRAINED, CPU) is trunk
+        with pytest.raises(UserError, match=r"without its head, .* and lm_head\.weight is not in"):
+            open_weights(model, PRETRAINED).find("lm_head.weight")
+        assert len(hashed) == 1
+        file.write_bytes(file.read_bytes() + b"\0")
+        assert recall_trunk(model, PRETRAINED, CPU) is None
+    assert len(hashed) == 2
 
 
 def test_without_the_package_or_the_file_one_line_says_so(

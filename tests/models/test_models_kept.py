@@ -161,7 +161,8 @@ def test_a_hook_that_a_failed_job_left_is_taken_off(folder: Path, loads: list[An
 def test_a_model_in_memory_is_said_and_is_not_needed_twice(
     folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    caplog.set_level(logging.INFO, logger="probe.models.kept")
+    for name in ("models.kept", "extraction.loop"):
+        caplog.set_level(logging.INFO, logger=f"probe.{name}")
     monkeypatch.setattr(loop.memory, "free", lambda _: 1000)
     with keeping():
         first, second = (Loop(job(folder, [0]), Ranks(0, 1, CPU)) for _ in range(2))

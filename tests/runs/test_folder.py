@@ -292,6 +292,10 @@ def test_figures_that_a_finished_run_lacks_are_drawn_by_the_same_command(
         assert len(drawn) == (draw is not Figures.none and (draw, form) != (Figures.all, "png"))
         assert not verify(run).faults
     assert set(manifest_of(run)["files"]) == set(snapshot(run)) - {MANIFEST, "probe.log"}
+    (run / "figures" / "layer_3_heatmap.png").unlink()
+    assert verify(run).faults
+    pipeline.run(job)
+    assert not verify(run).faults, "one that was removed is drawn again"
 
 
 @pytest.mark.usefixtures("quick")

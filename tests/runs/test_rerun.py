@@ -18,7 +18,8 @@ from probe import api, pipeline
 from probe.config import run_folder
 from probe.errors import UserError
 from probe.runs.manifest import write_manifest
-from probe.runs.rerun import compare_runs, differences, rerun_config
+from probe.runs.repeated import compare_runs, differences
+from probe.runs.rerun import rerun_config
 from probe.verify import verify
 from tests import ranks_here
 from tests.run_folders import draw_dots
@@ -52,10 +53,10 @@ def in_this_process(here: Path, two: list[str]) -> str:
     """Do as the program does with `--rerun`; return what it says the first time."""
     run, said = api.run(*WORDS, f"output={here / 'outputs'}"), io.StringIO()
     repetition, handler = pipeline.run(rerun_config(run, [])), logging.StreamHandler(said)
-    logging.getLogger("probe.runs.rerun").addHandler(handler)
-    logging.getLogger("probe.runs.rerun").setLevel(logging.INFO)
+    logging.getLogger("probe.runs.repeated").addHandler(handler)
+    logging.getLogger("probe.runs.repeated").setLevel(logging.INFO)
     compare_runs(run, repetition)
-    logging.getLogger("probe.runs.rerun").removeHandler(handler)
+    logging.getLogger("probe.runs.repeated").removeHandler(handler)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("probe.distributed.launch", ranks_here.launch)
         draw_dots(patch)

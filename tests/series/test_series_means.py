@@ -12,7 +12,7 @@ from probe.api import Config, Factor, SeriesStore, UserError
 from probe.extraction.loop import Loop
 from probe.series import write
 from probe.series.shards import ShardWriter
-from probe.series.store import INDEX
+from probe.series.stored import INDEX
 from tests.tiny_models import save_tiny
 
 

@@ -26,7 +26,7 @@ from probe.models import load_tokenizer
 from probe.series import find, write
 from probe.series.factor import Factor, pack, unpack
 from probe.series.shards import ShardWriter
-from probe.series.store import INDEX, widen
+from probe.series.stored import INDEX, widen
 from tests import reference
 from tests.series.drawn_series import Series, activations, topology
 from tests.tiny_models import save_tiny

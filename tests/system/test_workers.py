@@ -1,5 +1,6 @@
 """Workers do the same as this process would, and end with it."""
 
+import io
 import json
 import logging
 import os
@@ -73,6 +74,28 @@ def test_where_no_more_processes_are_allowed_this_one_does_it(
         found = list(pool.map(f"{HERE}:describe", [{}, {}]))
     assert [each["pid"] for each in found] == [os.getpid()] * 2
     assert "only 0 worker processes run" in caplog.text
+
+
+class Ending:
+    """A process that ends in the middle of its answer."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        self.stdin, self.stdout = io.StringIO(), io.StringIO('{"value": [1, 2')
+
+    def kill(self) -> None: ...
+
+    def wait(self) -> int:
+        return -9
+
+
+def test_half_an_answer_is_none(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(subprocess, "Popen", Ending)
+    with Workers(2) as pool:
+        found = list(pool.map(f"{HERE}:describe", [{}] * 3))
+    assert [each["pid"] for each in found] == [os.getpid()] * 3
+    assert "a worker process failed (exit -9); this process did its work" in caplog.messages
 
 
 # Without `if __name__ == "__main__"`, as in a notebook.

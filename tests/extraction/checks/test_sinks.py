@@ -20,7 +20,8 @@ from probe.extraction.checkpoints import Keeper
 from probe.extraction.checks import sinks
 from probe.models import load_tokenizer
 from probe.pipeline import run as run_pipeline
-from probe.runs.rerun import compare_runs, rerun_config
+from probe.runs.repeated import compare_runs
+from probe.runs.rerun import rerun_config
 from probe.verify.run import verify
 from tests import reference
 from tests.tiny_models import LAYERS, save_tiny
