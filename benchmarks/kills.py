@@ -24,6 +24,8 @@ WORDS = (
 )  # fmt: skip
 # In polls of 5 ms, not seconds: the campaign may be suspended with all its processes.
 _PATIENCE, _GONE = 12000, 2000
+# Kept in checkpoints beside sums: largest values, and counts by token.
+_NOT_SUMS = ("norms/", "peaks/")
 _WAIT, _POLL = 0.005, 0.0002
 
 
@@ -133,7 +135,7 @@ class Run:
         for file in sorted((self.here / "last").iterdir()):
             batches += check(file)[0].batches
             for name, tensor in load_file(file).items():
-                if name != "sha256":
+                if name != "sha256" and not name.startswith(_NOT_SUMS):
                     total[name] = total.get(name, 0) + tensor
         if sorted(batches) != list(range(len(batches))):
             self.outcome.faults.append(f"batches at the end: {sorted(batches)}")

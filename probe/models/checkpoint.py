@@ -7,10 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import try_to_load_from_cache
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub import hf_hub_download, try_to_load_from_cache
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from torch import nn
-from transformers.utils import cached_file
 
 logger = logging.getLogger(__name__)
 # Computed, not learned: older checkpoints have them.
@@ -37,16 +36,15 @@ def file_of(where: str, name: str, options: dict[str, Any]) -> str | None:
 def _on_the_hub(where: str, name: str, revision: str | None) -> str | None:
     """Ask for a file once a process, also if there is none, or a model in the cache is enough."""
     try:
-        found: str | None = cached_file(
-            where, name, revision=revision, _raise_exceptions_for_missing_entries=False
-        )
-    except (OSError, HfHubHTTPError):
+        return hf_hub_download(where, name, revision=revision)
+    except LocalEntryNotFoundError:  # the Hub does not answer
         settings = ("config.json", "adapter_config.json")
         kept = [try_to_load_from_cache(where, one, revision=revision) for one in settings]
         if any(isinstance(file, str) for file in kept):
             return None
         raise
-    return found
+    except HfHubHTTPError:  # there is none, or what is asked for next says what is wrong
+        return None
 
 
 def unused(trunk: nn.Module, unexpected: Iterable[str]) -> list[str]:

@@ -229,6 +229,8 @@ def _seen(config: Any, layer: int, n: int) -> Tensor:
         window = config.window_size if config.attention_layers[layer] == "local" else None
     elif _kind_of(config, layer) not in (None, "sliding_attention"):
         window = None
-    if config.model_type in _TWO_SIDED:
+    # PaliGemma sets the latter: texts are prefixes of its answers.
+    two_sided = getattr(config, "use_bidirectional_attention", None)
+    if config.model_type in _TWO_SIDED or two_sided:
         return torch.ones_like(distance, dtype=torch.bool)
     return (distance >= 0) & (distance < (math.inf if window is None else window))
