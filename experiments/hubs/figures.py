@@ -66,17 +66,18 @@ def kept_hubs(ruling: Sequence[Mapping[str, Any]], kept: Sequence[Mapping[str, A
         layers, shares = [row["layer"] for row in own], [row["strongest_share"] for row in own]
         axes.plot(layers, shares, color="black", lw=1.5, marker="s", ms=3,
                   label="share of the strongest token in the topology")  # fmt: skip
-        for basis, colour in _KEPT.items():
+        for dashes, (basis, colour) in zip(("-", "--", ":"), _KEPT.items(), strict=True):
             rows = [row for row in kept if (row["variant"], row["basis"]) == (variant, basis)]
             places, common = [row["layer"] for row in rows], [row["share"] for row in rows]
-            axes.plot(places, common, color=colour, marker="o", ms=3, label=f"hubs kept: {basis}")
+            label = f"hubs kept: {basis}"
+            axes.plot(places, common, color=colour, ls=dashes, marker="o", ms=3, label=label)
         axes.set_title(variant, fontsize=9)
         axes.set_xlabel("layer", fontsize=8)
         axes.set_ylabel("share", fontsize=8)
         axes.set_ylim(min(0, *shares) - 0.03, 1.05)
         axes.tick_params(labelsize=7)
-    for axes in panels[:1]:
-        axes.legend(fontsize=6, frameon=False)
+    lines = panels[0].lines if variants else []
+    figure.legend(handles=lines, loc="outside lower center", ncols=2, fontsize=7, frameon=False)
     return figure
 
 
