@@ -49,7 +49,7 @@ def test_what_is_imported_already_changes_nothing(monkeypatch: pytest.MonkeyPatc
     frozen = gc.get_freeze_count()
     with importing("a_library"):
         assert gc.isenabled()
-    assert gc.get_freeze_count() == frozen
+    assert gc.get_freeze_count() <= frozen, "what is frozen may go, and nothing is added"
 
 
 def test_who_has_turned_the_collector_off_keeps_it_off() -> None:
@@ -58,4 +58,4 @@ def test_who_has_turned_the_collector_off_keeps_it_off() -> None:
     with importing("a_library"):
         pass
     assert not gc.isenabled()
-    assert gc.get_freeze_count() == frozen
+    assert gc.get_freeze_count() <= frozen, "what is frozen may go, and nothing is added"

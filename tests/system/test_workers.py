@@ -100,7 +100,8 @@ def test_half_an_answer_is_none(
 
 # Without `if __name__ == "__main__"`, as in a notebook.
 SCRIPT = f"""
-import json, sys
+import json, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it in the background
 from probe.system.workers import Workers
 with Workers(2) as pool:
     items = [dict(seconds=seconds) for seconds in (0, 0, 60, 60)]
