@@ -5,7 +5,6 @@ rounds, ratios to the floor, and the CPU time of all processes.
 """
 
 import argparse
-import statistics
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
@@ -16,7 +15,7 @@ from benchmarks import baselines
 from benchmarks.ours import Ours
 from benchmarks.report import Report, save
 from benchmarks.shapes import SHAPES, make_model
-from benchmarks.timing import Timing, describe, interleave
+from benchmarks.timing import Timing, describe, interleave, rows_over
 from probe.examples.batches import Batch
 
 FLOOR = "floor: bare trunk forward"
@@ -92,12 +91,6 @@ def make_methods(
 
 def report(timings: dict[str, Timing], facts: dict[str, object], name: str) -> Report:
     """Return the report: medians, and ratios to the floor."""
-    base = timings[FLOOR]
-    rows = []
-    for method, timing in timings.items():
-        wall, cpu = timing.over(base)
-        medians = statistics.median(timing.wall), statistics.median(timing.cpu)
-        rows.append([method, f"{medians[0]:.4g}", f"{wall:.3f}", f"{medians[1]:.4g}", f"{cpu:.3f}"])
     notes = []
     for layers in ("all layers", "middle layer"):
         pair = [timings.get(f"{method}, {layers}") for method in ("published method", "mean")]
@@ -118,7 +111,7 @@ def report(timings: dict[str, Timing], facts: dict[str, object], name: str) -> R
         title="Topologies against a bare forward pass",
         facts=facts,
         columns=["", "wall s", "over the floor", "CPU s", "over the floor"],
-        rows=rows,
+        rows=rows_over(timings, timings[FLOOR]),
         notes=notes,
         raw={method: vars(timing) for method, timing in timings.items()},
     )

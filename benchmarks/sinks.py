@@ -17,7 +17,7 @@ from benchmarks import baselines
 from benchmarks.ours import Ours
 from benchmarks.report import Report, save
 from benchmarks.shapes import SHAPES, make_model
-from benchmarks.timing import Timing, describe, interleave
+from benchmarks.timing import Timing, describe, interleave, rows_over
 from probe.config import Sinks
 from probe.examples.batches import Batch, Tensors
 from probe.examples.sinks import with_sinks
@@ -101,11 +101,6 @@ def _ours(
 
 def report(timings: Mapping[str, Timing], facts: dict[str, object], name: str) -> Report:
     """Return the report: medians, ratios to the pass without, and what `both` adds."""
-    rows = []
-    for method, timing in timings.items():
-        wall, cpu = timing.over(timings[BARE])
-        medians = statistics.median(timing.wall), statistics.median(timing.cpu)
-        rows.append([method, f"{medians[0]:.4g}", f"{wall:.3f}", f"{medians[1]:.4g}", f"{cpu:.3f}"])
     floor, bare, norms, both = (timings[one].wall for one in (FLOOR, BARE, NORMS, BOTH))
     more = statistics.median(n / b - 1 for n, b in zip(norms, bare, strict=True))
     product = [b - f for b, f in zip(bare, floor, strict=True)]
@@ -121,7 +116,7 @@ def report(timings: Mapping[str, Timing], facts: dict[str, object], name: str) -
         title="Norms of all tokens, the strongest one's share, and topologies without sinks",
         facts=facts,
         columns=["", "wall s", "over the pass without", "CPU s", "over the pass without"],
-        rows=rows,
+        rows=rows_over(timings, timings[BARE]),
         notes=notes,
         raw={method: vars(timing) for method, timing in timings.items()},
     )

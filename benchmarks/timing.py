@@ -29,6 +29,16 @@ class Timing:
         )
 
 
+def rows_over(timings: Mapping[str, Timing], base: Timing) -> list[list[str]]:
+    """Return a row for every method: seconds and ratio of wall time, then of CPU time."""
+    rows = []
+    for method, timing in timings.items():
+        wall, cpu = timing.over(base)
+        medians = statistics.median(timing.wall), statistics.median(timing.cpu)
+        rows.append([method, f"{medians[0]:.4g}", f"{wall:.3f}", f"{medians[1]:.4g}", f"{cpu:.3f}"])
+    return rows
+
+
 def interleave(
     methods: Mapping[str, Callable[[], float]], rounds: int, device: torch.device
 ) -> dict[str, Timing]:

@@ -18,7 +18,7 @@ from probe.extraction.out_of_memory import Journal
 from probe.extraction.peaks import Peaks
 from probe.extraction.sums import LayerSums, PairSums, Place
 from probe.extraction.token_norms import strongest
-from probe.extraction.token_set import SHARED, Series, TokenSet, in_single, refuse_unequal
+from probe.extraction.token_set import SHARED, Series, TokenSet, in_single
 
 
 class Accumulator:
@@ -34,11 +34,6 @@ class Accumulator:
         Where the sums live; it must have float64.
     place : callable, optional
         Returns where else the sums of some layers live, given these and the sums' bytes.
-
-    Raises
-    ------
-    UserError
-        If a matrix is of layers that have not the same number of neurons.
     """
 
     def __init__(
@@ -52,7 +47,6 @@ class Accumulator:
         widths = n_neurons
         if isinstance(widths, int):
             widths = dict.fromkeys(request.layers, widths)
-        refuse_unequal(request.matrices, widths)
         self._widths = widths
         self._journal = Journal()
         config, place = request.config, place or (lambda _layers, _size: device)

@@ -20,6 +20,7 @@ from probe.extraction.checkpoints import Keeper
 from probe.extraction.checks import settle, settle_sinks
 from probe.extraction.out_of_memory import Halve, in_halves
 from probe.extraction.placement import HOST, Placement
+from probe.extraction.token_set import refuse_unequal
 from probe.models import (
     fetch_model,
     keep_trunk,
@@ -150,12 +151,14 @@ def extract(payload: bytes, ranks: Ranks) -> dict[str, Tensor]:
     Raises
     ------
     UserError
-        If the model cannot be loaded or an activation is not finite.
+        If the model cannot be loaded, an activation is not finite, or a matrix is of layers that
+        have not the same number of neurons.
     """
     loop = Loop(Request.from_bytes(payload), ranks)
-    request, sinks = settle_sinks(loop.request, ranks, loop.reader)
     one_token = loop.reader.one_token()
     neurons = {layer: x.shape[-1] for layer, x in one_token.items()}
+    refuse_unequal(loop.request.matrices, neurons)
+    request, sinks = settle_sinks(loop.request, ranks, loop.reader)
     sizes = " or ".join(map(str, dict.fromkeys(neurons.values())))
     needs = memory.estimate(loop.reader.trunk, request, neurons)
     memory.log_needs(needs, loop.devices, loop.free)

@@ -340,3 +340,14 @@ def test_a_model_of_one_layer_has_nothing_to_join(tmp_path: Path) -> None:
 def test_a_layer_to_join_must_be_in_the_model(words: list[str]) -> None:
     with pytest.raises(UserError, match=r"layer 7 is not in .*, whose layers are 0 to 2"):
         api.extract(*words, "layers=full", "layers.index=[0,7]")
+
+
+@pytest.mark.parametrize("layers", ["all", "full"])
+def test_layers_of_several_widths_are_neither_averaged_nor_joined(
+    layers: str, tmp_path: Path
+) -> None:
+    """As in OPT-350m, whose last output has the width of its embeddings."""
+    save_tiny("opt", tmp_path, word_embed_proj_dim=8, do_layer_norm_before=False)
+    words = [f"model={tmp_path}", "data.limit=2", "data.sinks=auto", "tracking=none"]
+    with pytest.raises(UserError, match=r"of layers that have 8, \d+ neurons, which cannot be ave"):
+        api.extract(*words, f"layers={layers}")
