@@ -90,6 +90,8 @@ def controlled(about: str, rows: Sequence[Row]) -> Figure:
             list(untouched.values()), [place - 0.5 for place in untouched],
             [place + 0.5 for place in untouched], color="black", lw=0.7, label="untouched",
         )  # fmt: skip
+        if measure == "accuracy":
+            axes.axhline(own[0]["chance"], color="black", lw=0.7, ls=":", label="chance")
         names = [f"{name}, {treatment}" for name, treatment in groups]
         axes.set_xticks(range(len(groups)), names, rotation=30, ha="right", fontsize=7)
         axes.set_title(effect, fontsize=8)
@@ -97,11 +99,11 @@ def controlled(about: str, rows: Sequence[Row]) -> Figure:
             axes.set_yscale("log")
         axes.set_ylabel(MEASURES[measure].replace(", ", ",\n"), fontsize=8)
         axes.tick_params(labelsize=7)
+    handles = {
+        label: handle for axes in panels
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }  # fmt: skip
     figure.legend(
-        *panels[0].get_legend_handles_labels(),
-        fontsize=7,
-        ncols=5,
-        loc="outside lower center",
-        frameon=False,
+        handles.values(), handles, fontsize=7, ncols=6, loc="outside lower center", frameon=False
     )
     return figure

@@ -21,14 +21,17 @@ def probes_figure(source: str, rows: Sequence[Row], majority: float) -> Figure:
     title = (
         f"{source}: true or false answer, predicted from …: test set, 95 % intervals over questions"
     )
-    panels = [("accuracy", "accuracy", majority), ("auc", "area under ROC", 0.5),
-              ("within", "within-question ranking accuracy", 0.5)]  # fmt: skip
+    chance = (0.5, "chance")
+    panels = [("accuracy", "accuracy", (majority, "more frequent label")),
+              ("auc", "area under ROC", chance),
+              ("within", "within-question ranking accuracy", chance)]  # fmt: skip
     figure, axes_of_panels = grid(title, 3, 3, (4.0, 1.2 + _ROW * len(rows)))
-    for axes, (name, label, chance) in zip(axes_of_panels, panels, strict=True):
+    for axes, (name, label, (level, what)) in zip(axes_of_panels, panels, strict=True):
         _draw(axes, rows, name, f"{name}_low", f"{name}_high")
-        axes.axvline(chance, color="0.4", linestyle=":", linewidth=1)
+        axes.axvline(level, color="0.4", linestyle=":", linewidth=1, label=what)
         if f"{name}_shuffled" in rows[0]:
             _mark(axes, [row[f"{name}_shuffled"] for row in rows])
+        axes.legend(fontsize=7, loc="lower right")
         axes.set_xlabel(label)
         axes.set_yticks(range(len(rows)), [""] * len(rows))
         _leave_room(axes, len(rows))
@@ -44,9 +47,13 @@ def coupling_figure(source: str, rows: Sequence[Row]) -> Figure:
     )
     figure, (left, right) = grid(title, 2, 2, (5.0, max(3.0, 1.2 + _ROW * len(rows))))
     for place, row in enumerate(rows):
-        left.plot([row["null_low"], row["null_high"]], [place, place], color=GREY, linewidth=6)
+        left.plot(
+            [row["null_low"], row["null_high"]], [place, place], color=GREY, linewidth=6,
+            label="_" if place else "95 % of shuffled labels",
+        )  # fmt: skip
     _draw(left, rows, "value", "low", "high")
     _mark(left, [row["null"] for row in rows])
+    left.legend(fontsize=7, loc="lower right")
     _leave_room(left, len(rows))
     left.set_xlabel("share of questions with C > 0")
     _name(left, rows)
@@ -93,12 +100,11 @@ def _draw(axes: Axes, rows: Sequence[Row], value: str, low: str, high: str) -> N
 
 def _mark(axes: Axes, nulls: Sequence[float]) -> None:
     axes.plot(nulls, range(len(nulls)), "x", color="0.4", markersize=5, label="shuffled labels")
-    axes.legend(fontsize=7, loc="lower right")
 
 
 def _leave_room(axes: Axes, n_rows: int) -> None:
     """Leave room for the legend below the rows, equally in every panel."""
-    axes.set_ylim(n_rows + 0.2, -0.5)
+    axes.set_ylim(n_rows + 0.5, -0.5)
 
 
 def _name(axes: Axes, rows: Sequence[Row]) -> None:

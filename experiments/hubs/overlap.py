@@ -1,7 +1,8 @@
 """Hubs that two average topologies have in common, and the effect of the first token."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,13 @@ from experiments.hubs.bases import OBSERVED, WITHOUT_FIRST, Correlated
 from experiments.hubs.reading import Reading, Tally, number_of_hubs
 from probe.api import Config, load_topologies, read_manifest
 from probe.api.parts import Overlap, Relabelling, Space, model_fingerprint
+
+# Groups of keys that change no topology, and keys that its name tells.
+_ELSEWHERE = {
+    "output", "overwrite", "tracking", "launch", "runtime", "figures", "measures", "layers",
+}  # fmt: skip
+_NAMED = {f"{group}.{key}" for group in ("model", "data") for key in ("name", "id", "path")}
+_NAMED |= {"data.source"}
 
 
 @dataclass(frozen=True)
@@ -68,25 +76,65 @@ def hubs_and_defined(tally: Tally) -> tuple[frozenset[int], frozenset[int]]:
     return frozenset(tally.hubs(0, 1).tolist()), frozenset(defined.tolist())
 
 
-def items_of_run(run: str, n_hubs: int | None) -> list[Item]:
-    """Return an item for every topology of a finished run.
+def items_of_runs(runs: Sequence[str], n_hubs: int | None) -> list[Item]:
+    """Return an item for every topology of finished runs, named by what distinguishes the runs.
 
     Raises
     ------
     UserError
-        If the folder is not a finished run.
+        If a folder is not a finished run.
     """
-    folder = Path(run)
-    manifest = read_manifest(folder, "config")
+    told = distinctions([_keys(read_manifest(run, "config")["config"]) for run in runs])
+    found = [
+        (one, Path(run).name[-8:])
+        for run, words in zip(runs, told, strict=True)
+        for one in _of_run(run, n_hubs, words)
+    ]
+    labels = Counter(one.label for one, _ in found)
+    return [
+        replace(one, label=f"{one.label} ({name})") if labels[one.label] > 1 else one
+        for one, name in found
+    ]
+
+
+def distinctions(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the keys and values that not all configurations share, of each in words.
+
+    Examples
+    --------
+    >>> distinctions([{"site": "mlp", "init.kind": "random"}, {"site": "mlp"}])
+    ['init=random', 'init=none']
+    """
+    keys = dict.fromkeys(key for config in configs for key in config)
+    varied = [key for key in keys if len({str(config.get(key)) for config in configs}) > 1]
+    return [
+        ", ".join(f"{key.removesuffix('.kind')}={str(config.get(key)).lower()}" for key in varied)
+        for config in configs
+    ]
+
+
+def _keys(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a run's topologies depend on beside what their names tell."""
+    groups = {name: tree if isinstance(tree, dict) else {"": tree} for name, tree in config.items()}
+    return {
+        f"{group}.{key}".rstrip("."): value
+        for group, tree in groups.items()
+        for key, value in tree.items()
+        if group not in _ELSEWHERE and f"{group}.{key}" not in _NAMED
+    }
+
+
+def _of_run(run: str, n_hubs: int | None, words: str) -> list[Item]:
+    manifest = read_manifest(run, "config")
     run_items = []
-    for topology in load_topologies(folder):
+    for topology in load_topologies(run):
         n = topology.n_neurons
         defined = torch.ones(n, dtype=torch.bool)
         defined[list(topology.undefined)] = False
         average = Correlated(torch.from_numpy(np.array(topology.matrix)), defined)
         hubs = average.strongest(number_of_hubs(n, n_hubs))
         place = topology.name.replace("_", " ")
-        label = f"{topology.model} on {topology.data} {place} ({folder.name[-8:]})"
+        label = ", ".join(filter(None, (f"{topology.model} on {topology.data} {place}", words)))
         numbers = frozenset(defined.nonzero().flatten().tolist())
         space = Space.of(topology, manifest)
         run_items.append(Item(label, space, frozenset(hubs.tolist()), numbers))

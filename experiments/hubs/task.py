@@ -12,12 +12,13 @@ from experiments.controls import untrained
 from experiments.hubs.bases import KEPT, OBSERVED, Bases
 from experiments.hubs.figures import frequency_curves, kept_hubs, overlap_matrix
 from experiments.hubs.frequency import frequency, frequency_rows, layer_frequencies
-from experiments.hubs.overlap import Item, first_token_rows, items, items_of_run, overlap_rows
+from experiments.hubs.overlap import Item, first_token_rows, items, items_of_runs, overlap_rows
 from experiments.hubs.reading import Reading, read
 from experiments.hubs.ruling import kept_rows, token_rows
 from experiments.hubs.settings import HubsConfig, check
 from experiments.intervals import warn_few, with_interval
-from probe.api import Config, Results, UserError, data_name, model_name, show
+from probe.api import Config, Results, UserError, show
+from probe.api.drawing import about
 from probe.api.parts import Relabelling
 
 logger = logging.getLogger(__name__)
@@ -52,12 +53,11 @@ def run(config: HubsConfig, folder: Path) -> dict[str, Any]:
         neurons += _neuron_rows(name, reading)
         curves = _draw_frequencies(variant, reading, random)
         results.figure(f"frequency{f'_{number}' if number else ''}", curves)
-    for path in settings.runs:
-        all_items += items_of_run(path, settings.hubs)
+    all_items += items_of_runs(settings.runs, settings.hubs)
     overlaps = overlap_rows(all_items, null)
-    results.figure("overlap", overlap_matrix(all_items, null))
+    results.figure("overlap", overlap_matrix(about(config), all_items, null))
     if ruling:
-        results.figure("ruling_tokens", kept_hubs(ruling, kept))
+        results.figure("ruling_tokens", kept_hubs(about(config), ruling, kept))
     tables = {"frequency": frequencies, "overlap": overlaps, "first_token": first_token}
     tables |= {"ruling_tokens": ruling, "without_ruling": kept}
     for table, rows in {**tables, "neurons": neurons}.items():
@@ -121,8 +121,8 @@ def _neuron_rows(variant: str, reading: Reading) -> Rows:
 def _draw_frequencies(variant: Config, reading: Reading, random: Sequence[Reading]) -> Figure:
     layers = {layer: layer_frequencies(reading, random, layer) for layer in reading.layers}
     texts, tokens = len(reading.half), np.median(reading.tokens)
-    title = f"Hub frequency: {model_name(variant.model)} ({variant.init.kind}) on "
-    title += f"{data_name(variant.data)}, {variant.site}, {texts} texts, median {tokens:.0f} tokens"
+    title = f"{about(variant)}, {variant.site}: hub frequency, {texts} texts, "
+    title += f"median {tokens:.0f} tokens"
     return frequency_curves(title, layers)
 
 

@@ -9,77 +9,108 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
-from experiments.intervene.settings import SELECTIONS
+from experiments.intervene.settings import DRAWN, SELECTIONS
 from experiments.intervene.table import Row
-from probe.api.drawing import COLOURS, grid
+from probe.api.drawing import BLUE, grid
 from probe.api.interventions import MEASURES, OF_QUESTIONS
 
-_SIZE = (5.2, 3.4)
+# Inches of a panel; of all in a row at least.
+_SIZE, _LEAST = (2.5, 2.3), 5.2
+_ACROSS = {"fraction": "share of neurons treated", "moved": "share of squared norm moved"}
 # Labelled multiples of powers of ten, by the factor that an axis spans at most.
-_TICKS = {100.0: (1, 1.5, 2, 3, 4, 6, 8), 1000.0: (1, 2, 5), float("inf"): (1,)}
-# Null models are grey and dashed.
-_NULLS = ("random", "random_norm")
-# The two degrees often overlap.
-_LINES = {"random": "--", "random_norm": ":", "degree_no_first": "-."}
+_TICKS = {4.0: (1, 1.5, 2, 3, 4, 6, 8), 100.0: (1, 2, 5), float("inf"): (1,)}
+_OWN = {"color": BLUE, "ls": "-", "marker": "o", "zorder": 3}
+# Null models, a little aside where they treat as many neurons.
+_NULLS: dict[str, dict[str, Any]] = {
+    "random": {"color": "0.45", "ls": "--", "marker": "s"},
+    "random_norm": {"color": "0.6", "ls": ":", "marker": "D"},
+}
+_ASIDE = {"random": 1 / 1.08, "random_norm": 1.08}
 
 
 def pruning_curve(rows: Sequence[Row], title: str) -> Figure:
-    """Draw the effects of one treatment and order, one row of panels per measure.
+    """Draw the effects of one treatment and order: a column of panels for each selection.
 
-    Left against the share of neurons, right against the share of the squared norm that was moved:
-    there, neurons that merely have a larger norm lie on the line of random ones. Bars are 95 %
-    intervals of the change over documents.
+    For every measure the upper panels are against the share of neurons, the lower ones against the
+    share of the squared norm that was moved: there, neurons that merely have a larger norm lie on
+    the line of random ones, which stand in every panel. Bars are 95 % intervals of the change over
+    documents.
     """
+    names = list(dict.fromkeys(row.select for row in rows))
+    names = [name for name in names if name not in DRAWN] or names[:1]
     measures = list(dict.fromkeys(row.measure for row in rows))
-    figure, axes = grid(title, 2 * len(measures), 2, _SIZE)
-    for place, measure in enumerate(measures):
+    size = max(_SIZE[0], _LEAST / len(names)), _SIZE[1]
+    figure, every = grid(title, 2 * len(measures) * len(names), len(names), size)
+    places = [(measure, across) for measure in measures for across in _ACROSS]
+    for place, (measure, across) in enumerate(places):
+        panels = every[place * len(names) : (place + 1) * len(names)]
         selected = [row for row in rows if row.measure == measure]
-        left, right = axes[2 * place : 2 * place + 2]
-        _draw(left, selected, "fraction")
-        _draw(right, selected, "moved")
-        left.set_ylabel(MEASURES[measure], fontsize=8)
-        left.set_xlabel("share of neurons treated", fontsize=8)
-        right.set_xlabel("share of squared norm moved", fontsize=8)
-        _relative(right, selected[0])
-    # Beside the panels, where it hides no curve.
+        for axes, name in zip(panels, names, strict=True):
+            if axes is not panels[0]:
+                axes.sharey(panels[0])
+                axes.tick_params(labelleft=False)
+            _draw(axes, selected, name, across)
+            axes.set_title(SELECTIONS[name], fontsize=8)
+            axes.set_xlabel(_ACROSS[across], fontsize=7)
+        panels[0].set_ylabel(MEASURES[measure].replace(", ", ",\n"), fontsize=8)
+        _scale(panels, measure)
+        _relative(panels[-1], selected[0])
+    labelled = {
+        label: handle for axes in every
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }  # fmt: skip
+    # Below the panels, where it hides no curve.
     figure.legend(
-        *axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=7, frameon=False
-    )
+        labelled.values(), labelled, loc="outside lower center",
+        ncols=5 if len(names) > 2 else 2, fontsize=7, frameon=False,
+    )  # fmt: skip
     return figure
 
 
-def _draw(axes: Axes, rows: Sequence[Row], across: str) -> None:
+def _draw(axes: Axes, rows: Sequence[Row], name: str, across: str) -> None:
     measure = rows[0].measure
-    for name in dict.fromkeys(row.select for row in rows):
+    for drawn in dict.fromkeys([*_NULLS, name]):
         # Logarithmic axes cannot show zero norm moved or zero divergence.
         points = sorted(
-            (row for row in rows if row.select == name and getattr(row, across) > 0),
+            (row for row in rows if row.select == drawn and getattr(row, across) > 0),
             key=attrgetter(across),
         )
         points = [row for row in points if row.treated > 0 or measure in OF_QUESTIONS]
         if not points:
             continue
-        below = [max(0.0, row.change - row.low) for row in points]
-        above = [max(0.0, row.high - row.change) for row in points]
-        if measure == "accuracy":  # a share, whatever the interval of its change
-            below = [min(one, row.treated) for one, row in zip(below, points, strict=True)]
-            above = [min(one, 1 - row.treated) for one, row in zip(above, points, strict=True)]
+        aside = _ASIDE.get(drawn, 1.0) if across == "fraction" else 1.0
         axes.errorbar(
-            [getattr(row, across) for row in points], [row.treated for row in points],
-            yerr=[below, above], label=SELECTIONS[name],
-            color="0.45" if name in _NULLS else _colour(name),
-            ls=_LINES.get(name, "-"), marker="o", ms=2.5, lw=1.2, elinewidth=0.7,
+            [aside * getattr(row, across) for row in points], [row.treated for row in points],
+            yerr=_reach(points), label=SELECTIONS[drawn] if drawn in _NULLS else "selected",
+            ms=2.5, lw=1.2, elinewidth=0.7, **_NULLS.get(drawn, _OWN),
         )  # fmt: skip
-    axes.set_xscale("log")
-    _label(axes.xaxis)
-    if measure not in OF_QUESTIONS:
-        axes.set_yscale("log")
-        _label(axes.yaxis)
     if measure != "kl":
         axes.axhline(rows[0].untouched, color="black", lw=0.7, label="untouched")
     if rows[0].chance is not None and measure == "accuracy":
         axes.axhline(rows[0].chance, color="black", lw=0.7, ls=":", label="chance")
     axes.tick_params(labelsize=7)
+
+
+def _reach(points: Sequence[Row]) -> list[list[float]]:
+    """Return the lengths of bars on both sides; a share stays within 0 and 1."""
+    below = [max(0.0, row.change - row.low) for row in points]
+    above = [max(0.0, row.high - row.change) for row in points]
+    if points[0].measure == "accuracy":
+        below = [min(one, row.treated) for one, row in zip(below, points, strict=True)]
+        above = [min(one, 1 - row.treated) for one, row in zip(above, points, strict=True)]
+    return [below, above]
+
+
+def _scale(panels: Sequence[Axes], measure: str) -> None:
+    """Set the scales of panels that share their y axis, when all is drawn."""
+    for axes in panels:
+        axes.set_xscale("log")
+        _label(axes.xaxis)
+    if measure not in OF_QUESTIONS:
+        panels[0].set_yscale("log")
+        _label(panels[0].yaxis)
+    if measure == "accuracy":
+        panels[0].set_ylim(0, min(1.0, panels[0].get_ylim()[1]))
 
 
 def _label(axis: Axis) -> None:
@@ -105,8 +136,3 @@ def _relative(axes: Axes, row: Row) -> None:
         second = axes.secondary_yaxis("right", functions=(percent, value))
         second.set_ylabel("relative change, %", fontsize=8)
         second.tick_params(labelsize=7)
-
-
-def _colour(name: str) -> str:
-    coloured = [selection for selection in SELECTIONS if selection not in _NULLS]
-    return COLOURS[coloured.index(name)]

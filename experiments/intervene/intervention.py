@@ -18,7 +18,8 @@ from experiments.intervene.plan import Plan, conditions
 from experiments.intervene.settings import InterveneConfig, check
 from experiments.intervene.table import Effects, Row, headline, rows
 from experiments.statistics import split_by_group
-from probe.api import Results, data_name, documents, model_name
+from probe.api import Results, documents
+from probe.api.drawing import about
 from probe.api.interventions import TREATMENTS, Work, questions
 from probe.api.parts import n_ranks, planned, run_ranks
 
@@ -75,8 +76,8 @@ def intervene(config: InterveneConfig, folder: Path) -> dict[str, Any]:
     )
     effect_rows = rows(effects, settings.measure, settings.seed)
     scope = {"input": "for every text", "average": "once, on other texts"}[settings.scope]
-    about = f"{model_name(config.model)} on {data_name(config.data)}: {layers}, chosen {scope}"
-    _write(effect_rows, Results(folder, config), about)
+    title = f"{about(config)}: {layers}, chosen {scope}"
+    _write(effect_rows, Results(folder, config), title)
     return {
         "layers": facts.layers,
         "neurons": facts.n_neurons,
@@ -88,7 +89,7 @@ def intervene(config: InterveneConfig, folder: Path) -> dict[str, Any]:
     }
 
 
-def _write(effect_rows: Sequence[Row], results: Results, about: str) -> None:
+def _write(effect_rows: Sequence[Row], results: Results, title: str) -> None:
     for line in headline(effect_rows):
         logger.info("%s", line)
     warn_few(effect_rows[0].documents)
@@ -104,5 +105,5 @@ def _write(effect_rows: Sequence[Row], results: Results, about: str) -> None:
         ]
         name, _, amount = treatment.partition(" ")
         how = f"{TREATMENTS[name]}{amount and f' by {amount}'}"
-        figure = pruning_curve(selected, f"{about} by {order} score; {how}")
+        figure = pruning_curve(selected, f"{title} by {order} score; {how}")
         results.figure(f"curve_{name}_{order}", figure)

@@ -7,7 +7,8 @@ from typing import Any
 from experiments.controlled import controlled, log_effects
 from experiments.intervene.plan import treatment_of
 from experiments.intervene.settings import InterveneConfig
-from probe.api import Results, data_name, model_name
+from probe.api import Results
+from probe.api.drawing import about
 from probe.api.interventions import Intervention, Masks, effects
 
 
@@ -36,9 +37,8 @@ def masked(config: InterveneConfig, folder: Path) -> dict[str, Any]:
     results = Results(folder, config)
     results.table("effects", table)
     results.save(table, "effects")
-    about = f"{model_name(config.model)} on {data_name(config.data)}"
     for name in settings.treatment:
-        figure = controlled(about, [row for row in named if row["effect"] == name])
+        figure = controlled(about(config), [row for row in named if row["effect"] == name])
         results.figure(f"masks_{name}", figure)
     return {
         "masks": len(masks.masks),

@@ -24,9 +24,9 @@ def figure(sources: Sequence[str], matched: Sequence[Row], compared: Sequence[Ro
         axes[0].plot([row["low"], row["high"]], [place, place], color=_colour(row), linewidth=1.5)
     permuted = [row["permuted"] for row in matched]
     axes[0].plot(permuted, range(len(matched)), "x", color="0.4", label="permuted texts")
-    axes[0].axvline(0.5, color="0.4", linestyle=":", linewidth=1)
+    axes[0].axvline(0.5, color="0.4", linestyle=":", linewidth=1, label="chance")
     axes[0].legend(fontsize=7, loc="lower right")
-    axes[0].set_ylim(bottom=len(matched) + 0.2)  # room for the legend
+    axes[0].set_ylim(bottom=len(matched) + 0.5)  # room for the legend
     _points(axes[1], compared, "correlation", "r of |r| after the best assignment found")
     axes[1].set_xlim(right=1.02)
     with_spectra = [row for row in compared if row["spectra"] is not None]

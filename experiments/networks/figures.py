@@ -55,7 +55,10 @@ def time_courses(about: str, series: Matrix, words: Sequence[str]) -> Figure:
     axes.set_yticks(range(series.shape[1]))
     axes.set(xlabel="token", ylabel="network")
     figure.colorbar(
-        image, ax=axes, label="mean signal, by the signs of z (standardised)", extend="both"
+        image,
+        ax=axes,
+        extend="both",
+        label="mean signal, by the signs of z (standardised)\ncolours end at percentile 99",
     )
     return figure
 
@@ -101,6 +104,9 @@ def preservation(about: str, rows: Sequence[Row]) -> Figure:
         axes.set(xscale="log", yscale="log" if measure in ("perplexity", "kl") else "linear")
         if measure != "kl":  # a logarithmic axis has no 0
             axes.axhline(untouched, color="black", lw=0.7, label="all neurons")
+        if measure == "accuracy":
+            chance = next(row["chance"] for row in kept if row["measure"] == measure)
+            axes.axhline(chance, color="black", lw=0.7, ls=":", label="chance")
         axes.set_xlabel("neurons kept", fontsize=8)
         axes.set_ylabel(MEASURES[measure], fontsize=8)
         axes.tick_params(labelsize=7)

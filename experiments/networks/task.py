@@ -24,12 +24,11 @@ from probe.api import (
     SeriesStore,
     UserError,
     atomic_write,
-    data_name,
-    model_name,
     plural,
     series,
     show,
 )
+from probe.api.drawing import about
 from probe.api.parts import load_tokenizer, planned, this_rank
 
 logger = logging.getLogger(__name__)
@@ -73,20 +72,20 @@ def run(config: NetworksConfig, folder: Path) -> dict[str, Any]:
     results.table("networks", rows)
     results.table("recurrence", recurring)
     _save(folder, networks, store, config)
-    about = f"{model_name(config.model)} on {data_name(config.data)}, {config.site}"
-    results.figure("where", figures.where_they_lie(about, networks.masks, layers))
+    title = f"{about(config)}, {config.site}"
+    results.figure("where", figures.where_they_lie(title, networks.masks, layers))
     if recurring:
-        results.figure("recurrence", figures.recurrences(about, recurring))
+        results.figure("recurrence", figures.recurrences(title, recurring))
     _log_networks(rows)
-    _between(results, about, other_half, networks, settings.permutations, settings.seed)
-    results.figure("time_courses", _courses(about, config, store, second[0], other_half, networks))
+    _between(results, title, other_half, networks, settings.permutations, settings.seed)
+    results.figure("time_courses", _courses(title, config, store, second[0], other_half, networks))
     lost = _lost(config, store, found, first) if settings.effects else []
     if lost:
         columns = {"name": "network"}
         results.table("effects", [{columns.get(k, k): v for k, v in row.items()} for row in lost])
-        results.figure("effects", controlled(about, lost))
+        results.figure("effects", controlled(title, lost))
         if "keep" in settings.effects:
-            results.figure("preservation", figures.preservation(about, lost))
+            results.figure("preservation", figures.preservation(title, lost))
         log_effects(lost)
     results.save({"networks": rows, "recurrence": recurring, "effects": lost})
     return {

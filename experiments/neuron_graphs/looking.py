@@ -20,6 +20,7 @@ def finish(
     control: Store,
     results: Results,
     summary: Sequence[Mapping[str, Any]],
+    title: str,
 ) -> None:
     """Write `pairs.csv`, `page/` and the figures.
 
@@ -33,6 +34,8 @@ def finish(
         Writes tables and figures.
     summary : sequence of mapping
         Rows of both models by layer.
+    title : str
+        Model and data, for the figures.
     """
     results.table(
         "pairs",
@@ -43,8 +46,8 @@ def finish(
         ],
     )
     results.figures({
-        "f1_by_layer": f1_by_layer(store.header.model, summary),
-        "cost": costs(store.header.model, store),
+        "f1_by_layer": f1_by_layer(title, summary),
+        "cost": costs(title, store),
     })  # fmt: skip
     # The folder gets its name when the study is finished.
     index = write_pages(store, folder).relative_to(folder)

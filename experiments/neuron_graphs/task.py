@@ -26,6 +26,7 @@ from experiments.neuron_graphs.summary import (
 )
 from experiments.neuron_graphs.work import SCANS, Work
 from probe.api import Results, Side, UserError, plural
+from probe.api.drawing import about
 
 logger = logging.getLogger(__name__)
 STORES = {GIVEN: "graphs.sqlite", RANDOM: "control.sqlite"}
@@ -60,7 +61,7 @@ def run(config: NeuronGraphsConfig, folder: Path) -> dict[str, Any]:
     results.table("summary", rows)
     log_summary(rows)
     with Store.read(folder / STORES[GIVEN]) as given, Store.read(folder / STORES[RANDOM]) as other:
-        finish(folder, given, other, results, rows)
+        finish(folder, given, other, results, rows, about(config))
     shutil.rmtree(folder / SCANS, ignore_errors=True)
     last = {row["model"]: row for row in rows}
     return {

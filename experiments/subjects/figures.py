@@ -10,7 +10,18 @@ from scipy.spatial.distance import squareform
 
 from experiments.subjects.covariances import Matrix
 from experiments.subjects.similarity import Similarity
-from probe.api.drawing import BLUE, GREY, ORANGE, SHARES, grid, name_rows_and_columns, write_values
+from probe.api.drawing import (
+    BLUE,
+    COLOURS,
+    ORANGE,
+    SHARES,
+    grid,
+    name_rows_and_columns,
+    write_values,
+)
+
+# Controls of a sweep are grey, told apart by their dashes and marks.
+_GREYS, _DASHES, _MARKS = ("0.35", "0.65"), ("--", "-.", ":"), ("s", "^", "D", "v")
 
 
 def clusters(whole: Matrix) -> Matrix:
@@ -60,21 +71,35 @@ def accuracy_bars(title: str, rows: Sequence[dict[str, Any]]) -> Figure:
         axes.bar(place, mean, color=colours, width=0.7)
         spread = np.abs(ends - mean)
         axes.errorbar(place, mean, spread, fmt="none", ecolor="black", capsize=2, lw=1)
-        for x, row in zip(place, of_part, strict=True):
-            axes.hlines(row["null_95"], x - 0.45, x + 0.45, color="black", ls=":", lw=1.2)
+        axes.hlines(
+            [row["null_95"] for row in of_part], place - 0.45, place + 0.45, color="black",
+            ls=":", lw=1.2, label="95 % of permuted labels",
+        )  # fmt: skip
+        constant = of_part[0]["constant"]
+        axes.axhline(constant, color="0.4", ls="--", lw=1, label="constant prediction")
+        axes.legend(fontsize=7, frameon=False)
         axes.set_xticks(place, [row["what"] for row in of_part], rotation=45, ha="right")
         axes.tick_params(labelsize=7)
-        axes.set_title(f"{part}; dotted: 95 % of permuted labels", fontsize=8)
+        axes.set_title(part, fontsize=8)
         axes.set(ylim=(0, 1))
         axes.set_ylabel("accuracy (share of texts)", fontsize=8)
     return figure
 
 
-def _swept(neuron: int, chosen: bool, controls: Sequence[int]) -> str:
-    """Name a neuron; the controls, all drawn in grey, are named together."""
-    if chosen:
-        return f"neuron {neuron}"
-    return f"controls {', '.join(map(str, controls))}" if neuron == controls[0] else "_"
+def _styles(rows: Sequence[dict[str, Any]]) -> dict[int, dict[str, Any]]:
+    """Return the style of every neuron: chosen ones in colours, controls in grey and dashed."""
+    styles: dict[int, dict[str, Any]] = {}
+    kinds = {row["neuron"]: row["kind"] for row in rows}
+    for kind in ("chosen", "control"):
+        for number, neuron in enumerate(n for n, own in kinds.items() if own == kind):
+            styles[neuron] = (
+                {"color": COLOURS[number % len(COLOURS)], "marker": "o", "zorder": 3}
+                | {"label": f"neuron {neuron}"}
+                if kind == "chosen"
+                else {"color": _GREYS[number % 2], "marker": _MARKS[number % 4]}
+                | {"ls": _DASHES[number % 3], "label": f"control {neuron}"}
+            )
+    return styles
 
 
 def sweep_curves(title: str, rows: Sequence[dict[str, Any]], unit: str) -> Figure:
@@ -82,26 +107,26 @@ def sweep_curves(title: str, rows: Sequence[dict[str, Any]], unit: str) -> Figur
     effects = {
         "kl": "KL divergence of the next token (nats)",
         "changed_top": "share of texts with another top token",
-        "accuracy": "share of questions answered right",
+        "accuracy": "accuracy (share of questions)",
     }
     present = {name: label for name, label in effects.items() if name in rows[0]}
     figure, panels = grid(title, len(present), 3, (3.6, 2.8))
     for axes, (name, label) in zip(panels, present.items(), strict=True):
-        controls = list(dict.fromkeys(row["neuron"] for row in rows if row["kind"] != "chosen"))
-        for neuron in dict.fromkeys(row["neuron"] for row in rows):
+        for neuron, style in _styles(rows).items():
             curve = [row for row in rows if row["neuron"] == neuron]
-            chosen = curve[0]["kind"] == "chosen"
             value = [row["value"] for row in curve]
-            axes.plot(
-                value, [row[name] for row in curve], marker=".",
-                color=BLUE if chosen else GREY, zorder=3 if chosen else 2,
-                label=_swept(neuron, chosen, controls),
-            )  # fmt: skip
-            if chosen:
+            axes.plot(value, [row[name] for row in curve], ms=3, lw=1.2, **style)
+            if curve[0]["kind"] == "chosen":
                 low, high = ([row[f"{name}_{end}"] for row in curve] for end in ("low", "high"))
-                axes.fill_between(value, low, high, color=BLUE, alpha=0.2, lw=0)
+                axes.fill_between(value, low, high, color=style["color"], alpha=0.2, lw=0)
+        if name == "accuracy":
+            axes.axhline(rows[0]["chance"], color="black", ls=":", lw=1, label="chance")
+            axes.set_ylim(0, min(1.0, axes.get_ylim()[1]))
         axes.set_xlabel(f"value ({unit})", fontsize=8)
         axes.set_ylabel(label, fontsize=8)
         axes.tick_params(labelsize=7)
-    panels[0].legend(fontsize=6, frameon=False)
+    figure.legend(
+        *panels[-1].get_legend_handles_labels(),
+        loc="outside lower center", ncols=6, fontsize=7, frameon=False,
+    )  # fmt: skip
     return figure

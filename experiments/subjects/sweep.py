@@ -183,6 +183,8 @@ def _effect(
     if all(text.choices and text.answer is not None for text in texts):
         measured["accuracy"] = right_answers(swept, texts, speaker)
     effect: dict[str, float] = {"documents": len({text.group for text in texts})}
+    if "accuracy" in measured:
+        effect["chance"] = float(np.mean([1 / text.choices for text in texts]))
     for name, values in measured.items():
         effect[name] = float(values.mean())
         effect[f"{name}_low"], effect[f"{name}_high"] = _interval(values, texts, settings)

@@ -17,7 +17,8 @@ from experiments.subjects.reading import BAG, EMBEDDING, PROMPT, QUESTION, Text,
 from experiments.subjects.settings import Subjects, SubjectsConfig, Sweep, check
 from experiments.subjects.similarity import Similarity, pattern, similarity, subject_parts
 from experiments.subjects.sweep import sweep_rows
-from probe.api import Config, Results, data_name, model_name, show
+from probe.api import Config, Results, show
+from probe.api.drawing import about
 
 logger = logging.getLogger(__name__)
 CONSTANT = "constant"
@@ -35,8 +36,7 @@ def run(config: SubjectsConfig, folder: Path) -> dict[str, Any]:
     settings, of_texts = config.study, check(config)
     texts = read(of_texts, settings, config.data.skip_first)
     names = sorted({text.subject for text in texts})
-    source = f"{model_name(config.model)} ({config.init.kind}) on {data_name(config.data)}"
-    source += f", {len(texts) // len(names)} texts per subject"
+    source = f"{about(config)}, {len(texts) // len(names)} texts per subject"
     results = Results(folder, config)
     # The sweep comes first, as it can still find a mistake in the settings.
     swept = _sweep(of_texts, settings, texts, results)
@@ -127,6 +127,7 @@ def _accuracy(
         "accuracy": guesses[what].accuracy,
         "accuracy_low": low,
         "accuracy_high": high,
+        "constant": guesses[CONSTANT].accuracy,
         "null_mean": float(np.mean(guesses[what].null)),
         "null_95": float(np.quantile(guesses[what].null, 0.95)),
         "p": guesses[what].p,
@@ -167,7 +168,7 @@ def _sweep(config: Config, settings: Subjects, texts: Sequence[Text], results: R
     rows = sweep_rows(config, settings, chosen, int(what.split()[1]), hub)
     unit = "standard deviations" if settings.unit.value == "sd" else "raw activation"
     title = f"{settings.sweep.value.capitalize()} a value at one neuron, {what}: "
-    title += f"{model_name(config.model)} on {data_name(config.data)}, {len(chosen)} texts"
+    title += f"{about(config)}, {len(chosen)} texts"
     results.figure("sweep", sweep_curves(title, rows, unit))
     return rows
 

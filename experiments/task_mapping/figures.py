@@ -65,7 +65,10 @@ def by_layer(
         axes.set_xlabel("layer", fontsize=8)
         axes.set_ylabel("share of units, above 0 if task > off", fontsize=8)
         axes.tick_params(labelsize=7)
-    panels[0].legend(fontsize=6, frameon=False)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(),
+        loc="outside lower center", ncols=3, fontsize=7, frameon=False,
+    )  # fmt: skip
     return figure
 
 
@@ -125,7 +128,8 @@ def confusions(about: str, tasks: Sequence[str], rows: Sequence[Row]) -> Figure:
         axes.tick_params(labelsize=7)
         axes.set(title=kind, xlabel="named", ylabel="task of the scan")
         axes.title.set_fontsize(8)
-    figure.colorbar(image, ax=panels, label="share of the task's scans")
+    label = f"share of the task's scans; by chance {1 / len(tasks):.2f}"
+    figure.colorbar(image, ax=panels, label=label)
     return figure
 
 

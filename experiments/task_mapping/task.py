@@ -25,7 +25,8 @@ from experiments.task_mapping.observed import Observed, observe
 from experiments.task_mapping.reading import Units, whole_prompts
 from experiments.task_mapping.settings import MODELS, TaskMappingConfig, at_sites, check
 from experiments.task_mapping.signals import Signals
-from probe.api import Results, data_name, model_name
+from probe.api import Results
+from probe.api.drawing import about
 
 logger = logging.getLogger(__name__)
 Row = dict[str, Any]
@@ -61,9 +62,8 @@ def run(config: TaskMappingConfig, folder: Path) -> dict[str, Any]:
         identified, confusion = naming(name, tasks, own, settings)
         tables["identification"].append(identified)
         tables["confusion"] += confusion
-    about = f"{model_name(config.model)} on {data_name(config.data)}"
-    about += ", what it writes" if settings.generate else ", prompts"
-    _draw(results, about, experiment, signals, observed, trained, units, tables)
+    title = about(config) + (", what it writes" if settings.generate else ", prompts")
+    _draw(results, title, experiment, signals, observed, trained, units, tables)
     if settings.effects:
         tables["effects"] = effect_rows(
             at_sites(whole_prompts(config)), experiment.prompts, experiment.of_tasks,
@@ -139,12 +139,12 @@ def _show_effects(
 ) -> None:
     """Log and draw every network's lesion on its own task's prompts, and draw it on all."""
     for site in dict.fromkeys(row["site"] for row in rows):
-        about = f"{model_name(config.model)} on {data_name(config.data)}, prompts, {site}"
+        title = f"{about(config)}, prompts, {site}"
         at_site = [row for row in rows if row["site"] == site]
         own = [row for row in at_site if row["name"] == row["prompts"]]
         log_effects([row | {"name": f"{row['name']} ({site})"} for row in own])
-        results.figure(f"effects_{site}", controlled(about, own))
-        results.figure(f"lesions_{site}", figures.lesions(about, tasks, at_site))
+        results.figure(f"effects_{site}", controlled(title, own))
+        results.figure(f"lesions_{site}", figures.lesions(title, tasks, at_site))
 
 
 def _tell_dropped(trained: Mapped, n_scans: int) -> None:

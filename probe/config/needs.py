@@ -101,9 +101,16 @@ NEEDS: Mapping[str, Need] = {
     ),
     "average.weight": _absent("average.example"),
     "average.halves": _absent("average.example"),
-    "figures.format": _one_of(
-        "figures.draw", Figures.auto, Figures.all, Figures.summary, give="figures=all or summary"
-    ),
+    **{
+        f"figures.{name}": _one_of(
+            "figures.draw",
+            Figures.auto,
+            Figures.all,
+            Figures.summary,
+            give="figures=all or summary",
+        )
+        for name in ("format", "dpi", "limit")
+    },
     "init.seed": _one_of("init.kind", InitKind.random),
     **{
         f"tracking.{name}": Need(

@@ -35,7 +35,14 @@ _ORIGIN = frozenset().union(*SOURCES.values())
 # Endings of files without columns.
 _PLAIN = (".txt", ".txt.gz")
 # Unread, they are no part of a run's name: in a sweep it is enough that one job reads them.
-SWEPT = ("layers.index", "init.seed", "null.seed", "figures.format")
+SWEPT = (
+    "layers.index",
+    "init.seed",
+    "null.seed",
+    "figures.format",
+    "figures.dpi",
+    "figures.limit",
+)
 
 
 _USUAL = Config()

@@ -83,7 +83,7 @@ class MeasuresConfig:
 
 @dataclass
 class FiguresConfig:
-    """Figures; those that a finished run lacks are drawn when these keys change."""
+    """Figures; when these keys change, a finished run draws what it lacks or has otherwise."""
 
     draw: Figures = key(
         Figures.auto,
@@ -91,6 +91,13 @@ class FiguresConfig:
         "all up to 8 matrices, and the summary beyond.",
     )
     format: FigureFormat = key(FigureFormat.png, "Also write figures as pdf or svg, beside PNG.")
+    dpi: int = key(150, "Dots per inch of PNG.", least=50, most=600)
+    limit: float | None = key(
+        None,
+        "|r| at which the colours of heat maps end (default: percentile 99 of |r| as drawn).",
+        above=0,
+        most=1,
+    )
 
 
 @dataclass

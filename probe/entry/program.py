@@ -22,6 +22,7 @@ from probe.config import CONF, Config, registered, run_folder
 from probe.errors import RankError, UserError
 from probe.sweep.drive import After, run_sweep
 from probe.sweep.jobs import Job, failed
+from probe.system.importing import draw_offscreen
 from probe.system.kept import keeping
 from probe.system.logs import log_to_console
 from probe.system.secrets import hide
@@ -75,6 +76,7 @@ class Program:
 def enter(program: Program) -> NoReturn:
     """Run a program from the command line and exit: 0, 1 after an error, 130 or 143 on signals."""
     signal.signal(signal.SIGTERM, _terminate)
+    draw_offscreen()
     try:
         code = _lead(program)
     except UserError as error:

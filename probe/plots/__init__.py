@@ -5,14 +5,14 @@ from functools import partial
 
 from matplotlib.figure import Figure
 
-from probe.config import Figures
+from probe.config import Figures, FiguresConfig
 from probe.measures import Measures
 from probe.plots.contact import contact_sheet
 from probe.plots.contrast import comparison, side_by_side
 from probe.plots.distributions import histogram, spectrum, strength_distribution
 from probe.plots.layers import by_kind, cross_layers, hub_overlap, measures_by_layer
 from probe.plots.matrix import heatmap
-from probe.plots.style import title
+from probe.plots.style import USUAL, title
 from probe.plots.sweeps import sweep
 from probe.topology import Topology
 
@@ -41,23 +41,31 @@ def wanted(draw: Figures, measured: Measured) -> dict[str | None, list[str]]:
     return kinds | ({None: across} if across else {})
 
 
-def figures(topology: Topology, measures: Measures) -> dict[str, Figure]:
+def figures(
+    topology: Topology, measures: Measures, look: FiguresConfig = USUAL
+) -> dict[str, Figure]:
     """Draw every figure of a topology, by name."""
-    return {kind: draw() for kind, draw in _of_one(topology, measures).items()}
+    return {kind: draw() for kind, draw in _of_one(topology, measures, look).items()}
 
 
-def run_figures(measured: Measured, kinds: Collection[str] | None = None) -> dict[str, Figure]:
+def run_figures(
+    measured: Measured, kinds: Collection[str] | None = None, look: FiguresConfig = USUAL
+) -> dict[str, Figure]:
     """Draw the figures across all topologies of a run, by name: all heat maps, measures by layer.
 
     With `site=mlp` there is no hub overlap: a neuron's index means nothing in another layer.
     """
     return {
-        kind: draw() for kind, draw in _across(measured).items() if kinds is None or kind in kinds
+        kind: draw()
+        for kind, draw in _across(measured, look).items()
+        if kinds is None or kind in kinds
     }
 
 
-def _of_one(topology: Topology, measures: Measures) -> Mapping[str, _Draw]:
-    kinds: dict[str, _Draw] = {"heatmap": partial(heatmap, topology, measures)}
+def _of_one(
+    topology: Topology, measures: Measures, look: FiguresConfig = USUAL
+) -> Mapping[str, _Draw]:
+    kinds: dict[str, _Draw] = {"heatmap": partial(heatmap, topology, measures, look)}
     if topology.kind != "cross":
         kinds["strength"] = partial(strength_distribution, topology, measures)
     kinds["histogram"] = partial(histogram, topology, measures)
@@ -66,8 +74,8 @@ def _of_one(topology: Topology, measures: Measures) -> Mapping[str, _Draw]:
     return kinds
 
 
-def _across(measured: Measured) -> Mapping[str, _Draw]:
-    kinds: dict[str, _Draw] = {"heatmaps": partial(contact_sheet, measured)}
+def _across(measured: Measured, look: FiguresConfig = USUAL) -> Mapping[str, _Draw]:
+    kinds: dict[str, _Draw] = {"heatmaps": partial(contact_sheet, measured, look)}
     crossed = [pair for pair in measured if pair[0].kind == "cross"]
     if len({topology.layers for topology, _ in crossed}) > 1:
         kinds["cross_layers"] = partial(cross_layers, crossed)

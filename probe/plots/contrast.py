@@ -6,15 +6,19 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from probe.config import FiguresConfig
 from probe.measures import edges
 from probe.plots.distributions import chance_note, histogram_of
 from probe.plots.matrix import colours_label, draw_matrix, neuron_order
 from probe.plots.pixels import SIDE, beyond, limit, mean_note, shown
 from probe.plots.style import (
     COLOURS,
+    DASHES,
+    DPI,
     MOST_NAMES,
     SHARES,
     SIGNED,
+    USUAL,
     name_rows_and_columns,
     title,
     wrapped,
@@ -23,40 +27,64 @@ from probe.plots.style import (
 from probe.topology import Topology
 from probe.topology.reliability import BINS
 
+# The axes of a heat map.
+_AXIS = "neuron, by rank of strength"
 
-def side_by_side(topologies: Sequence[Topology], labels: Sequence[str], note: str = "") -> Figure:
+
+def side_by_side(
+    topologies: Sequence[Topology],
+    labels: Sequence[str],
+    note: str = "",
+    rows: int = 1,
+    look: FiguresConfig = USUAL,
+) -> Figure:
     """Draw a few heat maps side by side, and below them the distribution of r over pairs.
 
     Each heat map is ordered by its own strengths: between different models or initialisations the
     neurons' indices do not correspond.
+
+    Parameters
+    ----------
+    topologies, labels : sequence
+        What to draw, column by column, and its names.
+    note : str
+        End of the title.
+    rows : int
+        Heat maps in a column; each column has a colour below, each row its dashes.
+    look : FiguresConfig
+        Limit of the colours.
     """
-    width = max(3.2 * len(topologies) + 0.8, 6.4)
-    figure = Figure(figsize=(width, 6.6), layout="constrained", dpi=150)
+    columns = len(topologies) // rows
+    column = 3.2 if columns <= 4 else 2.6
+    width = max(column * columns + 0.8, 6.4)
+    figure = Figure(figsize=(width, 3.6 * rows + 3), layout="constrained", dpi=DPI)
     heading = "; ".join(filter(None, (title(*topologies), note)))
     figure.suptitle(wrapped(heading, width), fontsize=9)
-    places = figure.add_gridspec(2, len(topologies), height_ratios=(1.2, 1))
-    above = [figure.add_subplot(places[0, column]) for column in range(len(topologies))]
-    below = figure.add_subplot(places[1, :])
+    places = figure.add_gridspec(rows + 1, columns, height_ratios=[1.2] * rows + [1])
+    above = [figure.add_subplot(places[i % rows, i // rows]) for i in range(len(topologies))]
+    below = figure.add_subplot(places[rows, :])
     drawn = [shown(topology, neuron_order(topology), SIDE) for topology in topologies]
-    end = limit(*drawn)
+    end = look.limit or limit(*drawn)
     for place, (axes, topology, label) in enumerate(zip(above, topologies, labels, strict=True)):
         image = draw_matrix(axes, drawn[place], topology.n_neurons, end)
-        note = mean_note(topology.n_neurons).strip()
-        name = wrapped(label, 2.8)
+        note = mean_note(topology.n_neurons, SIDE).strip()
+        name = wrapped(label, column - 0.4)
         axes.set_title(f"{name}\n{_mean(topology)}", fontsize=8)
-        axes.set_xlabel(f"neuron, by rank of strength\n{note}".strip(), fontsize=8)
-        axes.set_ylabel("" if place else "neuron, by rank of strength", fontsize=8)
+        lowest = place % rows == rows - 1
+        axes.set_xlabel(f"{_AXIS * lowest}\n{note}".strip(), fontsize=8)
+        axes.set_ylabel(_AXIS if place < rows else "", fontsize=8)
         r = edges(topology)
         share = histogram_of(r) / max(1, r.size)
-        below.stairs(share, BINS, color=COLOURS[place % len(COLOURS)], lw=1.3, label=name)
+        below.stairs(share, BINS, color=COLOURS[place // rows % len(COLOURS)],
+                     ls=DASHES[place % rows], lw=1.3, label=name)  # fmt: skip
     outside = beyond(end, *drawn)
     bar = figure.colorbar(image, ax=above, extend=outside)
-    bar.set_label(colours_label(outside), fontsize=8)
+    bar.set_label(colours_label(outside, look.limit), fontsize=8)
     if below.dataLim.ymax > 0:
         below.set_yscale("log")
-        lines = sum(label.count("\n") + 1 for label in below.get_legend_handles_labels()[1])
-        below.set_ylim(None, below.dataLim.ymax * 1.8**lines)  # room for the legend
-    below.legend(fontsize=8, frameon=False, loc="upper right")
+        lines = max(label.count("\n") + 1 for label in below.get_legend_handles_labels()[1])
+        below.set_ylim(None, below.dataLim.ymax * 1.8 ** (lines * rows))  # room for the legend
+    below.legend(fontsize=8, frameon=False, loc="upper center", ncols=columns)
     below.set(xlabel="correlation r (dimensionless)", ylabel="share of pairs of neurons")
     below.set_xlim(-1, 1)
     return figure
@@ -85,7 +113,7 @@ def comparison(
     """
     side, names = 2.6 + 0.2 * min(len(labels), MOST_NAMES), 0.08 * max(map(len, labels))
     size = (2 * (side + names + 1), side + 0.75 * names + 0.3)
-    figure = Figure(figsize=size, layout="compressed", dpi=150)
+    figure = Figure(figsize=size, layout="compressed", dpi=DPI)
     figure.suptitle(f"Similarity of {len(labels)} topologies", fontsize=9)
     by_chance = "" if np.isnan(chance_overlap) else f"; by chance {chance_overlap:.3f}"
     panels = (

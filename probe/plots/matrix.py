@@ -9,29 +9,32 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from probe.config import FiguresConfig
 from probe.measures import Measures, strengths
-from probe.plots.pixels import PERCENTILE, SIDE, beyond, limit, mean_note, shown
-from probe.plots.style import COLOURS, DPI, GREY, SIGNED, framed, mark_border, title
+from probe.plots.pixels import PERCENTILE, beyond, limit, mean_note, shown
+from probe.plots.style import COLOURS, GREY, SIGNED, USUAL, framed, mark_border, title
 from probe.topology import Topology
 
 # Communities with a smaller share of the neurons are too thin for a number.
 LEAST_SHARE = 0.02
-# Inches right of a heat map: to its colours' bar, the width of that, and for its numbers.
-_STRIP, _BAR, _NUMBERS = 0.45, 0.2, 1.0
+# Inches: a heat map's side; right of it to its colours' bar, the bar's width, room for numbers.
+_SIDE, _STRIP, _BAR, _NUMBERS = 4.0, 0.45, 0.2, 1.0
 
 
-def heatmap(topology: Topology, measures: Measures | None = None) -> Figure:
-    """Draw the matrix, grey where r is undefined; colours end at a percentile of |r|.
+def heatmap(
+    topology: Topology, measures: Measures | None = None, look: FiguresConfig = USUAL
+) -> Figure:
+    """Draw the matrix, grey where r is undefined; colours end at a percentile of |r|, or as given.
 
     Neurons are ordered by community, the largest first, and by strength within one; by strength
     alone without communities; by index, with lines between layers, if they belong to several.
     """
     numbers = communities(topology, measures)
     order = neuron_order(topology, numbers)
-    drawn = shown(topology, order, SIDE)
-    side = SIDE / DPI
-    figure, axes = framed(title(topology), (side, side), right=_STRIP + _BAR + _NUMBERS)
-    end = limit(drawn)
+    pixels = round(_SIDE * look.dpi)
+    drawn = shown(topology, order, pixels)
+    figure, axes = framed(title(topology), (_SIDE, _SIDE), right=_STRIP + _BAR + _NUMBERS)
+    end = look.limit or limit(drawn)
     image = draw_matrix(axes, drawn, topology.n_neurons, end)
     across = down = "neuron, by rank of strength"
     below = ""
@@ -44,21 +47,24 @@ def heatmap(topology: Topology, measures: Measures | None = None) -> Figure:
         grey = _mark(axes, [numbers[neuron] for neuron in order])
         below = "\n" + _quality(measures) + ("; grey: smaller ones" if grey else "")
         across = down = "neuron, by community and strength"
-    axes.set(xlabel=across + mean_note(topology.n_neurons) + below, ylabel=down)
-    _add_bar(figure, axes, image, beyond(end, drawn))
+    axes.set(xlabel=across + mean_note(topology.n_neurons, pixels) + below, ylabel=down)
+    _add_bar(figure, axes, image, beyond(end, drawn), look.limit)
     return figure
 
 
-def _add_bar(figure: Figure, axes: Axes, image: AxesImage, outside: str) -> None:
+def _add_bar(
+    figure: Figure, axes: Axes, image: AxesImage, outside: str, given: float | None
+) -> None:
     place, width = axes.get_position(), figure.get_figwidth()
     bar = figure.add_axes((place.x1 + _STRIP / width, place.y0, _BAR / width, place.height))
     colours = figure.colorbar(image, cax=bar, extend=outside, ticks=MaxNLocator(6), format="{x:g}")
-    colours.set_label(colours_label(outside), fontsize=9)
+    colours.set_label(colours_label(outside, given), fontsize=9)
 
 
-def colours_label(outside: str) -> str:
+def colours_label(outside: str, given: float | None) -> str:
     """Return the label of a bar of colours: the quantity, and where colours end short of it."""
-    ends = f"\ncolours end at percentile {PERCENTILE:g} of |r| as drawn"
+    end = f"percentile {PERCENTILE:g} of |r| as drawn" if given is None else f"|r| = {given:g}"
+    ends = f"\ncolours end at {end}"
     return "correlation r (dimensionless)" + (ends if outside != "neither" else "")
 
 

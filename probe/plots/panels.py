@@ -28,11 +28,14 @@ class Panel:
         What it is, on the y axis (all are dimensionless).
     chance : dict of str to str
         Names of its chance levels in `Measures.numbers`, with their labels in the legend.
+    level : (float, str), optional
+        What it is by definition without the structure that it measures, and how that is called.
     """
 
     key: str
     label: str
     chance: dict[str, str] = field(default_factory=dict)
+    level: tuple[float, str] | None = None
 
     def at(self, density: str) -> "Panel":
         """Return the panel of this measure at one of several densities."""
@@ -56,7 +59,7 @@ PANELS = (
     Panel("leading_share", "share of leading eigenvalue"),
     Panel("clustering", "clustering coefficient"),
     Panel("modularity", "modularity", chance={"modularity_null": "rewired"}),
-    Panel("small_world", "small-world ratio"),
+    Panel("small_world", "small-world ratio", level=(1, "rewired")),
 )  # fmt: skip
 
 
@@ -108,6 +111,9 @@ def label_panel(axes: Axes, panel: Panel) -> None:
     """Write a panel's quantity; a reliability is read from 0 to 1."""
     axes.set_ylabel(panel.label, fontsize=8)
     axes.tick_params(labelsize=7.5)
+    if panel.level is not None:
+        line = axes.axhline(panel.level[0], color="0.4", ls=":", lw=1, label=panel.level[1])
+        axes.legend(handles=[line], fontsize=7, frameon=False)
     if panel.key == "split_half":
         axes.set_ylim(min(0.0, axes.get_ylim()[0]), 1.03)
 

@@ -6,7 +6,7 @@ from scipy.sparse import csr_array
 
 from probe.topology import Topology
 
-# Pixels along a side of a heat map.
+# Pixels along a side of a heat map among others.
 SIDE = 600
 # A matrix with at most this share of them is drawn as it is: every entry has nine pixels.
 _ENLARGED = 3
@@ -83,7 +83,7 @@ def _undefined(topology: Topology) -> tuple[NDArray[np.int64], NDArray[np.int64]
     return undefined[undefined < n], undefined[undefined >= n] - n
 
 
-def mean_note(n: int, side: int = SIDE) -> str:
+def mean_note(n: int, side: int) -> str:
     """Return a note if pixels are means over several neurons of n, else nothing."""
     return "" if n <= side else f" (a pixel is a mean over {n / side:.1f} × {n / side:.1f})"
 

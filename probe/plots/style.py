@@ -11,16 +11,18 @@ from matplotlib.image import AxesImage
 from matplotlib.text import Annotation
 from matplotlib.ticker import LogFormatter, NullLocator
 
-from probe.config import Config, data_name, model_name
+from probe.config import Config, FiguresConfig, data_name, model_name
 from probe.topology import Topology
 
 # Distinguishable for colour-blind readers: Okabe and Ito, without yellow, which fades on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 BLUE, ORANGE = COLOURS[:2]
+DASHES = ("-", "--", "-.")  # dotted lines are chance levels
 GREY = "0.75"  # missing values
 # Up to this many rows of a matrix there is room for their names, and for the values.
 MOST_NAMES, MOST_VALUES = 24, 12
-DPI = 150
+USUAL = FiguresConfig()
+DPI = USUAL.dpi
 # Inches around framed axes: left and below for numbers of six digits and two lines of labels; above
 # for a title, and for each line of it. Whole pixels, so that those of a heat map stay whole.
 _LEFT, _BELOW, _ABOVE, _LINE = 0.84, 0.68, 0.1, 0.16
@@ -143,9 +145,12 @@ def mark_beyond(axes: Axes, points: Sequence[tuple[float, float]], colour: str) 
         earlier = sum(isinstance(text, Annotation) and text.xy == place for text in axes.texts)
         inwards = -1 if far else 1
         aside = (7 * inwards, 8 * earlier) if across else (6, inwards * (3 + 8 * earlier))
+        value = x if across else y
         axes.annotate(
-            f"{x if across else y:.2g}", place, aside, textcoords="offset points", fontsize=7,
-            color=colour, ha="right" if across and far else "left", va="center",
+            f"{value:.0f}" if abs(value) >= 100 else f"{value:.2g}", place, aside,
+            textcoords="offset points", fontsize=7, color=colour,
+            ha="right" if across and far else "left", va="center",
+            bbox={"facecolor": "white", "linewidth": 0, "pad": 0.3},  # intervals lie below
         )  # fmt: skip
 
 
@@ -183,11 +188,14 @@ def wrapped(heading: str, width: float) -> str:
     return "\n".join(textwrap.fill(line, room) for line in lines)
 
 
-def name_rows_and_columns(axes: Axes, names: Sequence[object]) -> None:
-    """Label the rows and columns of a matrix, or evenly spaced ones if there are too many."""
-    step = -(-len(names) // MOST_NAMES)
+def name_rows_and_columns(axes: Axes, names: Sequence[object], size: float | None = None) -> None:
+    """Label the rows and columns of a matrix, or evenly spaced ones if there are too many.
+
+    With a size of type there are never too many: the figure has been made large enough.
+    """
+    step = 1 if size else -(-len(names) // MOST_NAMES)
     places, labels = range(0, len(names), step), [str(name) for name in names[::step]]
-    axes.tick_params(labelsize=10 if len(names) <= MOST_VALUES else 8)
+    axes.tick_params(labelsize=size or (10 if len(names) <= MOST_VALUES else 8))
     slant = 45 if any(len(label) > 3 for label in labels) else 0
     axes.set_yticks(places, labels)
     axes.set_xticks(places, labels, rotation=slant, ha="right" if slant else "center")

@@ -17,13 +17,13 @@ from probe.plots.panels import (
     label_panel,
     panels_of,
 )
-from probe.plots.style import COLOURS, grid
+from probe.plots.style import COLOURS, DASHES, grid
 
 Row = Mapping[str, Any]
 Placed = Sequence[tuple[float, Row]]
 # By the values of the keys that distinguish groups: topologies at their places on the x axis.
 Groups = dict[str, Placed]
-DASHES, MARKERS = ("-", "--", "-."), ("o", "s", "^")  # dotted lines are chance levels
+MARKERS = ("o", "s", "^")
 # Lines a column of the legend has room for, and letters an inch.
 LEGEND_ROWS, LETTERS = 24, 14
 

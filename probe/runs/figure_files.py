@@ -1,22 +1,25 @@
 """The figures of a run as files: those that are asked for, written at once or later."""
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
-from probe.config import Figures, FiguresConfig
+from probe.config import Config, Figures, FiguresConfig, from_plain, to_plain
 from probe.measures import Measures
 from probe.plots import MOST, figures, run_figures, wanted
 from probe.runs.each_matrix import item_of, load_item
-from probe.runs.writing import save_figure
+from probe.runs.writing import endings, save_figure
 from probe.system.workers import Item, Workers
 from probe.topology import Topology
 
 logger = logging.getLogger(__name__)
 FOLDER = "figures"
+# In a manifest: how each figure looks that was drawn later.
+DRAWN = "figures"
 Measured = Sequence[tuple[Topology, Measures]]
 
 
@@ -36,12 +39,12 @@ def write_figures(
     measured : sequence of (Topology, Measures)
         The results.
     config : FiguresConfig
-        Which figures, and their format.
+        Which figures, and how they look.
     workers : Workers
         Who draws the figures of single topologies, whose matrices are saved in the folder.
     present : collection of str
-        Files that are there, relative to the folder. Of a topology, or across them, all figures are
-        drawn or none.
+        Files that are there and look so, relative to the folder. Of a topology, or across them, all
+        figures are drawn or none.
     """
     missing = {
         owner: kinds
@@ -54,8 +57,9 @@ def write_figures(
             "%d matrices: one figure has all their heat maps; figures=all also draws each of them",
             len(measured),
         )
+    look = to_plain(Config(figures=config))["figures"]
     items = [
-        item_of(run, topology) | {"measures": asdict(measures), "endings": endings(config)}
+        item_of(run, topology) | {"measures": asdict(measures), "figures": look}
         for topology, measures in measured
         if topology.name in missing
     ]
@@ -63,18 +67,19 @@ def write_figures(
     images: dict[str, Path] = {}
     for names in tqdm(answers, "figures", len(items), disable=None, leave=False, delay=2):
         images |= {name: run / FOLDER / file for name, file in names.items()}
-    for kind, figure in run_figures(measured, missing.get(None, ())).items():
-        images[kind] = save_figure(figure, run / FOLDER / f"{kind}.png", *endings(config))
+    for kind, figure in run_figures(measured, missing.get(None, ()), config).items():
+        images[kind] = save_figure(figure, run / FOLDER / f"{kind}.png", config)
     return images
 
 
 def draw_item(item: Item) -> dict[str, str]:
     """Draw the topology of an item; the work of one worker."""
     topology = load_item(item)
-    drawn = figures(topology, Measures.from_record(item["measures"]))
+    look = from_plain({"figures": item["figures"]}).figures
+    drawn = figures(topology, Measures.from_record(item["measures"]), look)
     files = {kind: Path(item["run"], FOLDER, f"{_file(topology.name, kind)}.png") for kind in drawn}
     for kind, figure in drawn.items():
-        save_figure(figure, files[kind], *item["endings"])
+        save_figure(figure, files[kind], look)
     return {f"{topology.name}/{kind}": file.name for kind, file in files.items()}
 
 
@@ -82,6 +87,22 @@ def _file(owner: str | None, kind: str) -> str:
     return kind if owner is None else f"{owner}_{kind}"
 
 
-def endings(config: FiguresConfig) -> list[str]:
-    """Return the formats in which figures are written."""
-    return list(dict.fromkeys(["png", config.format.value]))
+def files_that_look(manifest: Mapping[str, Any], config: FiguresConfig) -> list[str]:
+    """Return the files of a manifest but those of figures that were drawn with other keys."""
+    first = _look(manifest["config"].get("figures", {}))
+    drawn = manifest.get(DRAWN, {})
+    now = look_of(config)
+    return [
+        file
+        for file in manifest["files"]
+        if Path(file).parts[0] != FOLDER or drawn.get(file, first) == now
+    ]
+
+
+def look_of(config: FiguresConfig) -> dict[str, Any]:
+    """Return the keys that change a figure but not its file's name."""
+    return _look(asdict(config))
+
+
+def _look(keys: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: keys.get(name, getattr(FiguresConfig(), name)) for name in ("dpi", "limit")}

@@ -178,10 +178,12 @@ class RunFolder:
         write_manifest(self.work, manifest)
         self._put_in_place()
 
-    def add(self, files: Iterable[Path]) -> None:
-        """Enter files into the manifest of the finished run."""
+    def add(self, files: Iterable[Path], key: str, fact: Any) -> None:
+        """Enter files into the manifest of the finished run, each with a fact under a key."""
         manifest = read_manifest(self.path)
-        manifest["files"] |= {str(file.relative_to(self.path)): _sha256(file) for file in files}
+        hashes = {str(file.relative_to(self.path)): _sha256(file) for file in files}
+        manifest["files"] |= hashes
+        manifest[key] = manifest.get(key, {}) | dict.fromkeys(hashes, fact)
         write_manifest(self.path, manifest)
 
     def _put_in_place(self) -> None:

@@ -8,7 +8,7 @@ from probe.measures import DEFINITION, Measures
 from probe.runs.console_table import log_table
 from probe.runs.each_matrix import measure_each, workers_for
 from probe.runs.facts import Facts
-from probe.runs.figure_files import FOLDER, endings, write_figures
+from probe.runs.figure_files import DRAWN, FOLDER, files_that_look, look_of, write_figures
 from probe.runs.folder import RunFolder
 from probe.runs.hubs_file import log_hubs, read_hubs, write_hubs
 from probe.runs.load import load_topologies
@@ -20,6 +20,7 @@ from probe.runs.measures_files import (
     read_measures,
     write_measures,
 )
+from probe.runs.writing import endings
 from probe.system.logs import plural
 from probe.topology import Topology
 from probe.tracking import Record, track
@@ -89,13 +90,17 @@ def show(folder: RunFolder) -> None:
         ) from None
     log_table(measured)
     log_hubs(read_hubs(run))
-    present = [file for file in read_manifest(run, "files")["files"] if (run / file).is_file()]
+    config, manifest = folder.config.figures, read_manifest(run, "config", "files")
+    same = files_that_look(manifest, config)
+    present = [file for file in same if (run / file).is_file()]
     try:
-        with workers_for(topologies, folder.config.figures) as workers:
-            drawn = write_figures(run, measured, folder.config.figures, workers, present)
+        with workers_for(topologies, config) as workers:
+            drawn = write_figures(run, measured, config, workers, present)
         if drawn:
-            ends = endings(folder.config.figures)
-            folder.add(png.with_suffix(f".{end}") for png in drawn.values() for end in ends)
-            logger.info("%s: %s", plural(len(drawn), "more figure"), run / FOLDER)
+            ends = endings(config)
+            files = [png.with_suffix(f".{end}") for png in drawn.values() for end in ends]
+            folder.add(files, DRAWN, look_of(config))
+            what = "more figure" if len(same) == len(manifest["files"]) else "figure"
+            logger.info("%s: %s", plural(len(drawn), what), run / FOLDER)
     except OSError as error:
         logger.warning("figures cannot be written (%s); the results are complete", error.strerror)

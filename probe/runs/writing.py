@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from probe.config import Config
+from probe.config import Config, FiguresConfig
 from probe.system.files import atomic_write
 from probe.system.tables import aligned, write_csv
 
@@ -26,12 +26,12 @@ class Results:
     folder : Path
         The study's folder.
     config : Config, optional
-        Its configuration, for the format of figures.
+        Its configuration, for the format and the dots per inch of figures.
     """
 
     def __init__(self, folder: Path, config: Config | None = None) -> None:
         self.folder = folder
-        self._format = (config or Config()).figures.format.value
+        self._look = (config or Config()).figures
 
     def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write rows to `<name>.csv` under all columns that any has; without rows nothing."""
@@ -40,7 +40,7 @@ class Results:
 
     def figure(self, name: str, figure: "Figure") -> None:
         """Write a figure to `figures/<name>.png`, and in another format that is asked for."""
-        save_figure(figure, self.folder / "figures" / f"{name}.png", self._format)
+        save_figure(figure, self.folder / "figures" / f"{name}.png", self._look)
 
     def figures(self, figures: Mapping[str, "Figure"]) -> None:
         """Write several figures, by name."""
@@ -59,18 +59,25 @@ def show(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         logger.info("%s", line)
 
 
-def save_figure(figure: "Figure", file: Path, *others: str) -> Path:
-    """Write a figure as PNG, and in other formats beside it; return the PNG.
+def endings(look: FiguresConfig) -> list[str]:
+    """Return the formats in which figures are written."""
+    return list(dict.fromkeys(["png", look.format.value]))
+
+
+def save_figure(figure: "Figure", file: Path, look: FiguresConfig | None = None) -> Path:
+    """Write a figure as PNG, and in another format that is asked for; return the PNG.
 
     It is laid out once and drawn once for each format.
     """
+    look = look or FiguresConfig()
+    figure.set_dpi(look.dpi)
     engine = figure.get_layout_engine()
     if engine is not None:
         engine.execute(figure)
         figure.set_layout_engine(None)  # with one, matplotlib draws a figure twice
-    for name in dict.fromkeys(["png", *others]):
+    for name in endings(look):
         # To compress runs of equal bytes only gives files as small, in a quarter of the time.
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {"dpi": look.dpi}  # or it takes that of an earlier canvas
         if name == "png":
             options["pil_kwargs"] = {"compress_type": zlib.Z_RLE}
         with atomic_write(file.with_suffix(f".{name}")) as unfinished, warnings.catch_warnings():

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from probe.config import Config
+from probe.config import Config, FiguresConfig
 from probe.errors import UserError
 from probe.plots import side_by_side
 from probe.plots import sweep as draw_sweep
@@ -16,6 +16,7 @@ from probe.runs.measures_files import read_numbers
 from probe.runs.writing import save_figure
 from probe.sweep.conclusion import conclude
 from probe.sweep.jobs import Job, read_jobs, varied
+from probe.system.logs import plural
 from probe.system.tables import aligned, write_csv
 from probe.topology import WITHOUT_SINKS, Topology
 
@@ -31,6 +32,8 @@ _COLUMNS = {
     "modularity": "modularity",
 }
 _SHOWN = 40
+# Pairs of heat maps that fit into a figure.
+_PAIRS = 6
 
 
 def summarise(sweep: Path, config: Config) -> None:
@@ -50,7 +53,7 @@ def summarise(sweep: Path, config: Config) -> None:
         logger.warning("no run of the sweep has a topology, so there is no summary")
         return
     write_csv(sweep / "summary.csv", rows)
-    images = _draw(sweep, jobs, rows, keys)
+    images = _draw(sweep, jobs, rows, keys, config.figures)
     _show(rows, keys)
     conclude(sweep, config, jobs, keys, rows, images, "runs")
 
@@ -76,8 +79,8 @@ def sweep_rows(jobs: Sequence[Job], varied: Sequence[str]) -> list[Row]:
 
 
 def matched_pairs(
-    jobs: Sequence[Job], varied: Sequence[str], most: int = 4
-) -> list[tuple[str, Topology]]:
+    jobs: Sequence[Job], varied: Sequence[str], most: int = _PAIRS
+) -> tuple[list[tuple[str, Topology]], int]:
     """Load topologies of pretrained weights, each followed by that of random weights, with labels.
 
     Parameters
@@ -87,16 +90,31 @@ def matched_pairs(
     varied : sequence of str
         Keys that differ between the jobs.
     most : int
-        Topologies to load; of more, those evenly spaced from the first to the last.
+        Pairs to load; of more, those evenly spaced from the first to the last.
+
+    Returns
+    -------
+    list of (str, Topology)
+        Two for each pair that is loaded.
+    int
+        How many pairs there are.
     """
     pairs = _pairs(jobs, varied)
-    n = min(most // 2, len(pairs))
+    n = min(most, len(pairs))
     chosen = [pairs[place * (len(pairs) - 1) // max(1, n - 1)] for place in range(n)]
-    return [
-        (f"{init}, {name.replace('_', ' ')}\n{same}".strip(), load_topology(both[init], name))
+    loaded = [
+        (_label(both[init], init, name, same), load_topology(both[init], name))
         for both, name, same in chosen
         for init in ("pretrained", "random")
     ]
+    return loaded, len(pairs)
+
+
+def _label(run: Path, init: str, name: str, same: str) -> str:
+    """Name a topology of a pair: its weights, its place, and what else tells it from others."""
+    seed = read_manifest(run, "config")["config"]["init"]["seed"]
+    words = [init, name.replace("_", " ")] + [f"seed {seed}"] * (init == "random")
+    return f"{', '.join(words)}\n{same}".strip()
 
 
 def _pairs(jobs: Sequence[Job], varied: Sequence[str]) -> list[tuple[dict[str, Path], str, str]]:
@@ -117,11 +135,11 @@ def _pairs(jobs: Sequence[Job], varied: Sequence[str]) -> list[tuple[dict[str, P
 
 
 def _told(keys: Sequence[str], values: Sequence[str]) -> str:
-    """Return the values that a topology's name does not tell."""
+    """Return the values that a topology's name and weights do not tell."""
     return ", ".join(
         f"{key}={value}"
         for key, value in zip(keys, values, strict=True)
-        if key.partition(".")[0] != "layers"
+        if key.partition(".")[0] not in ("layers", "init")
     )
 
 
@@ -136,19 +154,23 @@ def _rows(job: Job, varied: Sequence[str]) -> Iterator[Row]:
         yield row | numbers[record["name"]]
 
 
-def _draw(sweep: Path, jobs: Sequence[Job], rows: list[Row], keys: list[str]) -> dict[str, Path]:
+def _draw(
+    sweep: Path, jobs: Sequence[Job], rows: list[Row], keys: list[str], look: FiguresConfig
+) -> dict[str, Path]:
     drawn = {}
     for suffix in ("", WITHOUT_SINKS):
         some = [row for row in rows if (WITHOUT_SINKS in row["topology"]) == bool(suffix)]
         if some:
             drawn[f"summary{suffix}"] = draw_sweep(some, keys, _source(jobs))
-    pairs = matched_pairs(jobs, keys)
+    pairs, there = matched_pairs(jobs, keys)
     if pairs:
         labels, topologies = zip(*pairs, strict=True)
-        shown, all_of_them = len(pairs) // 2, len(_pairs(jobs, keys))
-        note = f"{shown} of {all_of_them} pairs" if shown < all_of_them else ""
-        drawn["pretrained_random"] = side_by_side(topologies, labels, note)
-    return {name: save_figure(figure, sweep / f"{name}.png") for name, figure in drawn.items()}
+        shown = f"{len(pairs) // 2} of {plural(there, 'pair')}"
+        logger.info("pretrained_random.png shows %s of pretrained and random weights", shown)
+        drawn["pretrained_random"] = side_by_side(topologies, labels, shown, 2, look)
+    return {
+        name: save_figure(figure, sweep / f"{name}.png", look) for name, figure in drawn.items()
+    }
 
 
 def _source(jobs: Sequence[Job]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from probe.errors import UserError
+from probe.system.importing import draw_offscreen
 
 INTERRUPTED = 130
 
@@ -26,6 +27,7 @@ class Parser(ArgumentParser):
 
 def exit_code(command: Callable[[], int], mistake: int = 1) -> int:
     """Run a command; return its exit code, or that of a mistake or an interruption after a line."""
+    draw_offscreen()
     try:
         return command()
     except UserError as error:

@@ -1,9 +1,19 @@
-"""Import large libraries without looking for garbage among what they define."""
+"""Import large libraries: without looking for garbage, and whatever screen they would draw on."""
 
 import gc
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+
+def draw_offscreen() -> None:
+    """Let matplotlib, once it is imported, draw into files only.
+
+    It fails on a word in MPLBACKEND that it does not know, and no command shows a figure. In a
+    notebook the choice is the user's, so that only commands call this.
+    """
+    os.environ["MPLBACKEND"] = "agg"
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
 from numpy.typing import NDArray
 
+from probe.config import FiguresConfig
 from probe.measures import strengths
 from probe.plots import comparison, side_by_side
 from probe.topology import Topology
@@ -66,6 +67,7 @@ def test_histograms_are_shares_of_the_pairs() -> None:
         assert shares.sum() == pytest.approx(1)
     names = [text.get_text() for text in below.get_legend().get_texts()]
     assert names == ["trained", "untrained"]
+    assert len({step.get_edgecolor() for step in steps}) == 2, "each has its colour"
     assert steps[0].get_edgecolor() != steps[1].get_edgecolor()
     assert below.get_ylabel() == "share of pairs of neurons"
     assert below.get_yscale() == "log"
@@ -77,6 +79,26 @@ def test_any_few_topologies_are_drawn(n: int) -> None:
     figure.draw_without_rendering()
     assert len(maps(figure)) == n
     side_by_side([topology_of([[1.0]])] * n, ["alone"] * n).draw_without_rendering()
+
+
+def test_pairs_stand_above_each_other_in_one_colour_with_dashes_of_their_own() -> None:
+    labels = [f"{init}, layer {k}" for k in range(3) for init in ("pretrained", "random")]
+    look = FiguresConfig(limit=0.5)
+    figure = side_by_side([*pair(), *pair(), *pair()], labels, "3 of 3 pairs", 2, look)
+    places = [axes.get_subplotspec() for axes in maps(figure)]
+    assert [(one.rowspan.start, one.colspan.start) for one in places] == [
+        (row, column) for column in range(3) for row in range(2)
+    ]
+    assert [axes.get_title().split("\n")[0] for axes in maps(figure)] == labels
+    assert {axes.images[0].get_clim() for axes in maps(figure)} == {(-0.5, 0.5)}
+    (below,) = [axes for axes in figure.axes if axes.get_legend()]
+    steps = [patch for patch in below.patches if isinstance(patch, StepPatch)]
+    styles = [(step.get_edgecolor(), step.get_linestyle()) for step in steps]
+    assert len(set(styles)) == 6
+    assert all(
+        first[0] == second[0] for first, second in zip(styles[::2], styles[1::2], strict=True)
+    )
+    assert figure.get_suptitle().endswith("3 of 3 pairs")
 
 
 def drawn(figure: Figure) -> list[np.ndarray]:

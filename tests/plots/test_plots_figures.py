@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from PIL import Image
 
-from probe.config import Figures, MeasuresConfig
+from probe.config import FigureFormat, Figures, FiguresConfig, MeasuresConfig
 from probe.measures import measure
 from probe.plots import figures, heatmap, run_figures, title, wanted
 from probe.plots.style import framed, log_scale, mark_beyond
@@ -111,6 +112,26 @@ def test_the_contact_sheet_has_every_heat_map_in_its_own_colours() -> None:
     )
 
 
+def test_a_limit_that_is_given_holds_for_the_whole_contact_sheet() -> None:
+    measured = [(each, measure(each, FEW)) for each in map(at_layer, range(3))]
+    drawn = run_figures(measured, ["heatmaps"], FiguresConfig(limit=0.4))["heatmaps"]
+    sheets = [axes for axes in drawn.axes if axes.images]
+    assert [axes.images[0].get_clim() for axes in sheets] == [(-0.4, 0.4)] * 3
+    assert drawn.axes[-1].get_ylabel() == "correlation r\nabove each: as given"
+
+
+@pytest.mark.usefixtures("drawn_figures")
+def test_dots_per_inch_change_the_pixels_and_not_the_layout(tmp_path: Path) -> None:
+    sizes = []
+    for dpi in (50, 100):
+        figure = figures(make(), measure(make(), FEW))["strength"]
+        file = save_figure(figure, tmp_path / "one.png", FiguresConfig(dpi=dpi))
+        with Image.open(file) as image:
+            sizes.append(image.size)
+        assert figure.get_size_inches() == pytest.approx([7.2, 4.34], abs=0.3)
+    np.testing.assert_allclose(sizes[1], 2 * np.array(sizes[0]), atol=2)
+
+
 @pytest.mark.usefixtures("drawn_figures")
 def test_every_figure_is_laid_out_at_most_once_and_drawn_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -156,7 +177,8 @@ def test_nothing_is_cut_off(tmp_path: Path, layers: int) -> None:
 def test_figures_come_as_vectors_beside_png(tmp_path: Path) -> None:
     for ending, start in (("pdf", b"%PDF"), ("svg", b"<?xml")):
         figure = figures(make(), measure(make(), FEW))["strength"]
-        file = save_figure(figure, tmp_path / "one.png", "png", ending)
+        look = FiguresConfig(format=FigureFormat(ending))
+        file = save_figure(figure, tmp_path / "one.png", look)
         assert file.read_bytes().startswith(b"\x89PNG")
         assert (tmp_path / f"one.{ending}").read_bytes().startswith(start)
 
@@ -169,6 +191,8 @@ def test_points_beyond_the_axes_are_marked_with_their_values() -> None:
     marks = [(*line.get_xydata()[0], line.get_marker()) for line in axes.lines]
     assert marks == [(-0.5, 2, "<"), (0.5, 3, "^")]
     assert [text.get_text() for text in axes.texts] == ["-7.2", "9"]
+    mark_beyond(axes, [(-1234.5, 1)], "black")
+    assert axes.texts[-1].get_text() == "-1234"
     assert (axes.get_xlim(), axes.get_ylim()) == ((-0.5, 1), (0, 3))
 
 

@@ -1,18 +1,17 @@
 """The heat map shows the matrix, its neurons by community and strength, from -1 to 1."""
 
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 
-from probe.config import MeasuresConfig
+from probe.config import FiguresConfig, MeasuresConfig
 from probe.measures import Measures, measure, strengths
-from probe.plots import heatmap, matrix
+from probe.plots import heatmap
 from probe.plots.matrix import neuron_order
-from probe.plots.pixels import SIDE, mean_note, shown
+from probe.plots.pixels import SIDE, shown
 from probe.plots.style import COLOURS, GREY
 from tests.plots.drawn import make, pixels, undefine
 from tests.topologies import random_correlations, topology_of
@@ -157,16 +156,23 @@ def test_pixels_of_a_larger_matrix_are_means_weighted_by_area(n: int, side: int)
     np.testing.assert_allclose(shown(topology, order, side), expected, atol=1e-6)
 
 
-def test_a_heat_map_of_more_neurons_than_pixels_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(matrix, "SIDE", 40)
-    monkeypatch.setattr(matrix, "mean_note", partial(mean_note, side=40))
-    topology = topology_of(random_correlations(100, 0))
-    axes = heatmap(topology).axes[0]
-    assert pixels(axes).shape == (40, 40)
-    assert axes.get_xlabel().endswith("(a pixel is a mean over 2.5 × 2.5)")
-    assert axes.get_xlim() == (0, 100), "the axis counts neurons, not pixels"
+@pytest.mark.parametrize(("dpi", "side", "each"), [(50, 200, "2.5 × 2.5"), (60, 240, "2.1 × 2.1")])
+def test_a_heat_map_of_more_neurons_than_pixels_says_so(dpi: int, side: int, each: str) -> None:
+    topology = topology_of(random_correlations(500, 0))
+    axes = heatmap(topology, look=FiguresConfig(dpi=dpi)).axes[0]
+    assert pixels(axes).shape == (side, side)
+    assert axes.get_xlabel().endswith(f"(a pixel is a mean over {each})")
+    assert axes.get_xlim() == (0, 500), "the axis counts neurons, not pixels"
     end = np.nanpercentile(np.abs(pixels(axes)), 99)
     assert axes.images[0].get_clim() == pytest.approx((-end, end))
+
+
+def test_a_limit_that_is_given_is_that_of_the_colours_and_is_told() -> None:
+    topology = topology_of(random_correlations(30, 0))
+    for given, ends in ((0.01, "\ncolours end at |r| = 0.01"), (1.0, "")):
+        (image,) = heatmap(topology, look=FiguresConfig(limit=given)).axes[0].images
+        assert image.get_clim() == (-given, given)
+        assert image.colorbar.ax.get_ylabel() == f"correlation r (dimensionless){ends}"
 
 
 def test_a_small_heat_map_is_the_matrix_itself() -> None:

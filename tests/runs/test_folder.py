@@ -89,7 +89,7 @@ def draw_nothing(patch: pytest.MonkeyPatch) -> None:
     empty = Figure(figsize=(0.1, 0.1))
     patch.setattr(figure_files, "wanted", kinds_of)
     patch.setattr(figure_files, "figures", lambda *_: dict.fromkeys(KINDS, empty))
-    patch.setattr(figure_files, "run_figures", lambda _, kinds: dict.fromkeys(kinds, empty))
+    patch.setattr(figure_files, "run_figures", lambda _, kinds, __: dict.fromkeys(kinds, empty))
 
 
 def kinds_of(draw: Figures, measured: Any) -> dict[str | None, list[str]]:
@@ -296,6 +296,42 @@ def test_figures_that_a_finished_run_lacks_are_drawn_by_the_same_command(
     assert verify(run).faults
     pipeline.run(job)
     assert not verify(run).faults, "one that was removed is drawn again"
+
+
+@pytest.mark.usefixtures("quick")
+def test_figures_that_a_finished_run_has_otherwise_are_drawn_again(
+    job: Config, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    usual = FiguresConfig(Figures.all)
+    run = pipeline.run(replace(job, figures=usual))
+    monkeypatch.setattr(pipeline, "extract_topologies", fail)
+    monkeypatch.setattr(each_matrix, "measure", fail)
+    caplog.set_level(logging.INFO, logger="probe")
+
+    def drawn(**keys: Any) -> int:
+        """Count the figures that the same command with these keys draws."""
+        caplog.clear()
+        assert pipeline.run(replace(job, figures=replace(usual, **keys))) == run
+        assert not verify(run).faults
+        told = [
+            line.split()[0] for line in caplog.messages if line.endswith(f": {run / 'figures'}")
+        ]
+        return int(told[0]) if told else 0
+
+    before = snapshot(run)
+    everything = len(list((run / "figures").iterdir()))
+    assert drawn() == 0
+    assert drawn(dpi=80) == everything
+    now = snapshot(run)
+    assert now.keys() == before.keys()
+    look = {"dpi": 80, "limit": None}
+    assert manifest_of(run)["figures"] == {name: look for name in now if "figures/" in name}
+    assert drawn(dpi=80) == 0
+    assert drawn(dpi=80, limit=0.3) == everything
+    assert drawn(dpi=80, limit=0.3, draw=Figures.none) == 0
+    assert drawn(draw=Figures.summary) == 1, "only those that are asked for"
+    assert drawn() == everything - 1, "of the others it is known that they look otherwise"
+    assert drawn() == 0
 
 
 @pytest.mark.usefixtures("quick")

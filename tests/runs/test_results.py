@@ -64,7 +64,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) ->
     def wanted(_: Figures, measured: Any) -> dict[str | None, list[str]]:
         return {None: ["all"], **{topology.name: ["a", "b"] for topology, _ in measured}}
 
-    def drawn(_: object, kinds: Iterable[str]) -> dict[str, Figure]:
+    def drawn(_: object, kinds: Iterable[str], *__: object) -> dict[str, Figure]:
         return {kind: Figure(figsize=(0.2, 0.2)) for kind in kinds}
 
     monkeypatch.setattr(figure_files, "wanted", wanted)
@@ -191,7 +191,7 @@ def test_figures_of_the_run_are_drawn_of_all_its_measures(
 ) -> None:
     seen: list[list[tuple[Topology, Measures]]] = []
     monkeypatch.setattr(
-        figure_files, "run_figures", lambda measured, _: seen.append(list(measured)) or {}
+        figure_files, "run_figures", lambda measured, *_: seen.append(list(measured)) or {}
     )
     write(folder, LAYERS, FACTS, None)
     assert seen == [[(topology, measure(topology, SETTINGS)) for topology in LAYERS]]

@@ -205,12 +205,12 @@ def test_a_sweep_is_summed_up(
         (*(job.values[key] for key in keys), job.run, job.values["layers.index"]) for job in jobs
     ]
     assert drawn["sweep"] == (sweep_rows(jobs, keys), keys, "tiny on words")
-    topologies, labels, note = drawn["side_by_side"]
-    assert note == ""
+    topologies, labels, note, rows_of_maps, look = drawn["side_by_side"]
+    assert (note, rows_of_maps, look) == ("2 of 2 pairs", 2, QUIET.figures)
     assert [(t.init, t.layer) for t in topologies] == [
         ("pretrained", 0), ("random", 0), ("pretrained", 3), ("random", 3),
     ]  # fmt: skip
-    assert labels[1] == "random, layer 0"
+    assert labels[1] == "random, layer 0, seed 0"
     config, folder, record = drawn["track"]
     assert (config, folder) == (QUIET, sweep)
     assert record == SweepRecord(
@@ -223,7 +223,8 @@ def test_a_sweep_is_summed_up(
         },
         facts={"jobs": 4, "failed": 0},
     )
-    header, *lines = caplog.messages
+    said, header, *lines = caplog.messages
+    assert said == "pretrained_random.png shows 2 of 2 pairs of pretrained and random weights"
     assert header.split()[:4] == ["topology", "init", "layers.index", "mean"]
     for line, row in zip(lines, rows, strict=False):
         mean = f"{float(row['mean_abs_r']):.4g}"
@@ -276,17 +277,20 @@ def test_matched_pairs_are_spread_from_the_first_to_the_last(tmp_path: Path) -> 
     pairs = {
         init: save_run(
             tmp_path / init, *(make(layer, layer, init) for layer in range(6)),
-            config=config_of(init=init),
+            config=config_of(init=init, seed=7),
         )
         for init in ("pretrained", "random")
     }  # fmt: skip
     jobs = [Job([f"init={init}", "layers=each"], run=str(run)) for init, run in pairs.items()]
-    found = matched_pairs(jobs, ["init"])
+    found, there = matched_pairs(jobs, ["init"], most=2)
+    assert there == 6
     assert [(label, t.init, t.layer) for label, t in found] == [
-        ("pretrained, layer 0", "pretrained", 0), ("random, layer 0", "random", 0),
-        ("pretrained, layer 5", "pretrained", 5), ("random, layer 5", "random", 5),
+        ("pretrained, layer 0", "pretrained", 0), ("random, layer 0, seed 7", "random", 0),
+        ("pretrained, layer 5", "pretrained", 5), ("random, layer 5, seed 7", "random", 5),
     ]  # fmt: skip
-    assert [t.layer for _, t in matched_pairs(jobs, ["init"], most=6)] == [0, 0, 2, 2, 5, 5]
+    assert [t.layer for _, t in matched_pairs(jobs, ["init"], most=3)[0]] == [0, 0, 2, 2, 5, 5]
+    every = [layer for layer in range(6) for _ in range(2)]
+    assert [t.layer for _, t in matched_pairs(jobs, ["init"])[0]] == every
 
 
 def test_a_topology_without_sinks_is_a_row_of_its_own_and_drawn_apart(
@@ -319,9 +323,10 @@ def test_a_topology_without_sinks_is_a_row_of_its_own_and_drawn_apart(
 
 def test_jobs_that_differ_in_more_than_the_init_are_not_a_pair(jobs: list[Job]) -> None:
     keys = ["init", "layers.index"]
-    assert matched_pairs([jobs[0], jobs[3]], keys) == []
-    assert matched_pairs([jobs[0], jobs[2]], keys) == []
-    assert len(matched_pairs(jobs[:2], ["init"])) == 2
+    assert matched_pairs([jobs[0], jobs[3]], keys) == ([], 0)
+    assert matched_pairs([jobs[0], jobs[2]], keys) == ([], 0)
+    pair, there = matched_pairs(jobs[:2], ["init"])
+    assert (len(pair), there) == (2, 1)
 
 
 @pytest.mark.processes

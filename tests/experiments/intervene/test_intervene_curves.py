@@ -55,9 +55,11 @@ def curve(axes: Axes, label: str) -> ErrorbarContainer:
 def test_points_and_bars_are_those_of_the_table() -> None:
     figure = pruning_curve(ROWS, "said")
     assert figure.get_suptitle() == "said"
-    left, right, kl_left, kl_right = figure.axes[:4]
+    # A row of panels for each measure and axis, a column for each selection but random ones.
+    assert [axes.get_title() for axes in figure.axes[:8]] == ["degree", "RMS"] * 4
+    left, rms, right, _, kl_left, kl_rms, kl_right, _ = figure.axes[:8]
     for axes, places in ((left, [0.01, 0.1]), (right, [0.05, 0.3])):
-        line, _, (bars,) = curve(axes, "degree").lines
+        line, _, (bars,) = curve(axes, "selected").lines
         np.testing.assert_allclose(np.asarray(line.get_xdata(), dtype=float), places)
         np.testing.assert_allclose(np.asarray(line.get_ydata(), dtype=float), [0.4, 0.3])
         ends = np.array([segment[:, 1] for segment in bars.get_segments()])
@@ -71,8 +73,29 @@ def test_points_and_bars_are_those_of_the_table() -> None:
         "log",
     ]
     # A divergence of zero has no place on a logarithmic axis.
-    assert [one.get_label() for one in kl_left.containers] == ["degree"]
+    assert [one.get_label() for one in kl_left.containers] == ["selected"]
+    assert not kl_rms.containers
+    # Random neurons stand in every panel, a little aside.
+    for axes in (left, rms):
+        line, *_ = curve(axes, "random").lines
+        np.testing.assert_allclose(np.asarray(line.get_xdata(), dtype=float), [0.01 / 1.08])
+        np.testing.assert_allclose(np.asarray(line.get_ydata(), dtype=float), [0.49])
+    assert left.get_ylim() == rms.get_ylim()
     figure.savefig(io.BytesIO(), format="png", dpi=30)
+
+
+def test_bars_of_a_share_stay_within_0_and_1_and_so_do_axes() -> None:
+    low = replace(ROW, treated=0.02, change=-0.48, low=-0.7, high=-0.4)
+    high = replace(ROW, fraction=0.2, moved=0.2, treated=0.97, change=0.47, low=0.3, high=0.9)
+    for axes in pruning_curve([low, high], "said").axes[:2]:
+        _, _, (bars,) = curve(axes, "selected").lines
+        ends = np.array([segment[:, 1] for segment in bars.get_segments()])
+        np.testing.assert_allclose(ends, [[0, 0.1], [0.8, 1]])
+        assert axes.get_ylim() == (0, 1)
+
+
+def test_random_neurons_alone_have_a_panel() -> None:
+    assert pruning_curve([RANDOM], "said").axes[0].get_title() == "random"
 
 
 @pytest.mark.parametrize("least", [0.3, 0.02, 0.004, 0.00001])

@@ -432,7 +432,7 @@ def test_the_figure_of_costs_is_of_units_that_took_something(store: Store) -> No
 
 def test_the_study_ends_with_pages_figures_and_pairs(store: Store, tmp_path: Path) -> None:
     with store_of(tmp_path, dead("0:0"), name="control.sqlite") as control:
-        finish(tmp_path, store, control, Results(tmp_path), _summary())
+        finish(tmp_path, store, control, Results(tmp_path), _summary(), "tiny on sample")
     assert (tmp_path / "page" / "index.html").is_file()
     assert {file.name for file in (tmp_path / "figures").iterdir()} == {
         "f1_by_layer.png", "cost.png"
