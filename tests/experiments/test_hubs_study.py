@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import fields
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,9 @@ from experiments.hubs.bases import (
     norm_ratios,
     rotation,
 )
+from experiments.hubs.figures import frequency_curves, overlap_matrix
 from experiments.hubs.frequency import Frequencies, frequency
-from experiments.hubs.overlap import first_token_rows, items
+from experiments.hubs.overlap import Item, first_token_rows, items, items_of_runs
 from experiments.hubs.reading import Reading, Tally, read
 from experiments.hubs.ruling import kept_rows, token_rows
 from experiments.hubs.ruling_tokens import Ruling
@@ -40,8 +42,11 @@ from experiments.hubs.task import run
 from probe import api
 from probe.api import UserError, compose
 from probe.compare.hubs import Relabelling
+from probe.compare.spaces import Space
 from probe.config import ModelConfig
 from probe.models.place import ASSETS
+from tests.run_folders import config_of, save_run
+from tests.topologies import random_correlations, topology_of
 
 composed = cache(compose)
 WORDS = (
@@ -354,3 +359,48 @@ def test_help_does_not_wait_for_torch() -> None:
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "study.rotations" in ended.stdout
     assert ended.stdout.rstrip().endswith("False")
+
+
+def test_runs_are_named_by_what_distinguishes_them(tmp_path: Path) -> None:
+    def saved(name: str, init: str, **changed: Any) -> str:
+        topology = topology_of(random_correlations(9, 0), name="layer_1", layers=(1,), init=init)
+        return str(save_run(tmp_path / name, topology, config=config_of(init=init, **changed)))
+
+    runs = [saved("mean-aaaa1111", "pretrained"), saved("mean-bbbb2222", "random", seed=3)]
+    assert [one.label.partition(" layer 1")[2] for one in items_of_runs(runs[:1], 2)] == [""]
+    labels = [one.label.partition(" layer 1")[2] for one in items_of_runs(runs, 2)]
+    assert labels == [", init=pretrained, init.seed=0", ", init=random, init.seed=3"]
+    again = items_of_runs([runs[0], saved("mean-cccc3333", "pretrained")], 2)
+    assert [one.label.partition(" layer 1")[2] for one in again] == [" (aaaa1111)", " (cccc3333)"]
+
+
+def test_every_row_of_the_overlaps_is_named_and_no_name_lies_on_another() -> None:
+    space = Space("tiny", "pretrained", "residual", None, 9, "a")
+    every = [
+        Item(f"a variant of some length, layer {k}", space, frozenset({k % 9}), frozenset(range(9)))
+        for k in range(40)
+    ]
+    figure = overlap_matrix("tiny on sample", every, Relabelling(1, 0))
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [one.label for one in every]
+    boxes = [label.get_window_extent() for label in axes.get_yticklabels()]
+    assert not any(one.overlaps(other) for one, other in pairwise(boxes))
+    assert figure.get_size_inches().max() < 14
+
+
+def test_the_observed_curve_shows_below_that_without_the_first_token() -> None:
+    tally = Tally(6, 2, torch.device("cpu"))
+    for number in range(4):
+        x = np.random.default_rng(number).normal(size=(30, 6))
+        tally.add(Correlated.of(torch.from_numpy(x)), number % 2)
+    halves = np.array([0, 2]), np.array([1, 3])
+    layer = {name: Frequencies(name, [tally], *halves) for name in (OBSERVED, WITHOUT_FIRST)}
+    axes = frequency_curves("tiny on sample", {1: layer}).axes[0]
+    lines = {line.get_label(): line for line in axes.lines}
+    observed, without = lines[OBSERVED], lines[WITHOUT_FIRST]
+    np.testing.assert_array_equal(observed.get_ydata(), without.get_ydata())
+    assert without.get_zorder() > observed.get_zorder()
+    assert without.get_linewidth() < observed.get_linewidth()
+    assert (observed.is_dashed(), without.is_dashed()) == (False, True)
+    assert "chance" in lines

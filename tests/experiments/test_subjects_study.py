@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import experiments.subjects.covariances as covariances_module
 from experiments.subjects.classification import Guesses, guess, majority
 from experiments.subjects.covariances import bag_covariances, mean_strengths, topology_covariances
+from experiments.subjects.figures import accuracy_bars, sweep_curves
 from experiments.subjects.reading import (
     BAG,
     EMBEDDING,
@@ -199,6 +200,41 @@ def test_a_change_reaches_the_next_token(texts: list[Text]) -> None:
             expected = model.lm_head(model.model.norm(torch.stack([added, put])))
         torch.testing.assert_close(found[number], expected[0], rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(fixed[number], expected[1], rtol=1e-4, atol=1e-4)
+
+
+def test_controls_of_a_sweep_are_named_and_told_apart_and_accuracy_has_its_chance() -> None:
+    rows = [
+        {"neuron": neuron, "kind": kind, "value": value, "chance": 0.25}
+        | {
+            f"{name}{end}": 0.3 for name in ("kl", "changed_top", "accuracy")
+            for end in ("", "_low", "_high")
+        }
+        for neuron, kind in [(7, "chosen"), (8, "chosen"), *((n, "control") for n in range(4))]
+        for value in (-1.0, 1.0)
+    ]  # fmt: skip
+    figure = sweep_curves("tiny on sample", rows, "sd")
+    for axes in figure.axes:
+        lines = [line for line in axes.lines if "chance" not in str(line.get_label())]
+        styles = {(line.get_color(), line.get_linestyle(), line.get_marker()) for line in lines}
+        assert len(styles) == len({line.get_label() for line in lines}) == 6
+    accuracy = figure.axes[-1]
+    assert accuracy.get_ylabel() == "accuracy (share of questions)"
+    assert accuracy.lines[-1].get_ydata() == [0.25, 0.25]
+    assert accuracy.get_ylim()[0] == 0
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()][2:] == [
+        "control 0", "control 1", "control 2", "control 3", "chance",
+    ]  # fmt: skip
+
+
+def test_bars_of_accuracy_stand_against_permuted_labels_and_a_constant_prediction() -> None:
+    row = {"part": "prompt", "what": "layer 1", "accuracy": 0.4, "accuracy_low": 0.2}
+    row |= {"accuracy_high": 0.6, "null_95": 0.3, "constant": 0.125}
+    (axes,) = accuracy_bars("tiny on sample", [row, row | {"what": "embeddings"}]).axes
+    legend = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert legend == ["95 % of permuted labels", "constant prediction"]
+    assert [0.125, 0.125] in [list(line.get_ydata()) for line in axes.lines]
+    assert axes.get_ylabel() == "accuracy (share of texts)"
 
 
 @pytest.mark.usefixtures("drawn_figures")

@@ -1,12 +1,16 @@
 """The garbage collector leaves out what is imported, and works before and after."""
 
 import gc
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from weakref import ref
 
 import pytest
 
+from probe.entry.program import Program, enter
+from probe.system.commands import exit_code
 from probe.system.importing import importing
 
 
@@ -59,3 +63,29 @@ def test_who_has_turned_the_collector_off_keeps_it_off() -> None:
         pass
     assert not gc.isenabled()
     assert gc.get_freeze_count() <= frozen, "what is frozen may go, and nothing is added"
+
+
+def test_commands_draw_into_files_whatever_screen_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    named = []
+
+    def draw() -> int:
+        named.append(os.environ["MPLBACKEND"])
+        return 0
+
+    monkeypatch.setenv("MPLBACKEND", "nonsense")
+    exit_code(draw)
+    monkeypatch.setenv("MPLBACKEND", "nonsense")
+    monkeypatch.setattr(sys, "argv", ["probe", "--version"])
+    with pytest.raises(SystemExit):
+        enter(Program(lambda *_: None))
+    assert [*named, os.environ["MPLBACKEND"]] == ["agg", "agg"]
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("module", ["probe.compare", "probe.report", "experiments.hubs"])
+def test_no_command_imports_matplotlib_before_that(module: str) -> None:
+    program = f"import sys, {module}.__main__; print('matplotlib' in sys.modules)"
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout
+    assert told == "False\n"
