@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from experiments.intervals import warn_few, with_interval
 from probe.api import show
-from probe.api.drawing import BLUE, ORANGE, grid
+from probe.api.drawing import BLUE, ORANGE, grid, log_scale
 from probe.api.interventions import CONTROLS, MEASURES
 
 logger = logging.getLogger(__name__)
@@ -96,9 +96,9 @@ def controlled(about: str, rows: Sequence[Row]) -> Figure:
         axes.set_xticks(range(len(groups)), names, rotation=30, ha="right", fontsize=7)
         axes.set_title(effect, fontsize=8)
         if measure == "perplexity":  # of a model without what it needs it grows a millionfold
-            axes.set_yscale("log")
+            log_scale(axes, "y")
         axes.set_ylabel(MEASURES[measure].replace(", ", ",\n"), fontsize=8)
-        axes.tick_params(labelsize=7)
+        axes.tick_params(which="both", labelsize=7)
     handles = {
         label: handle for axes in panels
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from experiments.controlled import STYLES
@@ -18,6 +19,7 @@ from probe.api.drawing import (
     SHARES,
     SIGNED,
     grid,
+    log_scale,
     name_rows_and_columns,
     single,
     write_values,
@@ -80,6 +82,7 @@ def recurrences(about: str, rows: Sequence[Row]) -> Figure:
         axes.set_xticks(numbers)
         axes.set_xlabel("network", fontsize=8)
         axes.set_ylabel("networks that overlap", fontsize=8)
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.tick_params(labelsize=7)
     panels[0].legend(fontsize=6, frameon=False)
     return figure
@@ -91,26 +94,39 @@ def preservation(about: str, rows: Sequence[Row]) -> Figure:
     measures = list(dict.fromkeys(row["measure"] for row in kept))
     figure, panels = grid(f"{about}: only these neurons are kept", len(measures), 2, (4.6, 3.0))
     for axes, measure in zip(panels, measures, strict=True):
-        for name, colour in zip(("none", *CONTROLS), COLOURS, strict=False):
+        names = ("none", *CONTROLS)
+        for shift, (name, colour) in enumerate(zip(names, COLOURS, strict=False), -1):
             own = sorted(
                 (row for row in kept if (row["measure"], row["control"]) == (measure, name)),
                 key=lambda row: row["units"],
             )
             units, values = ([row[key] for row in own] for key in ("units", "value"))
             low, high = ([row[key] for row in own] for key in ("low", "high"))
-            axes.plot(units, values, color=colour, marker="o", ms=3, label=STYLES[name][0])
-            axes.fill_between(units, low, high, color=colour, alpha=0.15, lw=0)
+            places = np.array(units) * 1.02**shift  # intervals beside each other
+            axes.plot(places, values, color=colour, marker="o", ms=3, label=STYLES[name][0])
+            axes.vlines(places, low, high, color=colour, lw=0.8)
+        units = sorted({row["units"] for row in kept})
         untouched = next(row["untouched"] for row in kept if row["measure"] == measure)
-        axes.set(xscale="log", yscale="log" if measure in ("perplexity", "kl") else "linear")
         if measure != "kl":  # a logarithmic axis has no 0
             axes.axhline(untouched, color="black", lw=0.7, label="all neurons")
         if measure == "accuracy":
             chance = next(row["chance"] for row in kept if row["measure"] == measure)
             axes.axhline(chance, color="black", lw=0.7, ls=":", label="chance")
+        axes.set_xscale("log")
+        axes.set_xticks(units, [str(number) for number in units])
+        axes.minorticks_off()
+        if measure in ("perplexity", "kl"):
+            log_scale(axes, "y")
         axes.set_xlabel("neurons kept", fontsize=8)
-        axes.set_ylabel(MEASURES[measure], fontsize=8)
-        axes.tick_params(labelsize=7)
-    panels[0].legend(fontsize=6, frameon=False)
+        axes.set_ylabel(MEASURES[measure].replace(", ", ",\n"), fontsize=8)
+        axes.tick_params(which="both", labelsize=7)
+    handles = {
+        label: handle for axes in panels
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }  # fmt: skip
+    figure.legend(
+        handles.values(), handles, loc="outside lower center", ncols=3, fontsize=7, frameon=False
+    )
     return figure
 
 

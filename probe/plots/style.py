@@ -19,8 +19,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 BLUE, ORANGE = COLOURS[:2]
 DASHES = ("-", "--", "-.")  # dotted lines are chance levels
 GREY = "0.75"  # missing values
-# Up to this many rows of a matrix there is room for their names, and for the values.
-MOST_NAMES, MOST_VALUES = 24, 12
+# Up to this many rows of a matrix there is room for their names, for the values, for large type.
+MOST_NAMES, MOST_VALUES, MOST_LARGE = 24, 24, 12
 USUAL = FiguresConfig()
 DPI = USUAL.dpi
 # Inches around framed axes: left and below for numbers of six digits and two lines of labels; above
@@ -195,7 +195,7 @@ def name_rows_and_columns(axes: Axes, names: Sequence[object], size: float | Non
     """
     step = 1 if size else -(-len(names) // MOST_NAMES)
     places, labels = range(0, len(names), step), [str(name) for name in names[::step]]
-    axes.tick_params(labelsize=size or (10 if len(names) <= MOST_VALUES else 8))
+    axes.tick_params(labelsize=size or (10 if len(names) <= MOST_LARGE else 8))
     slant = 45 if any(len(label) > 3 for label in labels) else 0
     axes.set_yticks(places, labels)
     axes.set_xticks(places, labels, rotation=slant, ha="right" if slant else "center")
@@ -215,5 +215,6 @@ def write_values(axes: Axes, image: AxesImage) -> None:
         light = 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.5
         axes.text(
             column, row, f"{values[row, column]:.2f}",
-            ha="center", va="center", fontsize=7, color="black" if light else "white",
+            ha="center", va="center", fontsize=7 if max(values.shape) <= MOST_LARGE else 5,
+            color="black" if light else "white",
         )  # fmt: skip

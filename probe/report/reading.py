@@ -18,6 +18,7 @@ from probe.runs.manifest import MANIFEST, read_manifest
 from probe.runs.measures_files import defined_alike, read_measures, read_numbers
 from probe.sweep.jobs import SUMMARY, read_summary
 from probe.sweep.jobs import Job as SweepJob
+from probe.topology import neuron_name
 from probe.topology.reliability import Reliability
 
 _REDO = "do the run again with overwrite=true"
@@ -90,6 +91,10 @@ def _topology(
     hubs: list[dict[str, Any]],
 ) -> TopologySummary:
     reliability = Reliability.from_record(record.get("reliability"))
+    joined = record["layers"] if record.get("kind") == "full" else ()
+    n = int(numbers["neurons"] or 0) + len(record["undefined"])
+    named = [neuron for neuron, _ in summary["hubs"]]
+    named += [one["neuron"] for hub in hubs for one in hub.get("partners", [])]
     return TopologySummary(
         name=record["name"],
         numbers=dict(numbers) | _noise(reliability),
@@ -100,6 +105,7 @@ def _topology(
         halves=[] if reliability is None else reliability.halves,
         layer_agreement={} if reliability is None else reliability.layer_agreement,
         figures=figures,
+        names={int(neuron): neuron_name(int(neuron), joined, n) for neuron in named},
     )
 
 

@@ -31,6 +31,8 @@ class TopologySummary:
         Its figures.
     described : dict of int to dict
         What is known of its hubs, see `probe.runs.hubs_file`.
+    names : dict of int to str
+        Names of its hubs and their partners.
     """
 
     name: str
@@ -42,6 +44,7 @@ class TopologySummary:
     layer_agreement: dict[str, float]
     figures: list[Path]
     described: dict[int, dict[str, Any]] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -94,23 +94,26 @@ def described_before(run: Path) -> dict[str, dict[int, dict[str, Any]]]:
     }
 
 
-def log_hubs(hubs: Hubs) -> None:
+def log_hubs(hubs: Hubs, topologies: Sequence[Topology]) -> None:
     """Log what the first hub is, and how many largest tokens of hubs are the first of a text."""
     every = [hub for listed in hubs.values() for hub in listed]
     tokens = [token for hub in every for token in hub.get("tokens", [])]
     if not tokens:
         return
     name, (first, *_) = next(iter(hubs.items()))
-    facts = [f"goes most with {one['neuron']} (r = {one['r']:.2f})" for one in first["partners"]]
-    facts = facts[:1] + [
+    named = next(topology for topology in topologies if topology.name == name).neuron_name
+    facts = [
+        f"goes most with {named(one['neuron'])} (r = {one['r']:.2f})"
+        for one in first["partners"][:1]
+    ] + [
         f"is largest on {one['token']!r} ({one['document']})" for one in first.get("tokens", [])[:1]
     ]
     if first.get("promotes"):
         facts.append(f"writes to {' '.join(map(repr, first['promotes'][:3]))}")
     unknown = sum("tokens" not in hub for hub in every)
     logger.info(
-        "%s: hub %d %s; %d of the %d tokens on which hubs are largest are the first of a text%s",
-        name, first["neuron"], ", ".join(facts),
+        "%s: hub %s %s; %d of the %d tokens on which hubs are largest are the first of a text%s",
+        name, named(first["neuron"]), ", ".join(facts),
         sum(token["position"] == 0 for token in tokens), len(tokens),
         f" ({plural(unknown, 'hub')} that were none before are not described; overwrite=true "
         "describes them)" if unknown else "",

@@ -61,7 +61,7 @@ def write(
     record = Record(name, group, measured, images, matrices, numbers, hubs, tokens)
     wandb_run = track(folder.config, folder.path, record)
     log_table(measured)
-    log_hubs(hubs)
+    log_hubs(hubs, topologies)
     logger.info(
         "%s, %s, %.1f s on %s",
         plural(facts.examples, "example"), plural(facts.tokens, "token"), facts.seconds,
@@ -89,7 +89,7 @@ def show(folder: RunFolder) -> None:
             f"{run / MEASURES} is corrupt ({error!r}); do the run again with overwrite=true"
         ) from None
     log_table(measured)
-    log_hubs(read_hubs(run))
+    log_hubs(read_hubs(run), topologies)
     config, manifest = folder.config.figures, read_manifest(run, "config", "files")
     same = files_that_look(manifest, config)
     present = [file for file in same if (run / file).is_file()]

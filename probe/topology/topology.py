@@ -1,6 +1,6 @@
 """The result: an averaged correlation matrix with its provenance. NumPy only."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,20 @@ FOLDER = "topology"
 # In the name of a topology without sinks that stands beside one with them.
 WITHOUT_SINKS = "_without_sinks"
 _LARGE = 1 << 28  # bytes of a file
+
+
+def neuron_name(neuron: int, joined: Sequence[int], n_neurons: int) -> str:
+    """Return the number of one of so many neurons, within its layer where several are joined.
+
+    Examples
+    --------
+    >>> neuron_name(5, (), 8), neuron_name(5, (3, 7), 8)
+    ('5', '7:1')
+    """
+    if not joined:
+        return str(neuron)
+    place, number = divmod(neuron, n_neurons // len(joined))
+    return f"{joined[place]}:{number}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,10 +112,8 @@ class Topology:
 
     def neuron_name(self, neuron: int) -> str:
         """Return a neuron's number, with its layer (`3:17`) if the topology joins several."""
-        if self.kind != "full":
-            return str(neuron)
-        place, number = divmod(neuron, self.n_neurons // len(self.layers))
-        return f"{self.layers[place]}:{number}"
+        joined = self.layers if self.kind == "full" else ()
+        return neuron_name(neuron, joined, self.n_neurons)
 
     @classmethod
     def load(cls, run: Path, record: Mapping[str, Any]) -> "Topology":

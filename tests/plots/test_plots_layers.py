@@ -1,6 +1,7 @@
 """Curves by layer show the measures of every layer, and hubs are compared layer with layer."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -246,6 +247,17 @@ def test_chance_is_what_random_hubs_have_in_common() -> None:
 def test_neurons_of_mlps_are_not_compared_between_layers() -> None:
     pairs = measured(at_layer(0, site="mlp"), at_layer(1, site="mlp"), rewired=0)
     assert set(run_figures(pairs)) == {"heatmaps", "measures_by_layer"}
+
+
+def test_values_are_written_up_to_24_layers() -> None:
+    pairs = [with_hubs(layer, [1, 3]) for layer in range(24)]
+    figure = run_figures(pairs)["hub_overlap"]
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    assert axes.images[0].get_clim() == (0, 1), "not the range of what is drawn"
+    assert {text.get_text() for text in axes.texts} == {"1.00"}
+    boxes = [text.get_window_extent() for text in axes.texts[:24]]
+    assert not any(one.overlaps(other) for one, other in pairwise(boxes))
 
 
 def test_many_layers_are_named_sparsely_and_without_numbers_in_the_cells() -> None:
