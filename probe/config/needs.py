@@ -109,7 +109,7 @@ NEEDS: Mapping[str, Need] = {
             Figures.summary,
             give="figures=all or summary",
         )
-        for name in ("format", "dpi", "limit")
+        for name in ("format", "dpi", "max_r")
     },
     "init.seed": _one_of("init.kind", InitKind.random),
     **{

@@ -41,7 +41,7 @@ SWEPT = (
     "null.seed",
     "figures.format",
     "figures.dpi",
-    "figures.limit",
+    "figures.max_r",
 )
 
 

@@ -92,9 +92,9 @@ class FiguresConfig:
     )
     format: FigureFormat = key(FigureFormat.png, "Also write figures as pdf or svg, beside PNG.")
     dpi: int = key(150, "Dots per inch of PNG.", least=50, most=600)
-    limit: float | None = key(
+    max_r: float | None = key(
         None,
-        "|r| at which the colours of heat maps end (default: percentile 99 of |r| as drawn).",
+        "Colours of heat maps end at this |r| (default: at percentile 99 of |r| as drawn).",
         above=0,
         most=1,
     )

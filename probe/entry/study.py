@@ -63,7 +63,7 @@ def study(
     command = f"python -m {package}"
     unread = dict(idle) if isinstance(idle, Mapping) else dict.fromkeys(idle, "")
     unread |= dict.fromkeys(("figures=", "figures.draw"), "a study draws all its figures")
-    unread["figures.limit"] = "a study's colours have limits of their own"
+    unread["figures.max_r"] = "a study's colours have limits of their own"
     place = partial(_folder, name=name, idle=unread, renamed=not defaults)
 
     def run(config: Settings, overrides: list[str], group: str | None) -> Path:

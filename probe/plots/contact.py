@@ -47,13 +47,13 @@ def contact_sheet(
         place = (left / width, below / height, side / width, side / height)
         axes = figure.add_axes(place, xticks=[], yticks=[])
         drawn = shown(topology, neuron_order(topology, communities(topology, measures)), pixels)
-        end = look.limit or limit(drawn)
+        end = look.max_r or limit(drawn)
         draw_matrix(axes, drawn, topology.n_neurons, end)
         axes.set_title(_name(topology, end), fontsize=size, y=1, pad=2)
     averaged = any(mean_note(topology.n_neurons, pixels) for topology, _ in measured)
     top = 1 - (above + _NAME) / height
     means = "; a pixel is a mean over neurons" * averaged
-    given = look.limit is not None
+    given = look.max_r is not None
     ends = "as given" if given else f"percentile {PERCENTILE:g} of |r| as drawn"
     label = f"correlation r{means}\nabove each: {ends}"
     _add_bar(figure, 1 - (_BAR - 0.2) / width, 0.2 / width, top, label)

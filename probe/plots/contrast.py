@@ -64,7 +64,7 @@ def side_by_side(
     above = [figure.add_subplot(places[i % rows, i // rows]) for i in range(len(topologies))]
     below = figure.add_subplot(places[rows, :])
     drawn = [shown(topology, neuron_order(topology), SIDE) for topology in topologies]
-    end = look.limit or limit(*drawn)
+    end = look.max_r or limit(*drawn)
     for place, (axes, topology, label) in enumerate(zip(above, topologies, labels, strict=True)):
         image = draw_matrix(axes, drawn[place], topology.n_neurons, end)
         note = mean_note(topology.n_neurons, SIDE).strip()
@@ -79,7 +79,7 @@ def side_by_side(
                      ls=DASHES[place % rows], lw=1.3, label=name)  # fmt: skip
     outside = beyond(end, *drawn)
     bar = figure.colorbar(image, ax=above, extend=outside)
-    bar.set_label(colours_label(outside, look.limit), fontsize=8)
+    bar.set_label(colours_label(outside, look.max_r), fontsize=8)
     if below.dataLim.ymax > 0:
         below.set_yscale("log")
         lines = max(label.count("\n") + 1 for label in below.get_legend_handles_labels()[1])

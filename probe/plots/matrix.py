@@ -34,7 +34,7 @@ def heatmap(
     pixels = round(_SIDE * look.dpi)
     drawn = shown(topology, order, pixels)
     figure, axes = framed(title(topology), (_SIDE, _SIDE), right=_STRIP + _BAR + _NUMBERS)
-    end = look.limit or limit(drawn)
+    end = look.max_r or limit(drawn)
     image = draw_matrix(axes, drawn, topology.n_neurons, end)
     across = down = "neuron, by rank of strength"
     below = ""
@@ -48,7 +48,7 @@ def heatmap(
         below = "\n" + _quality(measures) + ("; grey: smaller ones" if grey else "")
         across = down = "neuron, by community and strength"
     axes.set(xlabel=across + mean_note(topology.n_neurons, pixels) + below, ylabel=down)
-    _add_bar(figure, axes, image, beyond(end, drawn), look.limit)
+    _add_bar(figure, axes, image, beyond(end, drawn), look.max_r)
     return figure
 
 

@@ -92,7 +92,7 @@ def _topology(
 ) -> TopologySummary:
     reliability = Reliability.from_record(record.get("reliability"))
     joined = record["layers"] if record.get("kind") == "full" else ()
-    n = int(numbers["neurons"] or 0) + len(record["undefined"])
+    n = int(numbers["neurons"] or 0) + len(record["undefined"]) if joined else 0
     named = [neuron for neuron, _ in summary["hubs"]]
     named += [one["neuron"] for hub in hubs for one in hub.get("partners", [])]
     return TopologySummary(

@@ -105,4 +105,4 @@ def look_of(config: FiguresConfig) -> dict[str, Any]:
 
 
 def _look(keys: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: keys.get(name, getattr(FiguresConfig(), name)) for name in ("dpi", "limit")}
+    return {name: keys.get(name, getattr(FiguresConfig(), name)) for name in ("dpi", "max_r")}

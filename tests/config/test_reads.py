@@ -120,7 +120,7 @@ IN_VAIN = [
     ("model.revision=x", "model.revision=x has no effect on bundled/tiny, which comes with the pr"),
     ("figures=none figures.format=pdf", "figures.format=pdf has no effect with figures=none"),
     ("figures=none figures.dpi=300", "figures.dpi=300 has no effect with figures=none; give fig"),
-    ("figures=none figures.limit=0.3", "figures.limit=0.3 has no effect with figures=none; giv"),
+    ("figures=none figures.max_r=0.3", "figures.max_r=0.3 has no effect with figures=none; giv"),
     ("tracking=none tracking.project=p", "tracking.project=p has no effect with tracking=none; "),
     ("tracking=none tracking.tags=[a,b]", "tracking.tags=[a,b] has no effect with tracking=none"),
     ("-m layers=each,middle layers.index=3", "layers.index=3 has no effect with layers=each; "),
@@ -145,7 +145,7 @@ READ_INDEED = [
     "figures=summary figures.format=pdf",
     "model=gpt2 model.revision=main",
     "-m figures=none,all figures.format=pdf",
-    "-m figures=none,all figures.dpi=300 figures.limit=0.3",
+    "-m figures=none,all figures.dpi=300 figures.max_r=0.3",
 ]
 
 

@@ -83,7 +83,7 @@ def test_any_few_topologies_are_drawn(n: int) -> None:
 
 def test_pairs_stand_above_each_other_in_one_colour_with_dashes_of_their_own() -> None:
     labels = [f"{init}, layer {k}" for k in range(3) for init in ("pretrained", "random")]
-    look = FiguresConfig(limit=0.5)
+    look = FiguresConfig(max_r=0.5)
     figure = side_by_side([*pair(), *pair(), *pair()], labels, "3 of 3 pairs", 2, look)
     places = [axes.get_subplotspec() for axes in maps(figure)]
     assert [(one.rowspan.start, one.colspan.start) for one in places] == [

@@ -114,7 +114,7 @@ def test_the_contact_sheet_has_every_heat_map_in_its_own_colours() -> None:
 
 def test_a_limit_that_is_given_holds_for_the_whole_contact_sheet() -> None:
     measured = [(each, measure(each, FEW)) for each in map(at_layer, range(3))]
-    drawn = run_figures(measured, ["heatmaps"], FiguresConfig(limit=0.4))["heatmaps"]
+    drawn = run_figures(measured, ["heatmaps"], FiguresConfig(max_r=0.4))["heatmaps"]
     sheets = [axes for axes in drawn.axes if axes.images]
     assert [axes.images[0].get_clim() for axes in sheets] == [(-0.4, 0.4)] * 3
     assert drawn.axes[-1].get_ylabel() == "correlation r\nabove each: as given"

@@ -170,7 +170,7 @@ def test_a_heat_map_of_more_neurons_than_pixels_says_so(dpi: int, side: int, eac
 def test_a_limit_that_is_given_is_that_of_the_colours_and_is_told() -> None:
     topology = topology_of(random_correlations(30, 0))
     for given, ends in ((0.01, "\ncolours end at |r| = 0.01"), (1.0, "")):
-        (image,) = heatmap(topology, look=FiguresConfig(limit=given)).axes[0].images
+        (image,) = heatmap(topology, look=FiguresConfig(max_r=given)).axes[0].images
         assert image.get_clim() == (-given, given)
         assert image.colorbar.ax.get_ylabel() == f"correlation r (dimensionless){ends}"
 

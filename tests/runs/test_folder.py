@@ -324,11 +324,11 @@ def test_figures_that_a_finished_run_has_otherwise_are_drawn_again(
     assert drawn(dpi=80) == everything
     now = snapshot(run)
     assert now.keys() == before.keys()
-    look = {"dpi": 80, "limit": None}
+    look = {"dpi": 80, "max_r": None}
     assert manifest_of(run)["figures"] == {name: look for name in now if "figures/" in name}
     assert drawn(dpi=80) == 0
-    assert drawn(dpi=80, limit=0.3) == everything
-    assert drawn(dpi=80, limit=0.3, draw=Figures.none) == 0
+    assert drawn(dpi=80, max_r=0.3) == everything
+    assert drawn(dpi=80, max_r=0.3, draw=Figures.none) == 0
     assert drawn(draw=Figures.summary) == 1, "only those that are asked for"
     assert drawn() == everything - 1, "of the others it is known that they look otherwise"
     assert drawn() == 0
