@@ -147,7 +147,7 @@ def _item_row(item: Item) -> dict[str, Any]:
 
 def _draw(comparison: Comparison, work: Path) -> None:
     from probe.plots import comparison as draw
-    from probe.plots import side_by_side
+    from probe.plots import side_by_side, title
 
     labels = [item.label for item in comparison.items]
     hubs = [pair.overlap for pair in comparison.pairs if pair.overlap]
@@ -157,6 +157,7 @@ def _draw(comparison: Comparison, work: Path) -> None:
             comparison.matrix(lambda pair: pair.correlation),
             comparison.matrix(lambda pair: pair.overlap.share if pair.overlap else None),
             sum(each.chance for each in hubs) / len(hubs) if hubs else float("nan"),
+            title(*(item.topology for item in comparison.items)),
         )
         save_figure(figure, work / "comparison.png")
     if len(labels) <= _BESIDE:

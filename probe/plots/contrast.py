@@ -97,7 +97,11 @@ def _mean(topology: Topology) -> str:
 
 
 def comparison(
-    labels: Sequence[str], correlations: ArrayLike, overlaps: ArrayLike, chance_overlap: float
+    labels: Sequence[str],
+    correlations: ArrayLike,
+    overlaps: ArrayLike,
+    chance_overlap: float,
+    source: str = "",
 ) -> Figure:
     """Draw how similar K topologies are: correlations of their entries, and hubs in common.
 
@@ -110,11 +114,14 @@ def comparison(
         undefined, drawn grey.
     chance_overlap : float
         Share of hubs in common for random hubs; NaN if unknown.
+    source : str
+        What the topologies have in common, for the title.
     """
     side, names = 2.6 + 0.2 * min(len(labels), MOST_NAMES), 0.08 * max(map(len, labels))
     size = (2 * (side + names + 1), side + 0.75 * names + 0.3)
     figure = Figure(figsize=size, layout="compressed", dpi=DPI)
-    figure.suptitle(f"Similarity of {len(labels)} topologies", fontsize=9)
+    heading = f"{source}; similarity of {len(labels)} topologies".lstrip("; ")
+    figure.suptitle(wrapped(heading, size[0]), fontsize=9)
     by_chance = "" if np.isnan(chance_overlap) else f"; by chance {chance_overlap:.3f}"
     panels = (
         (correlations, SIGNED, -1, "correlation r of entries (dimensionless)"),

@@ -15,6 +15,7 @@ from probe import plots
 from probe.compare import load_items
 from probe.compare.__main__ import main
 from probe.compare.report import default_folder
+from probe.plots import title
 from probe.topology import Topology
 from probe.topology.reliability import Reliability
 from tests.run_folders import config_of, save_run
@@ -95,7 +96,8 @@ def test_one_run_is_compared_layer_by_layer(
     assert {row["neurons_matched"] for row in rows} == {"True"}
     assert len(read(out, "differences.csv")) == 30
     assert [row["item"] for row in read(out, "measures.csv")] == ["layer_0", "layer_1", "layer_2"]
-    labels, correlations, overlaps, chance = drawn["comparison"]
+    labels, correlations, overlaps, chance, source = drawn["comparison"]
+    assert source == title(*(item.topology for item in load_items(runs[:1])))
     assert labels == ["layer_0", "layer_1", "layer_2"]
     assert correlations[0, 2] == float(rows[1]["correlation"])
     assert overlaps[0, 2] == float(rows[1]["hubs_share"])

@@ -108,7 +108,8 @@ def drawn(figure: Figure) -> list[np.ndarray]:
 def test_the_comparison_shows_both_matrices_and_chance() -> None:
     correlations = [[1, -0.25, None], [-0.25, 1, 0.5], [None, 0.5, 1]]
     overlaps = np.array([[NAN, 0.1, 0.9], [0.1, NAN, 0.3], [0.9, 0.3, NAN]])
-    figure = comparison(["a", "bb", "high_school"], correlations, overlaps, 0.056)
+    figure = comparison(["a", "bb", "high_school"], correlations, overlaps, 0.056, "gpt2 on mmlu")
+    assert figure.get_suptitle() == "gpt2 on mmlu; similarity of 3 topologies"
     left, right = drawn(figure)
     np.testing.assert_array_equal(left, [[1, -0.25, NAN], [-0.25, 1, 0.5], [NAN, 0.5, 1]])
     np.testing.assert_array_equal(right, overlaps)
