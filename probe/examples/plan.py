@@ -81,7 +81,7 @@ def plan_extraction(
     """
     text = _text_part(config.model)
     if views is None:
-        resolve_layers(config, text.num_hidden_layers)  # report a mistake before any work
+        layers_of(config)  # report a mistake before any work
     first = list(islice(documents, _COMPARED))
     if isinstance(documents, Iterator):
         documents = chain(first, documents)
@@ -183,6 +183,17 @@ def _matrices(
     elif selection is Selection.full:
         groups, kind = {"full": layers}, "full"
     return partition(groups, examples, average.scheme.value, average.parts, average.halves, kind)
+
+
+def layers_of(config: Config) -> list[int]:
+    """Return the selected layer numbers, from 0, of the model that is configured.
+
+    Raises
+    ------
+    UserError
+        If a layer is not in the model, or the model reads no text.
+    """
+    return resolve_layers(config, _text_part(config.model).num_hidden_layers)
 
 
 def resolve_layers(config: Config, n_layers: int) -> list[int]:
