@@ -34,7 +34,7 @@ Read = Callable[[Config, Path], tuple[list[Topology], Facts]]
 
 @dataclass
 class _Sweep:
-    """The layers that a sweep varies, and the passes of its jobs by what these have in common."""
+    """The layers that a sweep varies, and its jobs' passes by the rest of their configuration."""
 
     layers: list[LayersConfig]
     passes: dict[str, RunFolder | None] = field(default_factory=dict)
@@ -83,10 +83,10 @@ def from_one_pass(
     sweep: _Sweep | None = recall(_PASSES, None)
     if sweep is None or config.layers.selection not in _SEPARATE:
         return None
-    others = repr(replace(config, layers=LayersConfig()))
-    if others not in sweep.passes:
-        sweep.passes[others] = _choose(config, sweep.layers, layers_of)
-    folder, own = sweep.passes[others], layers_of(config)
+    rest = repr(replace(config, layers=LayersConfig()))
+    if rest not in sweep.passes:
+        sweep.passes[rest] = _choose(config, sweep.layers, layers_of)
+    folder, own = sweep.passes[rest], layers_of(config)
     if folder is None or not {*own} <= {*layers_of(folder.config)}:
         return None
     try:
@@ -101,7 +101,7 @@ def from_one_pass(
             "the sweep's layers cannot be read in one pass (%s); each job reads its own", error
         )
         _remove(folder)
-        sweep.passes[others] = None
+        sweep.passes[rest] = None
         return None
 
 
