@@ -1,5 +1,6 @@
 """Jobs of a sweep that differ only in layers read the texts once, as if each read them alone."""
 
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -42,6 +43,8 @@ def facts_of(layers: Sequence[int], **known: Any) -> Facts:
 def layers_of(config: Config) -> list[int]:
     if config.layers.selection is Selection.each:
         return [*range(N_LAYERS)]
+    if config.layers.selection is Selection.middle:
+        return [N_LAYERS // 2]
     index = config.layers.index
     layers = index if isinstance(index, list) else [index]
     if max(layers) >= N_LAYERS:
@@ -102,12 +105,15 @@ def _quick() -> Iterator[None]:
 
 
 def test_a_job_finds_what_it_finds_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = tmp_path / "texts.jsonl"
+    lines = [f"In year {n} the river carried {17 * n} boats of sand to the sea." for n in range(4)]
+    texts.write_text("".join(json.dumps({"text": line * 2}) + "\n" for line in lines))
     config = api.compose(
-        "data.limit=4", "subject=psychology", "tracking=none", "runtime.device=cpu",
+        "data=text", f"data.path={texts}", "tracking=none", "runtime.device=cpu",
         "measures.rewired=0", "average=fisher", "average.parts=2", "average.std=true",
         "null.shifts=1", f"output={tmp_path / 'alone'}",
     )  # fmt: skip
-    layers = single(4), LayersConfig(Selection.middle), single(0, 3)
+    layers = single(4), single(0, 3)
     alone = [pipeline.run(job) for job in jobs_of(config, *layers)]
     asked, extract = [], pipeline._extract
 
@@ -138,11 +144,11 @@ def test_a_job_finds_what_it_finds_alone(tmp_path: Path, monkeypatch: pytest.Mon
 def test_the_first_job_reads_for_all(config: Config, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="probe.sweep")
     read = Reader()
-    jobs = jobs_of(config, single(2), single(0), LayersConfig(Selection.each))
+    jobs = jobs_of(config, single(2), LayersConfig(Selection.middle), LayersConfig(Selection.each))
     with sharing(jobs):
         names = [found(job, read) for job in jobs]
         assert (Path(config.output) / ".passes").is_dir()
-    assert names == [["layer_2"], ["layer_0"], [f"layer_{n}" for n in range(N_LAYERS)]]
+    assert names == [["layer_2"], ["layer_3"], [f"layer_{n}" for n in range(N_LAYERS)]]
     assert read.asked == [[0, 1, 2, 3, 4, 5]]
     assert not (Path(config.output) / ".passes").exists()
     assert caplog.messages == [
