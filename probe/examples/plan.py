@@ -31,6 +31,7 @@ from probe.examples.cut import Special
 from probe.examples.partition import MatrixSpec, View, partition, partition_by_views
 from probe.examples.request import Request
 from probe.models import begins_behind_padding, length_limit, load_config, load_tokenizer
+from probe.system.logs import plural
 
 logger = logging.getLogger(__name__)
 # Correlations over fewer tokens than this are mostly noise.
@@ -231,9 +232,9 @@ def _log(config: Config, examples: Examples, tokenizer: Any, told: bool) -> None
     spans = [(example.ids, example.span(part)) for example in examples.chosen]
     tokens = [n_counted(*text, examples.dropped) for text in spans]
     logger.info(
-        "%s on %s: %d examples of %d to %d %stokens (%d in all)%s",
-        model_name(config.model), data_name(config.data), len(tokens), min(tokens), max(tokens),
-        "" if part is None else f"{part} ", sum(tokens),
+        "%s on %s: %s of %s %stokens (%d in all)%s",
+        model_name(config.model), data_name(config.data), plural(len(tokens), "example"),
+        " to ".join(dict.fromkeys(map(str, (min(tokens), max(tokens))))), "" if part is None else f"{part} ", sum(tokens),
         "".join(f", {n} left out: {why}" for why, n in examples.skipped.items()),
     )  # fmt: skip
     if examples.dropped is not None:
