@@ -234,7 +234,8 @@ def _log(config: Config, examples: Examples, tokenizer: Any, told: bool) -> None
     logger.info(
         "%s on %s: %s of %s %stokens (%d in all)%s",
         model_name(config.model), data_name(config.data), plural(len(tokens), "example"),
-        " to ".join(dict.fromkeys(map(str, (min(tokens), max(tokens))))), "" if part is None else f"{part} ", sum(tokens),
+        " to ".join(dict.fromkeys(map(str, (min(tokens), max(tokens))))),
+        "" if part is None else f"{part} ", sum(tokens),
         "".join(f", {n} left out: {why}" for why, n in examples.skipped.items()),
     )  # fmt: skip
     if examples.dropped is not None:
