@@ -15,7 +15,8 @@ from probe.errors import UserError
 from probe.examples.batches import Together, padding_share, regrouped
 from probe.examples.choose import Examples
 from probe.examples.cut import cut_identity
-from probe.examples.plan import Views, layers_of, plan_extraction
+from probe.examples.layers import layers_of
+from probe.examples.plan import Views, plan_extraction
 from probe.examples.request import Request
 from probe.examples.sinks import with_sinks
 from probe.extraction.build_topologies import build_topologies
