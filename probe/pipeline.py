@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from probe.config import Config, Sinks, check, to_plain
@@ -14,6 +15,7 @@ from probe.errors import UserError
 from probe.examples.batches import Together, padding_share, regrouped
 from probe.examples.choose import Examples
 from probe.examples.cut import cut_identity
+from probe.examples.layers import layers_of
 from probe.examples.plan import Views, plan_extraction
 from probe.examples.request import Request
 from probe.examples.sinks import with_sinks
@@ -33,6 +35,7 @@ from probe.runs.load import load_topologies
 from probe.runs.manifest import read_manifest
 from probe.runs.measures_files import measures_definition
 from probe.runs.results import show, write
+from probe.sweep.one_pass import from_one_pass
 from probe.topology import Topology
 
 logger = logging.getLogger(__name__)
@@ -68,18 +71,27 @@ def run(config: Config, overrides: Sequence[str] = (), group: str | None = None)
             _reuse(folder, overrides, group)
             return folder.path
         with folder.claimed(overrides) as work:
-            started = time.monotonic()
-            planned = plan_extraction(
-                config, documents, score=perplexities, generate=continue_examples
-            )
+            read = partial(_read, texts=[documents], model=fingerprints["model"])
             del documents  # memory is for what is made of their tokens
-            topologies, facts = _extract(*planned, work, fingerprints["model"], describe=True)
-            seconds = round(facts.seconds + time.monotonic() - started, 3)
-            read = {**fingerprints, **(facts.fingerprints or {})}
-            facts = replace(facts, seconds=seconds, fingerprints=read)
-            _tell_other_tokens(folder, read["tokens"])
+            found = from_one_pass(config, fingerprints, layers_of, read) or read(config, work)
+            topologies, facts = found
+            known = {**fingerprints, **(facts.fingerprints or {})}
+            facts = replace(facts, fingerprints=known)
+            _tell_other_tokens(folder, known["tokens"])
             write(folder, topologies, facts, group)
     return folder.path
+
+
+def _read(
+    config: Config, run: Path, texts: list[Iterable[Document]], model: str
+) -> tuple[list[Topology], Facts]:
+    """Read the texts, which are taken out of the list, or loaded anew if they were before."""
+    started = time.monotonic()
+    documents = texts.pop() if texts else load_documents(config)
+    planned = plan_extraction(config, documents, score=perplexities, generate=continue_examples)
+    del documents
+    topologies, facts = _extract(*planned, run, model, describe=True)
+    return topologies, replace(facts, seconds=round(facts.seconds + time.monotonic() - started, 3))
 
 
 def _tell_other_tokens(folder: RunFolder, tokens: str) -> None:

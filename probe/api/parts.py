@@ -13,7 +13,8 @@ from probe.distributed import Ranks, n_ranks, run_ranks, spread, this_rank
 from probe.examples.batches import Batch, Tensors, form_batches
 from probe.examples.choose import Example
 from probe.examples.cut import merge_paragraphs
-from probe.examples.plan import context_length, resolve_layers
+from probe.examples.layers import resolve_layers
+from probe.examples.plan import context_length
 from probe.examples.request import Request
 from probe.examples.share import share
 from probe.extraction.activations import Reader, model_inputs

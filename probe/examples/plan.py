@@ -10,16 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probe.config import (
-    JOINT,
     Coefficient,
     Config,
     Cut,
     ModelConfig,
     Scheme,
     Selection,
-    Site,
     data_name,
-    layer_numbers,
     model_name,
 )
 from probe.data import Document
@@ -28,9 +25,11 @@ from probe.examples.batches import form_batches
 from probe.examples.choose import Example, Examples, choose_examples
 from probe.examples.counting import n_counted
 from probe.examples.cut import Special
+from probe.examples.layers import layers_of, resolve_layers, text_part
 from probe.examples.partition import MatrixSpec, View, partition, partition_by_views
 from probe.examples.request import Request
-from probe.models import begins_behind_padding, length_limit, load_config, load_tokenizer
+from probe.models import begins_behind_padding, length_limit, load_tokenizer
+from probe.system.logs import plural
 
 logger = logging.getLogger(__name__)
 # Correlations over fewer tokens than this are mostly noise.
@@ -79,9 +78,9 @@ def plan_extraction(
     UserError
         If no example is left, a layer is not in the model, or a view is invalid.
     """
-    text = _text_part(config.model)
+    text = text_part(config.model)
     if views is None:
-        resolve_layers(config, text.num_hidden_layers)  # report a mistake before any work
+        layers_of(config)  # report a mistake before any work
     first = list(islice(documents, _COMPARED))
     if isinstance(documents, Iterator):
         documents = chain(first, documents)
@@ -134,27 +133,11 @@ def plan_extraction(
 
 def context_length(model: ModelConfig, tokenizer: Any) -> int:
     """Return the most tokens that the model reads at once."""
-    text = _text_part(model)
+    text = text_part(model)
     positions = getattr(text, "max_position_embeddings", None) or _MOST
     if begins_behind_padding(text):
         positions -= text.pad_token_id + 1
     return int(min(positions, tokenizer.model_max_length))
-
-
-def _text_part(model: ModelConfig) -> Any:
-    """Return the configuration of the model's only part that reads text."""
-    whole = load_config(model)
-    text, name = whole.get_text_config(), f"model={model_name(model)}"
-    if getattr(whole, "is_encoder_decoder", False):
-        raise UserError(
-            f"{name} has an encoder and a decoder, which read two texts; use a model with only one "
-            "of the two"
-        )
-    if not getattr(text, "vocab_size", None):
-        raise UserError(f"{name} has no vocabulary, so it reads no text; use a language model")
-    if getattr(text, "num_hidden_layers", 0) < 1:
-        raise UserError(f"{name} has no layers according to its config.json; use another model")
-    return text
 
 
 def _refuse_unknown_ids(examples: Sequence[Example], vocabulary: int, config: Config) -> None:
@@ -185,43 +168,15 @@ def _matrices(
     return partition(groups, examples, average.scheme.value, average.parts, average.halves, kind)
 
 
-def resolve_layers(config: Config, n_layers: int) -> list[int]:
-    """Return the selected layer numbers, from 0.
-
-    Raises
-    ------
-    UserError
-        If a layer is not in the model.
-    """
-    selection = config.layers.selection
-    if config.site is Site.embedding:
-        return [0]
-    if selection is Selection.middle:
-        return [n_layers // 2]
-    if selection in JOINT and n_layers < 2:
-        raise UserError(
-            f"layers={selection} joins two layers or more, but {model_name(config.model)} has "
-            f"{n_layers}; use layers=each"
-        )
-    if not layer_numbers(config):
-        return list(range(n_layers))
-    for layer in layer_numbers(config):
-        if layer >= n_layers:
-            raise UserError(
-                f"layer {layer} is not in {model_name(config.model)}, whose layers are 0 to "
-                f"{n_layers - 1}; the nearest is {n_layers - 1}"
-            )
-    return sorted(layer_numbers(config))
-
-
 def _log(config: Config, examples: Examples, tokenizer: Any, told: bool) -> None:
     """Report the chosen examples; unless that was told before, warn of short ones, too."""
     part = config.data.part
     spans = [(example.ids, example.span(part)) for example in examples.chosen]
     tokens = [n_counted(*text, examples.dropped) for text in spans]
     logger.info(
-        "%s on %s: %d examples of %d to %d %stokens (%d in all)%s",
-        model_name(config.model), data_name(config.data), len(tokens), min(tokens), max(tokens),
+        "%s on %s: %s of %s %stokens (%d in all)%s",
+        model_name(config.model), data_name(config.data), plural(len(tokens), "example"),
+        " to ".join(dict.fromkeys(map(str, (min(tokens), max(tokens))))),
         "" if part is None else f"{part} ", sum(tokens),
         "".join(f", {n} left out: {why}" for why, n in examples.skipped.items()),
     )  # fmt: skip

@@ -18,7 +18,7 @@ class Facts:
     ranks : int
         Processes that extracted.
     seconds : float
-        How long all sessions took.
+        How long all sessions took, of a pass that other jobs of a sweep may share.
     layers : list of int
         Layers that were read.
     skipped : dict of str to int

@@ -14,7 +14,6 @@ from probe.config import Config, run_folder
 from probe.errors import UserError
 from probe.sweep.jobs import UNFINISHED, Job, failed, make_folder, read_jobs, record_job, write_jobs
 from probe.system.files import report_full_disk
-from probe.system.kept import keeping
 from probe.system.logs import log_to_console
 
 logger = logging.getLogger(__name__)
@@ -53,6 +52,8 @@ def run_sweep(
     UserError
         If jobs would share a folder, or the sweep's folder cannot be made.
     """
+    from probe.sweep.one_pass import sharing  # NumPy, for which --help does not wait
+
     _refuse_shared_folders(configs)
     sweep_dirs = [
         str(OverridesParser.create().parse_override(word).value())
@@ -72,7 +73,7 @@ def run_sweep(
 
     code = 0
     try:
-        with keeping():  # for jobs in this process
+        with sharing(configs):
             run_jobs(run)
     except SystemExit as end:
         if end.code != 1:

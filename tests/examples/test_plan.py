@@ -19,13 +19,12 @@ from probe.config import (
     LayersConfig,
     Scheme,
     Selection,
-    Site,
 )
 from probe.data import Document
 from probe.errors import UserError
 from probe.examples.choose import Example
 from probe.examples.partition import MatrixSpec
-from probe.examples.plan import plan_extraction, resolve_layers
+from probe.examples.plan import plan_extraction
 from probe.extraction.perplexity import perplexities
 from tests.tiny_models import CONTEXT, LAYERS, save_tiny
 
@@ -51,39 +50,6 @@ def config(model: Path) -> Config:
 
 def layers(selection: str, index: Any = None) -> LayersConfig:
     return LayersConfig(Selection(selection), index)
-
-
-@pytest.mark.parametrize(
-    ("selection", "index", "expected"),
-    [
-        ("all", None, [0, 1, 2, 3, 4, 5]),
-        ("each", None, [0, 1, 2, 3, 4, 5]),
-        ("middle", None, [3]),
-        ("single", 4, [4]),
-        ("single", 0, [0]),
-        ("single", [5, 2], [2, 5]),
-    ],
-)
-def test_a_selection_becomes_layer_numbers(
-    config: Config, selection: str, index: Any, expected: list[int]
-) -> None:
-    assert resolve_layers(replace(config, layers=layers(selection, index)), 6) == expected
-
-
-@pytest.mark.parametrize(("selection", "index"), [("all", None), ("each", None), ("single", 0)])
-def test_the_embeddings_are_one_layer(config: Config, selection: str, index: Any) -> None:
-    chosen = replace(config, site=Site.embedding, layers=layers(selection, index))
-    assert resolve_layers(chosen, 6) == [0]
-
-
-@pytest.mark.parametrize("index", [6, [2, 6], 99])
-def test_a_layer_that_is_not_there_is_answered_with_the_nearest(config: Config, index: Any) -> None:
-    number = index[-1] if isinstance(index, list) else index
-    with pytest.raises(UserError) as caught:
-        resolve_layers(replace(config, layers=layers("single", index)), 6)
-    assert str(caught.value) == (
-        f"layer {number} is not in llama, whose layers are 0 to 5; the nearest is 5"
-    )
 
 
 def test_a_layer_that_is_not_there_is_told_before_any_text_is_read(config: Config) -> None:

@@ -39,7 +39,7 @@ from probe.measures import measure
 from probe.models.place import ASSETS
 from probe.runs import each_matrix, figure_files, provenance
 from probe.runs.folder import RunFolder
-from probe.runs.manifest import MANIFEST, write_manifest
+from probe.runs.manifest import MANIFEST, read_manifest, write_manifest
 from probe.verify.run import verify
 
 OVERRIDES = ["model=tiny", "layers=middle"]
@@ -130,6 +130,12 @@ def test_a_run_is_named_by_what_it_computes(finished: tuple[Path, Config]) -> No
     assert run == RunFolder(config).path
     output = Path(config.output)
     assert re.fullmatch(r"tiny/text/middle-mean-[0-9a-f]{8}", str(run.relative_to(output)))
+
+
+def test_a_manifest_is_sealed_as_it_is_read(tmp_path: Path) -> None:
+    """Whose keys are words: as numbers they have another order."""
+    write_manifest(tmp_path, {"hubs": {100: "a", 20: "b"}})
+    assert read_manifest(tmp_path)["hubs"] == {"100": "a", "20": "b"}
 
 
 def test_the_manifest_says_what_was_done_of_what(finished: tuple[Path, Config]) -> None:

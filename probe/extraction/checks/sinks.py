@@ -24,10 +24,9 @@ from probe.extraction.out_of_memory import in_halves
 from probe.extraction.placement import HOST
 from probe.extraction.token_norms import over_median, strongest, token_norms
 from probe.extraction.token_set import SHARED, neurons_of
+from probe.topology.sinks import decided_by
 
 logger = logging.getLogger(__name__)
-# Above this share one token says more than all others.
-MOST = 0.5
 # The first texts: at most so many, and besides the first none beyond so many tokens.
 _TEXTS, _TOKENS = 4, 1024
 
@@ -65,9 +64,9 @@ def settle_sinks(request: Request, ranks: Ranks, reader: Reader) -> tuple[Reques
 
 def _decide(request: Request, reader: Reader) -> dict[str, Any]:
     shares = first_shares(request, reader)
-    name, most = max(shares.items(), key=lambda item: item[1], default=("", 0.0))
-    decided = Sinks.both if most > MOST else Sinks.keep
+    decided = decided_by(shares)
     if decided is Sinks.both:
+        name, most = max(shares.items(), key=lambda item: item[1])
         logger.info(
             "one token of each of the first texts makes %.0f %% of %s, so that topologies without "
             "tokens of more than %g times the median norm stand beside; data.sinks=keep is without "
