@@ -74,7 +74,14 @@ def _arguments() -> argparse.Namespace:
     group.add_argument("--only", nargs="+", metavar="WORDS", help="methods named with these words")
     group = parser.add_argument_group("growth")
     group.add_argument("--only-texts", action="store_true", help="only the memory by texts")
-    group.add_argument("--texts", type=int, nargs=2, default=[1600, 6400], metavar=("FEW", "MANY"))
+    group.add_argument(
+        "--texts",
+        type=int,
+        nargs="+",
+        default=[1600, 6400, 25600],
+        metavar="NUMBER",
+        help="two numbers of texts or more, rising",
+    )
     group.add_argument("--simulated", type=int, default=10_000_000, help="tokens of a stream")
     group = parser.add_argument_group("neuron_graphs")
     group.add_argument("--weights", help="folder of a model; default: the bundled one")

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,8 +39,10 @@ class Usage:
     peak: int
 
 
-def call(words: Sequence[str], threads: int | None = None) -> Usage:
-    """Run a command.
+def call(
+    words: Sequence[str], threads: int | None = None, environment: Mapping[str, str] | None = None
+) -> Usage:
+    """Run a command, with other variables of the environment if some are given.
 
     Raises
     ------
@@ -50,7 +52,10 @@ def call(words: Sequence[str], threads: int | None = None) -> Usage:
     limits = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
     started = time.perf_counter()
     process = subprocess.Popen(
-        words, env=os.environ | limits, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        words,
+        env=os.environ | limits | dict(environment or {}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     assert process.stdout is not None
     output = process.stdout.read()
@@ -72,11 +77,13 @@ def measured(module: str, *words: str) -> dict[str, Any]:
     return found
 
 
-def probe(*words: str, threads: int | None = None) -> tuple[Usage, Path, dict[str, Any]]:
+def probe(
+    *words: str, threads: int | None = None, environment: Mapping[str, str] | None = None
+) -> tuple[Usage, Path, dict[str, Any]]:
     """Run `python -m probe`; return its resource usage, its folder and its manifest."""
     [output] = [Path(word.partition("=")[2]) for word in words if word.startswith("output=")]
     shutil.rmtree(output, ignore_errors=True)
-    usage = call([sys.executable, "-m", "probe", "tracking=none", *words], threads)
+    usage = call([sys.executable, "-m", "probe", "tracking=none", *words], threads, environment)
     [manifest] = output.glob("*/*/*/manifest.json")
     return usage, manifest.parent, json.loads(manifest.read_text())
 
