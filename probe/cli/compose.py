@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.singleton import Singleton
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, ValidationError
 from omegaconf.errors import OmegaConfBaseException
@@ -70,7 +69,7 @@ def compose_config(
     extra = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
     chosen = {word.lstrip("+~").partition("=")[0] for word in overrides}
     extra += [f"~{group}" for group in _HYDRAS_OWN if group not in chosen]
-    outer_state = Singleton.get_state()  # a study composes while Hydra runs it
+    outer = GlobalHydra.instance().hydra  # a study composes while Hydra runs it
     GlobalHydra.instance().clear()
     try:
         with (
@@ -92,7 +91,7 @@ def compose_config(
             raise UserError(_NO_SUBJECTS) from None
         raise
     finally:
-        Singleton.set_state(outer_state)
+        GlobalHydra.instance().hydra = outer
 
 
 def compose_jobs(arguments: Arguments, schema: type[Settings]) -> list[Settings]:
