@@ -8,7 +8,6 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
-gc.disable()  # until everything is imported
 # Before torch is imported: of processes that tests start. Tiny models are slower on several
 # threads, which wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -18,6 +17,7 @@ from hypothesis import settings
 
 from tests.warm import LIBRARIES, PIPE, PROGRAM, TimeoutExpired, Warm
 
+gc.disable()  # until everything is imported
 # With `--hypothesis-profile=long` tests/**/test_fuzz_*.py try fifty times as much, never the same.
 settings.register_profile("long", max_examples=5000, deadline=None)
 # A machine that is busy is no fault.

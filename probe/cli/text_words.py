@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import UnionType
 from typing import Any, get_args
 
@@ -17,9 +17,12 @@ _OPENED, _CLOSED = "([{", ")]}"
 def parsed(word: str) -> Override | None:
     """Parse a word by Hydra's grammar; None if it is not of it."""
     try:
-        return OverridesParser.create().parse_override(word)
+        return _parser().parse_override(word)
     except HydraException:
         return None
+
+
+_parser = cache(OverridesParser.create)
 
 
 def quoted(text: str) -> str:
