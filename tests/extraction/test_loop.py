@@ -34,6 +34,7 @@ from tests.tiny_models import ATTENTION, MLP_OUTPUT, save_tiny
 
 TEXTS = [f"The {'long ' * n}river carried {n} boats of sand to the sea." for n in range(7)]
 Captured = dict[str, list[list[np.ndarray]]]
+pytestmark = pytest.mark.usefixtures("model_kept")
 
 
 @pytest.fixture(scope="module", params=["llama", "gpt2"])
@@ -98,8 +99,8 @@ SCHEMES = [*product((Site.residual, Site.mlp), Scheme)]
 SITES = [(site, Scheme.mean) for site in Site if site not in (Site.residual, Site.mlp)]
 
 
-@pytest.mark.parametrize("side", list(Side))
 @pytest.mark.parametrize(("site", "scheme"), [*SCHEMES, *SITES])
+@pytest.mark.parametrize("side", list(Side))
 def test_a_topology_is_its_definition(
     config: Config, captured: Captured, site: Site, scheme: Scheme, side: Side
 ) -> None:
@@ -249,9 +250,9 @@ def together(captured: Captured, site: str, layers: list[int]) -> list[np.ndarra
     ]
 
 
-@pytest.mark.parametrize("side", list(Side))
 @pytest.mark.parametrize("scheme", [Scheme.mean, Scheme.fisher])
 @pytest.mark.parametrize("site", [Site.residual, Site.mlp])
+@pytest.mark.parametrize("side", list(Side))
 def test_layers_are_joined_by_definition(
     config: Config, captured: Captured, site: Site, scheme: Scheme, side: Side
 ) -> None:
