@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Override, OverrideType
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from probe.cli.keys import keys
 from probe.cli.text_words import parsed
@@ -38,13 +38,17 @@ def composition(
     HydraException, OmegaConfBaseException, YAMLError, ValueError, AssertionError
         For a mistake, whichever Hydra and OmegaConf raise for it.
     """
-    if config_dir is not None or base is not None:
-        extra = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
-        return _by_hydra([*overrides, *extra], base or schema)
     known = {key.name for key in keys(schema)}
     values = {word: one for word in overrides if (one := _value(word, known)) is not None}
     options = tuple(word for word in overrides if word not in values)
-    composed = deepcopy(_kept(options, schema, _state_of_conf()))
+    # Of nothing but keys over a configuration Hydra would make the same.
+    if base is not None and all(word.startswith("~") for word in options):
+        composed: DictConfig = OmegaConf.structured(base, flags={"struct": True})
+    elif base is None and config_dir is None:
+        composed = deepcopy(_kept(options, schema, _state_of_conf()))
+    else:
+        extra = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
+        return _by_hydra([*overrides, *extra], base or schema)
     # As Hydra does, which lays values over what it has composed of options.
     ConfigLoaderImpl._apply_overrides_to_config(
         [values[word] for word in overrides if word in values], composed

@@ -57,6 +57,19 @@ def test_keys_over_options_are_what_hydra_makes_of_all_words(
         found.tracking.tags.append("no part of what is kept")
 
 
+def test_keys_over_a_configuration_are_what_hydra_makes_of_them() -> None:
+    base = OmegaConf.to_object(composition(["data=mmlu", "layers=single", "site=mlp"], Config))
+    assert isinstance(base, Config)
+    absent = ["~model", "~data", "~layers", "~average", "~init", "~figures", "~tracking",
+              "~launch", "~runtime"]  # fmt: skip
+    words = [*absent, "data.limit=3", "subject.name=mine", "layers.index=2"]
+    found = composition(words, Config, base=base)
+    expected = _by_hydra(words, base)
+    assert OmegaConf.to_object(found) == OmegaConf.to_object(expected)
+    assert OmegaConf.is_struct(found)
+    assert (base.data.limit, found.data.limit) == (None, 3)
+
+
 def test_options_are_composed_once(composed: list[tuple[str, ...]]) -> None:
     for words in (["data.limit=3"], ["data.limit=4", "site=mlp"], []):
         composition([*words, "model=gpt2"], Config)
