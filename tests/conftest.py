@@ -100,15 +100,6 @@ def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     draw_dots(monkeypatch)
 
 
-@pytest.fixture(scope="module")
-def model_kept() -> Iterator[None]:
-    """Let the next test of the module find the last one's model loaded, as a sweep's jobs do."""
-    from probe.system.kept import keeping
-
-    with keeping():
-        yield
-
-
 @pytest.fixture
 def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let all ranks that a run starts work one after the other in this process."""

@@ -34,7 +34,6 @@ from tests.tiny_models import ATTENTION, MLP_OUTPUT, save_tiny
 
 TEXTS = [f"The {'long ' * n}river carried {n} boats of sand to the sea." for n in range(7)]
 Captured = dict[str, list[list[np.ndarray]]]
-pytestmark = pytest.mark.usefixtures("model_kept")
 
 
 @pytest.fixture(scope="module", params=["llama", "gpt2"])
