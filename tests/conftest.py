@@ -3,8 +3,10 @@
 import gc
 import os
 from collections.abc import Iterator
+from copy import deepcopy
 from importlib import import_module
 from types import SimpleNamespace
+from typing import Any
 
 # Before torch is imported: of processes that tests start. Tiny models are slower on several
 # threads, which wait for each other.
@@ -15,6 +17,7 @@ from hypothesis import settings
 
 from tests.warm import LIBRARIES, PIPE, PROGRAM, TimeoutExpired, Warm
 
+gc.disable()  # until everything is imported
 # With `--hypothesis-profile=long` tests/**/test_fuzz_*.py try fifty times as much, never the same.
 settings.register_profile("long", max_examples=5000, deadline=None)
 # A machine that is busy is no fault.
@@ -33,9 +36,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Let Python not look through what is imported for garbage, again and again."""
+    """Let Python not look through what is imported for garbage, and seldom through the rest."""
     gc.collect()
     gc.freeze()
+    gc.enable()
+    gc.set_threshold(50_000)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def yaml_read_once() -> Iterator[None]:
+    """Keep what Hydra reads, by its text: that is a fifth of every composition."""
+    from omegaconf import OmegaConf
+
+    kept: dict[str, Any] = {}
+    load = OmegaConf.load
+
+    def once(file: Any) -> Any:
+        if not hasattr(file, "seek"):
+            return load(file)
+        text = file.read()
+        file.seek(0)
+        if text not in kept:
+            kept[text] = load(file)
+        return deepcopy(kept[text])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OmegaConf, "load", once)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,33 +5,23 @@ import re
 import shlex
 from collections.abc import Collection, Sequence
 from operator import attrgetter
-from pathlib import Path
 from typing import Any, TypeVar
 
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.singleton import Singleton
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, ValidationError
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from probe.cli.arguments import Arguments
+from probe.cli.composition import composition
 from probe.cli.keys import keys
 from probe.cli.mistakes import choices
 from probe.cli.text_words import parsed, quoted
 from probe.cli.typed import Typed
-from probe.config import CONF, SWEPT, Config, check, group_options, registered
+from probe.config import SWEPT, Config, check, group_options
 from probe.errors import UserError, causes, nearest
 
 Settings = TypeVar("Settings", bound=Config)
-# What Hydra itself needs to run something, and which takes a third of the time to compose.
-_HYDRAS_OWN = [
-    f"hydra/{group}"
-    for group in (
-        "env", "help", "hydra_help", "hydra_logging", "job_logging", "launcher", "output", "sweeper"
-    )
-]  # fmt: skip
 _NO_SUBJECTS = (
     "this data set has no subjects; leave subject= out, or use data=mmlu, mmlu_pro or sample"
 )
@@ -67,18 +57,8 @@ def compose_config(
     UserError
         For the first mistake.
     """
-    extra = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
-    chosen = {word.lstrip("+~").partition("=")[0] for word in overrides}
-    extra += [f"~{group}" for group in _HYDRAS_OWN if group not in chosen]
-    outer_state = Singleton.get_state()  # a study composes while Hydra runs it
-    GlobalHydra.instance().clear()
     try:
-        with (
-            registered(base or schema),
-            initialize_config_dir(str(CONF), version_base="1.3", job_name="probe"),
-        ):
-            composed = compose("config", overrides=[*overrides, *extra])
-        config = _built(composed, schema)
+        config = _built(composition(overrides, schema, config_dir, base), schema)
         if named is not None:
             named.refuse_unread(config, lenient)
         check(config)
@@ -91,8 +71,6 @@ def compose_config(
         if any(word.startswith("subject.") for word in overrides):
             raise UserError(_NO_SUBJECTS) from None
         raise
-    finally:
-        Singleton.set_state(outer_state)
 
 
 def compose_jobs(arguments: Arguments, schema: type[Settings]) -> list[Settings]:

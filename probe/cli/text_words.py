@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache, lru_cache
 from types import UnionType
 from typing import Any, get_args
 
@@ -12,12 +13,16 @@ from hydra.errors import HydraException
 _OPENED, _CLOSED = "([{", ")]}"
 
 
+@lru_cache(maxsize=1000)  # a word is looked at many times
 def parsed(word: str) -> Override | None:
     """Parse a word by Hydra's grammar; None if it is not of it."""
     try:
-        return OverridesParser.create().parse_override(word)
+        return _parser().parse_override(word)
     except HydraException:
         return None
+
+
+_parser = cache(OverridesParser.create)
 
 
 def quoted(text: str) -> str:

@@ -19,13 +19,13 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
 
 
-class _Options(dict[str, ConfigNode]):
-    """Options of a group, which Hydra copies one by one as it loads them.
+class _Store(dict[str, Any]):
+    """Hydra's store, of which Hydra copies each entry as it loads it.
 
-    It also copies its whole store for every composition, which would take as long as the rest.
+    It also copies the whole for every composition, which would take as long as the rest.
     """
 
-    def __deepcopy__(self, _: object) -> "_Options":
+    def __deepcopy__(self, _: object) -> "_Store":
         return self
 
 
@@ -33,29 +33,29 @@ class _Options(dict[str, ConfigNode]):
 def registered(schema: type[Config] | Config = Config) -> Iterator[None]:
     """Register a schema, or a configuration to start from, and the options of `subject`."""
     store = ConfigStore.instance()
-    before = store.repo.get("probe_schema.yaml")
+    if not isinstance(store.repo, _Store):
+        store.repo = _Store(store.repo, subject=_subjects())
+    entries = store.repo
+    before = entries.get("probe_schema.yaml")
     node = _schema(schema) if isinstance(schema, type) else OmegaConf.structured(schema)
-    store.repo["probe_schema.yaml"] = ConfigNode("probe_schema.yaml", node, None, None, None)
-    if "subject" not in store.repo:
-        store.repo["subject"] = _subjects()
+    entries["probe_schema.yaml"] = ConfigNode("probe_schema.yaml", node, None, None, None)
     try:
         yield
     finally:
         if before is not None:
-            store.repo["probe_schema.yaml"] = before
+            entries["probe_schema.yaml"] = before
 
 
 _schema: Callable[[Any], Any] = cache(OmegaConf.structured)
 
 
-@cache
-def _subjects() -> _Options:
-    """Make the options of `subject` once: it takes longer than the rest of a composition."""
-    return _Options(
-        (f"{name}.yaml", ConfigNode(f"{name}.yaml", node, "subject", None, None))
+def _subjects() -> dict[str, ConfigNode]:
+    """Make the options of `subject`, which takes longer than the rest of a composition."""
+    return {
+        f"{name}.yaml": ConfigNode(f"{name}.yaml", node, "subject", None, None)
         for name, meaning in subject_options().items()
         for node in [OmegaConf.structured(SubjectConfig(name=name, **meaning))]
-    )
+    }
 
 
 def group_options() -> dict[str, list[str]]:

@@ -2,6 +2,8 @@
 
 import platform
 import subprocess
+from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from probe.config import CONF
@@ -12,7 +14,8 @@ _PACKAGES = (
 )  # fmt: skip
 
 
-def versions() -> dict[str, str]:
+@cache  # a process keeps what it has imported
+def versions() -> Mapping[str, str]:
     """Return the versions of Python and of the libraries that results depend on."""
     installed = {"python": platform.python_version()}
     for package in _PACKAGES:

@@ -2,7 +2,9 @@
 
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
@@ -26,9 +28,15 @@ TABLE = ["data=table", f"data.path={TEXT}"]
     ],
 )  # fmt: skip
 def test_a_text_is_what_was_typed(text: str) -> None:
-    assert compose_job([*TABLE, f"data.template={text}"]).data.template == text
-    if "," not in text:  # which separates the values of a sweep
-        assert compose_job(["-m", f"model.blocks={text}"]).model.blocks == text
+    words = [*TABLE, f"data.template={text}", f"model.blocks={text}"]
+    if "," in text:  # which separates the values of a sweep
+        config = compose_job(words)
+    else:
+        config = compose_job(["-m", *words])
+        assert read_arguments(words, Config) == replace(
+            read_arguments(["-m", *words], Config), flags=ANY
+        )
+    assert (config.data.template, config.model.blocks) == (text, text)
     assert overlay(composed("data.limit=3"), [f"model.blocks={text}"]).model.blocks == text
 
 

@@ -93,13 +93,13 @@ def extract(
     return extract_topologies(config, load_documents(config))[0]
 
 
-# The scheme does not depend on the site; that its module's output is read as well as its input is.
-OUTPUTS = [(site, Scheme.mean) for site in (Site.mlp_output, Site.residual_raw)]
-OTHERS = [site for site in Site if site not in (Site.mlp_output, Site.residual_raw)]
+# The scheme does not depend on the site, but for its width, and that of MLPs is another.
+SCHEMES = [*product((Site.residual, Site.mlp), Scheme)]
+SITES = [(site, Scheme.mean) for site in Site if site not in (Site.residual, Site.mlp)]
 
 
+@pytest.mark.parametrize(("site", "scheme"), [*SCHEMES, *SITES])
 @pytest.mark.parametrize("side", list(Side))
-@pytest.mark.parametrize(("site", "scheme"), [*product(OTHERS, Scheme), *OUTPUTS])
 def test_a_topology_is_its_definition(
     config: Config, captured: Captured, site: Site, scheme: Scheme, side: Side
 ) -> None:
@@ -249,9 +249,9 @@ def together(captured: Captured, site: str, layers: list[int]) -> list[np.ndarra
     ]
 
 
-@pytest.mark.parametrize("side", list(Side))
 @pytest.mark.parametrize("scheme", [Scheme.mean, Scheme.fisher])
-@pytest.mark.parametrize("site", [Site.residual, Site.mlp, Site.attention])
+@pytest.mark.parametrize("site", [Site.residual, Site.mlp])
+@pytest.mark.parametrize("side", list(Side))
 def test_layers_are_joined_by_definition(
     config: Config, captured: Captured, site: Site, scheme: Scheme, side: Side
 ) -> None:

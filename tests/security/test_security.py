@@ -32,9 +32,6 @@ from tests.topologies import random_correlations, topology_of
 from tests.warm import Warm
 
 ROOT = Path(probe.__file__).resolve().parent.parent
-SOURCES = [
-    f for folder in ("probe", "experiments", "benchmarks") for f in (ROOT / folder).rglob("*.py")
-]
 CPU = torch.device("cpu")
 
 # No pickle.
@@ -66,9 +63,12 @@ def weaknesses(source: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_no_source_pickles_or_runs_a_text(file: Path) -> None:
-    assert weaknesses(file.read_text(encoding="utf-8")) == []
+@pytest.mark.parametrize("folder", ["probe", "experiments", "benchmarks"])
+def test_no_source_pickles_or_runs_a_text(folder: str) -> None:
+    files = [*(ROOT / folder).rglob("*.py")]
+    found = {str(file): weaknesses(file.read_text(encoding="utf-8")) for file in files}
+    assert len(found) > 9
+    assert {file: weak for file, weak in found.items() if weak} == {}
 
 
 @pytest.mark.parametrize(

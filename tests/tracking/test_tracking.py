@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -50,7 +51,7 @@ GROUP = "2026-11-20_12-00-00"
 def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Take W&B away from this machine's login, settings and network, and clean up after it."""
     place = tmp_path_factory.mktemp("wandb")
-    threads = torch.get_num_threads()
+    threads, installed = torch.get_num_threads(), wandb.util.working_set
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("WANDB_")]:
@@ -62,6 +63,8 @@ def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("WANDB_SILENT", "true")
         # Nobody answers here, should anything try to reach the server.
         patch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+        # Every run lists all that is installed, which takes longer than the rest of it.
+        patch.setattr(wandb.util, "working_set", cache(lambda: list(installed())))
         yield
         wandb.teardown()
     torch.set_num_threads(threads)
