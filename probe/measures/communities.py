@@ -4,8 +4,8 @@ from functools import partial
 
 import numpy as np
 
-from probe.measures.compiled import Nodes, Weights, networkit, repeatable
-from probe.measures.graph import Graph
+from probe.measures.compiled import networkit, repeatable
+from probe.measures.graph import Graph, Nodes
 
 # Louvain depends on the order in which it visits the nodes, and some graphs have many partitions
 # almost as good. So the best of a few runs is searched around; an attempt costs a tenth of a run.
@@ -74,7 +74,7 @@ def _joined(graph: Graph, groups: Nodes) -> Graph:
     n = int(groups.max()) + 1
     ends = groups[graph.first], groups[graph.second]
     pair = np.minimum(*ends) * n + np.maximum(*ends)
-    weight: Weights = np.bincount(pair, graph.weight)
+    weight = np.asarray(np.bincount(pair, graph.weight), dtype=np.float64)
     pairs = np.flatnonzero(weight)
     return Graph(n, pairs // n, pairs % n, weight[pairs])
 
