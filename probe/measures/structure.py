@@ -30,10 +30,10 @@ def path_length(graph: Graph) -> float | None:
     if n < 2:
         return None
     near = graph.adjacency() | np.eye(n, dtype=bool)
-    counts = near.sum(axis=1)
-    around = np.split(np.nonzero(near)[1], np.cumsum(counts)[:-1])
+    around = [np.flatnonzero(row) for row in near]
     # One row of bits per node: the nodes within k hops. All searches advance one hop at a time.
     reached = np.packbits(near, axis=1)
+    counts = near.sum(axis=1)
     hops = n * (n - 1)
     while len(open_ := np.flatnonzero(counts < n)):
         hops += int((n - counts[open_]).sum())  # pairs farther apart need at least one hop more
