@@ -9,7 +9,7 @@ from probe.measures.graph import Graph, Nodes
 
 # Louvain depends on the order in which it visits the nodes, and some graphs have many partitions
 # almost as good. So the best of a few runs is searched around; an attempt costs a tenth of a run.
-STARTS, ATTEMPTS = 3, 32
+STARTS, ATTEMPTS = 3, 24
 NODES, COMMUNITIES = 0.3, 0.2  # shares that are grouped anew, in turn
 
 
@@ -75,7 +75,7 @@ def _joined(graph: Graph, groups: Nodes) -> Graph:
     ends = groups[graph.first], groups[graph.second]
     pair = np.minimum(*ends) * n + np.maximum(*ends)
     weight = np.asarray(np.bincount(pair, graph.weight), dtype=np.float64)
-    pairs = np.flatnonzero(weight)
+    pairs = np.flatnonzero(weight > 0)  # of booleans it is several times faster
     return Graph(n, pairs // n, pairs % n, weight[pairs])
 
 
