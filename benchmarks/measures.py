@@ -1,7 +1,8 @@
 """Measures and figures of a run's matrices, against the program before they were compiled.
 
 Both sides are processes that start with the matrices on disk: the program as it is here, and as it
-was at an earlier commit, taken from the clone's history.
+was at an earlier commit, taken from the clone's history. Beside them stands what the extraction of
+such matrices takes.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.commands import Usage, call
+from benchmarks.commands import Usage, call, probe, save_model, save_texts
 from benchmarks.report import Report, save
 from benchmarks.timing import describe
 from probe.topology import Topology
@@ -28,6 +29,8 @@ from probe.topology import Topology
 BEFORE = "db6208b"
 ROOT = Path(__file__).resolve().parent.parent
 MATRICES, NEURONS, SINGLE = 24, 896, (896, 2048, 4096)
+# OpenWebText's mean, of texts cut at 1,023 tokens, is 750 tokens: so many words of random letters.
+SHAPE, TEXTS, READ, WORDS = "0.5b", 100, 20, 220
 _LOAD = """
 import json, sys, time
 from pathlib import Path
@@ -105,7 +108,23 @@ def run(options: argparse.Namespace) -> None:
                 (side(before, folder, _OLD), side(ROOT, folder, _NEW))
                 for _ in range(options.rounds)
             ]
-    save(report(work, options.rounds))
+        extracted = extraction(Path(place))
+    save(report(work, extracted, options.rounds))
+
+
+def extraction(place: Path, shape: str = SHAPE, words: int = WORDS) -> dict[int, float]:
+    """Return the seconds of extracting every layer's matrix, of one text and of `READ` more."""
+    model = save_model(shape, place / "model")
+    save_texts(READ + 1, words, place / "texts.jsonl")
+    return {
+        texts: probe(
+            "model=local", f"model.path={model}", "init=random", "data=text",
+            f"data.path={place}/texts.jsonl", f"data.limit={texts}", "data.sinks=keep",
+            "layers=each", "runtime.device=cpu", f"output={place}/out", "measures.rewired=0",
+            "figures.draw=none",
+        )[2]["seconds"]
+        for texts in (1, READ + 1)
+    }  # fmt: skip
 
 
 def correlations(n: int, seed: int) -> NDArray[np.float32]:
@@ -160,9 +179,12 @@ def side(root: Path, folder: Path, way: str) -> Side:
     return Side(usage, seconds, modularity, skipped)
 
 
-def report(work: dict[str, list[tuple[Side, Side]]], rounds: int) -> Report:
-    """Return the table: medians over rounds, ratios taken within a round."""
-    rows, notes, raw = [], [], {}
+def report(
+    work: dict[str, list[tuple[Side, Side]]], extracted: dict[int, float], rounds: int
+) -> Report:
+    """Return the table: medians over rounds, ratios taken within a round; then the extraction."""
+    rows, notes = [], []
+    raw: dict[str, Any] = {}
     for name, sides in work.items():
         times: list[list[float]] = [
             [one.usage.seconds if one.seconds is None else one.seconds for one in side]
@@ -178,6 +200,12 @@ def report(work: dict[str, list[tuple[Side, Side]]], rounds: int) -> Report:
         pairs = list(zip(old.modularity, new.modularity, strict=True))
         lower = sum(a is not None and b is not None and b < a for a, b in pairs)
         notes.append(f"{name}: modularity is lower than before in {lower} of {len(pairs)}.")
+    one, more = extracted.values()
+    seconds = (more - one) / READ * TEXTS
+    rows.append(
+        [f"extraction of {TEXTS} texts, {MATRICES} × {NEURONS}", "", f"{seconds:.2f}", *3 * [""]]
+    )
+    raw["extraction"] = [{str(texts): found for texts, found in extracted.items()}]
     return Report(
         name="measures-cpu",
         title="Measures and figures",
@@ -188,7 +216,9 @@ def report(work: dict[str, list[tuple[Side, Side]]], rounds: int) -> Report:
         raw=raw,
         notes=[
             "With figures: wall time of a process, loading libraries included. One matrix: CPU "
-            "time of measuring it, on one core.",
+            "time of measuring it, on one core. Extraction: wall time on all cores, once, without "
+            f"loading the model (of the shape {SHAPE}, with random weights): {READ} texts of "
+            f"{WORDS} words, about 750 tokens each, times {TEXTS // READ}.",
             *notes,
         ],
     )

@@ -1,8 +1,9 @@
 """`python -m probe`: extract the neural topology of a language model."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from probe.early import until_begun
 
 if TYPE_CHECKING:
     from probe.config import Config
@@ -27,11 +28,9 @@ def summarise(sweep: Path, config: "Config") -> None:
 
 def main() -> None:
     """Run from the command line."""
-    try:
-        from probe.entry.program import Program, enter
-    except KeyboardInterrupt:  # of one who saw a mistake at once
-        sys.stderr.write("probe: interrupted before it began\n")
-        sys.exit(130)
+    until_begun()  # one may see a mistake at once
+    from probe.entry.program import Program, enter
+
     enter(Program(extract, after=summarise))
 
 

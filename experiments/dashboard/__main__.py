@@ -22,7 +22,7 @@ Keys
 
 
 def main(words: Sequence[str]) -> int:
-    """Build the dashboard for a command line, and return the exit code: 0 or 1."""
+    """Build the dashboard for a command line, and return the exit code: 0, 1 or 130."""
     if {"-h", "--help"} & set(words):
         sys.stdout.write(f"{(experiments.dashboard.__doc__ or '').lstrip()}{_KEYS}")
         return 0
@@ -39,6 +39,9 @@ def main(words: Sequence[str]) -> int:
     except UserError as error:
         sys.stderr.write(f"probe: {error}\n")
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("probe: interrupted; the same command starts it again\n")
+        return 130
     return 0
 
 

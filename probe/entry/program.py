@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from probe import __version__
 from probe.cli import Frame, compose_jobs, help_page, read_arguments, split_rerun, typed
 from probe.config import CONF, Config, registered, run_folder
+from probe.early import begun
 from probe.errors import RankError, UserError
 from probe.sweep.drive import After, run_sweep
 from probe.sweep.jobs import Job, failed
@@ -78,6 +79,7 @@ def enter(program: Program) -> NoReturn:
     signal.signal(signal.SIGTERM, _terminate)
     draw_offscreen()
     try:
+        begun()
         code = _lead(program)
     except UserError as error:
         sys.stderr.write(hide(f"probe: {error}\n"))

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from huggingface_hub import errors
 from safetensors import SafetensorError
 from torch import nn
+from tqdm import tqdm
 from transformers import AutoConfig, AutoModel
 from transformers.utils import SAFE_WEIGHTS_NAME, WEIGHTS_NAME
 from transformers.utils import logging as transformers_logging
@@ -96,6 +98,7 @@ class Place:
                     f"model.path={where} is a GGUF file, and gguf is not installed; pip install "
                     "-c constraints.txt '.[gguf]' brings it"
                 )
+            _without_bar()
             options["gguf_file"] = str(file)
             return cls(name, str(file.parent), options, dtype, model.pickle)
         place = cls(name, where, options, dtype, model.pickle)
@@ -155,6 +158,13 @@ class Place:
             # trunk's; it is looked for where it is not, and merged by `Adapter`.
             more["adapter_kwargs"] = {"subfolder": "no adapter"}
         return self.open(kind, use_safetensors=safe, **more)
+
+
+def _without_bar() -> None:
+    """Take away the bar of GGUF files, which transformers' switch above leaves on."""
+    from transformers import modeling_gguf_pytorch_utils
+
+    modeling_gguf_pytorch_utils.tqdm = partial(tqdm, disable=True)
 
 
 def weight_files(place: Place) -> list[Path]:

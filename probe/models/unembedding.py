@@ -74,10 +74,10 @@ def open_unembedding(model: ModelConfig) -> Unembedding | None:
     """
     place = Place.of(model)
     if place.gguf is not None or place.adapter is not None:
-        what = "a GGUF file" if place.gguf is not None else "an adapter"
+        what, other = ("an adapter", "merged") if place.gguf is None else ("a GGUF file", "whole")
         raise UserError(
             f"model={place.name} is {what}, whose weights would have to be loaded once more; give "
-            "the merged model as safetensors"
+            f"the {other} model, saved as safetensors"
         )
     whole = outline_with_head(model)
     head = getattr(whole.get_output_embeddings(), "weight", None)  # type: ignore[operator]

@@ -12,7 +12,7 @@ import numpy as np
 
 from probe.config import leaves
 from probe.runs.manifest import read_manifest
-from probe.runs.measures_files import KEY, MEASURES
+from probe.runs.measures_files import MEASURES, measures_definition
 from probe.topology import load_matrix
 
 logger = logging.getLogger(__name__)
@@ -146,18 +146,25 @@ def _log_agreement(run: Path, repetition: Path, largest: Mapping[str, float]) ->
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """List the differences between two manifests that a result may depend on, one per line."""
-    parts = ("probe", "git", "ranks", "device", "threads", "fingerprints", KEY, "versions", "host")
+    parts = ("probe", "git", "ranks", "device", "threads", "fingerprints", "versions", "host")
 
     def flat(manifest: Mapping[str, Any]) -> dict[str, Any]:
         config = {k: v for k, v in manifest["config"].items() if k not in _WITHOUT_MEANING}
         return dict(leaves({part: manifest.get(part) for part in parts} | config))
 
     old, new = flat(before), flat(now)
-    return [
+    lines = [
         f"{name} {_shorten(old.get(name))} → {_shorten(new.get(name))}"
         for name in dict.fromkeys([*old, *new])
         if old.get(name) != new.get(name)
     ]
+    was, is_ = measures_definition(before), measures_definition(now)
+    if was != is_:
+        lines.append(
+            f"communities and rewired graphs are measured by definition {is_}, not by {was} as "
+            "then, so their numbers differ; docs/results.md says how"
+        )
+    return lines
 
 
 def _shorten(value: Any) -> str:

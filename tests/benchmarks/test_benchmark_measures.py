@@ -1,5 +1,6 @@
 """Both sides of the benchmark of measures do the same work; ratios are taken within a round."""
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -30,10 +31,11 @@ def test_the_report_has_ratios_of_rounds_and_what_was_skipped() -> None:
         ],
         "single": [(one(9, 2, 0.2, "rich_club"), one(9, 1, 0.1))] * 2,
     }
-    report = measures.report(work, 2)
+    report = measures.report(work, {1: 30.0, 1 + measures.READ: 34.5}, 2)
     assert report.rows == [
         ["figures", "40.00", "4.50", "8.5", "", ""],
         ["single", "2.00", "1.00", "2.0", "rich_club", ""],
+        ["extraction of 100 texts, 24 × 896", "", "22.50", "", "", ""],
     ]
     assert report.notes[1:] == [
         "figures: modularity is lower than before in 0 of 1.",
@@ -54,3 +56,15 @@ def test_both_sides_measure_the_same_matrices(tmp_path: Path) -> None:
     assert old.skipped == new.skipped == []
     assert old.modularity[0] == pytest.approx(new.modularity[0], abs=0.05)
     assert old.modularity != new.modularity or old.seconds != new.seconds
+
+
+@pytest.mark.processes
+def test_the_extraction_reads_texts_as_long_as_said(tmp_path: Path) -> None:
+    found = measures.extraction(tmp_path, shape="tiny")
+    assert list(found) == [1, measures.READ + 1]
+    assert min(found.values()) > 0
+    [run] = tmp_path.glob("out/*/*/*")
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert manifest["examples"] == measures.READ + 1
+    assert len(manifest["topologies"]) == 3
+    assert manifest["tokens"] / manifest["examples"] == pytest.approx(750, rel=0.03)

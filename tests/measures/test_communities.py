@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
 from probe.measures import Graph
-from probe.measures.communities import STARTS, communities, louvain, modularity
+from probe.measures.communities import _joined, _loosened, _shared, communities, louvain, modularity
+from probe.measures.compiled import networkit
 from probe.measures.rewiring import rewired
 from probe.topology import sparsify
 from tests.topologies import random_correlations
@@ -28,7 +29,7 @@ def weighted(n: int, share: float, seed: int) -> nx.Graph:
     return known
 
 
-def groups(labels: np.ndarray) -> list[set[int]]:
+def sets(labels: np.ndarray) -> list[set[int]]:
     return [set(np.flatnonzero(labels == label).tolist()) for label in np.unique(labels)]
 
 
@@ -49,7 +50,7 @@ def test_modularity_is_its_sum_over_pairs_and_networkx_s(n: int, share: float, s
     by_pairs = ((matrix - np.outer(strength, strength) / total) * same).sum() / total
     found = modularity(graph_of(known), labels)
     assert found == pytest.approx(by_pairs, abs=1e-9)
-    assert found == pytest.approx(nx.community.modularity(known, groups(labels)), abs=1e-9)
+    assert found == pytest.approx(nx.community.modularity(known, sets(labels)), abs=1e-9)
 
 
 def test_two_cliques_with_one_edge_between_are_two_communities() -> None:
@@ -78,12 +79,49 @@ def test_the_karate_club_reaches_the_best_modularity_there_is() -> None:
     assert max(labels) == 3
 
 
-def test_the_best_of_several_orders_is_taken() -> None:
+def test_the_search_ends_above_the_best_of_ten_starts() -> None:
     graph, rng = graph_of(weighted(150, 0.1, seed=3)), start()
-    scores = [modularity(graph, louvain(graph, rng)) for _ in range(STARTS)]
+    scores = [modularity(graph, louvain(graph, rng)) for _ in range(10)]
     labels, best = communities(graph, start())
     assert len(set(scores)) > 1
-    assert best == max(scores) == pytest.approx(modularity(graph, labels), abs=1e-12)
+    assert best is not None
+    assert best > max(scores)
+    assert best == modularity(graph, labels)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_partition_of_groups_has_the_modularity_of_its_nodes(seed: int) -> None:
+    known, rng = weighted(40, 0.2, seed), np.random.default_rng(seed)
+    groups = np.unique(rng.integers(12, size=40), return_inverse=True)[1]
+    graph = graph_of(known)
+    joined = _joined(graph, groups)
+    labels = rng.integers(4, size=joined.n)
+    expected = nx.community.modularity(known, sets(labels[groups]))
+    assert modularity(joined, labels) == pytest.approx(expected, abs=1e-6)
+    # What the compiled library sees of it: edges of a group to itself count both their ends.
+    found = networkit().community.Modularity()
+    partition = networkit().community.PLM(joined.weighted, par="none").run().getPartition()
+    theirs = np.array(partition.getVector())
+    assert found.getQuality(partition, joined.weighted) == pytest.approx(modularity(joined, theirs))
+
+
+def test_what_is_loosened_stands_alone_and_all_else_together() -> None:
+    labels = np.repeat(np.arange(10), 100)
+    for whole in (False, True):
+        groups = _loosened(labels, whole, start())
+        sizes = np.bincount(groups)[groups]
+        assert set(np.unique(groups)) == set(range(groups.max() + 1))
+        share = (sizes == 1).mean()
+        assert 0.1 < share < 0.5
+        for community in range(10):
+            held = groups[(labels == community) & (sizes > 1)]
+            assert len(np.unique(held)) == (0 if whole and not len(held) else 1)
+            assert not whole or len(held) in (0, 100)
+
+
+def test_nodes_stay_together_where_two_partitions_agree() -> None:
+    one, other = np.array([0, 0, 1, 1, 2]), np.array([1, 1, 1, 0, 0])
+    assert _shared(one, other).tolist() == [0, 0, 2, 1, 3]
 
 
 def nx_louvain(graph: Graph, seed: int) -> np.ndarray:

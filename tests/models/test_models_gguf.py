@@ -98,7 +98,7 @@ def save_gguf(base: Path, file: Path) -> dict[str, torch.Tensor]:
 
 
 def test_a_gguf_file_is_dequantised_and_read_by_its_own_tokenizer(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     base = save_tiny("llama", tmp_path / "base", **SIZE)
     # Beside it is another model, with another tokenizer.
@@ -109,7 +109,9 @@ def test_a_gguf_file_is_dequantised_and_read_by_its_own_tokenizer(
     model = ModelConfig(path=str(file))
     assert load_config(model).model_type == "llama"
     caplog.set_level("INFO")
+    capfd.readouterr()
     trunk = load_trunk(model, PRETRAINED, CPU)
+    assert "it/s" not in capfd.readouterr().err, "no bar of transformers beside ours"
     for name, weight in trunk.state_dict().items():
         torch.testing.assert_close(weight, right[f"model.{name}"], rtol=0, atol=1e-6)
     dense = sum(weight.nbytes for weight in trunk.parameters())

@@ -465,7 +465,7 @@ def test_measures_of_an_earlier_definition_are_redone_by_the_same_command(
 ) -> None:
     run = RunFolder(again).path
     manifest = manifest_of(run)
-    assert manifest.pop("measures_definition") == 2
+    assert manifest.pop("measures_definition") == 3
     measures = run / "measures.json"
     now = measures.read_text()
     older = json.loads(now)
@@ -480,7 +480,7 @@ def test_measures_of_an_earlier_definition_are_redone_by_the_same_command(
     pipeline.run(again)
     assert "redone, as communities and rewired graphs are defined otherwise now" in caplog.text
     assert measures.read_text() == now
-    assert manifest_of(run)["measures_definition"] == 2
+    assert manifest_of(run)["measures_definition"] == 3
     caplog.clear()
     pipeline.run(again)
     assert "redone" not in caplog.text

@@ -228,6 +228,16 @@ def test_every_difference_that_matters_is_a_line() -> None:
     ]
 
 
+def test_another_definition_of_measures_is_a_sentence() -> None:
+    before: dict[str, Any] = {"config": {}}
+    now = before | {"measures_definition": 3}
+    assert differences(now, now) == []
+    assert differences(before, now) == [
+        "communities and rewired graphs are measured by definition 3, not by 1 as then, so their "
+        "numbers differ; docs/results.md says how"
+    ]
+
+
 # How it is configured.
 
 
