@@ -109,7 +109,7 @@ def each(tmp_path_factory: pytest.TempPathFactory) -> Each:
         dot = Figure(figsize=(0.1, 0.1))
         each = figure_files.wanted
         patch.setattr(figure_files, "wanted", lambda *of: each(*of) | {None: ["measures_by_layer"]})
-        patch.setattr(figure_files, "run_figures", lambda _, kinds: dict.fromkeys(kinds, dot))
+        patch.setattr(figure_files, "run_figures", lambda _, kinds, __: dict.fromkeys(kinds, dot))
         run = pipeline.run(config, [], GROUP)
     measured = [(topology, measure(topology, config.measures)) for topology in load_topologies(run)]
     return Each(config, run, measured, read_offline_run(run))
