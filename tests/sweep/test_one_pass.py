@@ -12,8 +12,9 @@ import pytest
 
 from probe import api, pipeline
 from probe.config import Config, InitConfig, InitKind, LayersConfig, Selection, run_folder
-from probe.errors import UserError
+from probe.errors import RankError, UserError
 from probe.runs.facts import Facts
+from probe.runs.folder import RunFolder
 from probe.runs.manifest import read_manifest, write_manifest
 from probe.sweep.one_pass import from_one_pass, sharing
 from probe.sweep.part import part_of
@@ -190,6 +191,27 @@ def test_a_job_without_others_reads_alone(config: Config, layers: list[LayersCon
     assert not (Path(config.output) / ".passes").exists()
 
 
+def test_a_job_may_have_all_layers_of_the_pass(config: Config) -> None:
+    """It holds the lock of its own run meanwhile."""
+    jobs = jobs_of(config, single(1, 2), single(1))
+    with sharing(jobs), RunFolder(jobs[0]).locked():
+        assert found(jobs[0], Reader()) == ["layer_1", "layer_2"]
+
+
+def test_a_pass_is_left_to_the_sweep_that_makes_it(
+    config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobs = jobs_of(config, single(1), single(2))
+    passes = Path(config.output) / ".passes"
+    with sharing(jobs):
+        found(jobs[0], Reader())
+        with sharing(jobs):
+            assert found(jobs[1], Reader()) is None
+        assert passes.is_dir()
+    assert "is being written by another process" in caplog.messages[-1]
+    assert not passes.exists()
+
+
 def test_outside_a_sweep_every_run_reads_alone(config: Config) -> None:
     assert found(replace(config, layers=single(1)), Reader()) is None
 
@@ -269,11 +291,20 @@ def test_a_pass_of_something_else_is_made_anew(config: Config, change: str) -> N
 # What goes wrong.
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        UserError("layer 2 has an activation that is not finite"),
+        RankError("layer 2 has an activation that is not finite\nTraceback (most recent call last)"),
+        OSError("layer 2 has an activation that is not finite"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
 def test_after_a_pass_that_fails_each_job_reads_its_own(
-    config: Config, caplog: pytest.LogCaptureFixture
+    config: Config, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     jobs = jobs_of(config, single(1), single(2))
-    read = Reader(UserError("layer 2 has an activation that is not finite"))
+    read = Reader(error)
     with sharing(jobs):
         assert [found(job, read) for job in jobs] == [None, None]
     assert read.asked == [[1, 2]]
