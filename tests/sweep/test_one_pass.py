@@ -105,7 +105,17 @@ def _quick() -> Iterator[None]:
         yield
 
 
-def test_a_job_finds_what_it_finds_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def norms_told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return, and forget, what has been said of the tokens' norms."""
+    told = [each.getMessage() for each in caplog.records if each.name.endswith("norm_report")]
+    caplog.clear()
+    return told
+
+
+def test_a_job_finds_what_it_finds_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="probe")
     texts = tmp_path / "texts.jsonl"
     lines = [f"In year {n} the river carried {17 * n} boats of sand to the sea." for n in range(4)]
     texts.write_text("".join(json.dumps({"text": line * 2}) + "\n" for line in lines))
@@ -116,6 +126,7 @@ def test_a_job_finds_what_it_finds_alone(tmp_path: Path, monkeypatch: pytest.Mon
     )  # fmt: skip
     layers = single(4), single(0, 3)
     alone = [pipeline.run(job) for job in jobs_of(config, *layers)]
+    told = norms_told(caplog)
     asked, extract = [], pipeline._extract
 
     def note(request: Any, *given: Any, **named: Any) -> Any:
@@ -127,6 +138,7 @@ def test_a_job_finds_what_it_finds_alone(tmp_path: Path, monkeypatch: pytest.Mon
     with sharing(sweep):
         together = [pipeline.run(job) for job in sweep]
     assert asked == [[0, 3, 4]]
+    assert norms_told(caplog) == told != []
     assert not (tmp_path / "sweep/.passes").exists()
     for one, other in zip(alone, together, strict=True):
         first, second = (dict(read_manifest(run)) for run in (one, other))
@@ -295,7 +307,7 @@ def test_a_pass_of_something_else_is_made_anew(config: Config, change: str) -> N
     "error",
     [
         UserError("layer 2 has an activation that is not finite"),
-        RankError("layer 2 has an activation that is not finite\nTraceback (most recent call last)"),
+        RankError("layer 2 has an activation that is not finite\nTraceback (most …"),
         OSError("layer 2 has an activation that is not finite"),
     ],
     ids=lambda error: type(error).__name__,
