@@ -105,7 +105,7 @@ def from_one_pass(
             "the sweep's layers cannot be read in one pass (%s); each job reads its own",
             str(error).partition("\n")[0],  # without a rank's traceback
         )
-        failed = sweep.passes.get(rest)  # not if another sweep holds its lock
+        failed = sweep.passes.get(rest)  # None if another sweep holds its lock
         if failed is not None:
             _remove(failed)
         sweep.passes[rest] = None
