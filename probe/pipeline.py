@@ -75,6 +75,7 @@ def run(config: Config, overrides: Sequence[str] = (), group: str | None = None)
             del documents  # memory is for what is made of their tokens
             found = from_one_pass(config, fingerprints, layers_of, read) or read(config, work)
             topologies, facts = found
+            _tell_norms(config, facts)
             known = {**fingerprints, **(facts.fingerprints or {})}
             facts = replace(facts, fingerprints=known)
             _tell_other_tokens(folder, known["tokens"])
@@ -162,7 +163,9 @@ def extract_topologies(
     planned = plan_extraction(
         config, documents, views, score=perplexities, generate=continue_examples
     )
-    return _extract(*planned, run, model)
+    topologies, facts = _extract(*planned, run, model)
+    _tell_norms(config, facts)
+    return topologies, facts
 
 
 def _extract(
@@ -203,12 +206,17 @@ def _extract(
         sinks=extracted.sinks,
         fingerprints={"tokens": examples.fingerprint()},
     )
-    if facts.first_token_norm is not None:
-        tell_first(request, facts.first_token_norm, decided)
-    if facts.token_norms is not None:
-        tell_outliers(facts.token_norms)
     request = replace(request, matrices=with_sinks(request.matrices, decided))
     topologies = build_topologies(request, extracted, run)
     if describe:
         facts = replace(facts, hubs=describe_hubs(request, extracted, topologies))
     return topologies, facts
+
+
+def _tell_norms(config: Config, facts: Facts) -> None:
+    """Say what the tokens' norms are in these layers, of all that a pass may have read."""
+    if facts.first_token_norm is not None:
+        assert facts.sinks is not None
+        tell_first(config, facts.layers, facts.first_token_norm, Sinks(facts.sinks["decided"]))
+    if facts.token_norms is not None:
+        tell_outliers(facts.token_norms)

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Any
 
-from probe.config import JOINT, Coefficient, ModelConfig, Sinks
-from probe.examples.request import Request
+from probe.config import JOINT, Coefficient, Config, ModelConfig, Sinks
 from probe.extraction.token_norms import LARGE
 from probe.models import load_tokenizer
 
@@ -28,15 +27,14 @@ def with_words(norms: Mapping[str, Any], model: ModelConfig) -> dict[str, Any]:
     return {**norms, "layers": layers}
 
 
-def tell_first(request: Request, ratios: Sequence[float], decided: Sinks) -> None:
+def tell_first(
+    config: Config, layers: Sequence[int], ratios: Sequence[float], decided: Sinks
+) -> None:
     """Say how large the first token is, and warn where it dominates; outliers may be dropped."""
-    config = request.config
     most = config.data.drop_norm if decided is Sinks.drop else inf
     if config.average.correlation is Coefficient.spearman:
         most = 0  # of ranks it is one among many
-    large = [
-        layer for layer, ratio in zip(request.layers, ratios, strict=True) if LARGE < ratio <= most
-    ]
+    large = [layer for layer, ratio in zip(layers, ratios, strict=True) if LARGE < ratio <= most]
     if config.data.part is not None:  # the first token of the text is not among these
         return
     skip = config.data.skip_first

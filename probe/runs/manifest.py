@@ -16,9 +16,8 @@ FORMAT = 2
 
 def write_manifest(run: Path, content: Mapping[str, Any]) -> None:
     """Seal a manifest and write it, whole or not at all."""
-    as_read = json.loads(
-        json.dumps(content)
-    )  # keys that are numbers become words, sorted otherwise
+    # Keys that are numbers become words, which are sorted otherwise.
+    as_read = json.loads(json.dumps(content))
     sealed = {**as_read, "sha256": seal(as_read)}
     with atomic_write(run / MANIFEST) as unfinished:
         unfinished.write_text(json.dumps(sealed, indent=1) + "\n")

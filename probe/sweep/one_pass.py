@@ -8,12 +8,12 @@ order. The end of the sweep removes them.
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from probe.config import Config, LayersConfig, Selection, run_folder, to_plain
-from probe.errors import UserError
+from probe.errors import RankError, UserError
 from probe.runs.facts import Facts
 from probe.runs.folder import RunFolder
 from probe.runs.manifest import MANIFEST, read_manifest
@@ -34,9 +34,13 @@ Read = Callable[[Config, Path], tuple[list[Topology], Facts]]
 
 @dataclass
 class _Sweep:
-    """The layers that a sweep varies, and its jobs' passes by the rest of their configuration."""
+    """The layers that a sweep varies, and its jobs' passes by the rest of their configuration.
+
+    It holds the locks of its passes until it ends, so that no other sweep removes them.
+    """
 
     layers: list[LayersConfig]
+    locks: ExitStack
     passes: dict[str, RunFolder | None] = field(default_factory=dict)
 
 
@@ -49,8 +53,8 @@ def sharing(configs: Sequence[Config]) -> Iterator[None]:
     configs : sequence of Config
         Configurations that together have every varied value.
     """
-    with keeping():
-        sweep = _Sweep([config.layers for config in configs])
+    with keeping(), ExitStack() as locks:
+        sweep = _Sweep([config.layers for config in configs], locks)
         keep(_PASSES, None, sweep)
         yield
         for folder in sweep.passes.values():
@@ -84,29 +88,41 @@ def from_one_pass(
     if sweep is None or config.layers.selection not in _SEPARATE:
         return None
     rest = repr(replace(config, layers=LayersConfig()))
-    if rest not in sweep.passes:
-        sweep.passes[rest] = _choose(config, sweep.layers, layers_of)
-    folder, own = sweep.passes[rest], layers_of(config)
-    if folder is None or not {*own} <= {*layers_of(folder.config)}:
-        return None
+    own = layers_of(config)
     try:
-        with folder.locked():
-            if _made(folder, fingerprints):
-                logger.info("the texts are read already, for other layers of the sweep too")
-            else:
-                _make(folder, fingerprints, read)
+        if rest not in sweep.passes:
+            sweep.passes[rest] = _claim(config, sweep, layers_of)
+        folder = sweep.passes[rest]
+        if folder is None or not {*own} <= {*layers_of(folder.config)}:
+            return None
+        if _made(folder, fingerprints):
+            logger.info("the texts are read already, for other layers of the sweep too")
+        else:
+            _make(folder, fingerprints, read)
         return part_of(folder.path, own)
-    except UserError as error:
+    except (UserError, RankError, OSError) as error:
         logger.warning(
-            "the sweep's layers cannot be read in one pass (%s); each job reads its own", error
+            "the sweep's layers cannot be read in one pass (%s); each job reads its own",
+            str(error).partition("\n")[0],  # without a rank's traceback
         )
-        _remove(folder)
+        failed = sweep.passes.get(rest)  # None if another sweep holds its lock
+        if failed is not None:
+            _remove(failed)
         sweep.passes[rest] = None
         return None
 
 
+def _claim(config: Config, sweep: _Sweep, layers_of: LayersOf) -> RunFolder | None:
+    """Return the folder of the pass for jobs like this one, locked, or None if each reads alone."""
+    folder = _choose(config, sweep.layers, layers_of)
+    if folder is not None:
+        sweep.locks.enter_context(folder.locked())
+        if config.overwrite:
+            _remove(folder)
+    return folder
+
+
 def _choose(config: Config, asked: Sequence[LayersConfig], layers_of: LayersOf) -> RunFolder | None:
-    """Return the folder of the pass for jobs like this one, or None if there is only one to do."""
     jobs: dict[Path, list[int]] = {}
     for one in (one for one in asked if one.selection in _SEPARATE):
         job = replace(config, layers=one)
@@ -114,9 +130,7 @@ def _choose(config: Config, asked: Sequence[LayersConfig], layers_of: LayersOf) 
             jobs[run_folder(job)] = layers_of(job)
     to_do = [job for job in jobs if config.overwrite or not (job / MANIFEST).is_file()]
     whole = _folder(config, [*jobs.values()])
-    if config.overwrite:
-        _remove(whole)
-    elif whole.path.exists() or whole.work.exists():
+    if not config.overwrite and (whole.path.exists() or whole.work.exists()):
         return whole  # a killed process has left it
     folder = _folder(config, [jobs[job] for job in to_do])
     return folder if len(to_do) > 1 and len(layers_of(folder.config)) > 1 else None
@@ -125,7 +139,9 @@ def _choose(config: Config, asked: Sequence[LayersConfig], layers_of: LayersOf) 
 def _folder(config: Config, layers: Sequence[Sequence[int]]) -> RunFolder:
     numbers = sorted({number for each in layers for number in each})
     shared = replace(config, layers=LayersConfig(Selection.single, numbers), overwrite=False)
-    return RunFolder(shared, Path(config.output, _PASSES, run_folder(shared).name))
+    # Locks go by this name, and a job may have just these layers.
+    name = f"pass-{run_folder(shared).name}"
+    return RunFolder(shared, Path(config.output, _PASSES, name))
 
 
 def _remove(folder: RunFolder) -> None:

@@ -12,8 +12,9 @@ import pytest
 
 from probe import api, pipeline
 from probe.config import Config, InitConfig, InitKind, LayersConfig, Selection, run_folder
-from probe.errors import UserError
+from probe.errors import RankError, UserError
 from probe.runs.facts import Facts
+from probe.runs.folder import RunFolder
 from probe.runs.manifest import read_manifest, write_manifest
 from probe.sweep.one_pass import from_one_pass, sharing
 from probe.sweep.part import part_of
@@ -104,7 +105,17 @@ def _quick() -> Iterator[None]:
         yield
 
 
-def test_a_job_finds_what_it_finds_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def norms_told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return, and forget, what has been said of the tokens' norms."""
+    told = [each.getMessage() for each in caplog.records if each.name.endswith("norm_report")]
+    caplog.clear()
+    return told
+
+
+def test_a_job_finds_what_it_finds_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="probe")
     texts = tmp_path / "texts.jsonl"
     lines = [f"In year {n} the river carried {17 * n} boats of sand to the sea." for n in range(4)]
     texts.write_text("".join(json.dumps({"text": line * 2}) + "\n" for line in lines))
@@ -115,6 +126,7 @@ def test_a_job_finds_what_it_finds_alone(tmp_path: Path, monkeypatch: pytest.Mon
     )  # fmt: skip
     layers = single(4), single(0, 3)
     alone = [pipeline.run(job) for job in jobs_of(config, *layers)]
+    told = norms_told(caplog)
     asked, extract = [], pipeline._extract
 
     def note(request: Any, *given: Any, **named: Any) -> Any:
@@ -126,6 +138,7 @@ def test_a_job_finds_what_it_finds_alone(tmp_path: Path, monkeypatch: pytest.Mon
     with sharing(sweep):
         together = [pipeline.run(job) for job in sweep]
     assert asked == [[0, 3, 4]]
+    assert norms_told(caplog) == told != []
     assert not (tmp_path / "sweep/.passes").exists()
     for one, other in zip(alone, together, strict=True):
         first, second = (dict(read_manifest(run)) for run in (one, other))
@@ -188,6 +201,27 @@ def test_a_job_without_others_reads_alone(config: Config, layers: list[LayersCon
     with sharing(jobs):
         assert found(jobs[0], Reader()) is None
     assert not (Path(config.output) / ".passes").exists()
+
+
+def test_a_job_may_have_all_layers_of_the_pass(config: Config) -> None:
+    """It holds the lock of its own run meanwhile."""
+    jobs = jobs_of(config, single(1, 2), single(1))
+    with sharing(jobs), RunFolder(jobs[0]).locked():
+        assert found(jobs[0], Reader()) == ["layer_1", "layer_2"]
+
+
+def test_a_pass_is_left_to_the_sweep_that_makes_it(
+    config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobs = jobs_of(config, single(1), single(2))
+    passes = Path(config.output) / ".passes"
+    with sharing(jobs):
+        found(jobs[0], Reader())
+        with sharing(jobs):
+            assert found(jobs[1], Reader()) is None
+        assert passes.is_dir()
+    assert "is being written by another process" in caplog.messages[-1]
+    assert not passes.exists()
 
 
 def test_outside_a_sweep_every_run_reads_alone(config: Config) -> None:
@@ -269,11 +303,20 @@ def test_a_pass_of_something_else_is_made_anew(config: Config, change: str) -> N
 # What goes wrong.
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        UserError("layer 2 has an activation that is not finite"),
+        RankError("layer 2 has an activation that is not finite\nTraceback (most …"),
+        OSError("layer 2 has an activation that is not finite"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
 def test_after_a_pass_that_fails_each_job_reads_its_own(
-    config: Config, caplog: pytest.LogCaptureFixture
+    config: Config, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     jobs = jobs_of(config, single(1), single(2))
-    read = Reader(UserError("layer 2 has an activation that is not finite"))
+    read = Reader(error)
     with sharing(jobs):
         assert [found(job, read) for job in jobs] == [None, None]
     assert read.asked == [[1, 2]]
