@@ -131,11 +131,11 @@ def preservation(about: str, rows: Sequence[Row]) -> Figure:
 
 
 def connections(about: str, r: Matrix, null: ShiftNull) -> Figure:
-    """Draw r among networks; those within the range of shifted series are left blank."""
+    """Draw r among networks; those within the range of shifted series are grey."""
     within = (r >= null.low) & (r <= null.high)
     np.fill_diagonal(within, True)
     figure, axes = single(
-        f"{about}: r among networks, blank where circular shifts reach it (95 %)", (5.4, 4.6)
+        f"{about}: r among networks, grey where circular shifts reach it (95 %)", (5.4, 4.6)
     )
     image = axes.imshow(np.where(within, np.nan, r), cmap=SIGNED, vmin=-1, vmax=1)
     write_values(axes, image)
