@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from experiments.intervene.settings import DRAWN, SELECTIONS
 from experiments.intervene.table import Row
-from probe.api.drawing import BLUE, grid, log_scale
+from probe.api.drawing import BLUE, grid, legend_below, log_scale
 from probe.api.interventions import MEASURES, OF_QUESTIONS
 
 # Inches of a panel; of all in a row at least.
@@ -51,15 +51,7 @@ def pruning_curve(rows: Sequence[Row], title: str) -> Figure:
         panels[0].set_ylabel(MEASURES[measure].replace(", ", ",\n"), fontsize=8)
         _scale(panels, measure)
         _relative(panels[-1], selected[0])
-    labelled = {
-        label: handle for axes in every
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }  # fmt: skip
-    # Below the panels, where it hides no curve.
-    figure.legend(
-        labelled.values(), labelled, loc="outside lower center",
-        ncols=5 if len(names) > 2 else 2, fontsize=7, frameon=False,
-    )  # fmt: skip
+    legend_below(figure, every, 5 if len(names) > 2 else 2)
     return figure
 
 

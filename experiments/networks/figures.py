@@ -19,6 +19,7 @@ from probe.api.drawing import (
     SHARES,
     SIGNED,
     grid,
+    legend_below,
     log_scale,
     name_rows_and_columns,
     single,
@@ -120,13 +121,7 @@ def preservation(about: str, rows: Sequence[Row]) -> Figure:
         axes.set_xlabel("neurons kept", fontsize=8)
         axes.set_ylabel(MEASURES[measure].replace(", ", ",\n"), fontsize=8)
         axes.tick_params(which="both", labelsize=7)
-    handles = {
-        label: handle for axes in panels
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }  # fmt: skip
-    figure.legend(
-        handles.values(), handles, loc="outside lower center", ncols=3, fontsize=7, frameon=False
-    )
+    legend_below(figure, panels, 3)
     return figure
 
 

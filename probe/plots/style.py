@@ -184,6 +184,18 @@ def grid(
     return figure, axes
 
 
+def legend_below(figure: Figure, panels: Sequence[Axes], columns: int) -> None:
+    """Name what any of the panels shows once, below them all, where it hides nothing."""
+    handles = {
+        label: handle for axes in panels
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }  # fmt: skip
+    figure.legend(
+        handles.values(), handles, loc="outside lower center", ncols=columns, fontsize=7,
+        frameon=False,
+    )  # fmt: skip
+
+
 def wrapped(heading: str, width: float) -> str:
     """Break a title in 9 pt into lines, at 13 letters an inch."""
     room = int(13 * width)
