@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from experiments.intervals import warn_few, with_interval
 from probe.api import show
-from probe.api.drawing import BLUE, ORANGE, grid, log_scale
+from probe.api.drawing import BLUE, ORANGE, grid, legend_below, log_scale
 from probe.api.interventions import CONTROLS, MEASURES
 
 logger = logging.getLogger(__name__)
@@ -99,11 +99,5 @@ def controlled(about: str, rows: Sequence[Row]) -> Figure:
             log_scale(axes, "y")
         axes.set_ylabel(MEASURES[measure].replace(", ", ",\n"), fontsize=8)
         axes.tick_params(which="both", labelsize=7)
-    handles = {
-        label: handle for axes in panels
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }  # fmt: skip
-    figure.legend(
-        handles.values(), handles, fontsize=7, ncols=6, loc="outside lower center", frameon=False
-    )
+    legend_below(figure, panels, 6)
     return figure

@@ -5,20 +5,16 @@ from operator import attrgetter
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from experiments.intervene.settings import DRAWN, SELECTIONS
 from experiments.intervene.table import Row
-from probe.api.drawing import BLUE, grid
+from probe.api.drawing import BLUE, grid, legend_below, log_scale
 from probe.api.interventions import MEASURES, OF_QUESTIONS
 
 # Inches of a panel; of all in a row at least.
 _SIZE, _LEAST = (2.5, 2.3), 5.2
 _ACROSS = {"fraction": "share of neurons treated", "moved": "share of squared norm moved"}
-# Labelled multiples of powers of ten, by the factor that an axis spans at most.
-_TICKS = {4.0: (1, 1.5, 2, 3, 4, 6, 8), 100.0: (1, 2, 5), float("inf"): (1,)}
 _OWN = {"color": BLUE, "ls": "-", "marker": "o", "zorder": 3}
 # Null models, a little aside where they treat as many neurons.
 _NULLS: dict[str, dict[str, Any]] = {
@@ -55,15 +51,7 @@ def pruning_curve(rows: Sequence[Row], title: str) -> Figure:
         panels[0].set_ylabel(MEASURES[measure].replace(", ", ",\n"), fontsize=8)
         _scale(panels, measure)
         _relative(panels[-1], selected[0])
-    labelled = {
-        label: handle for axes in every
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }  # fmt: skip
-    # Below the panels, where it hides no curve.
-    figure.legend(
-        labelled.values(), labelled, loc="outside lower center",
-        ncols=5 if len(names) > 2 else 2, fontsize=7, frameon=False,
-    )  # fmt: skip
+    legend_below(figure, every, 5 if len(names) > 2 else 2)
     return figure
 
 
@@ -104,22 +92,11 @@ def _reach(points: Sequence[Row]) -> list[list[float]]:
 def _scale(panels: Sequence[Axes], measure: str) -> None:
     """Set the scales of panels that share their y axis, when all is drawn."""
     for axes in panels:
-        axes.set_xscale("log")
-        _label(axes.xaxis)
+        log_scale(axes, "x")
     if measure not in OF_QUESTIONS:
-        panels[0].set_yscale("log")
-        _label(panels[0].yaxis)
+        log_scale(panels[0], "y")
     if measure == "accuracy":
         panels[0].set_ylim(0, min(1.0, panels[0].get_ylim()[1]))
-
-
-def _label(axis: Axis) -> None:
-    """Label a logarithmic axis that may span less than a decade, or many."""
-    low, high = axis.get_view_interval()
-    ticks = next(ticks for most, ticks in _TICKS.items() if high / low <= most)
-    axis.set_major_locator(LogLocator(subs=ticks))
-    axis.set_major_formatter(FormatStrFormatter("%g"))
-    axis.set_minor_formatter(NullFormatter())
 
 
 def _relative(axes: Axes, row: Row) -> None:

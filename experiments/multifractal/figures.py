@@ -153,8 +153,11 @@ def sizes(courses: Sequence[Course], rows: Sequence[Row]) -> Figure:
         label = "weights" if step is None else f"step {step}"
         _band(axes, [weights[row["model"]] for row in own], own, "emergence", colour, label)
     axes.set_xscale("log")
-    names = [f"{name}\n{number:,}" for name, number in weights.items()]
-    axes.set_xticks(list(weights.values()), names, fontsize=7)
+    alike: dict[int, list[str]] = {}  # models of one size share a place
+    for name, number in weights.items():
+        alike.setdefault(number, []).append(name)
+    names = ["\n".join([*models, f"{number:,}"]) for number, models in alike.items()]
+    axes.set_xticks(list(alike), names, fontsize=7)
     axes.minorticks_off()
     axes.set(xlabel="weights between neurons of the blocks", ylabel=_LABELS["emergence"])
     axes.legend(fontsize=6, frameon=False)

@@ -19,6 +19,7 @@ from probe.api.drawing import (
     SHARES,
     SIGNED,
     grid,
+    legend_below,
     log_scale,
     name_rows_and_columns,
     single,
@@ -120,22 +121,16 @@ def preservation(about: str, rows: Sequence[Row]) -> Figure:
         axes.set_xlabel("neurons kept", fontsize=8)
         axes.set_ylabel(MEASURES[measure].replace(", ", ",\n"), fontsize=8)
         axes.tick_params(which="both", labelsize=7)
-    handles = {
-        label: handle for axes in panels
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }  # fmt: skip
-    figure.legend(
-        handles.values(), handles, loc="outside lower center", ncols=3, fontsize=7, frameon=False
-    )
+    legend_below(figure, panels, 3)
     return figure
 
 
 def connections(about: str, r: Matrix, null: ShiftNull) -> Figure:
-    """Draw r among networks; those within the range of shifted series are left blank."""
+    """Draw r among networks; those within the range of shifted series are grey."""
     within = (r >= null.low) & (r <= null.high)
     np.fill_diagonal(within, True)
     figure, axes = single(
-        f"{about}: r among networks, blank where circular shifts reach it (95 %)", (5.4, 4.6)
+        f"{about}: r among networks, grey where circular shifts reach it (95 %)", (5.4, 4.6)
     )
     image = axes.imshow(np.where(within, np.nan, r), cmap=SIGNED, vmin=-1, vmax=1)
     write_values(axes, image)

@@ -46,7 +46,7 @@ def f1_by_layer(about: str, rows: Sequence[Row]) -> Figure:
         places = np.array(layers) + 0.08 * (number - 1.5)  # intervals beside each other
         axes.plot(places, mean, color=colour, ls=line, marker="o", ms=4, label=name)
         axes.vlines(places, low, high, color=colour, lw=1)
-    axes.set(xlabel="layer", ylabel="F1", ylim=(0, 1), xticks=_some(sorted(ticks)))
+    axes.set(xlabel="layer", ylabel="F1", ylim=(-0.03, 1.03), xticks=_some(sorted(ticks)))
     axes.legend(fontsize=7, frameon=False)
     return figure
 

@@ -16,6 +16,7 @@ from probe.api.drawing import (
     ORANGE,
     SHARES,
     grid,
+    legend_below,
     name_rows_and_columns,
     write_values,
 )
@@ -125,8 +126,5 @@ def sweep_curves(title: str, rows: Sequence[dict[str, Any]], unit: str) -> Figur
         axes.set_xlabel(f"value ({unit})", fontsize=8)
         axes.set_ylabel(label, fontsize=8)
         axes.tick_params(labelsize=7)
-    figure.legend(
-        *panels[-1].get_legend_handles_labels(),
-        loc="outside lower center", ncols=6, fontsize=7, frameon=False,
-    )  # fmt: skip
+    legend_below(figure, panels, 6)
     return figure

@@ -16,6 +16,7 @@ from probe.api.drawing import (
     SHARES,
     SIGNED,
     grid,
+    legend_below,
     name_rows_and_columns,
     single,
     write_values,
@@ -65,10 +66,7 @@ def by_layer(
         axes.set_xlabel("layer", fontsize=8)
         axes.set_ylabel("share of units, above 0 if task > off", fontsize=8)
         axes.tick_params(labelsize=7)
-    figure.legend(
-        *panels[0].get_legend_handles_labels(),
-        loc="outside lower center", ncols=3, fontsize=7, frameon=False,
-    )  # fmt: skip
+    legend_below(figure, panels, 3)
     return figure
 
 

@@ -9,6 +9,7 @@ from probe.plots.style import (
     SIGNED,
     about,
     grid,
+    legend_below,
     log_scale,
     mark_beyond,
     name_rows_and_columns,

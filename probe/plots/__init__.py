@@ -18,6 +18,8 @@ from probe.topology import Topology
 
 # Up to so many matrices, each gets its own figures unless others are asked for.
 MOST = 8
+# Kinds of figures whose colours end where a configuration says.
+HEAT_MAPS = ("heatmap", "heatmaps")
 Measured = Sequence[tuple[Topology, Measures]]
 _Draw = Callable[[], Figure]
 
@@ -42,10 +44,13 @@ def wanted(draw: Figures, measured: Measured) -> dict[str | None, list[str]]:
 
 
 def figures(
-    topology: Topology, measures: Measures, look: FiguresConfig = USUAL
+    topology: Topology,
+    measures: Measures,
+    kinds: Collection[str] | None = None,
+    look: FiguresConfig = USUAL,
 ) -> dict[str, Figure]:
-    """Draw every figure of a topology, by name."""
-    return {kind: draw() for kind, draw in _of_one(topology, measures, look).items()}
+    """Draw the figures of a topology, by name: all, or those of some kinds."""
+    return _drawn(_of_one(topology, measures, look), kinds)
 
 
 def run_figures(
@@ -55,11 +60,11 @@ def run_figures(
 
     With `site=mlp` there is no hub overlap: a neuron's index means nothing in another layer.
     """
-    return {
-        kind: draw()
-        for kind, draw in _across(measured, look).items()
-        if kinds is None or kind in kinds
-    }
+    return _drawn(_across(measured, look), kinds)
+
+
+def _drawn(draws: Mapping[str, _Draw], kinds: Collection[str] | None) -> dict[str, Figure]:
+    return {kind: draw() for kind, draw in draws.items() if kinds is None or kind in kinds}
 
 
 def _of_one(

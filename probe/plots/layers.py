@@ -103,7 +103,7 @@ def _spread(measured: Measured, panel: Panel) -> dict[float, list[float]]:
 
 def _draw_chance(axes: Axes, panel: Panel, rows: Sequence[tuple[int, dict[str, float]]]) -> None:
     levels = chance_levels(panel, [numbers for _, numbers in rows])
-    for (key, label), dashes in zip(levels.items(), ("--", ":"), strict=False):
+    for (key, label), dashes in zip(levels.items(), (":", "--"), strict=False):
         draw_curve(axes, collect(rows, key), {}, color=ORANGE, ls=dashes, marker="", label=label)
     if levels:
         lines = [line for line in axes.lines if line.get_label() in levels.values()]

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.text import Annotation
-from matplotlib.ticker import LogFormatter, NullLocator
+from matplotlib.ticker import LogFormatter, LogLocator, NullFormatter, NullLocator
 
 from probe.config import Config, FiguresConfig, data_name, model_name
 from probe.topology import Topology
@@ -26,6 +26,8 @@ DPI = USUAL.dpi
 # Inches around framed axes: left and below for numbers of six digits and two lines of labels; above
 # for a title, and for each line of it. Whole pixels, so that those of a heat map stay whole.
 _LEFT, _BELOW, _ABOVE, _LINE = 0.84, 0.68, 0.1, 0.16
+# Multiples of powers of 10 with a number, by the factor that a logarithmic axis spans less than.
+_NUMBERED = {4: (1, 1.5, 2, 3, 4, 6, 8), 10: (1, 2, 3, 5), 100: (1, 2, 5)}
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 SIGNED = colormaps["RdBu_r"].with_extremes(bad=GREY)
 SHARES = colormaps["viridis"].with_extremes(bad=GREY)
@@ -107,12 +109,13 @@ def log_scale(axes: Axes, *names: str) -> None:
     for name in names:
         axes.set(**{f"{name}scale": "log"})
         axis = axes.xaxis if name == "x" else axes.yaxis
-        axis.set_major_formatter(_Powers())
         low, high = axis.get_view_interval()
+        numbered = next((each for most, each in _NUMBERED.items() if high < most * low), (1,))
+        axis.set_major_locator(LogLocator(subs=numbered))
+        axis.set_major_formatter(_Powers(minor_thresholds=(np.inf, np.inf)))
+        axis.set_minor_formatter(NullFormatter())
         if high >= 100 * low:
             axis.set_minor_locator(NullLocator())
-        else:
-            axis.set_minor_formatter(_Powers(minor_thresholds=(np.inf, np.inf)))
 
 
 class _Powers(LogFormatter):
@@ -179,6 +182,18 @@ def grid(
     axes = [figure.add_subplot(rows, columns, place + 1) for place in range(n)]
     figure.suptitle(wrapped(heading, width), fontsize=9)
     return figure, axes
+
+
+def legend_below(figure: Figure, panels: Sequence[Axes], columns: int) -> None:
+    """Name what any of the panels shows once, below them all, where it hides nothing."""
+    handles = {
+        label: handle for axes in panels
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }  # fmt: skip
+    figure.legend(
+        handles.values(), handles, loc="outside lower center", ncols=columns, fontsize=7,
+        frameon=False,
+    )  # fmt: skip
 
 
 def wrapped(heading: str, width: float) -> str:

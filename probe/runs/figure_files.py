@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from probe.config import Config, Figures, FiguresConfig, from_plain, to_plain
 from probe.measures import Measures
-from probe.plots import MOST, figures, run_figures, wanted
+from probe.plots import HEAT_MAPS, MOST, figures, run_figures, wanted
 from probe.runs.each_matrix import item_of, load_item
 from probe.runs.writing import endings, save_figure
 from probe.system.workers import Item, Workers
@@ -43,15 +43,14 @@ def write_figures(
     workers : Workers
         Who draws the figures of single topologies, whose matrices are saved in the folder.
     present : collection of str
-        Files that are there and look so, relative to the folder. Of a topology, or across them, all
-        figures are drawn or none.
+        Files that are there and look so, relative to the folder; figures without one are drawn.
     """
-    missing = {
-        owner: kinds
-        for owner, kinds in wanted(config.draw, measured).items()
-        if not {f"{FOLDER}/{_file(owner, kind)}.{end}" for kind in kinds for end in endings(config)}
-        <= set(present)
-    }
+    missing: dict[str | None, list[str]] = {}
+    for owner, kinds in wanted(config.draw, measured).items():
+        for kind in kinds:
+            files = {f"{FOLDER}/{_file(owner, kind)}.{end}" for end in endings(config)}
+            if not files <= set(present):
+                missing.setdefault(owner, []).append(kind)
     if missing and config.draw is Figures.auto and len(measured) > MOST:
         logger.info(
             "%d matrices: one figure has all their heat maps; figures=all also draws each of them",
@@ -59,7 +58,8 @@ def write_figures(
         )
     look = to_plain(Config(figures=config))["figures"]
     items = [
-        item_of(run, topology) | {"measures": asdict(measures), "figures": look}
+        item_of(run, topology)
+        | {"measures": asdict(measures), "kinds": missing[topology.name], "figures": look}
         for topology, measures in measured
         if topology.name in missing
     ]
@@ -76,7 +76,7 @@ def draw_item(item: Item) -> dict[str, str]:
     """Draw the topology of an item; the work of one worker."""
     topology = load_item(item)
     look = from_plain({"figures": item["figures"]}).figures
-    drawn = figures(topology, Measures.from_record(item["measures"]), look)
+    drawn = figures(topology, Measures.from_record(item["measures"]), item["kinds"], look)
     files = {kind: Path(item["run"], FOLDER, f"{_file(topology.name, kind)}.png") for kind in drawn}
     for kind, figure in drawn.items():
         save_figure(figure, files[kind], look)
@@ -88,21 +88,27 @@ def _file(owner: str | None, kind: str) -> str:
 
 
 def files_that_look(manifest: Mapping[str, Any], config: FiguresConfig) -> list[str]:
-    """Return the files of a manifest but those of figures that were drawn with other keys."""
-    first = _look(manifest["config"].get("figures", {}))
+    """Return the files of a manifest but those of figures that look otherwise with these keys."""
+    first = manifest["config"].get("figures", {})
     drawn = manifest.get(DRAWN, {})
     now = look_of(config)
     return [
         file
         for file in manifest["files"]
-        if Path(file).parts[0] != FOLDER or drawn.get(file, first) == now
+        if Path(file).parts[0] != FOLDER
+        or all(drawn.get(file, first).get(key, _USUAL[key]) == now[key] for key in _seen(file))
     ]
 
 
 def look_of(config: FiguresConfig) -> dict[str, Any]:
     """Return the keys that change a figure but not its file's name."""
-    return _look(asdict(config))
+    return {"dpi": config.dpi, "max_r": config.max_r}
 
 
-def _look(keys: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: keys.get(name, getattr(FiguresConfig(), name)) for name in ("dpi", "max_r")}
+def _seen(file: str) -> tuple[str, ...]:
+    """Return which of these keys show in the figure of a file."""
+    kind = Path(file).stem.rpartition("_")[2]
+    return ("dpi", "max_r") if kind in HEAT_MAPS else ("dpi",)
+
+
+_USUAL = look_of(FiguresConfig())

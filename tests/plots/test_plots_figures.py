@@ -17,7 +17,7 @@ from PIL import Image
 from probe.config import FigureFormat, Figures, FiguresConfig, MeasuresConfig
 from probe.measures import measure
 from probe.plots import figures, heatmap, run_figures, title, wanted
-from probe.plots.style import framed, log_scale, mark_beyond
+from probe.plots.style import framed, grid, legend_below, log_scale, mark_beyond
 from probe.runs.writing import save_figure
 from probe.topology import Topology
 from tests.plots.drawn import at_layer, known, make, pixels, undefine
@@ -200,13 +200,28 @@ def test_logarithmic_axes_are_numbered_without_formulas() -> None:
     figure, axes = framed("a title", (3, 2))
     for low, high, seen in (
         (0.002, 5e5, {"0.01", "1", "100", "10⁴"}), (20, 60, {"20", "30", "40"}),
+        (210, 1900, {"300", "500", "1000"}), (280, 3700, {"500", "1000", "2000"}),
     ):  # fmt: skip
         axes.set_ylim(low, high)
         log_scale(axes, "y")
         figure.draw_without_rendering()
         labels = {label.get_text() for label in axes.get_yticklabels(which="both")}
         assert seen <= labels
+        assert not labels & {"700", "800", "900"}, "numbers so close lie on each other"
         assert not any("$" in label for label in labels)
+
+
+def test_a_legend_below_panels_names_what_any_of_them_shows_once() -> None:
+    figure, panels = grid("a title", 2, 2, (2, 2))
+    for axes, labels in zip(panels, (("own", "_"), ("own", "chance")), strict=True):
+        for label in labels:
+            axes.plot([0, 1], label=label)
+    legend_below(figure, panels, 2)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["own", "chance"]
+    figure.draw_without_rendering()
+    lowest = min(axes.get_window_extent().y0 for axes in panels)
+    assert legend.get_window_extent().y1 < lowest
 
 
 def test_the_topology_is_not_changed_by_drawing_it() -> None:

@@ -88,7 +88,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def draw_nothing(patch: pytest.MonkeyPatch) -> None:
     empty = Figure(figsize=(0.1, 0.1))
     patch.setattr(figure_files, "wanted", kinds_of)
-    patch.setattr(figure_files, "figures", lambda *_: dict.fromkeys(KINDS, empty))
+    patch.setattr(figure_files, "figures", lambda _, __, kinds, ___: dict.fromkeys(kinds, empty))
     patch.setattr(figure_files, "run_figures", lambda _, kinds, __: dict.fromkeys(kinds, empty))
 
 
@@ -333,9 +333,11 @@ def test_figures_that_a_finished_run_has_otherwise_are_drawn_again(
     look = {"dpi": 80, "max_r": None}
     assert manifest_of(run)["figures"] == {name: look for name in now if "figures/" in name}
     assert drawn(dpi=80) == 0
-    assert drawn(dpi=80, max_r=0.3) == everything
+    assert drawn(dpi=80, max_r=0.3) == 1
+    redrawn = [name for name, look in manifest_of(run)["figures"].items() if look["max_r"]]
+    assert redrawn == ["figures/layer_3_heatmap.png"], "no other figure has these colours"
     assert drawn(dpi=80, max_r=0.3, draw=Figures.none) == 0
-    assert drawn(draw=Figures.summary) == 1, "only those that are asked for"
+    assert drawn(max_r=0.3, draw=Figures.summary) == 1, "only those that are asked for"
     assert drawn() == everything - 1, "of the others it is known that they look otherwise"
     assert drawn() == 0
 
