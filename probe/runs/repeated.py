@@ -19,8 +19,8 @@ logger = logging.getLogger(__name__)
 # The accuracy of single precision, see docs/exactness.md.
 WITHIN = 1e-6
 _ROWS = 1024  # rows of a matrix compared at a time
-# Keys that say where results go, and not what they are.
-_WITHOUT_MEANING = {"output", "overwrite", "tracking"}
+# Keys that say where results go and how they look, and not what they are.
+_WITHOUT_MEANING = {"output", "overwrite", "tracking", "figures"}
 _same_bytes = partial(filecmp.cmp, shallow=False)
 
 

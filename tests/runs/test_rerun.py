@@ -215,7 +215,7 @@ def test_every_difference_that_matters_is_a_line() -> None:
     now = before | {
         "git": None, "ranks": 2, "device": "cuda (H)", "versions": {"torch": "2.8", "scipy": "1"},
         "fingerprints": {"model": "commit 2", "data": "ff"},
-        "config": {"site": "residual", "output": "there"}, "seconds": 3,
+        "config": {"site": "residual", "output": "there", "figures": {"dpi": 80}}, "seconds": 3,
     }  # fmt: skip
     assert differences(before, now) == [
         "git 1a → none",
