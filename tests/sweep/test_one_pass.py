@@ -315,6 +315,7 @@ def test_a_pass_of_something_else_is_made_anew(config: Config, change: str) -> N
 def test_after_a_pass_that_fails_each_job_reads_its_own(
     config: Config, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
+    caplog.set_level(logging.WARNING, logger="probe.sweep")
     jobs = jobs_of(config, single(1), single(2))
     read = Reader(error)
     with sharing(jobs):
