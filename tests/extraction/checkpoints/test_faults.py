@@ -50,7 +50,7 @@ class Program:
         """Batches in the checkpoints, by file."""
         return {
             file.name.removesuffix(".safetensors"): check(file)[0].batches
-            for file in sorted(self.folder.glob("out/*/*/*.unfinished/.checkpoints/*"))
+            for file in sorted(self.folder.glob("out/**/*.unfinished/.checkpoints/*"))
         }
 
 
@@ -98,7 +98,7 @@ def test_a_run_that_is_killed_goes_on_with_other_ranks(
     assert not list(first.folder.rglob("*.safetensors"))
 
 
-def test_sigterm_ends_a_sweep_whose_job_keeps_its_sums(started: dict[str, Program]) -> None:
+def test_sigterm_ends_a_sweep_whose_pass_keeps_its_sums(started: dict[str, Program]) -> None:
     program = started["sweep"]
     code, said = program.end()
     assert code == 143
