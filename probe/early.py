@@ -8,12 +8,15 @@ _before = sys.excepthook
 
 def until_begun() -> None:
     """Let Ctrl-C end this process with a line and exit code 130, until it says it has `begun`."""
-    sys.excepthook = _tell
+    global _before
+    if sys.excepthook is not _tell:
+        _before, sys.excepthook = sys.excepthook, _tell
 
 
 def begun() -> None:
     """Leave interruptions to the program, which says more of them."""
-    sys.excepthook = _before
+    if sys.excepthook is _tell:  # not if a library has set its own meanwhile
+        sys.excepthook = _before
 
 
 def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -15,8 +15,9 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_other_errors_and_later_interruptions_are_told_as_ever(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    usual = sys.excepthook
-    monkeypatch.setattr(sys, "excepthook", usual)
+    usual = sys.__excepthook__
+    monkeypatch.setattr(sys, "excepthook", usual)  # a library may have set its own
+    until_begun()
     until_begun()
     with pytest.raises(SystemExit) as end:
         sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
@@ -26,6 +27,14 @@ def test_other_errors_and_later_interruptions_are_told_as_ever(
     assert capsys.readouterr().err == "ValueError: seven\n"
     begun()
     assert sys.excepthook is usual
+
+
+def test_a_hook_that_a_library_has_set_meanwhile_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    until_begun()
+    sys.excepthook = other = lambda *_: None
+    begun()
+    assert sys.excepthook is other
 
 
 @pytest.mark.processes
