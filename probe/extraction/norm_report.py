@@ -44,9 +44,9 @@ def tell_first(
     logger.info("the first token counted has %s times the median norm", span)
     if large:
         logger.warning(
-            "the norm of the first token counted is up to %.0f times the median (layers %s), so it "
-            "dominates those correlations; data.skip_first=%d leaves it out%s",
-            max(ratios), ", ".join(map(str, large)), skip + 1, others,
+            "the norm of the first token counted is up to %.0f times the median (layer%s %s), so "
+            "it dominates those correlations; data.skip_first=%d leaves it out%s",
+            max(ratios), "s" * (len(large) > 1), ", ".join(map(str, large)), skip + 1, others,
         )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from probe.topology import Topology
 # Inches: a heat map's side at the most and at the least, and a row of them.
 _MOST, _LEAST, _ROW = 2.2, 0.7, 12.0
 # Above a heat map for its name, between two, and right of all for the bar of colours.
-_NAME, _GAP, _BAR = 0.18, 0.1, 1.3
+_NAME, _GAP, _BAR = 0.18, 0.1, 1.4
 _LINE = 0.17  # of the heading
 
 
@@ -52,7 +52,7 @@ def contact_sheet(
         axes.set_title(_name(topology, end), fontsize=size, y=1, pad=2)
     averaged = any(mean_note(topology.n_neurons, pixels) for topology, _ in measured)
     top = 1 - (above + _NAME) / height
-    means = "; a pixel is a mean over neurons" * averaged
+    means = "\na pixel is a mean over neurons" * averaged
     given = look.max_r is not None
     ends = "as given" if given else f"percentile {PERCENTILE:g} of |r| as drawn"
     label = f"correlation r{means}\nabove each: {ends}"

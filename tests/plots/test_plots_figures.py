@@ -162,7 +162,7 @@ def test_every_figure_is_laid_out_at_most_once_and_drawn_once(
 @pytest.mark.parametrize("layers", [2, 9])
 def test_nothing_is_cut_off(tmp_path: Path, layers: int) -> None:
     """Where axes are placed without a layout, their labels must have room."""
-    big = topology_of(random_correlations(300, 0), model="a-model-of-a-long-name", data="mmlu")
+    big = topology_of(random_correlations(400, 0), model="a-model-of-a-long-name", data="mmlu")
     found = measure(big, FEW)
     every = [(replace(big, name=f"layer_{k}", layers=(k,)), found) for k in range(layers)]
     drawn = figures(*every[0]) | run_figures(every, ["heatmaps"])
