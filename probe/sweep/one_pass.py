@@ -96,7 +96,7 @@ def from_one_pass(
         if folder is None or not {*own} <= {*layers_of(folder.config)}:
             return None
         if _made(folder, fingerprints):
-            logger.info("the texts are read already, for other layers of the sweep too")
+            logger.info("taken from the pass that this sweep has made over the texts")
         else:
             _make(folder, fingerprints, read)
         return part_of(folder.path, own)

@@ -166,7 +166,7 @@ def test_the_first_job_reads_for_all(config: Config, caplog: pytest.LogCaptureFi
     assert not (Path(config.output) / ".passes").exists()
     assert caplog.messages == [
         "the texts are read once for the sweep's layers 0, 1, 2, 3, 4, 5",
-        *["the texts are read already, for other layers of the sweep too"] * 2,
+        *["taken from the pass that this sweep has made over the texts"] * 2,
     ]
 
 
